@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cursor - reads MessagePack from untrusted bytes without allocating and without recursion.
+ *
+ * cursor_check walks the whole message once: exactly one value, no trailing bytes, depth, number of
+ * values, declared counts against the bytes that are left (cumulatively over nesting), well-formed
+ * UTF-8 in strings.  After it succeeded the typed reads below cannot run past the end; they refuse
+ * wrong types and leave the cursor where it was.  Format: https://github.com/msgpack/msgpack
+ * (spec.md).  Numbers: any integer form is read as an integer, a float with an integral value is not.
+ *
+ * Threads: one owner.  Texts that are read point into the bytes given.  Extension types are refused. */
+#ifndef BASE_CURSOR_H
+#define BASE_CURSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/text.h"
+
+#define CURSOR_DEPTH_MAX 8
+#define CURSOR_VALUES_MAX 65536 /* default for `values_max` */
+
+struct cursor {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+enum cursor_kind {
+    CURSOR_NIL, CURSOR_BOOL, CURSOR_INT, CURSOR_REAL, CURSOR_TEXT, CURSOR_BIN, CURSOR_ARRAY,
+    CURSOR_MAP, CURSOR_END, /* no byte left */
+};
+
+/* ERR_BAD_INPUT (malformed, trailing bytes, not UTF-8, extension type) or ERR_LIMIT (depth, values);
+ * err->text says what and at which byte. */
+MUST_CHECK enum err_code cursor_check(const uint8_t *bytes, size_t len, uint32_t values_max,
+                                      struct err *err);
+
+/* For checked bytes only. */
+static inline struct cursor cursor_of(const uint8_t *bytes, size_t len)
+{
+    return (struct cursor){bytes, bytes + len};
+}
+
+enum cursor_kind cursor_peek(const struct cursor *cursor);
+const char *cursor_kind_name(enum cursor_kind kind); /* "an integer", "a map", ... */
+
+/* Each returns false and moves nothing when the next value is of another kind (or out of range). */
+bool cursor_nil(struct cursor *cursor);
+bool cursor_bool(struct cursor *cursor, bool *ret_value);
+bool cursor_int(struct cursor *cursor, int64_t *ret_value); /* false above INT64_MAX */
+bool cursor_real(struct cursor *cursor, double *ret_value); /* integers too; NaN and Inf refused */
+bool cursor_text(struct cursor *cursor, struct text *ret_value);
+bool cursor_bin(struct cursor *cursor, struct text *ret_value);
+bool cursor_array(struct cursor *cursor, uint32_t *ret_count); /* then `count` values */
+bool cursor_map(struct cursor *cursor, uint32_t *ret_count);   /* then `count` pairs */
+
+/* Steps over the next value with all that is in it; the bytes of it in *ret_bytes when not NULL. */
+void cursor_skip(struct cursor *cursor, struct text *ret_bytes);
+
+#endif

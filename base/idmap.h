@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* idmap - external ids to dense numbers 0, 1, 2, ... and back.
+ *
+ * Append-only: a number is given once and never reused, so it can index arrays.  One writer; any
+ * number of readers at the same time, wait-free: a reader sees each id either wholly or not at all.
+ * Ids live in fixed chunks that never move; the hash index (XXH3, linear probing, load at most 3/4)
+ * is replaced by a larger one through RCU, so readers stay inside rcu_read_begin/end while calling.
+ *
+ * Memory per id: its bytes + 1, 8 bytes of address (see idmap_bytes), 12 index bytes at the worst
+ * load.  Limits: capacity_max ids, ID_BYTES_MAX bytes an id.
+ * Threads: idmap_add by the one writer; all else by any. */
+#ifndef BASE_IDMAP_H
+#define BASE_IDMAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/text.h"
+
+#define IDMAP_NONE UINT32_MAX
+
+struct idmap;
+
+MUST_CHECK enum err_code idmap_create(uint32_t capacity_max, struct idmap **ret_map,
+                                      struct err *err);
+void idmap_destroy(struct idmap **map); /* no readers left; NULL is fine */
+
+/* The number of the id, given now if it is new (*ret_added, may be NULL).  ERR_BAD_INPUT when it is
+ * not an id, ERR_LIMIT when full, ERR_NOMEM. */
+MUST_CHECK enum err_code idmap_add(struct idmap *map, struct text id, uint32_t *ret_number,
+                                   bool *ret_added, struct err *err);
+
+uint32_t idmap_find(const struct idmap *map, struct text id); /* IDMAP_NONE when unknown */
+struct text idmap_text(const struct idmap *map, uint32_t number); /* number < idmap_count */
+uint32_t idmap_count(const struct idmap *map);
+uint64_t idmap_bytes(const struct idmap *map); /* resident bytes, indexes included */
+
+#endif

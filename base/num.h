@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* num - numbers that are checked: parsing without surprises, arithmetic without overflow.
+ *
+ * Parsers take the whole piece of text or refuse it: no leading blanks, no trailing bytes, no
+ * locale, no infinities.  Threads: no state. */
+#ifndef BASE_NUM_H
+#define BASE_NUM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+/* Decimal integer with optional '-'.  False when malformed or outside min..max. */
+bool num_parse_int(struct text text, int64_t min, int64_t max, int64_t *ret_value);
+
+/* Decimal or scientific notation, finite only. */
+bool num_parse_real(struct text text, double *ret_value);
+
+static inline bool num_add(int64_t a, int64_t b, int64_t *ret_sum)
+{
+    return !__builtin_add_overflow(a, b, ret_sum);
+}
+
+static inline bool num_mul(int64_t a, int64_t b, int64_t *ret_product)
+{
+    return !__builtin_mul_overflow(a, b, ret_product);
+}
+
+static inline bool num_mul_size(size_t a, size_t b, size_t *ret_product)
+{
+    return !__builtin_mul_overflow(a, b, ret_product);
+}
+
+#endif

@@ -1,0 +1,22 @@
+# Warnings, hardening and sanitizers, as an interface target that every target of ours links.
+add_library(decided_options INTERFACE)
+target_include_directories(decided_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_definitions(decided_options INTERFACE _GNU_SOURCE DECIDED_VERSION="${PROJECT_VERSION}")
+target_compile_options(decided_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wvla
+  -Wpointer-arith -Wundef -Wno-sign-conversion -fno-common -fstack-protector-strong)
+if(DECIDED_WERROR)
+  target_compile_options(decided_options INTERFACE -Werror)
+endif()
+if(DECIDED_SANITIZER)
+  target_compile_options(decided_options INTERFACE -fsanitize=${DECIDED_SANITIZER} -fno-omit-frame-pointer)
+  target_link_options(decided_options INTERFACE -fsanitize=${DECIDED_SANITIZER})
+  if(DECIDED_SANITIZER MATCHES "undefined")
+    target_compile_options(decided_options INTERFACE -fno-sanitize-recover=undefined)
+  endif()
+else()
+  target_compile_options(decided_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-D_FORTIFY_SOURCE=3>)
+endif()
+if(DECIDED_FUZZ)
+  target_compile_options(decided_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
