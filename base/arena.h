@@ -35,9 +35,9 @@ static inline void *arena_alloc(struct arena *arena, size_t bytes, size_t align)
 }
 
 /* `count` elements of `type`, or NULL when full or when the product overflows. */
-#define ARENA_NEW(arena, type, count)                                                              \
-    ((type *)((size_t)(count) > SIZE_MAX / sizeof(type)                                            \
-                  ? NULL                                                                           \
+#define ARENA_NEW(arena, type, count)                   \
+    ((type *)((size_t)(count) > SIZE_MAX / sizeof(type) \
+                  ? NULL                                \
                   : arena_alloc((arena), (size_t)(count) * sizeof(type), alignof(type))))
 
 static inline void arena_reset(struct arena *arena)

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 struct clock {
-    uint64_t (*now_ns)(const struct clock *clock);  /* monotonic */
-    int64_t (*wall_ms)(const struct clock *clock);  /* since 1970-01-01T00:00:00Z */
+    uint64_t (*now_ns)(const struct clock *clock); /* monotonic */
+    int64_t (*wall_ms)(const struct clock *clock); /* since 1970-01-01T00:00:00Z */
 };
 
 /* The system's CLOCK_MONOTONIC and CLOCK_REALTIME. */

@@ -5,9 +5,11 @@
  * values, declared counts against the bytes that are left (cumulatively over nesting), well-formed
  * UTF-8 in strings.  After it succeeded the typed reads below cannot run past the end; they refuse
  * wrong types and leave the cursor where it was.  Format: https://github.com/msgpack/msgpack
- * (spec.md).  Numbers: any integer form is read as an integer, a float with an integral value is not.
+ * (spec.md).  Numbers: any integer form is read as an integer, a float with an integral value is
+ * not.
  *
- * Threads: one owner.  Texts that are read point into the bytes given.  Extension types are refused. */
+ * Threads: one owner.  Texts that are read point into the bytes given.  Extension types are
+ * refused. */
 #ifndef BASE_CURSOR_H
 #define BASE_CURSOR_H
 
@@ -18,7 +20,7 @@
 #include "base/err.h"
 #include "base/text.h"
 
-#define CURSOR_DEPTH_MAX 8
+#define CURSOR_DEPTH_MAX  8
 #define CURSOR_VALUES_MAX 65536 /* default for `values_max` */
 
 struct cursor {
@@ -27,12 +29,19 @@ struct cursor {
 };
 
 enum cursor_kind {
-    CURSOR_NIL, CURSOR_BOOL, CURSOR_INT, CURSOR_REAL, CURSOR_TEXT, CURSOR_BIN, CURSOR_ARRAY,
-    CURSOR_MAP, CURSOR_END, /* no byte left */
+    CURSOR_NIL,
+    CURSOR_BOOL,
+    CURSOR_INT,
+    CURSOR_REAL,
+    CURSOR_TEXT,
+    CURSOR_BIN,
+    CURSOR_ARRAY,
+    CURSOR_MAP,
+    CURSOR_END, /* no byte left */
 };
 
-/* ERR_BAD_INPUT (malformed, trailing bytes, not UTF-8, extension type) or ERR_LIMIT (depth, values);
- * err->text says what and at which byte. */
+/* ERR_BAD_INPUT (malformed, trailing bytes, not UTF-8, extension type) or ERR_LIMIT (depth,
+ * values); err->text says what and at which byte. */
 MUST_CHECK enum err_code cursor_check(const uint8_t *bytes, size_t len, uint32_t values_max,
                                       struct err *err);
 

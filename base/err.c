@@ -7,8 +7,8 @@
 
 _Noreturn void assert_fail(const char *cond, const char *file, int line)
 {
-    fprintf(stderr, "{\"level\":\"error\",\"msg\":\"assertion failed\",\"at\":\"%s:%d\"}\n%s\n", file,
-            line, cond);
+    fprintf(stderr, "{\"level\":\"error\",\"msg\":\"assertion failed\",\"at\":\"%s:%d\"}\n%s\n",
+            file, line, cond);
     abort();
 }
 

@@ -11,24 +11,24 @@
 
 #include <stddef.h>
 
-#define ERR_TABLE(X)                                                                               \
-    X(OK, "ok")                                                                                    \
-    X(NOMEM, "out of memory")                                                                      \
-    X(LIMIT, "a limit was reached")                                                                \
-    X(BAD_INPUT, "the input is malformed")                                                         \
-    X(NOT_FOUND, "not found")                                                                      \
-    X(EXISTS, "it exists already")                                                                 \
-    X(CORRUPT, "stored data is corrupt")                                                           \
-    X(BUSY, "it is in use or overloaded")                                                          \
-    X(TIMEOUT, "the time ran out")                                                                 \
-    X(UNSUPPORTED, "not supported")                                                                \
+#define ERR_TABLE(X)                       \
+    X(OK, "ok")                            \
+    X(NOMEM, "out of memory")              \
+    X(LIMIT, "a limit was reached")        \
+    X(BAD_INPUT, "the input is malformed") \
+    X(NOT_FOUND, "not found")              \
+    X(EXISTS, "it exists already")         \
+    X(CORRUPT, "stored data is corrupt")   \
+    X(BUSY, "it is in use or overloaded")  \
+    X(TIMEOUT, "the time ran out")         \
+    X(UNSUPPORTED, "not supported")        \
     X(IO, "the system reported an error")
 
 enum err_code {
 #define X(name, text) ERR_##name,
     ERR_TABLE(X)
 #undef X
-    ERR_COUNT
+        ERR_COUNT
 };
 
 #define ERR_TEXT_BYTES 400

@@ -31,7 +31,7 @@ void idmap_destroy(struct idmap **map); /* no readers left; NULL is fine */
 MUST_CHECK enum err_code idmap_add(struct idmap *map, struct text id, uint32_t *ret_number,
                                    bool *ret_added, struct err *err);
 
-uint32_t idmap_find(const struct idmap *map, struct text id); /* IDMAP_NONE when unknown */
+uint32_t idmap_find(const struct idmap *map, struct text id);     /* IDMAP_NONE when unknown */
 struct text idmap_text(const struct idmap *map, uint32_t number); /* number < idmap_count */
 uint32_t idmap_count(const struct idmap *map);
 uint64_t idmap_bytes(const struct idmap *map); /* resident bytes, indexes included */

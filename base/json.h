@@ -37,8 +37,8 @@ struct json_at json_root(const char *name, const cJSON *root);
 struct json_at json_member(const struct json_at *object, const char *key);
 struct json_at json_element(const struct json_at *array, int index);
 
-/* Typed reads: ERR_NOT_FOUND "PATH: missing", ERR_BAD_INPUT "PATH: expected a number, got a string".
- * Strings are borrowed from the tree. */
+/* Typed reads: ERR_NOT_FOUND "PATH: missing", ERR_BAD_INPUT "PATH: expected a number, got a
+ * string". Strings are borrowed from the tree. */
 MUST_CHECK enum err_code json_string(const struct json_at *at, const char **ret_value,
                                      struct err *err);
 MUST_CHECK enum err_code json_int(const struct json_at *at, int64_t min, int64_t max,

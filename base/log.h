@@ -32,11 +32,11 @@ struct log_field {
     } value;
 };
 
-#define LOG_STR(n, v)  ((struct log_field){.name = (n), .kind = LOG_FIELD_STR, .value.str = (v)})
-#define LOG_INT(n, v)                                                                              \
+#define LOG_STR(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_STR, .value.str = (v)})
+#define LOG_INT(n, v) \
     ((struct log_field){.name = (n), .kind = LOG_FIELD_INT, .value.integer = (int64_t)(v)})
 #define LOG_REAL(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_REAL, .value.real = (v)})
-#define LOG_BOOL(n, v)                                                                             \
+#define LOG_BOOL(n, v) \
     ((struct log_field){.name = (n), .kind = LOG_FIELD_BOOL, .value.boolean = (v)})
 
 void log_set_level(enum log_level level);
@@ -51,9 +51,9 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
                uint32_t field_count);
 
 /* log_at(LOG_INFO, "listening", LOG_STR("address", a), LOG_INT("port", p)) - one field at least */
-#define log_at(level, msg, ...)                                                                    \
-    log_write((level), (msg), (const struct log_field[]){__VA_ARGS__},                             \
-              (uint32_t)(sizeof((const struct log_field[]){__VA_ARGS__}) /                         \
-                         sizeof(struct log_field)))
+#define log_at(level, msg, ...)                                  \
+    log_write(                                                   \
+        (level), (msg), (const struct log_field[]){__VA_ARGS__}, \
+        (uint32_t)(sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field)))
 
 #endif

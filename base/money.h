@@ -2,7 +2,8 @@
 /* money - amounts as int64 in minor units (cents) with an ISO 4217 currency.  Never a float.
  *
  * Rates are integers in parts per million, products are formed in 128 bits and rounded once, half
- * to even.  Threads: no state.  Limits: amounts within +-MONEY_MINOR_MAX; what leaves it is refused.
+ * to even.  Threads: no state.  Limits: amounts within +-MONEY_MINOR_MAX; what leaves it is
+ * refused.
  *
  * The number of minor digits is ISO 4217's (list one, 2024): 2 unless the table in money.c says
  * otherwise (JPY 0, BHD 3, ...). */
@@ -24,7 +25,8 @@ bool currency_parse(struct text text, currency_code *ret_currency); /* "EUR" */
 char *currency_format(currency_code currency, char buf[4]);         /* "" for 0 */
 int currency_digits(currency_code currency);                        /* 2 for 0 */
 
-/* "12.34" -> 1234 with 2 digits.  At most `digits` decimals (trailing zeros may exceed them), optional
+/* "12.34" -> 1234 with 2 digits.  At most `digits` decimals (trailing zeros may exceed them),
+ * optional
  * '-'; no float on the way.  False when malformed, too precise or too large. */
 bool money_parse(struct text text, int digits, int64_t *ret_minor);
 

@@ -40,7 +40,7 @@ void pack_raw(struct pack *pack, const void *bytes, size_t len); /* MessagePack 
 #define pack_key(pack, literal) pack_text((pack), TEXT_LITERAL(literal))
 
 /* For maps whose size is known only at the end: reserves a map32 header, and fills it in. */
-size_t pack_map_open(struct pack *pack);                              /* returns a mark */
+size_t pack_map_open(struct pack *pack); /* returns a mark */
 void pack_map_close(struct pack *pack, size_t mark, uint32_t pair_count);
 size_t pack_array_open(struct pack *pack);
 void pack_array_close(struct pack *pack, size_t mark, uint32_t count);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* transcode - JSON text to MessagePack and back, so that one decoder serves both.
  *
- * JSON in: RFC 8259, UTF-8, nesting up to CURSOR_DEPTH_MAX, duplicate keys refused.  Numbers without
+ * JSON in: RFC 8259, UTF-8, nesting up to CURSOR_DEPTH_MAX, duplicate keys refused.  Numbers
+ * without
  * '.', 'e' and within int64 become integers, others float64.  JSON out: integers exact, reals with
  * the fewest digits that read back the same (float32 as float32), bin as base64 text, NaN never
  * occurs.  Threads: any; allocates (cJSON on the way in), so never on the hot path. */

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* event - the schema of what happens in a shop, and its decoder.
+ *
+ * One event is one MessagePack map:
+ *   {id, type, ts?, user?, anon?, session?, decision?, items:[{id, qty?, price?, pos?}], currency?,
+ *    total?, order?, query?, list?, props?{}}
+ * Money is integer minor units.  `ts` is milliseconds since the epoch or RFC 3339 text; absent
+ * means the time of arrival.  item_upsert carries the catalogue in `items`: {id, title?, category?,
+ * brand?, price?, cost?, stock?, attributes?{}} with `currency` beside it; a key that is absent
+ * leaves the stored value as it is.  Unknown keys are ignored; wrong types are refused by name.
+ *
+ * The same decoder serves the socket, REST, imports and training, so an event means the same
+ * everywhere.  Threads: no state.  A decoded event borrows from the bytes and from the arena. */
+#ifndef FEATURESTORE_EVENT_H
+#define FEATURESTORE_EVENT_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/cursor.h"
+#include "base/err.h"
+#include "base/money.h"
+#include "base/text.h"
+
+#define EVENT_BYTES_MAX       32768
+#define EVENT_ITEMS_MAX       500
+#define EVENT_BATCH_BYTES_MAX 500000
+#define EVENT_BATCH_MAX       2000
+#define EVENT_TITLE_BYTES_MAX 256
+#define EVENT_FUTURE_MS_MAX   (5 * 60 * 1000) /* later than this after arrival is refused */
+
+/* name, what it counts as (see enum event_class) */
+#define EVENT_TYPES(X)    \
+    X(impression, NONE)   \
+    X(click, VIEW)        \
+    X(view, VIEW)         \
+    X(list_view, NONE)    \
+    X(search, NONE)       \
+    X(cart_add, CART)     \
+    X(cart_remove, NONE)  \
+    X(cart_view, NONE)    \
+    X(checkout, NONE)     \
+    X(purchase, PURCHASE) \
+    X(refund, NONE)       \
+    X(wish_add, CART)     \
+    X(wish_remove, NONE)  \
+    X(promo_view, NONE)   \
+    X(promo_click, NONE)  \
+    X(rate, NONE)         \
+    X(dislike, DISLIKE)   \
+    X(share, VIEW)        \
+    X(identify, NONE)     \
+    X(item_upsert, NONE)  \
+    X(item_delete, NONE)  \
+    X(user_upsert, NONE)  \
+    X(consent, NONE)      \
+    X(forget, NONE)
+
+enum event_type {
+#define X(name, class) EVENT_##name,
+    EVENT_TYPES(X)
+#undef X
+        EVENT_TYPE_COUNT
+};
+
+/* What an event says about a person's relation to an item. */
+enum event_class {
+    EVENT_CLASS_VIEW,
+    EVENT_CLASS_CART,
+    EVENT_CLASS_PURCHASE,
+    EVENT_CLASS_DISLIKE,
+    EVENT_CLASS_NONE
+};
+#define EVENT_COUNTED_CLASSES 3 /* VIEW, CART, PURCHASE are counted per item and window */
+
+#define EVENT_ABSENT INT64_MIN
+
+struct event_item {
+    struct text id;
+    int64_t qty;         /* 1 when absent; 1..1000000 */
+    int64_t price_minor; /* EVENT_ABSENT when not given */
+    int64_t pos;         /* EVENT_ABSENT when not given; 0..100000 */
+    /* item_upsert only; .ptr == NULL and EVENT_ABSENT mean "leave as it is" */
+    struct text title, category, brand;
+    int64_t cost_minor;
+    int64_t stock;
+    struct text attributes; /* MessagePack map of text to text, number or bool; raw bytes */
+};
+
+struct event {
+    struct text id; /* 1..64 bytes: the idempotency key */
+    enum event_type type;
+    int64_t ts_ms;
+    struct text user, anon, session, decision, order, query, list;
+    struct event_item *items; /* in the arena */
+    uint32_t item_count;
+    currency_code currency;
+    int64_t total_minor; /* EVENT_ABSENT when not given */
+    struct text props;   /* raw MessagePack map; .ptr NULL when absent */
+};
+
+const char *event_type_name(enum event_type type);
+bool event_type_parse(struct text name, enum event_type *ret_type);
+enum event_class event_type_class(enum event_type type);
+
+/* Reads one event; the cursor stands behind it afterwards, also after a refusal.  Bytes must have
+ * passed cursor_check.  `arrival_ms` is the time of arrival.  ERR_BAD_INPUT with the field first in
+ * the text: "ts: expected milliseconds or RFC 3339 text, got a map"; ERR_LIMIT "items: 501 of at
+ * most 500"; ERR_UNSUPPORTED for types that this version does not apply (identify, user_upsert,
+ * consent, forget); ERR_NOMEM when the arena is full.  Shoppers' events need user or anon. */
+MUST_CHECK enum err_code event_decode(struct cursor *cursor, int64_t arrival_ms,
+                                      struct arena *arena, struct event *ret_event,
+                                      struct err *err);
+
+#endif

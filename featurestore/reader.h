@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reader - files of events, line by line: CSV (RFC 4180) and NDJSON, plain or gzipped.
+ *
+ * Each good line becomes one event in the wire's form (featurestore/event.h), so importing and
+ * training read a file in the same way.  A bad line is an error that names line and field, and the
+ * reader goes on with the next.  A CSV file needs a map, which says which columns make which field
+ * and which lines are to be kept; docs/import.md describes it.  NDJSON lines are events as they
+ * are, or are mapped too when a map is given (its columns are then member names).
+ *
+ * A line that is longer than READER_LINE_BYTES_MAX is an error and is stepped over.  Threads: one
+ * owner. Memory is bounded whatever the file holds. */
+#ifndef FEATURESTORE_READER_H
+#define FEATURESTORE_READER_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/text.h"
+
+#define READER_LINE_BYTES_MAX 65536
+
+enum reader_format { READER_AUTO, READER_CSV, READER_NDJSON }; /* AUTO: by file name, .gz aside */
+enum reader_kind { READER_EVENTS, READER_ITEMS };              /* items: each line an item_upsert */
+
+struct reader;
+
+struct reader_options {
+    enum reader_format format;
+    enum reader_kind kind;
+    const char *map_path; /* NULL: none */
+};
+
+MUST_CHECK enum err_code reader_open(const char *path, const struct reader_options *options,
+                                     struct reader **ret_reader, struct err *err);
+void reader_close(struct reader **reader);
+
+enum reader_outcome {
+    READER_EVENT,   /* *ret_event is one MessagePack map, valid until the next call */
+    READER_SKIPPED, /* left out by a keep rule; the rule's name is in *ret_event */
+    READER_BAD,     /* err: "line 17, field UnitPrice: expected a decimal number, got 'abc'" */
+    READER_DONE,
+    READER_FAILED, /* the file could not be read further; err says why */
+};
+
+enum reader_outcome reader_next(struct reader *reader, struct text *ret_event, struct err *err);
+
+struct reader_progress {
+    uint64_t line;        /* of the outcome just returned; the header is line 1 */
+    uint64_t bytes_read;  /* of the file on disk (compressed bytes of a .gz) */
+    uint64_t bytes_total; /* 0 when unknown */
+};
+void reader_progress(const struct reader *reader, struct reader_progress *ret_progress);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store - what the daemon knows: items, people with their recent history, popularity by window.
+ *
+ * All in memory.  One thread, the store thread, writes; it takes batches of events from a bounded
+ * queue, applies them and then completes each batch.  Readers are wait-free: records are immutable
+ * blocks that the writer replaces by pointer, so everything that a reader gets stays valid and
+ * constant until it calls rcu_read_end.
+ *
+ * Items, categories and brands have dense numbers that are never reused (base/idmap.h); models bind
+ * their ids to the same item numbers at load (store_bind_items).  An item that only events or
+ * models have named exists without a catalogue record; whether it may be shown is for the policy to
+ * say.
+ *
+ * Time: windows end at the newest event time seen (never later than the clock), so that a history
+ * imported from years ago still has a "last 14 days".
+ *
+ * Limits (struct store_limits) are hard: what would exceed one is refused per event.
+ * Threads: create, start, stop, destroy on a control thread; store_submit and the readers on any;
+ * readers inside rcu_read_begin/end. */
+#ifndef FEATURESTORE_STORE_H
+#define FEATURESTORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/idmap.h"
+#include "base/money.h"
+#include "base/text.h"
+#include "featurestore/event.h"
+
+struct store;
+
+struct store_limits {
+    uint32_t items_max;         /* 1..16000000 */
+    uint32_t people_max;        /* 1..200000000, users and anonymous ids each */
+    uint32_t history_items_max; /* distinct items kept per person, 1..1000 */
+    uint32_t queue_events_max;  /* events waiting for the store thread, 1..1000000 */
+    uint32_t dedup_events_max;  /* event ids remembered, 0..10000000; newest kept */
+};
+
+MUST_CHECK enum err_code store_create(const struct store_limits *limits, const struct clock *clock,
+                                      struct store **ret_store, struct err *err);
+MUST_CHECK enum err_code store_start(struct store *store, struct err *err); /* the store thread */
+void store_stop(struct store *store);     /* applies what is queued, then joins the thread */
+void store_destroy(struct store **store); /* stopped, no readers left */
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+#define STORE_REJECTED_MAX 100 /* rejections described per batch; more are only counted */
+
+struct store_rejection {
+    uint32_t index;
+    enum err_code code;
+    char message[160];
+};
+
+struct store_batch_result {
+    uint32_t accepted, duplicate, rejected;
+    uint32_t described; /* entries in `rejection` */
+    struct store_rejection rejection[STORE_REJECTED_MAX];
+};
+
+/* Called once on the store thread after the batch is applied and visible to readers. */
+typedef void (*store_done_fn)(void *ctx, const struct store_batch_result *result);
+
+/* Queues a batch: `bytes` is a MessagePack array of events that passed cursor_check (copied).
+ * ERR_BUSY when the queue is full (nothing is taken, `done` is not called); ERR_LIMIT over
+ * EVENT_BATCH_MAX events or EVENT_BATCH_BYTES_MAX bytes; ERR_BAD_INPUT when it is no array. */
+MUST_CHECK enum err_code store_submit(struct store *store, const uint8_t *bytes, size_t len,
+                                      store_done_fn done, void *ctx, struct err *err);
+
+/* Gives each id an item number (new ones are added), on the store thread; waits for it.  For the
+ * loader.  ret_numbers has `count` places.  ERR_LIMIT when items_max would be exceeded: nothing is
+ * added then. */
+MUST_CHECK enum err_code store_bind_items(struct store *store, const struct text *ids,
+                                          uint32_t count, uint32_t *ret_numbers, struct err *err);
+
+/* ---- reading: inside rcu_read_begin/end ------------------------------------------------------ */
+
+#define STORE_STOCK_UNKNOWN INT32_MIN
+
+/* A catalogue record.  Immutable; a price or stock change replaces it. */
+struct item {
+    int64_t price_minor; /* EVENT_ABSENT when unknown */
+    int64_t cost_minor;  /* EVENT_ABSENT when unknown */
+    currency_code currency;
+    int32_t stock;     /* STORE_STOCK_UNKNOWN when unknown */
+    uint32_t category; /* number, IDMAP_NONE when unknown */
+    uint32_t brand;
+    bool deleted;
+    struct text title;      /* .ptr NULL when unknown */
+    struct text attributes; /* raw MessagePack map; .ptr NULL when none */
+};
+
+uint32_t store_item_count(const struct store *store);                /* numbers given */
+uint32_t store_item_find(const struct store *store, struct text id); /* or IDMAP_NONE */
+struct text store_item_id(const struct store *store, uint32_t item);
+const struct item *store_item(const struct store *store, uint32_t item); /* NULL: no record */
+
+uint32_t store_category_find(const struct store *store, struct text name); /* or IDMAP_NONE */
+struct text store_category_name(const struct store *store, uint32_t category);
+uint32_t store_category_count(const struct store *store);
+uint32_t store_brand_find(const struct store *store, struct text name);
+struct text store_brand_name(const struct store *store, uint32_t brand);
+
+/* A person's history: one entry per distinct item, newest first.  Parallel arrays. */
+struct history {
+    uint32_t count;         /* 0 for an unknown person */
+    uint32_t events;        /* events ever counted for this person */
+    uint32_t purchases;     /* purchase events ever counted */
+    const uint32_t *item;   /* item numbers */
+    const uint32_t *last_s; /* seconds since the epoch of the newest event with the item */
+    const uint8_t *classes; /* bit 1 << enum event_class for each class seen */
+    const uint8_t *days;    /* distinct days (UTC) with a purchase of it, at most 255 */
+};
+
+/* The user when known, else the anonymous id; absent texts are skipped.  False when neither is
+ * known; *ret_history is empty then. */
+bool store_history(const struct store *store, struct text user, struct text anon,
+                   struct history *ret_history);
+
+enum store_window {
+    STORE_WINDOW_1H,
+    STORE_WINDOW_1D,
+    STORE_WINDOW_7D,
+    STORE_WINDOW_14D,
+    STORE_WINDOW_30D,
+    STORE_WINDOW_COUNT
+};
+
+/* How often events of the class named the item within the window. */
+uint32_t store_item_events(const struct store *store, uint32_t item, enum event_class event_class,
+                           enum store_window window);
+
+#define STORE_TOP_MAX 500 /* entries of a top list */
+
+struct top_entry {
+    uint32_t item;
+    float score; /* views + 3 carts + 10 purchases within the window */
+};
+
+struct top_list {
+    uint32_t count;
+    const struct top_entry *entry; /* best first; ties by item number */
+};
+
+/* Most popular in the window, over all (category IDMAP_NONE) or within a category.  Refreshed by
+ * the store thread at most once a second and after the queue runs empty; deleted items are not in
+ * it. */
+void store_top(const struct store *store, enum store_window window, uint32_t category,
+               struct top_list *ret_list);
+
+/* The newest event time seen, ms since the epoch; 0 before the first event. */
+int64_t store_watermark_ms(const struct store *store);
+
+struct store_stats {
+    uint64_t items, catalogue_items, users, anons, events_accepted, events_duplicate,
+        events_rejected, queue_events, history_entries;
+    uint64_t bytes_items, bytes_people, bytes_counts; /* resident, indexes included */
+    uint64_t batches;                                 /* batches completed */
+};
+void store_stats(const struct store *store, struct store_stats *ret_stats);
+
+/* ---- named features -------------------------------------------------------------------------- */
+
+/* Features of a person or an item by name, for the `features` operation and for models that name
+ * them: item.price item.cost item.stock item.margin
+ * item.{views,carts,purchases}_{1h,1d,7d,14d,30d}, user.events user.purchases user.items
+ * user.age_last_s.  A value that is unknown is NaN; the model puts its declared default there. */
+enum feature_subject { FEATURE_ITEM, FEATURE_USER };
+
+struct feature {
+    const char *name;
+    enum feature_subject subject;
+    uint32_t id; /* for the readers below */
+};
+
+const struct feature *feature_find(struct text name); /* NULL when there is none */
+const struct feature *feature_at(uint32_t index);     /* NULL behind the last */
+double feature_of_item(const struct store *store, uint32_t id, uint32_t item);
+double feature_of_user(const struct store *store, uint32_t id, const struct history *history);
+
+#endif
