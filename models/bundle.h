@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bundle - one version of one model on disk: NAME/VERSION/ with manifest.json and its files.
+ *
+ * Opening reads every file that the manifest names, once, and checks its SHA-256 over the very
+ * bytes that are used afterwards; nothing is mapped.  Files in the folder that the manifest does
+ * not name are refused, so that a half-edited bundle is noticed.  docs/bundles.md describes
+ * manifest and files.
+ *
+ * Everything in a bundle is untrusted.  Errors name the file, the field, what was expected and
+ * found. Threads: loader, tools.  Limits: manifest 1 MiB, 16 files, each file up to 4 GiB. */
+#ifndef MODELS_BUNDLE_H
+#define MODELS_BUNDLE_H
+
+#include <cjson/cJSON.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/json.h"
+
+#define MODEL_NAME_BYTES      65 /* plain names (file_is_plain_name), terminated */
+#define BUNDLE_FILES_MAX      16
+#define BUNDLE_FEATURES_MAX   1024
+#define BUNDLE_FILE_BYTES_MAX ((size_t)4 << 30)
+
+#define MODEL_KINDS(X) X(factors) X(neighbors) X(popularity) X(linear) X(prices)
+
+enum model_kind {
+#define X(name) MODEL_##name,
+    MODEL_KINDS(X)
+#undef X
+        MODEL_KIND_COUNT
+};
+
+const char *model_kind_name(enum model_kind kind);
+
+struct bundle_file {
+    char key[MODEL_NAME_BYTES]; /* "user_factors" */
+    char path[256];             /* relative, plain */
+    uint8_t *bytes;             /* owned until a loader takes it (sets NULL) */
+    size_t len;
+    char sha256[65];
+};
+
+struct bundle_feature {
+    char name[128];
+    double fallback; /* used where the value is unknown */
+};
+
+struct bundle {
+    char dir[4096];
+    char name[MODEL_NAME_BYTES];
+    char version[MODEL_NAME_BYTES];
+    enum model_kind kind;
+    uint32_t file_count;
+    struct bundle_file file[BUNDLE_FILES_MAX];
+    uint32_t feature_count;
+    struct bundle_feature *feature; /* owned */
+    double golden_tolerance;
+    int64_t trained_at_ms; /* 0 when not given */
+    cJSON *manifest;       /* owned; "params" and "trained" are read from it */
+    uint64_t bytes;        /* sum over files */
+    char manifest_sha256[65];
+};
+
+/* Reads and checks all.  When `name` and `version` are not NULL they must equal those of the
+ * manifest (a folder's place must agree with what is in it). */
+MUST_CHECK enum err_code bundle_open(const char *dir, const char *name, const char *version,
+                                     struct bundle **ret_bundle, struct err *err);
+void bundle_close(struct bundle **bundle);
+
+/* The file under that key, or ERR_CORRUPT "manifest.json: files.item_ids: missing, needed by kind
+ * factors". */
+MUST_CHECK enum err_code bundle_file(struct bundle *bundle, const char *key,
+                                     struct bundle_file **ret_file, struct err *err);
+
+/* Number under "params"; `fallback` when absent. */
+MUST_CHECK enum err_code bundle_param(const struct bundle *bundle, const char *name, double min,
+                                      double max, double fallback, double *ret_value,
+                                      struct err *err);
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+/* Files written into `dir` (not yet existing or empty) by the caller first; this hashes them and
+ * writes manifest.json last.  `extra` may hold "params", "features", "trained", "golden" members
+ * and is merged into the manifest. */
+struct bundle_write_file {
+    const char *key;
+    const char *path;
+};
+MUST_CHECK enum err_code bundle_write_manifest(const char *dir, const char *name,
+                                               const char *version, enum model_kind kind,
+                                               const struct bundle_write_file *files,
+                                               uint32_t file_count, const cJSON *extra,
+                                               struct err *err);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model - a loaded, verified, immutable model of any kind, ready to be evaluated.
+ *
+ * Life: model_load (from an opened bundle: structure, values finite, indices in range) ->
+ * model_check_golden (recomputes the rows that came with the bundle) -> model_bind (gives rows
+ * their item numbers) -> served by any number of threads -> model_destroy after the last reader
+ * left.
+ *
+ * Threads: load, check, bind, destroy on the loader; the evaluators below on any thread, without
+ * allocation or locks.  BLAS runs with one thread (see docs/architecture.md). */
+#ifndef MODELS_MODEL_H
+#define MODELS_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/money.h"
+#include "base/text.h"
+#include "models/bundle.h"
+
+#define MODEL_NO_ROW UINT32_MAX
+
+struct factors;
+struct neighbors;
+struct popularity;
+struct linear;
+struct prices;
+struct ids;
+
+struct model {
+    enum model_kind kind;
+    char name[MODEL_NAME_BYTES];
+    char version[MODEL_NAME_BYTES];
+    char label[2 * MODEL_NAME_BYTES]; /* "name@version" */
+    int64_t trained_at_ms;            /* 0 when the manifest does not say */
+    uint64_t bytes;                   /* memory held */
+    union {
+        struct factors *factors;
+        struct neighbors *neighbors;
+        struct popularity *popularity;
+        struct linear *linear;
+        struct prices *prices;
+    } as;
+    struct ids *items;     /* row -> id; NULL for linear and prices */
+    uint32_t *item_of_row; /* row -> item number, after model_bind */
+    uint32_t *row_of_item; /* item number -> row or MODEL_NO_ROW; row_of_item_count places */
+    uint32_t row_of_item_count;
+};
+
+MUST_CHECK enum err_code model_load(struct bundle *bundle, struct model **ret_model,
+                                    struct err *err);
+void model_destroy(struct model **model);
+
+/* Recomputes golden.json; ERR_CORRUPT "golden.json: row 3: expected 0.1234, got 0.1301 (tolerance
+ * 1e-05)".  A bundle without golden rows is refused. */
+MUST_CHECK enum err_code model_check_golden(const struct model *model, const struct bundle *bundle,
+                                            struct err *err);
+
+/* `numbers[row]` for each row of `items`.  Takes copies.  ERR_NOMEM. */
+MUST_CHECK enum err_code model_bind(struct model *model, const uint32_t *numbers, uint32_t count,
+                                    struct err *err);
+
+static inline uint32_t model_row(const struct model *model, uint32_t item)
+{
+    return item < model->row_of_item_count ? model->row_of_item[item] : MODEL_NO_ROW;
+}
+
+uint32_t model_row_count(const struct model *model); /* 0 for linear and prices */
+
+/* ---- factors: score = user . item ------------------------------------------------------------ */
+
+#define FACTORS_DIM_MAX 512
+
+uint32_t factors_dim(const struct factors *factors);
+/* The row of a user that training saw (dim floats), or NULL. */
+const float *factors_user(const struct factors *factors, struct text user);
+/* A vector for a history: solves (V'V a0 + sum v v' + reg I) u = sum v over the rows (Rendle et al.
+ * 2021, the user half-step of iALS).  Rows above 1,000 are left out.  False when no row is known,
+ * the arena is full or the system is not positive definite. */
+bool factors_fold_in(const struct factors *factors, const uint32_t *rows, uint32_t row_count,
+                     struct arena *arena, float *ret_user);
+/* ret_scores[model_row_count]. */
+void factors_score(const struct factors *factors, const float *user, float *ret_scores);
+float factors_score_row(const struct factors *factors, const float *user, uint32_t row);
+
+/* ---- neighbors: item to item, the strongest few per row -------------------------------------- */
+
+struct neighbor_list {
+    uint32_t count;
+    const uint32_t *row; /* descending weight */
+    const float *weight;
+};
+void neighbors_of(const struct neighbors *neighbors, uint32_t row, struct neighbor_list *ret_list);
+
+/* ---- popularity ------------------------------------------------------------------------------ */
+
+float popularity_score(const struct popularity *popularity, uint32_t row);
+/* All rows, best first; ties by row. */
+const uint32_t *popularity_order(const struct popularity *popularity);
+
+/* ---- linear: bias + sum of weight * feature, optionally through the logistic function ----------
+ */
+
+uint32_t linear_feature_count(const struct linear *linear);
+const char *linear_feature_name(const struct linear *linear, uint32_t index);
+double linear_feature_fallback(const struct linear *linear, uint32_t index);
+double linear_weight(const struct linear *linear, uint32_t index);
+/* values[feature_count]; NaN takes the fallback. */
+double linear_score(const struct linear *linear, const double *values);
+
+/* ---- prices: rules ----------------------------------------------------------------------------
+ */
+
+struct price_context {
+    struct text key, value;
+};
+
+struct price_input {
+    struct text item;     /* id */
+    struct text category; /* .ptr NULL when unknown */
+    struct text brand;
+    int64_t price_minor; /* the list price */
+    int64_t cost_minor;  /* INT64_MIN when unknown */
+    currency_code currency;
+    int64_t qty;
+    const struct price_context *context;
+    uint32_t context_count;
+};
+
+struct price_output {
+    int64_t amount_minor;
+    const char *rule;  /* name of the rule that made the price; NULL: the list price stands */
+    const char *bound; /* "floor" "ceiling" "margin" when a bound moved it, else NULL */
+};
+
+/* Always gives a price that respects every bound that holds for the item; see docs/bundles.md for
+ * the order of steps.  Never fails: what cannot be computed (overflow, a margin without a cost)
+ * leaves the list price, within the bounds. */
+void prices_apply(const struct prices *prices, const struct price_input *input,
+                  struct price_output *ret_output);
+
+#endif
