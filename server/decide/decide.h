@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decide - one decision: candidates, filter, rank, price, choose, on the highest rung of the ladder
+ * that can be reached in time.
+ *
+ * A decision is a function of snapshot, store state, request and decision id.  recommend, similar,
+ * rank and price always answer: at worst an empty list at level `static` with a reason.  Nothing
+ * here allocates, locks, does I/O or formats text.
+ *
+ * Threads: any serving thread with its own worker, inside rcu_read_begin/end from before the call
+ * until the decision has been encoded. */
+#ifndef SERVER_DECIDE_DECIDE_H
+#define SERVER_DECIDE_DECIDE_H
+
+#include "featurestore/store.h"
+#include "server/decide/answers.h"
+#include "server/decide/decision.h"
+#include "server/decide/snapshot.h"
+#include "server/decide/worker.h"
+#include "server/protocol/request.h"
+
+struct decide_env {
+    const struct store *store;
+    const struct snapshot *snapshot;
+    struct answers *answers; /* last good answers, for level `cached` */
+    enum level floor;        /* LEVEL_full unless set by hand */
+    uint64_t deadline_ns;    /* 0: none */
+    int64_t wall_ms;
+};
+
+/* request->op is recommend, similar, rank or price. */
+void decide(const struct decide_env *env, struct worker *worker, const struct request *request,
+            struct decision *ret_decision);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decision - what comes out: items in order, with the level at which they were found and why.
+ *
+ * Everything points into the worker's arena, the snapshot or the store and is valid until the
+ * reader leaves its RCU section.  Threads: one owner. */
+#ifndef SERVER_DECIDE_DECISION_H
+#define SERVER_DECIDE_DECISION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/money.h"
+#include "base/rand.h"
+#include "base/text.h"
+
+/* From best to most modest; each can stand in for the one before. */
+#define LEVELS(X) X(full) X(reduced) X(cached) X(generic) X(static)
+
+enum level {
+#define X(name) LEVEL_##name,
+    LEVELS(X)
+#undef X
+        LEVEL_COUNT
+};
+
+/* Why an answer is not `full`. */
+#define REASONS(X)  \
+    X(none)         \
+    X(no_model)     \
+    X(model_error)  \
+    X(deadline)     \
+    X(overload)     \
+    X(mode)         \
+    X(breaker)      \
+    X(unknown_user) \
+    X(no_candidates)
+
+enum reason {
+#define X(name) REASON_##name,
+    REASONS(X)
+#undef X
+        REASON_COUNT
+};
+
+const char *level_name(enum level level);
+const char *reason_name(enum reason reason);
+bool level_parse(struct text name, enum level *ret_level);
+
+#define DECISION_MODELS_MAX 16
+
+struct decision_why {
+    const char *source; /* "neighbors", "rule: spring sale", ... */
+    float value;        /* what it added to the score */
+};
+
+struct decision_item {
+    uint32_t item; /* number, IDMAP_NONE for an id that the store does not know */
+    struct text id;
+    float score;
+    bool priced;
+    int64_t amount_minor;
+    currency_code currency;
+    const char *rule;  /* the price rule that applied, or NULL */
+    const char *bound; /* the bound that moved the price, or NULL */
+    const struct decision_why *why;
+    uint32_t why_count;
+};
+
+struct decision {
+    char id[ULID_BYTES];
+    struct decision_item *items;
+    uint32_t count;
+    const char *policy;
+    const char *models[DECISION_MODELS_MAX]; /* "name@version" of those that took part */
+    uint32_t model_count;
+    enum level level;
+    enum reason reason;
+    uint64_t epoch; /* of the snapshot */
+};
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* policy - what merchandisers set per slot: where candidates come from, how they are blended and
+ * filtered, which models rank and price.  Parsed from policies.json (docs/policies.md), checked as
+ * a whole, immutable afterwards.
+ *
+ * The score of a candidate is the sum over sources of weight * natural score.  Natural scores:
+ *   neighbors  sum over the history of the neighbour's weight (EASE and cosine: about 0..1)
+ *   factors    the predicted preference (iALS: about 0..1)
+ *   repeat     log(1 + days bought) + exp(-age / 60 days) for items bought before
+ *   popular    log(1 + score) / log(1 + best score) in a window of the store, 0..1
+ *   model_popular  the same over a popularity model's scores
+ *
+ * Threads: parsed on main or loader, then read by any.  Limits: 64 slots, 8 sources a slot. */
+#ifndef SERVER_DECIDE_POLICY_H
+#define SERVER_DECIDE_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "featurestore/store.h"
+#include "models/bundle.h"
+
+#define POLICY_SLOTS_MAX   64
+#define POLICY_SOURCES_MAX 8
+#define POLICY_COUNT_MAX   1000 /* candidates of one source */
+
+#define POLICY_SOURCES(X) X(neighbors) X(factors) X(repeat) X(popular) X(model_popular)
+
+enum policy_source_kind {
+#define X(name) SOURCE_##name,
+    POLICY_SOURCES(X)
+#undef X
+        SOURCE_KIND_COUNT
+};
+
+const char *policy_source_name(enum policy_source_kind kind);
+
+struct policy_source {
+    enum policy_source_kind kind;
+    char model[MODEL_NAME_BYTES]; /* "" for repeat and popular */
+    enum store_window window;     /* popular */
+    float weight;
+    uint32_t count; /* candidates taken from it */
+};
+
+enum policy_bought { BOUGHT_EXCLUDE, BOUGHT_ALLOW };
+
+struct policy_slot {
+    char name[MODEL_NAME_BYTES];
+    uint32_t source_count;
+    struct policy_source source[POLICY_SOURCES_MAX];
+    enum policy_bought bought;
+    bool in_stock;                 /* items with known stock 0 are left out */
+    bool catalogue_only;           /* items without a catalogue record are left out */
+    char ranker[MODEL_NAME_BYTES]; /* linear model, "" for none */
+    char prices[MODEL_NAME_BYTES]; /* prices model, "" for none */
+    enum store_window generic_window;
+};
+
+struct policy_set {
+    uint32_t slot_count;
+    struct policy_slot slot[POLICY_SLOTS_MAX];
+    uint32_t default_slot;
+    char version[MODEL_NAME_BYTES]; /* "version" of the file, "builtin" for the one below */
+};
+
+/* ERR_BAD_INPUT with path: "policies.json: slots.home.sources[1].weight: expected 0..1000, got -1".
+ */
+MUST_CHECK enum err_code policy_parse(const char *name, const char *bytes, size_t len,
+                                      struct policy_set **ret_set, struct err *err);
+/* What serves when no file is configured: one slot "home" that uses the first model of each kind by
+ * name ("*"), so that a pushed model works at once. */
+MUST_CHECK enum err_code policy_builtin(struct policy_set **ret_set, struct err *err);
+void policy_destroy(struct policy_set **set);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* snapshot - all that a decision depends on besides the store and the request: policies with their
+ * models resolved, the static list, and each worker's scratch sized for these models.
+ *
+ * Immutable once published.  The loader builds a new one for every change, publishes it by one
+ * pointer (serving_publish), waits for readers (rcu_wait) and destroys the old one.  Models are
+ * shared between snapshots by a reference count that only the loader touches.
+ *
+ * Threads: build, publish, destroy on the loader; read by workers inside rcu_read_begin/end. */
+#ifndef SERVER_DECIDE_SNAPSHOT_H
+#define SERVER_DECIDE_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "models/model.h"
+#include "server/decide/policy.h"
+
+#define SNAPSHOT_MODELS_MAX 64
+
+/* Where the value of a ranker's feature comes from; resolved once at build. */
+struct rank_binding {
+    enum {
+        BIND_ITEM,
+        BIND_USER,
+        BIND_CALLER_SCORE,
+        BIND_BLEND_SCORE,
+        BIND_SOURCE,
+        BIND_PAIR_DAYS,
+        BIND_PAIR_AGE_S,
+        BIND_REQUEST
+    } from;
+    uint32_t id;      /* feature id, or source kind */
+    struct text name; /* BIND_REQUEST: the caller's own feature of that name */
+};
+
+struct slot_models {
+    const struct model *source[POLICY_SOURCES_MAX]; /* NULL: not loaded, or the source needs none */
+    const struct model *ranker;
+    const struct model *prices;
+    struct rank_binding *binding; /* one per feature of the ranker */
+};
+
+/* Per worker: floats for the rows of the largest model. */
+struct worker_scratch {
+    float *score;      /* row_count_max, 64-byte aligned: dense factor scores */
+    float *sum;        /* row_count_max: neighbour sums, all zero between requests */
+    uint32_t *touched; /* row_count_max: rows of `sum` that are not zero */
+};
+
+struct snapshot {
+    uint64_t epoch;
+    struct policy_set *policies; /* owned */
+    struct slot_models slot[POLICY_SLOTS_MAX];
+    const struct model *similar; /* neighbors model for `similar` when its slot names none */
+    uint32_t model_count;
+    struct model *model[SNAPSHOT_MODELS_MAX]; /* borrowed from the registry */
+    char *static_text;                        /* owned; the ids below point into it */
+    struct text *static_ids;                  /* owned */
+    uint32_t static_count;
+    uint32_t row_count_max;
+    uint32_t worker_count;
+    struct worker_scratch *scratch; /* owned, worker_count of them */
+};
+
+struct snapshot_spec {
+    uint64_t epoch;
+    struct policy_set *policies; /* taken over on success */
+    struct model *const *models;
+    uint32_t model_count;
+    const struct text *static_ids;
+    uint32_t static_count;
+    uint32_t worker_count;
+};
+
+/* A model that a policy names and that is not among the models is no error (the ladder answers
+ * `no_model`); one of the wrong kind, or a ranker with a feature that nobody knows and that the
+ * request cannot supply, is: ERR_BAD_INPUT. */
+MUST_CHECK enum err_code snapshot_build(const struct snapshot_spec *spec,
+                                        struct snapshot **ret_snapshot, struct err *err);
+void snapshot_destroy(struct snapshot **snapshot); /* not the models */
+
+struct serving {
+    _Atomic(struct snapshot *) current;
+};
+
+/* Returns the one that was current; the caller destroys it after rcu_wait. */
+static inline struct snapshot *serving_publish(struct serving *serving, struct snapshot *snapshot)
+{
+    /* Release: a reader that sees the pointer sees all that was built behind it. */
+    return atomic_exchange_explicit(&serving->current, snapshot, memory_order_acq_rel);
+}
+
+static inline const struct snapshot *serving_current(const struct serving *serving)
+{
+    return atomic_load_explicit(&serving->current, memory_order_acquire);
+}
+
+#endif

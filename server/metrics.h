@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* metrics (server) - the one table of everything that /metrics shows.  docs/operations.md is
+ * checked against it. */
+#ifndef SERVER_METRICS_H
+#define SERVER_METRICS_H
+
+#include "base/metrics.h"
+
+enum server_metric {
+    M_BUILD_INFO,             /* gauge {version, compiler} */
+    M_REQUESTS,               /* counter {op, code} */
+    M_REQUEST_DURATION,       /* histogram {op}: from arrival to the packed reply */
+    M_DECISIONS,              /* counter {level, reason} */
+    M_STAGE_DURATION,         /* histogram {stage} */
+    M_CONNECTIONS,            /* gauge {transport} */
+    M_CONNECTIONS_REFUSED,    /* counter {transport} */
+    M_SLOW_READERS_CLOSED,    /* counter */
+    M_MESSAGES_REFUSED,       /* counter {transport}: too large or malformed frames */
+    M_LISTENER_RESTARTS,      /* counter: the watchdog had to restart a listener */
+    M_EVENTS,                 /* counter {result}: accepted, duplicate, rejected */
+    M_EVENT_QUEUE,            /* gauge */
+    M_ITEMS,                  /* gauge */
+    M_CATALOGUE_ITEMS,        /* gauge */
+    M_PEOPLE,                 /* gauge {kind}: user, anon */
+    M_STORE_BYTES,            /* gauge {part}: items, people, counts */
+    M_EVENT_WATERMARK,        /* gauge: newest event time, seconds since the epoch */
+    M_MODELS,                 /* gauge: models that serve */
+    M_MODEL_BYTES,            /* gauge */
+    M_MODEL_LOADS,            /* counter {result}: loaded, refused */
+    M_SNAPSHOT_EPOCH,         /* gauge */
+    M_MODE_FLOOR,             /* gauge {level}: 1 for the level in force */
+    M_READY,                  /* gauge */
+    M_DRAINING,               /* gauge */
+    M_CONFIG_RELOAD_OK,       /* gauge: the last reload succeeded */
+    M_CONFIG_RELOAD_TIME,     /* gauge: of the last success, seconds since the epoch */
+    M_LOG_LINES,              /* counter {level} */
+    M_LOG_DROPPED,            /* counter */
+    M_PROCESS_CPU,            /* counter, seconds */
+    M_PROCESS_OPEN_FDS,       /* gauge */
+    M_PROCESS_MAX_FDS,        /* gauge */
+    M_PROCESS_VIRTUAL_BYTES,  /* gauge */
+    M_PROCESS_RESIDENT_BYTES, /* gauge */
+    M_PROCESS_START_TIME,     /* gauge, seconds since the epoch */
+    M_PROCESS_THREADS,        /* gauge */
+    M_COUNT
+};
+
+extern const struct metric_family server_metric_families[M_COUNT];
+
+/* Positions in label lists that the hot path uses. */
+enum metric_transport { TRANSPORT_NNG, TRANSPORT_HTTP };
+enum metric_stage {
+    STAGE_DECODE,
+    STAGE_CANDIDATES,
+    STAGE_FOLD_IN,
+    STAGE_RANK,
+    STAGE_PRICE,
+    STAGE_ENCODE
+};
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* call - one request on its way through the daemon: bytes in, bytes out, whatever carried them.
+ *
+ * A transport fills in the request side, lends a reply buffer and calls the service.  CALL_DONE:
+ * the reply is in `reply` and the transport sends it.  CALL_DEFERRED: somebody finishes it later
+ * and then calls call->complete(call) exactly once, from any thread; until then request bytes,
+ * reply buffer and the call itself stay valid and untouched by the transport.  There is always a
+ * reply.
+ *
+ * Request and reply are one MessagePack map each.  Threads: owned by one thread at a time. */
+#ifndef SERVER_PROTOCOL_CALL_H
+#define SERVER_PROTOCOL_CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/protocol/ops.h"
+
+struct worker; /* server/decide/worker.h */
+
+#define CALL_REPLY_BYTES 262144 /* the capacity every transport must lend */
+
+struct call {
+    const uint8_t *request;
+    size_t request_bytes;
+    uint64_t arrived_ns; /* monotonic, when the transport had the first byte (or the message) */
+    bool local;          /* the listener is reachable from this machine only */
+    uint8_t *reply;
+    size_t reply_capacity; /* >= CALL_REPLY_BYTES */
+    size_t reply_bytes;    /* out */
+    enum reply_code code;  /* out: what the reply says; HTTP status and metrics come from it */
+    void (*complete)(struct call *call);
+    void *owner; /* the transport's */
+};
+
+enum call_state { CALL_DONE, CALL_DEFERRED };
+
+/* The service behind all transports; `service` is what main.c wired in.  `worker` belongs to the
+ * calling thread. */
+typedef enum call_state (*call_fn)(void *service, struct worker *worker, struct call *call);
+
+#endif
