@@ -34,11 +34,15 @@ static inline void *arena_alloc(struct arena *arena, size_t bytes, size_t align)
     return arena->base + start;
 }
 
+static inline void *arena_array(struct arena *arena, size_t count, size_t bytes, size_t align)
+{
+    size_t total = 0;
+    return __builtin_mul_overflow(count, bytes, &total) ? NULL : arena_alloc(arena, total, align);
+}
+
 /* `count` elements of `type`, or NULL when full or when the product overflows. */
-#define ARENA_NEW(arena, type, count)                   \
-    ((type *)((size_t)(count) > SIZE_MAX / sizeof(type) \
-                  ? NULL                                \
-                  : arena_alloc((arena), (size_t)(count) * sizeof(type), alignof(type))))
+#define ARENA_NEW(arena, type, count) \
+    ((type *)arena_array((arena), (count), sizeof(type), alignof(type)))
 
 static inline void arena_reset(struct arena *arena)
 {

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/protocol/reply.h"
+
+#define REPLY_MESSAGE_BYTES_MAX 400
+
+void reply_begin(struct reply *reply, struct call *call, struct text id_raw,
+                 const struct clock *clock)
+{
+    *reply = (struct reply){.call = call, .id_raw = id_raw, .clock = clock};
+    reply->pack = pack_into(call->reply, call->reply_capacity);
+    reply->map_mark = pack_map_open(&reply->pack);
+    call->code = REPLY_ok;
+    reply_key(reply, "ok");
+    pack_bool(&reply->pack, true);
+    if (id_raw.ptr != NULL) {
+        reply_key(reply, "id");
+        pack_raw(&reply->pack, id_raw.ptr, id_raw.len);
+    }
+}
+
+void reply_key(struct reply *reply, const char *key)
+{
+    pack_str(&reply->pack, key);
+    reply->pair_count++;
+}
+
+static void reply_close(struct reply *reply)
+{
+    uint64_t now_ns = clock_now_ns(reply->clock);
+    uint64_t took_ns = now_ns > reply->call->arrived_ns ? now_ns - reply->call->arrived_ns : 0;
+    reply_key(reply, "took_us");
+    pack_int(&reply->pack, (int64_t)(took_ns / 1000));
+    pack_map_close(&reply->pack, reply->map_mark, reply->pair_count);
+    reply->call->reply_bytes = reply->pack.used;
+}
+
+void reply_end(struct reply *reply)
+{
+    reply_close(reply);
+    if (reply->pack.overflow)
+        reply_error(reply->call, reply->id_raw, reply->clock, REPLY_internal,
+                    "the reply does not fit into a message; ask for less", NULL);
+}
+
+void reply_error(struct call *call, struct text id_raw, const struct clock *clock,
+                 enum reply_code code, const char *message, const char *field)
+{
+    struct reply reply = {.call = call, .id_raw = id_raw, .clock = clock};
+    struct text text = text_of(message);
+    if (text.len > REPLY_MESSAGE_BYTES_MAX)
+        text.len = REPLY_MESSAGE_BYTES_MAX;
+    while (text.len > 0 && !text_is_utf8(text.ptr, text.len))
+        text.len--;
+    bool has_field = field != NULL && field[0] != '\0';
+    reply.pack = pack_into(call->reply, call->reply_capacity);
+    reply.map_mark = pack_map_open(&reply.pack);
+    reply_key(&reply, "ok");
+    pack_bool(&reply.pack, false);
+    if (id_raw.ptr != NULL) {
+        reply_key(&reply, "id");
+        pack_raw(&reply.pack, id_raw.ptr, id_raw.len);
+    }
+    reply_key(&reply, "error");
+    pack_map(&reply.pack, has_field ? 3 : 2);
+    pack_key(&reply.pack, "code");
+    pack_str(&reply.pack, reply_code_name(code));
+    pack_key(&reply.pack, "message");
+    pack_text(&reply.pack, text);
+    if (has_field) {
+        pack_key(&reply.pack, "field");
+        pack_str(&reply.pack, field);
+    }
+    reply_close(&reply);
+    ASSERT(!reply.pack.overflow); /* the capacity of a call is far above an error reply */
+    call->code = code;
+}
+
+enum reply_code reply_code_of(enum err_code code)
+{
+    switch (code) {
+    case ERR_OK: return REPLY_ok;
+    case ERR_BAD_INPUT:
+    case ERR_CORRUPT:
+    case ERR_EXISTS:
+    case ERR_UNSUPPORTED: return REPLY_bad_request;
+    case ERR_NOT_FOUND: return REPLY_not_found;
+    case ERR_LIMIT: return REPLY_too_large;
+    case ERR_BUSY:
+    case ERR_NOMEM: return REPLY_overloaded;
+    case ERR_TIMEOUT: return REPLY_deadline_exceeded;
+    case ERR_IO:
+    case ERR_COUNT: break;
+    }
+    return REPLY_internal;
+}

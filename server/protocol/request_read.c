@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/protocol/request_read.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static void name_field(struct request_read *read, const char *name)
+{
+    size_t len = strcspn(name, ":");
+    if (len > REQUEST_FIELD_BYTES - 1)
+        len = REQUEST_FIELD_BYTES - 1;
+    memcpy(read->field, name, len);
+    read->field[len] = '\0';
+}
+
+enum err_code read_fail(struct request_read *read, enum err_code code, const char *message)
+{
+    name_field(read, message);
+    return err_set(read->err, code, "%s", message);
+}
+
+enum err_code read_kind(struct request_read *read, const char *name, const char *expected,
+                        enum cursor_kind got)
+{
+    name_field(read, name);
+    return err_set(read->err, ERR_BAD_INPUT, "%s: expected %s, got %s", name, expected,
+                   cursor_kind_name(got));
+}
+
+enum err_code read_twice(struct request_read *read, struct text name)
+{
+    char key[REQUEST_FIELD_BYTES];
+    text_copy(name, key, sizeof key);
+    name_field(read, key);
+    return err_set(read->err, ERR_BAD_INPUT, "%s: given twice", key);
+}
+
+static enum err_code range_fail(struct request_read *read, const char *name, const char *unit,
+                                int64_t min, int64_t max, int64_t got)
+{
+    name_field(read, name);
+    return err_set(read->err, ERR_BAD_INPUT,
+                   "%s: expected %" PRId64 "..%" PRId64 "%s, got %" PRId64, name, min, max, unit,
+                   got);
+}
+
+enum err_code read_text(struct request_read *read, const char *name, uint32_t min_bytes,
+                        uint32_t max_bytes, struct text *ret_value)
+{
+    struct text value;
+    if (!cursor_text(&read->cursor, &value))
+        return read_kind(read, name, "a text", cursor_peek(&read->cursor));
+    if (value.len < min_bytes || value.len > max_bytes)
+        return range_fail(read, name, " bytes", min_bytes, max_bytes, value.len);
+    *ret_value = value;
+    return ERR_OK;
+}
+
+enum err_code read_id(struct request_read *read, const char *name, struct text *ret_value)
+{
+    struct text value;
+    enum err_code rc = read_text(read, name, 1, ID_BYTES_MAX, &value);
+    if (rc != ERR_OK)
+        return rc;
+    if (!text_is_id(value)) {
+        name_field(read, name);
+        return err_set(read->err, ERR_BAD_INPUT, "%s: control characters are not allowed", name);
+    }
+    *ret_value = value;
+    return ERR_OK;
+}
+
+enum err_code read_int(struct request_read *read, const char *name, int64_t min, int64_t max,
+                       int64_t *ret_value)
+{
+    int64_t value = 0;
+    if (!cursor_int(&read->cursor, &value))
+        return read_kind(read, name, "an integer", cursor_peek(&read->cursor));
+    if (value < min || value > max)
+        return range_fail(read, name, "", min, max, value);
+    *ret_value = value;
+    return ERR_OK;
+}
+
+enum err_code read_bool(struct request_read *read, const char *name, bool *ret_value)
+{
+    if (!cursor_bool(&read->cursor, ret_value))
+        return read_kind(read, name, "true or false", cursor_peek(&read->cursor));
+    return ERR_OK;
+}
+
+static enum err_code read_real(struct request_read *read, const char *name, double *ret_value)
+{
+    if (!cursor_real(&read->cursor, ret_value))
+        return read_kind(read, name, "a finite number", cursor_peek(&read->cursor));
+    return ERR_OK;
+}
+
+static enum err_code read_array(struct request_read *read, const char *name, uint32_t count_max,
+                                uint32_t *ret_count)
+{
+    uint32_t count = 0;
+    if (!cursor_array(&read->cursor, &count))
+        return read_kind(read, name, "an array", cursor_peek(&read->cursor));
+    if (count > count_max) {
+        name_field(read, name);
+        return err_set(read->err, ERR_LIMIT, "%s: %u of at most %u", name, count, count_max);
+    }
+    *ret_count = count;
+    return ERR_OK;
+}
+
+static enum err_code no_room(struct request_read *read, const char *name)
+{
+    name_field(read, name);
+    return err_set(read->err, ERR_LIMIT, "%s: the request does not fit into a worker's memory",
+                   name);
+}
+
+enum err_code read_ids(struct request_read *read, const char *name, uint32_t count_max,
+                       struct text_list *ret_list)
+{
+    uint32_t count = 0;
+    enum err_code rc = read_array(read, name, count_max, &count);
+    if (rc != ERR_OK)
+        return rc;
+    struct text *ids = ARENA_NEW(read->arena, struct text, count);
+    if (ids == NULL)
+        return no_room(read, name);
+    for (uint32_t i = 0; i < count && rc == ERR_OK; i++)
+        rc = read_id(read, name, &ids[i]);
+    if (rc == ERR_OK)
+        *ret_list = (struct text_list){ids, count};
+    return rc;
+}
+
+/* One text or a list of them. */
+static enum err_code read_one_or_many(struct request_read *read, const char *name,
+                                      struct text_list *ret_list)
+{
+    if (cursor_peek(&read->cursor) != CURSOR_TEXT)
+        return read_ids(read, name, REQUEST_FILTER_MAX, ret_list);
+    struct text *one = ARENA_NEW(read->arena, struct text, 1);
+    if (one == NULL)
+        return no_room(read, name);
+    enum err_code rc = read_id(read, name, one);
+    if (rc == ERR_OK)
+        *ret_list = (struct text_list){one, 1};
+    return rc;
+}
+
+static enum err_code read_features(struct request_read *read, struct request_item *item)
+{
+    uint32_t count = 0;
+    if (!cursor_map(&read->cursor, &count))
+        return read_kind(read, "items.features", "a map", cursor_peek(&read->cursor));
+    if (count > REQUEST_FEATURES_MAX)
+        return read_fail(read, ERR_LIMIT, "items.features: more than 64 features of an item");
+    struct request_feature *features = ARENA_NEW(read->arena, struct request_feature, count);
+    if (features == NULL)
+        return no_room(read, "items.features");
+    for (uint32_t i = 0; i < count; i++) {
+        enum err_code rc = read_id(read, "items.features", &features[i].name);
+        if (rc == ERR_OK)
+            rc = read_real(read, "items.features", &features[i].value);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    item->features = features;
+    item->feature_count = count;
+    return ERR_OK;
+}
+
+static enum err_code read_item_key(struct request_read *read, struct text key,
+                                   struct request_item *item)
+{
+    if (text_is(key, "id"))
+        return read_id(read, "items.id", &item->id);
+    if (text_is(key, "score"))
+        return read_real(read, "items.score", &item->score);
+    if (text_is(key, "qty"))
+        return read_int(read, "items.qty", 1, 1000000, &item->qty);
+    if (text_is(key, "price"))
+        return read_int(read, "items.price", 0, MONEY_MINOR_MAX, &item->price_minor);
+    if (text_is(key, "features"))
+        return read_features(read, item);
+    cursor_skip(&read->cursor, NULL);
+    return ERR_OK;
+}
+
+static enum err_code read_item(struct request_read *read, struct request_item *item)
+{
+    *item = (struct request_item){.score = NAN, .qty = 1, .price_minor = INT64_MIN};
+    if (cursor_peek(&read->cursor) == CURSOR_TEXT)
+        return read_id(read, "items", &item->id);
+    uint32_t pair_count = 0;
+    if (!cursor_map(&read->cursor, &pair_count))
+        return read_kind(read, "items", "ids or maps with an id", cursor_peek(&read->cursor));
+    for (uint32_t i = 0; i < pair_count; i++) {
+        struct text key;
+        if (!cursor_text(&read->cursor, &key))
+            return read_kind(read, "items", "keys of text", cursor_peek(&read->cursor));
+        enum err_code rc = read_item_key(read, key, item);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    if (item->id.ptr == NULL)
+        return read_fail(read, ERR_BAD_INPUT, "items.id: missing");
+    return ERR_OK;
+}
+
+enum err_code read_items(struct request_read *read, struct request *request)
+{
+    uint32_t count = 0;
+    enum err_code rc = read_array(read, "items", REQUEST_ITEMS_MAX, &count);
+    if (rc != ERR_OK)
+        return rc;
+    struct request_item *items = ARENA_NEW(read->arena, struct request_item, count);
+    if (items == NULL)
+        return no_room(read, "items");
+    for (uint32_t i = 0; i < count && rc == ERR_OK; i++)
+        rc = read_item(read, &items[i]);
+    if (rc == ERR_OK) {
+        request->items = items;
+        request->item_count = count;
+    }
+    return rc;
+}
+
+enum err_code read_context(struct request_read *read, struct request *request)
+{
+    uint32_t count = 0;
+    if (!cursor_map(&read->cursor, &count))
+        return read_kind(read, "context", "a map", cursor_peek(&read->cursor));
+    if (count > REQUEST_CONTEXT_MAX)
+        return read_fail(read, ERR_LIMIT, "context: more than 32 entries");
+    struct request_pair *pairs = ARENA_NEW(read->arena, struct request_pair, count);
+    if (pairs == NULL)
+        return no_room(read, "context");
+    for (uint32_t i = 0; i < count; i++) {
+        enum err_code rc = read_id(read, "context", &pairs[i].key);
+        if (rc == ERR_OK)
+            rc = read_text(read, "context", 0, 256, &pairs[i].value);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    request->context = pairs;
+    request->context_count = count;
+    return ERR_OK;
+}
+
+static enum err_code read_filter(struct request_read *read, struct text key,
+                                 struct request_filters *filters)
+{
+    if (text_is(key, "category"))
+        return read_one_or_many(read, "filters.category", &filters->categories);
+    if (text_is(key, "brand"))
+        return read_one_or_many(read, "filters.brand", &filters->brands);
+    if (text_is(key, "min_price"))
+        return read_int(read, "filters.min_price", 0, MONEY_MINOR_MAX, &filters->min_price_minor);
+    if (text_is(key, "max_price"))
+        return read_int(read, "filters.max_price", 0, MONEY_MINOR_MAX, &filters->max_price_minor);
+    if (text_is(key, "in_stock"))
+        return read_bool(read, "filters.in_stock", &filters->in_stock);
+    /* A filter that is not understood would let through what the caller wanted to keep out. */
+    char name[REQUEST_FIELD_BYTES];
+    text_copy(key, name, sizeof name);
+    name_field(read, "filters");
+    return err_set(read->err, ERR_BAD_INPUT,
+                   "filters: unknown filter '%s'; known: category brand min_price max_price "
+                   "in_stock",
+                   name);
+}
+
+enum err_code read_filters(struct request_read *read, struct request_filters *filters)
+{
+    uint32_t pair_count = 0;
+    if (!cursor_map(&read->cursor, &pair_count))
+        return read_kind(read, "filters", "a map", cursor_peek(&read->cursor));
+    for (uint32_t i = 0; i < pair_count; i++) {
+        struct text key;
+        if (!cursor_text(&read->cursor, &key))
+            return read_kind(read, "filters", "keys of text", cursor_peek(&read->cursor));
+        enum err_code rc = read_filter(read, key, filters);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    return ERR_OK;
+}
