@@ -14,8 +14,16 @@
 /* Decimal integer with optional '-'.  False when malformed or outside min..max. */
 bool num_parse_int(struct text text, int64_t min, int64_t max, int64_t *ret_value);
 
-/* Decimal or scientific notation, finite only. */
+/* Decimal or scientific notation ("12", "-0.5", ".5", "1e-3"), rounded correctly; finite only and
+ * shorter than NUM_TEXT_BYTES. */
+#define NUM_TEXT_BYTES 512
 bool num_parse_real(struct text text, double *ret_value);
+
+/* The fewest digits that read back the same, always with a '.' or an 'e' ("1.0", "0.1", "1e+22");
+ * "null" when it is not finite.  Returns buf. */
+#define NUM_REAL_BYTES 32
+char *num_format_real(double value, char buf[NUM_REAL_BYTES]);
+char *num_format_real32(float value, char buf[NUM_REAL_BYTES]);
 
 static inline bool num_add(int64_t a, int64_t b, int64_t *ret_sum)
 {

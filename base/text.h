@@ -42,10 +42,14 @@ int text_compare(struct text a, struct text b);
 /* Well-formed UTF-8 (RFC 3629): no overlong forms, no surrogates, at most U+10FFFF. */
 bool text_is_utf8(const char *ptr, size_t len);
 
+/* Bytes (1..4) of the well-formed character at ptr; 0 when it is none or len is 0. */
+size_t text_utf8_length(const char *ptr, size_t len);
+
 /* 1..ID_BYTES_MAX bytes of UTF-8 without bytes below 0x20 and without 0x7f. */
 bool text_is_id(struct text id);
 
-/* Edit distance (Levenshtein) capped at 64 characters; used for "did you mean". */
+/* Edit distance (Levenshtein) of the first TEXT_DISTANCE_BYTES bytes; used for "did you mean". */
+#define TEXT_DISTANCE_BYTES 64
 uint32_t text_distance(struct text a, struct text b);
 
 /* Copies into `buf` and terminates it; cuts at buf_bytes - 1.  Returns buf. */
