@@ -3,10 +3,10 @@
  *
  * cursor_check walks the whole message once: exactly one value, no trailing bytes, depth, number of
  * values, declared counts against the bytes that are left (cumulatively over nesting), well-formed
- * UTF-8 in strings.  After it succeeded the typed reads below cannot run past the end; they refuse
- * wrong types and leave the cursor where it was.  Format: https://github.com/msgpack/msgpack
- * (spec.md).  Numbers: any integer form is read as an integer, a float with an integral value is
- * not.
+ * UTF-8 in texts, texts as map keys, finite floats.  After it succeeded the typed reads below
+ * cannot run past the end; they refuse wrong types and leave the cursor where it was.  Format:
+ * https://github.com/msgpack/msgpack (spec.md).  Numbers: any integer form is read as an integer, a
+ * float with an integral value is not.  Duplicate keys pass; which one counts is the reader's rule.
  *
  * Threads: one owner.  Texts that are read point into the bytes given.  Extension types are
  * refused. */
@@ -45,6 +45,15 @@ enum cursor_kind {
 MUST_CHECK enum err_code cursor_check(const uint8_t *bytes, size_t len, uint32_t values_max,
                                       struct err *err);
 
+/* The same without a word of text, for the hot path: what is wrong, and at which byte. */
+struct cursor_fault {
+    const char *what; /* a static string */
+    size_t at;
+};
+
+MUST_CHECK enum err_code cursor_check_fault(const uint8_t *bytes, size_t len, uint32_t values_max,
+                                            struct cursor_fault *ret_fault);
+
 /* For checked bytes only. */
 static inline struct cursor cursor_of(const uint8_t *bytes, size_t len)
 {
@@ -57,7 +66,8 @@ const char *cursor_kind_name(enum cursor_kind kind); /* "an integer", "a map", .
 /* Each returns false and moves nothing when the next value is of another kind (or out of range). */
 bool cursor_nil(struct cursor *cursor);
 bool cursor_bool(struct cursor *cursor, bool *ret_value);
-bool cursor_int(struct cursor *cursor, int64_t *ret_value); /* false above INT64_MAX */
+bool cursor_int(struct cursor *cursor, int64_t *ret_value);   /* false above INT64_MAX */
+bool cursor_uint(struct cursor *cursor, uint64_t *ret_value); /* false below 0 */
 bool cursor_real(struct cursor *cursor, double *ret_value); /* integers too; NaN and Inf refused */
 bool cursor_text(struct cursor *cursor, struct text *ret_value);
 bool cursor_bin(struct cursor *cursor, struct text *ret_value);

@@ -21,7 +21,8 @@
 
 struct json_at {
     const cJSON *value; /* borrowed from the tree; NULL when absent */
-    char path[JSON_PATH_BYTES];
+    bool is_root;
+    char path[JSON_PATH_BYTES]; /* cut when it is longer */
 };
 
 /* `name` is used in messages (a file name).  Refuses trailing bytes, NUL bytes, nesting over 32 and
@@ -33,7 +34,8 @@ MUST_CHECK enum err_code json_parse_file(const char *path, size_t max_bytes, cJS
 
 struct json_at json_root(const char *name, const cJSON *root);
 
-/* Member or element, with the path extended; .value is NULL when absent (or parent is NULL). */
+/* Member or element, with the path extended; .value is NULL when absent (or parent is NULL).  Both
+ * walk the list of siblings: for arrays of thousands follow value->child yourself. */
 struct json_at json_member(const struct json_at *object, const char *key);
 struct json_at json_element(const struct json_at *array, int index);
 

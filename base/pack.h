@@ -27,6 +27,8 @@ static inline struct pack pack_into(void *buf, size_t capacity)
 void pack_map(struct pack *pack, uint32_t pair_count);
 void pack_array(struct pack *pack, uint32_t count);
 void pack_text(struct pack *pack, struct text text);
+/* A text of `len` bytes that the caller writes to the address returned; NULL on overflow. */
+char *pack_text_reserve(struct pack *pack, uint32_t len);
 void pack_str(struct pack *pack, const char *s); /* NULL becomes nil */
 void pack_bin(struct pack *pack, const void *ptr, uint32_t len);
 void pack_int(struct pack *pack, int64_t value);

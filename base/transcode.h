@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* transcode - JSON text to MessagePack and back, so that one decoder serves both.
  *
- * JSON in: RFC 8259, UTF-8, nesting up to CURSOR_DEPTH_MAX, duplicate keys refused.  Numbers
- * without
- * '.', 'e' and within int64 become integers, others float64.  JSON out: integers exact, reals with
- * the fewest digits that read back the same (float32 as float32), bin as base64 text, NaN never
- * occurs.  Threads: any; allocates (cJSON on the way in), so never on the hot path. */
+ * JSON in: RFC 8259 as json_scan reads it (strict UTF-8, surrogates in pairs, duplicate keys
+ * refused), nesting up to CURSOR_DEPTH_MAX.  Numbers without '.' or exponent and within int64
+ * become integers, exactly; others float64, rounded once.  JSON out: integers exact, reals with the
+ * fewest digits that read back the same (float32 as float32) and always with '.' or 'e', bin as
+ * base64 text.
+ *
+ * Threads: any.  Allocates (on the way in only for objects with many keys), so never on the hot
+ * path. */
 #ifndef BASE_TRANSCODE_H
 #define BASE_TRANSCODE_H
 
