@@ -13,6 +13,8 @@
 #include "base/rand.h"
 #include "base/text.h"
 
+struct reply; /* server/protocol/reply.h */
+
 /* From best to most modest; each can stand in for the one before. */
 #define LEVELS(X) X(full) X(reduced) X(cached) X(generic) X(static)
 
@@ -77,5 +79,8 @@ struct decision {
     enum reason reason;
     uint64_t epoch; /* of the snapshot */
 };
+
+/* Adds the keys of a decision (docs/protocol.md) to a reply that was begun. */
+void decision_pack(const struct decision *decision, struct reply *reply);
 
 #endif

@@ -2,6 +2,11 @@
 /* snapshot - all that a decision depends on besides the store and the request: policies with their
  * models resolved, the static list, and each worker's scratch sized for these models.
  *
+ * A ranker's features are bound by name: item.* and user.* (featurestore/store.h), caller.score,
+ * blend.score, source.<kind> (natural score of a source of the slot), pair.days and pair.age_s
+ * (days the person bought the item on; seconds since the person's last event with it), and
+ * request.<name> (the caller's own feature of the item).
+ *
  * Immutable once published.  The loader builds a new one for every change, publishes it by one
  * pointer (serving_publish), waits for readers (rcu_wait) and destroys the old one.  Models are
  * shared between snapshots by a reference count that only the loader touches.
@@ -11,6 +16,7 @@
 #define SERVER_DECIDE_SNAPSHOT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -32,36 +38,42 @@ struct rank_binding {
         BIND_REQUEST
     } from;
     uint32_t id;      /* feature id, or source kind */
-    struct text name; /* BIND_REQUEST: the caller's own feature of that name */
+    struct text name; /* BIND_REQUEST: without the prefix; points into the model */
 };
 
 struct slot_models {
     const struct model *source[POLICY_SOURCES_MAX]; /* NULL: not loaded, or the source needs none */
+    uint8_t place[POLICY_SOURCES_MAX]; /* which array of the scratch is the source's own */
     const struct model *ranker;
     const struct model *prices;
-    struct rank_binding *binding; /* one per feature of the ranker */
+    struct rank_binding *binding; /* one per feature of the ranker; owned */
+    bool missing;                 /* a model that the policy names is not loaded */
+    bool ranker_missing, prices_missing;
+    char policy[2 * MODEL_NAME_BYTES]; /* "home@builtin" */
 };
 
-/* Per worker: floats for the rows of the largest model. */
+/* Per worker: arrays as long as the largest model has rows, one for each dense source of a slot. */
 struct worker_scratch {
-    float *score;      /* row_count_max, 64-byte aligned: dense factor scores */
-    float *sum;        /* row_count_max: neighbour sums, all zero between requests */
-    uint32_t *touched; /* row_count_max: rows of `sum` that are not zero */
+    float *score[POLICY_SOURCES_MAX];      /* factors: a score per row */
+    float *sum[POLICY_SOURCES_MAX];        /* neighbors: sums, all zero between requests */
+    uint32_t *touched[POLICY_SOURCES_MAX]; /* neighbors: the rows of `sum` that are not zero */
 };
 
 struct snapshot {
     uint64_t epoch;
     struct policy_set *policies; /* owned */
     struct slot_models slot[POLICY_SLOTS_MAX];
-    const struct model *similar; /* neighbors model for `similar` when its slot names none */
+    const struct model *similar; /* first neighbors model: for `similar` when its slot has none */
+    const struct model
+        *popularity; /* first popularity model: for `generic` when the store is empty */
     uint32_t model_count;
     struct model *model[SNAPSHOT_MODELS_MAX]; /* borrowed from the registry */
     char *static_text;                        /* owned; the ids below point into it */
     struct text *static_ids;                  /* owned */
     uint32_t static_count;
-    uint32_t row_count_max;
     uint32_t worker_count;
     struct worker_scratch *scratch; /* owned, worker_count of them */
+    void *scratch_memory;           /* owned, one block behind all of them */
 };
 
 struct snapshot_spec {

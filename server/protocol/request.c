@@ -229,7 +229,6 @@ enum err_code request_decode(const uint8_t *bytes, size_t len, struct arena *are
     struct request *request = ret_request;
     *request =
         (struct request){.op = OP_COUNT,
-                         .n = REQUEST_N_DEFAULT,
                          .filters = {.min_price_minor = INT64_MIN, .max_price_minor = INT64_MAX},
                          .body_raw = {(const char *)bytes, (uint32_t)len}};
     ret_field[0] = '\0';
@@ -244,6 +243,8 @@ enum err_code request_decode(const uint8_t *bytes, size_t len, struct arena *are
         rc = read_pairs(&read, request);
     if (rc == ERR_OK)
         rc = check_needs(&read, request);
+    if (request->n == 0 && request->op != OP_rank)
+        request->n = REQUEST_N_DEFAULT;
     return rc;
 }
 

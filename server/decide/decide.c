@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/decide/decide.h"
+
+#include "server/decide/pipeline.h"
+#include "server/metrics.h"
+
+void pipeline_lower(struct pipeline *p, enum level level, enum reason reason)
+{
+    if (p->out->level < level) {
+        p->out->level = level;
+        p->out->reason = reason;
+    }
+}
+
+bool pipeline_late(const struct pipeline *p)
+{
+    return p->env->deadline_ns != 0 && clock_now_ns(p->worker->clock) >= p->env->deadline_ns;
+}
+
+void pipeline_use_model(struct pipeline *p, const struct model *model)
+{
+    struct decision *out = p->out;
+    for (uint32_t i = 0; i < out->model_count; i++) {
+        if (out->models[i] == model->label)
+            return;
+    }
+    if (out->model_count < DECISION_MODELS_MAX)
+        out->models[out->model_count++] = model->label;
+}
+
+void pipeline_stage(struct pipeline *p, uint32_t stage)
+{
+    uint64_t now_ns = clock_now_ns(p->worker->clock);
+    metric_observe(p->worker->metrics, M_STAGE_DURATION, stage, 0, now_ns - p->stage_began_ns);
+    p->stage_began_ns = now_ns;
+}
+
+static bool emitted(const struct decision *out, uint32_t item)
+{
+    for (uint32_t i = 0; i < out->count; i++) {
+        if (out->items[i].item == item)
+            return true;
+    }
+    return false;
+}
+
+bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *source)
+{
+    struct decision *out = p->out;
+    if (out->count >= p->wanted || emitted(out, item))
+        return false;
+    struct decision_item *added = &out->items[out->count];
+    float last = out->count > 0 ? added[-1].score : score;
+    out->count++;
+    *added = (struct decision_item){.item = item,
+                                    .id = store_item_id(p->env->store, item),
+                                    .score = score < last ? score : last};
+    if (p->request->explain && source != NULL) {
+        struct decision_why *why = ARENA_NEW(p->arena, struct decision_why, 1);
+        if (why != NULL) {
+            *why = (struct decision_why){source, score};
+            added->why = why;
+            added->why_count = 1;
+        }
+    }
+    return true;
+}
+
+/* The level that the mode and the time left allow, and why it is not full. */
+static enum level best_level(const struct pipeline *p, enum reason *ret_reason)
+{
+    if (pipeline_late(p) && p->env->floor <= LEVEL_reduced) {
+        *ret_reason = REASON_deadline;
+        return LEVEL_cached;
+    }
+    *ret_reason = p->env->floor > LEVEL_full ? REASON_mode : REASON_none;
+    return p->env->floor;
+}
+
+static bool has_model(const struct pipeline *p)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        enum policy_source_kind kind = p->slot->source[s].kind;
+        if ((kind == SOURCE_neighbors || kind == SOURCE_factors) && p->models->source[s] != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Why nothing personal was found. */
+static enum reason why_generic(const struct pipeline *p)
+{
+    if (!has_model(p))
+        return REASON_no_model;
+    bool known = p->history.count > 0 || p->seed_count > 0;
+    return known ? REASON_no_candidates : REASON_unknown_user;
+}
+
+static void recommend(struct pipeline *p)
+{
+    enum reason reason = REASON_none;
+    enum level level = best_level(p, &reason);
+    if (level >= LEVEL_cached) {
+        ladder_descend(p, level, reason);
+        return;
+    }
+    p->out->level = level;
+    p->out->reason = reason;
+    sources_score(p, level);
+    uint32_t personal = candidates_collect(p);
+    pipeline_stage(p, STAGE_CANDIDATES);
+    if (personal == 0) {
+        enum reason found = why_generic(p);
+        ladder_descend(p, LEVEL_generic, level == LEVEL_full ? found : reason);
+        return;
+    }
+    candidates_blend(p);
+    if (p->models->missing || p->models->ranker_missing)
+        pipeline_lower(p, LEVEL_reduced, REASON_no_model);
+    if (p->models->ranker != NULL && level == LEVEL_full) {
+        if (pipeline_late(p))
+            pipeline_lower(p, LEVEL_reduced, REASON_deadline);
+        else if (!rank_candidates(p))
+            pipeline_lower(p, LEVEL_reduced, REASON_model_error);
+    }
+    candidates_select(p);
+    ladder_remember(p);
+    if (p->out->count < p->wanted)
+        ladder_fill_generic(p);
+}
+
+/* The neighbors of the items that the caller names; nothing of the person goes in but what they
+ * must not see. */
+static void similar(struct pipeline *p)
+{
+    const struct model *model = NULL;
+    enum reason reason = REASON_none;
+    enum level level = best_level(p, &reason);
+    for (uint32_t s = 0; s < p->slot->source_count && model == NULL; s++) {
+        if (p->slot->source[s].kind == SOURCE_neighbors)
+            model = p->models->source[s];
+    }
+    if (model == NULL)
+        model = p->env->snapshot->similar;
+    if (level >= LEVEL_cached || model == NULL) {
+        bool lowered = level >= LEVEL_cached;
+        ladder_descend(p, lowered ? level : LEVEL_generic, lowered ? reason : REASON_no_model);
+        return;
+    }
+    p->out->level = level;
+    p->out->reason = reason;
+    sources_sum_neighbors(p, model, 0, p->seed, NULL, p->seed_count);
+    struct top top = top_make(p->arena, p->wanted);
+    for (uint32_t i = 0; i < p->touched_count[0]; i++) {
+        uint32_t row = p->scratch->touched[0][i];
+        float score = p->scratch->sum[0][row];
+        if (top_wants(&top, score, model->item_of_row[row]) && eligible(p, model->item_of_row[row]))
+            top_put(&top, score, model->item_of_row[row]);
+    }
+    top_sort(&top);
+    for (uint32_t i = 0; i < top.count; i++)
+        (void)pipeline_emit(p, top.slot[i].key, top.slot[i].score, "neighbors");
+    pipeline_stage(p, STAGE_CANDIDATES);
+    if (p->out->count == 0) {
+        ladder_descend(p, LEVEL_generic, REASON_no_candidates);
+        return;
+    }
+    pipeline_use_model(p, model);
+    if (p->out->count < p->wanted)
+        ladder_fill_generic(p);
+}
+
+/* Below `full` the caller's own order stands: it is the cheapest ranking there is. */
+static void rank(struct pipeline *p)
+{
+    enum reason reason = REASON_none;
+    enum level level = best_level(p, &reason);
+    if (level == LEVEL_full && p->models->ranker == NULL) {
+        level = LEVEL_generic;
+        reason = REASON_no_model;
+    }
+    p->out->level = level;
+    p->out->reason = reason;
+    if (level == LEVEL_full)
+        sources_score(p, level);
+    rank_callers_items(p, level == LEVEL_full);
+}
+
+/* Rules cost next to nothing and hold the bounds, so neither mode nor deadline lowers a price. */
+static void price(struct pipeline *p)
+{
+    if (p->models->prices == NULL) {
+        p->out->level = LEVEL_generic;
+        p->out->reason = REASON_no_model;
+    }
+    price_callers_items(p);
+}
+
+static void run(struct pipeline *p)
+{
+    switch (p->request->op) {
+    case OP_similar: similar(p); break;
+    case OP_rank: rank(p); break;
+    case OP_price: price(p); break;
+    default: recommend(p); break;
+    }
+    if (p->request->want_price && p->request->op != OP_price) {
+        if (p->models->prices_missing)
+            pipeline_lower(p, LEVEL_reduced, REASON_no_model);
+        price_items(p);
+    }
+}
+
+/* A slot that the policies do not name is served by the default one; the reply says which. */
+static uint32_t slot_index(const struct policy_set *policies, struct text name)
+{
+    for (uint32_t i = 0; i < policies->slot_count && name.ptr != NULL; i++) {
+        if (text_is(name, policies->slot[i].name))
+            return i;
+    }
+    return policies->default_slot;
+}
+
+void decide(const struct decide_env *env, struct worker *worker, const struct request *request,
+            struct decision *ret_decision)
+{
+    uint32_t slot = slot_index(env->snapshot->policies, request->slot);
+    bool all = request->op == OP_price || (request->op == OP_rank && request->n == 0);
+    struct pipeline p = {.env = env,
+                         .worker = worker,
+                         .arena = &worker->arena,
+                         .request = request,
+                         .slot = &env->snapshot->policies->slot[slot],
+                         .models = &env->snapshot->slot[slot],
+                         .scratch = &env->snapshot->scratch[worker->index],
+                         .out = ret_decision,
+                         .wanted = all ? request->item_count : request->n,
+                         .stage_began_ns = clock_now_ns(worker->clock)};
+    *ret_decision = (struct decision){.policy = p.models->policy, .epoch = env->snapshot->epoch};
+    ulid_make(&worker->rand, env->wall_ms, ret_decision->id);
+    ret_decision->items = ARENA_NEW(p.arena, struct decision_item, p.wanted);
+    if (ret_decision->items != NULL && subject_resolve(&p)) {
+        run(&p);
+    } else {
+        ret_decision->level = LEVEL_static;
+        ret_decision->reason = REASON_overload;
+    }
+    sources_clear(&p);
+    metric_add(worker->metrics, M_DECISIONS, ret_decision->level, ret_decision->reason, 1);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/decide/decision.h"
+#include "server/protocol/reply.h"
+
+static void pack_price(struct pack *pack, const struct decision_item *item)
+{
+    char currency[4];
+    pack_map(pack, 2u + (item->currency != 0) + (item->bound != NULL));
+    pack_key(pack, "amount");
+    pack_int(pack, item->amount_minor);
+    if (item->currency != 0) {
+        pack_key(pack, "currency");
+        pack_str(pack, currency_format(item->currency, currency));
+    }
+    pack_key(pack, "rule");
+    pack_str(pack, item->rule);
+    if (item->bound != NULL) {
+        pack_key(pack, "bound");
+        pack_str(pack, item->bound);
+    }
+}
+
+static void pack_why(struct pack *pack, const struct decision_item *item)
+{
+    pack_array(pack, item->why_count);
+    for (uint32_t i = 0; i < item->why_count; i++) {
+        pack_map(pack, 2);
+        pack_key(pack, "source");
+        pack_str(pack, item->why[i].source);
+        pack_key(pack, "value");
+        pack_real32(pack, item->why[i].value);
+    }
+}
+
+static void pack_item(struct pack *pack, const struct decision_item *item)
+{
+    pack_map(pack, 2u + item->priced + (item->why != NULL));
+    pack_key(pack, "id");
+    pack_text(pack, item->id);
+    pack_key(pack, "score");
+    pack_real32(pack, item->score);
+    if (item->priced) {
+        pack_key(pack, "price");
+        pack_price(pack, item);
+    }
+    if (item->why != NULL) {
+        pack_key(pack, "why");
+        pack_why(pack, item);
+    }
+}
+
+void decision_pack(const struct decision *decision, struct reply *reply)
+{
+    struct pack *pack = &reply->pack;
+    reply_key(reply, "decision");
+    pack_str(pack, decision->id);
+    reply_key(reply, "items");
+    pack_array(pack, decision->count);
+    for (uint32_t i = 0; i < decision->count; i++)
+        pack_item(pack, &decision->items[i]);
+    reply_key(reply, "policy");
+    pack_str(pack, decision->policy);
+    reply_key(reply, "models");
+    pack_array(pack, decision->model_count);
+    for (uint32_t i = 0; i < decision->model_count; i++)
+        pack_str(pack, decision->models[i]);
+    reply_key(reply, "experiments");
+    pack_array(pack, 0);
+    reply_key(reply, "level");
+    pack_str(pack, level_name(decision->level));
+    if (decision->level != LEVEL_full) {
+        reply_key(reply, "reason");
+        pack_str(pack, reason_name(decision->reason));
+    }
+    reply_key(reply, "epoch");
+    pack_int(pack, (int64_t)decision->epoch);
+}

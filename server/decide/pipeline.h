@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipeline - one decision while it is being made: what the stages pass on to each other.
+ *
+ *   subject.c     who asks, what they did, which items are out        -> history, blocked, filters
+ *   sources.c     natural scores of each source over its model's rows -> scratch
+ *   candidates.c  the best of each source, blended                    -> candidate[]
+ *   rank.c        the ranker's score over named features
+ *   ladder.c      the lower levels: cached, generic, static
+ *   decide.c      the order of all this, per operation
+ *
+ * Threads: one owner; everything lives in the worker's arena and scratch. */
+#ifndef SERVER_DECIDE_PIPELINE_H
+#define SERVER_DECIDE_PIPELINE_H
+
+#include "server/decide/decide.h"
+#include "server/decide/top.h"
+
+/* Item numbers that may not be shown: open addressing, linear probing, at most half full. */
+struct item_set {
+    uint32_t *slot; /* number + 1; 0 is free */
+    uint32_t mask;
+};
+
+struct filters {
+    bool present;
+    bool in_stock;
+    bool needs_record; /* an item without a catalogue record cannot pass */
+    const uint32_t *category;
+    uint32_t category_count;
+    bool any_category;
+    const uint32_t *brand;
+    uint32_t brand_count;
+    bool any_brand;
+    int64_t min_price_minor, max_price_minor;
+};
+
+struct candidate {
+    uint32_t item;
+    uint32_t position; /* in the history, + 1; 0 when it is not there */
+    float score;
+    float value[POLICY_SOURCES_MAX]; /* natural score of each source; 0 where it has none */
+};
+
+struct pipeline {
+    const struct decide_env *env;
+    struct worker *worker;
+    struct arena *arena;
+    const struct request *request;
+    const struct policy_slot *slot;
+    const struct slot_models *models;
+    struct worker_scratch *scratch;
+
+    struct history history;
+    const uint32_t *seed; /* item numbers that the caller named */
+    uint32_t seed_count;
+    struct item_set blocked;
+    struct filters filters;
+
+    uint32_t touched_count[POLICY_SOURCES_MAX]; /* by place in the scratch */
+    bool scored[POLICY_SOURCES_MAX];            /* the source's dense scores are there */
+
+    struct candidate *candidate;
+    uint32_t candidate_count;
+    uint32_t candidate_capacity;
+    uint32_t *candidate_index; /* item -> position + 1, as in item_set */
+    uint32_t candidate_mask;
+    bool ranked; /* scores are the ranker's */
+
+    const struct price_context *context; /* of the request, for price rules */
+
+    struct decision *out;
+    uint32_t wanted;
+    uint64_t stage_began_ns;
+};
+
+/* ---- subject.c */
+bool subject_resolve(struct pipeline *p); /* false: the arena is full */
+bool eligible(const struct pipeline *p, uint32_t item);
+/* Position of the item in the history, + 1; 0 when the person did nothing with it. */
+uint32_t subject_position(const struct pipeline *p, uint32_t item);
+
+/* ---- sources.c */
+void sources_score(struct pipeline *p, enum level level);
+/* neighbors of the items given, into the sums of a place */
+void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,
+                           const uint32_t *item, const float *weight, uint32_t count);
+void sources_clear(struct pipeline *p);
+float source_repeat(const struct pipeline *p, uint32_t position);
+/* The natural score that dense source `s` gives to the item; 0 where it has none. */
+float source_value(const struct pipeline *p, uint32_t s, uint32_t item);
+
+/* ---- candidates.c */
+/* The number of candidates that a person-specific source found. */
+uint32_t candidates_collect(struct pipeline *p);
+void candidates_blend(struct pipeline *p);
+void candidates_select(struct pipeline *p);
+
+/* ---- rank.c */
+bool rank_candidates(struct pipeline *p);
+void rank_callers_items(struct pipeline *p, bool use_ranker);
+
+/* ---- price.c */
+void price_items(struct pipeline *p);
+void price_callers_items(struct pipeline *p);
+
+/* ---- ladder.c */
+void ladder_descend(struct pipeline *p, enum level level, enum reason reason);
+void ladder_fill_generic(struct pipeline *p);
+void ladder_remember(const struct pipeline *p);
+
+/* ---- decide.c */
+/* The decision is no better than `level`, because of `reason`. */
+void pipeline_lower(struct pipeline *p, enum level level, enum reason reason);
+bool pipeline_late(const struct pipeline *p);
+void pipeline_use_model(struct pipeline *p, const struct model *model);
+void pipeline_stage(struct pipeline *p, uint32_t stage); /* observes the time since the last one */
+/* Appends an item to the decision; false when it is full or has the item already.  Scores never
+ * rise from one item to the next, so that sorting by them keeps the order. */
+bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *source);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
+#include "server/decide/pipeline.h"
+#include "server/metrics.h"
+
+/* One item in front of the ranker. */
+struct ranked {
+    uint32_t item;       /* IDMAP_NONE for an id that the store does not know */
+    double caller_score; /* NaN when not given */
+    double blend_score;  /* NaN when there is none */
+    uint32_t position;   /* in the history, + 1; 0 when it is not there */
+    const float *value;  /* natural scores by source, or NULL: taken from the scratch */
+    const struct request_item *asked; /* NULL outside `rank` */
+};
+
+static double request_feature(const struct ranked *ranked, struct text name)
+{
+    if (ranked->asked == NULL)
+        return NAN;
+    for (uint32_t i = 0; i < ranked->asked->feature_count; i++) {
+        if (text_equal(ranked->asked->features[i].name, name))
+            return ranked->asked->features[i].value;
+    }
+    return NAN;
+}
+
+static double pair_feature(const struct pipeline *p, const struct rank_binding *binding,
+                           uint32_t position)
+{
+    if (position == 0)
+        return binding->from == BIND_PAIR_DAYS ? 0.0 : NAN;
+    if (binding->from == BIND_PAIR_DAYS)
+        return p->history.days[position - 1];
+    return (double)(store_watermark_ms(p->env->store) / 1000 - p->history.last_s[position - 1]);
+}
+
+static double feature_value(const struct pipeline *p, const struct rank_binding *binding,
+                            const struct ranked *ranked)
+{
+    switch (binding->from) {
+    case BIND_ITEM:
+        return ranked->item == IDMAP_NONE
+                   ? NAN
+                   : feature_of_item(p->env->store, binding->id, ranked->item);
+    case BIND_USER: return feature_of_user(p->env->store, binding->id, &p->history);
+    case BIND_CALLER_SCORE: return ranked->caller_score;
+    case BIND_BLEND_SCORE: return ranked->blend_score;
+    case BIND_SOURCE:
+        return ranked->value != NULL ? ranked->value[binding->id]
+                                     : source_value(p, binding->id, ranked->item);
+    case BIND_PAIR_DAYS:
+    case BIND_PAIR_AGE_S: return pair_feature(p, binding, ranked->position);
+    case BIND_REQUEST: return request_feature(ranked, binding->name);
+    }
+    return NAN;
+}
+
+static float ranker_score(const struct pipeline *p, const struct ranked *ranked, double *values)
+{
+    const struct linear *linear = p->models->ranker->as.linear;
+    uint32_t count = linear_feature_count(linear);
+    for (uint32_t i = 0; i < count; i++)
+        values[i] = feature_value(p, &p->models->binding[i], ranked);
+    return (float)linear_score(linear, values);
+}
+
+static double *feature_row(struct pipeline *p)
+{
+    if (p->models->ranker == NULL)
+        return NULL;
+    return ARENA_NEW(p->arena, double, linear_feature_count(p->models->ranker->as.linear));
+}
+
+bool rank_candidates(struct pipeline *p)
+{
+    double *values = feature_row(p);
+    if (values == NULL)
+        return false;
+    for (uint32_t i = 0; i < p->candidate_count; i++) {
+        struct candidate *candidate = &p->candidate[i];
+        struct ranked ranked = {.item = candidate->item,
+                                .position = candidate->position,
+                                .caller_score = NAN,
+                                .blend_score = candidate->score,
+                                .value = candidate->value};
+        candidate->score = ranker_score(p, &ranked, values);
+    }
+    p->ranked = true;
+    pipeline_use_model(p, p->models->ranker);
+    pipeline_stage(p, STAGE_RANK);
+    return true;
+}
+
+static double blend_of(const struct pipeline *p, uint32_t item)
+{
+    double blend = 0.0;
+    for (uint32_t s = 0; s < p->slot->source_count; s++)
+        blend += p->slot->source[s].weight * source_value(p, s, item);
+    return blend;
+}
+
+static void emit_asked(struct pipeline *p, uint32_t index, float score)
+{
+    struct text id = p->request->items[index].id;
+    p->out->items[p->out->count++] = (struct decision_item){
+        .item = store_item_find(p->env->store, id), .id = id, .score = score};
+}
+
+/* The ranker over the caller's items, or the caller's own order: score, then position. */
+void rank_callers_items(struct pipeline *p, bool use_ranker)
+{
+    double *values = use_ranker ? feature_row(p) : NULL;
+    uint32_t count = p->request->item_count;
+    struct top top = top_make(p->arena, p->wanted < count ? p->wanted : count);
+    for (uint32_t i = 0; i < count && values != NULL; i++) {
+        const struct request_item *asked = &p->request->items[i];
+        struct ranked ranked = {.item = store_item_find(p->env->store, asked->id),
+                                .caller_score = asked->score,
+                                .asked = asked};
+        ranked.blend_score = blend_of(p, ranked.item);
+        ranked.position = subject_position(p, ranked.item);
+        float score = ranker_score(p, &ranked, values);
+        if (top_wants(&top, score, i))
+            top_put(&top, score, i);
+    }
+    if (values != NULL) {
+        pipeline_use_model(p, p->models->ranker);
+        top_sort(&top);
+        for (uint32_t i = 0; i < top.count; i++)
+            emit_asked(p, top.slot[i].key, top.slot[i].score);
+    } else {
+        for (uint32_t i = 0; i < count && i < p->wanted; i++) {
+            double score = p->request->items[i].score;
+            emit_asked(p, i, isnan(score) ? 0.0f : (float)score);
+        }
+    }
+    pipeline_stage(p, STAGE_RANK);
+}

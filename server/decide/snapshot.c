@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/decide/snapshot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct model *first_of_kind(const struct snapshot *snapshot, enum model_kind kind)
+{
+    const struct model *first = NULL;
+    for (uint32_t i = 0; i < snapshot->model_count; i++) {
+        const struct model *model = snapshot->model[i];
+        if (model->kind == kind && (first == NULL || strcmp(model->name, first->name) < 0))
+            first = model;
+    }
+    return first;
+}
+
+/* "" finds nothing and misses nothing; "*" takes the first of the kind, or does without. */
+static enum err_code find_model(const struct snapshot *snapshot, const char *slot, const char *name,
+                                enum model_kind kind, const struct model **ret_model,
+                                bool *ret_missing, struct err *err)
+{
+    *ret_model = NULL;
+    *ret_missing = false;
+    if (name[0] == '\0')
+        return ERR_OK;
+    if (strcmp(name, "*") == 0) {
+        *ret_model = first_of_kind(snapshot, kind);
+        return ERR_OK;
+    }
+    for (uint32_t i = 0; i < snapshot->model_count; i++) {
+        const struct model *model = snapshot->model[i];
+        if (strcmp(model->name, name) != 0)
+            continue;
+        if (model->kind != kind)
+            return err_set(err, ERR_BAD_INPUT, "slot %s: model %s: expected kind %s, got %s", slot,
+                           name, model_kind_name(kind), model_kind_name(model->kind));
+        *ret_model = model;
+        return ERR_OK;
+    }
+    *ret_missing = true;
+    return ERR_OK;
+}
+
+static bool starts_with(struct text name, const char *prefix, struct text *ret_rest)
+{
+    uint32_t len = (uint32_t)strlen(prefix);
+    if (name.len <= len || memcmp(name.ptr, prefix, len) != 0)
+        return false;
+    *ret_rest = (struct text){name.ptr + len, name.len - len};
+    return true;
+}
+
+static enum err_code bind_source(const struct policy_slot *slot, struct text kind,
+                                 struct rank_binding *binding, struct err *err)
+{
+    for (uint32_t i = 0; i < slot->source_count; i++) {
+        if (text_is(kind, policy_source_name(slot->source[i].kind))) {
+            *binding = (struct rank_binding){.from = BIND_SOURCE, .id = i};
+            return ERR_OK;
+        }
+    }
+    return err_set(err, ERR_BAD_INPUT, "slot %s: feature source.%.*s: the slot has no such source",
+                   slot->name, (int)kind.len, kind.ptr);
+}
+
+static enum err_code bind_feature(const struct policy_slot *slot, const char *name,
+                                  struct rank_binding *binding, struct err *err)
+{
+    struct text text = text_of(name);
+    struct text rest = {0};
+    const struct feature *feature = feature_find(text);
+    if (feature != NULL)
+        *binding = (struct rank_binding){
+            .from = feature->subject == FEATURE_ITEM ? BIND_ITEM : BIND_USER, .id = feature->id};
+    else if (text_is(text, "caller.score"))
+        *binding = (struct rank_binding){.from = BIND_CALLER_SCORE};
+    else if (text_is(text, "blend.score"))
+        *binding = (struct rank_binding){.from = BIND_BLEND_SCORE};
+    else if (text_is(text, "pair.days"))
+        *binding = (struct rank_binding){.from = BIND_PAIR_DAYS};
+    else if (text_is(text, "pair.age_s"))
+        *binding = (struct rank_binding){.from = BIND_PAIR_AGE_S};
+    else if (starts_with(text, "request.", &rest))
+        *binding = (struct rank_binding){.from = BIND_REQUEST, .name = rest};
+    else if (starts_with(text, "source.", &rest))
+        return bind_source(slot, rest, binding, err);
+    else
+        return err_set(err, ERR_BAD_INPUT, "slot %s: ranker %s: unknown feature '%.64s'",
+                       slot->name, slot->ranker, name);
+    return ERR_OK;
+}
+
+static enum err_code bind_ranker(const struct policy_slot *slot, struct slot_models *models,
+                                 struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    if (models->ranker == NULL)
+        return ERR_OK;
+    const struct linear *linear = models->ranker->as.linear;
+    uint32_t count = linear_feature_count(linear);
+    models->binding = calloc(count > 0 ? count : 1, sizeof *models->binding);
+    if (models->binding == NULL)
+        return err_set(err, ERR_NOMEM, "slot %s: no memory for its ranker", slot->name);
+    for (uint32_t i = 0; i < count && rc == ERR_OK; i++)
+        rc = bind_feature(slot, linear_feature_name(linear, i), &models->binding[i], err);
+    return rc;
+}
+
+static enum err_code resolve_slot(struct snapshot *snapshot, uint32_t index, struct err *err)
+{
+    static const enum model_kind kinds[SOURCE_KIND_COUNT] = {
+        [SOURCE_neighbors] = MODEL_neighbors,
+        [SOURCE_factors] = MODEL_factors,
+        [SOURCE_model_popular] = MODEL_popularity,
+    };
+    const struct policy_slot *slot = &snapshot->policies->slot[index];
+    struct slot_models *models = &snapshot->slot[index];
+    uint8_t factors_count = 0, neighbors_count = 0;
+    enum err_code rc = ERR_OK;
+    for (uint32_t i = 0; i < slot->source_count && rc == ERR_OK; i++) {
+        bool missing = false;
+        enum policy_source_kind kind = slot->source[i].kind;
+        rc = find_model(snapshot, slot->name, slot->source[i].model, kinds[kind],
+                        &models->source[i], &missing, err);
+        models->missing |= missing;
+        if (kind == SOURCE_factors)
+            models->place[i] = factors_count++;
+        if (kind == SOURCE_neighbors)
+            models->place[i] = neighbors_count++;
+    }
+    if (rc == ERR_OK)
+        rc = find_model(snapshot, slot->name, slot->ranker, MODEL_linear, &models->ranker,
+                        &models->ranker_missing, err);
+    if (rc == ERR_OK)
+        rc = find_model(snapshot, slot->name, slot->prices, MODEL_prices, &models->prices,
+                        &models->prices_missing, err);
+    if (rc == ERR_OK)
+        rc = bind_ranker(slot, models, err);
+    snprintf(models->policy, sizeof models->policy, "%s@%s", slot->name,
+             snapshot->policies->version);
+    return rc;
+}
+
+/* How many arrays of each sort a worker needs, and how long they are. */
+static void scratch_size(const struct snapshot *snapshot, uint32_t *ret_factors,
+                         uint32_t *ret_neighbors, size_t *ret_rows)
+{
+    *ret_factors = 0;
+    *ret_neighbors = 1; /* `similar` always has one */
+    *ret_rows = 1;
+    for (uint32_t i = 0; i < snapshot->model_count; i++) {
+        uint32_t rows = model_row_count(snapshot->model[i]);
+        if (rows > *ret_rows)
+            *ret_rows = rows;
+    }
+    for (uint32_t i = 0; i < snapshot->policies->slot_count; i++) {
+        const struct policy_slot *slot = &snapshot->policies->slot[i];
+        uint32_t factors = 0, neighbors = 0;
+        for (uint32_t s = 0; s < slot->source_count; s++) {
+            factors += slot->source[s].kind == SOURCE_factors;
+            neighbors += slot->source[s].kind == SOURCE_neighbors;
+        }
+        *ret_factors = factors > *ret_factors ? factors : *ret_factors;
+        *ret_neighbors = neighbors > *ret_neighbors ? neighbors : *ret_neighbors;
+    }
+}
+
+static enum err_code scratch_create(struct snapshot *snapshot, struct err *err)
+{
+    uint32_t factors = 0, neighbors = 0;
+    size_t rows = 0;
+    scratch_size(snapshot, &factors, &neighbors, &rows);
+    rows = (rows + 15) & ~(size_t)15; /* keeps each array on a cache line of its own */
+    size_t per_worker = rows * (factors + 2 * (size_t)neighbors);
+    snapshot->scratch = calloc(snapshot->worker_count, sizeof *snapshot->scratch);
+    snapshot->scratch_memory = calloc(per_worker * snapshot->worker_count, sizeof(float));
+    if (snapshot->scratch == NULL || snapshot->scratch_memory == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the scratch of %u workers, %zu rows",
+                       snapshot->worker_count, rows);
+    float *next = snapshot->scratch_memory;
+    for (uint32_t w = 0; w < snapshot->worker_count; w++) {
+        struct worker_scratch *scratch = &snapshot->scratch[w];
+        for (uint32_t i = 0; i < factors; i++, next += rows)
+            scratch->score[i] = next;
+        for (uint32_t i = 0; i < neighbors; i++, next += 2 * rows) {
+            scratch->sum[i] = next;
+            scratch->touched[i] = (uint32_t *)(void *)(next + rows);
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err_code copy_static(struct snapshot *snapshot, const struct snapshot_spec *spec,
+                                 struct err *err)
+{
+    size_t bytes = 1;
+    for (uint32_t i = 0; i < spec->static_count; i++)
+        bytes += spec->static_ids[i].len;
+    snapshot->static_text = malloc(bytes);
+    snapshot->static_ids = calloc((size_t)spec->static_count + 1, sizeof *snapshot->static_ids);
+    if (snapshot->static_text == NULL || snapshot->static_ids == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the static list");
+    char *next = snapshot->static_text;
+    for (uint32_t i = 0; i < spec->static_count; i++) {
+        struct text id = spec->static_ids[i];
+        memcpy(next, id.ptr, id.len);
+        snapshot->static_ids[i] = (struct text){next, id.len};
+        next += id.len;
+    }
+    snapshot->static_count = spec->static_count;
+    return ERR_OK;
+}
+
+enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot **ret_snapshot,
+                             struct err *err)
+{
+    if (spec->model_count > SNAPSHOT_MODELS_MAX)
+        return err_set(err, ERR_LIMIT, "expected at most %d models, got %u", SNAPSHOT_MODELS_MAX,
+                       spec->model_count);
+    struct snapshot *snapshot = calloc(1, sizeof *snapshot);
+    if (snapshot == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for a snapshot");
+    snapshot->epoch = spec->epoch;
+    snapshot->worker_count = spec->worker_count > 0 ? spec->worker_count : 1;
+    snapshot->model_count = spec->model_count;
+    for (uint32_t i = 0; i < spec->model_count; i++)
+        snapshot->model[i] = spec->models[i];
+    snapshot->policies = spec->policies;
+    snapshot->similar = first_of_kind(snapshot, MODEL_neighbors);
+    snapshot->popularity = first_of_kind(snapshot, MODEL_popularity);
+    enum err_code rc = copy_static(snapshot, spec, err);
+    for (uint32_t i = 0; i < snapshot->policies->slot_count && rc == ERR_OK; i++)
+        rc = resolve_slot(snapshot, i, err);
+    if (rc == ERR_OK)
+        rc = scratch_create(snapshot, err);
+    if (rc != ERR_OK) {
+        snapshot->policies = NULL; /* stays with the caller */
+        snapshot_destroy(&snapshot);
+        return rc;
+    }
+    *ret_snapshot = snapshot;
+    return ERR_OK;
+}
+
+void snapshot_destroy(struct snapshot **snapshot)
+{
+    struct snapshot *old = *snapshot;
+    *snapshot = NULL;
+    if (old == NULL)
+        return;
+    for (uint32_t i = 0; i < POLICY_SLOTS_MAX; i++)
+        free(old->slot[i].binding);
+    policy_destroy(&old->policies);
+    free(old->static_text);
+    free(old->static_ids);
+    free(old->scratch);
+    free(old->scratch_memory);
+    free(old);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <float.h>
+#include <math.h>
+
+#include "server/decide/pipeline.h"
+#include "server/metrics.h"
+
+#define FOLD_IN_ROWS_MAX 1000
+#define REPEAT_AGE_S     (60.0f * 86400.0f)
+
+/* How much one item of the history says about a person's taste, by the strongest thing that
+ * happened with it. */
+static float class_weight(uint8_t classes)
+{
+    if ((classes & 1u << EVENT_CLASS_DISLIKE) != 0)
+        return 0.0f;
+    if ((classes & 1u << EVENT_CLASS_PURCHASE) != 0)
+        return 1.0f;
+    if ((classes & 1u << EVENT_CLASS_CART) != 0)
+        return 0.6f;
+    return (classes & 1u << EVENT_CLASS_VIEW) != 0 ? 0.3f : 0.0f;
+}
+
+void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,
+                           const uint32_t *item, const float *weight, uint32_t count)
+{
+    float *sum = p->scratch->sum[place];
+    uint32_t *touched = p->scratch->touched[place];
+    uint32_t touched_count = p->touched_count[place];
+    for (uint32_t i = 0; i < count; i++) {
+        struct neighbor_list list;
+        uint32_t row = model_row(model, item[i]);
+        if (row == MODEL_NO_ROW || (weight != NULL && weight[i] == 0.0f))
+            continue;
+        float factor = weight != NULL ? weight[i] : 1.0f;
+        neighbors_of(model->as.neighbors, row, &list);
+        for (uint32_t k = 0; k < list.count; k++) {
+            uint32_t other = list.row[k];
+            if (sum[other] == 0.0f)
+                touched[touched_count++] = other;
+            float next = sum[other] + factor * list.weight[k];
+            /* Zero means "not touched": a sum that cancels out stays a little above it, so that no
+             * row is noted twice. */
+            sum[other] = next == 0.0f ? FLT_MIN : next;
+        }
+    }
+    p->touched_count[place] = touched_count;
+}
+
+static void score_neighbors(struct pipeline *p, uint32_t s)
+{
+    const struct model *model = p->models->source[s];
+    float *weight = ARENA_NEW(p->arena, float, p->history.count);
+    if (weight == NULL)
+        return;
+    for (uint32_t i = 0; i < p->history.count; i++)
+        weight[i] = class_weight(p->history.classes[i]);
+    sources_sum_neighbors(p, model, p->models->place[s], p->history.item, weight, p->history.count);
+    sources_sum_neighbors(p, model, p->models->place[s], p->seed, NULL, p->seed_count);
+    p->scored[s] = p->touched_count[p->models->place[s]] > 0;
+}
+
+/* The rows of the model that stand for what the person did: seeds first, then newest first. */
+static uint32_t live_rows(const struct pipeline *p, const struct model *model,
+                          uint32_t ret_row[FOLD_IN_ROWS_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < p->seed_count && count < FOLD_IN_ROWS_MAX; i++) {
+        uint32_t row = model_row(model, p->seed[i]);
+        if (row != MODEL_NO_ROW)
+            ret_row[count++] = row;
+    }
+    for (uint32_t i = 0; i < p->history.count && count < FOLD_IN_ROWS_MAX; i++) {
+        uint32_t row = model_row(model, p->history.item[i]);
+        if (row != MODEL_NO_ROW && class_weight(p->history.classes[i]) > 0.0f)
+            ret_row[count++] = row;
+    }
+    return count;
+}
+
+/* The row from training serves as long as the person did nothing since; otherwise the vector is
+ * folded in from what is known now. */
+static const float *person_vector(struct pipeline *p, const struct model *model)
+{
+    const struct factors *factors = model->as.factors;
+    const float *trained = NULL;
+    if (p->request->user.ptr != NULL)
+        trained = factors_user(factors, p->request->user);
+    bool acted_since =
+        p->history.count > 0 && (int64_t)p->history.last_s[0] * 1000 > model->trained_at_ms;
+    if (trained != NULL && p->seed_count == 0 && !acted_since)
+        return trained;
+    uint32_t *row = ARENA_NEW(p->arena, uint32_t, FOLD_IN_ROWS_MAX);
+    float *vector = ARENA_NEW(p->arena, float, factors_dim(factors));
+    if (row == NULL || vector == NULL)
+        return trained;
+    uint32_t row_count = live_rows(p, model, row);
+    if (row_count > 0 && factors_fold_in(factors, row, row_count, p->arena, vector))
+        return vector;
+    return trained;
+}
+
+static void score_factors(struct pipeline *p, uint32_t s)
+{
+    const struct model *model = p->models->source[s];
+    const float *vector = person_vector(p, model);
+    pipeline_stage(p, STAGE_FOLD_IN);
+    if (vector == NULL)
+        return;
+    factors_score(model->as.factors, vector, p->scratch->score[p->models->place[s]]);
+    p->scored[s] = true;
+}
+
+void sources_score(struct pipeline *p, enum level level)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        enum policy_source_kind kind = p->slot->source[s].kind;
+        if (p->models->source[s] == NULL)
+            continue;
+        if (kind == SOURCE_neighbors)
+            score_neighbors(p, s);
+        if (kind == SOURCE_factors && level == LEVEL_full) {
+            if (pipeline_late(p))
+                pipeline_lower(p, LEVEL_reduced, REASON_deadline);
+            else
+                score_factors(p, s);
+        }
+        if (p->scored[s])
+            pipeline_use_model(p, p->models->source[s]);
+    }
+}
+
+void sources_clear(struct pipeline *p)
+{
+    for (uint32_t place = 0; place < POLICY_SOURCES_MAX; place++) {
+        float *sum = p->scratch->sum[place];
+        const uint32_t *touched = p->scratch->touched[place];
+        for (uint32_t i = 0; i < p->touched_count[place]; i++)
+            sum[touched[i]] = 0.0f;
+        p->touched_count[place] = 0;
+    }
+}
+
+float source_repeat(const struct pipeline *p, uint32_t position)
+{
+    if ((p->history.classes[position] & 1u << EVENT_CLASS_PURCHASE) == 0)
+        return 0.0f;
+    int64_t age_s = store_watermark_ms(p->env->store) / 1000 - p->history.last_s[position];
+    float age = age_s > 0 ? (float)age_s : 0.0f;
+    return logf(1.0f + (float)p->history.days[position]) + expf(-age / REPEAT_AGE_S);
+}
+
+float source_value(const struct pipeline *p, uint32_t s, uint32_t item)
+{
+    const struct model *model = p->models->source[s];
+    if (!p->scored[s])
+        return 0.0f;
+    uint32_t row = model_row(model, item);
+    if (row == MODEL_NO_ROW)
+        return 0.0f;
+    uint32_t place = p->models->place[s];
+    return p->slot->source[s].kind == SOURCE_factors ? p->scratch->score[place][row]
+                                                     : p->scratch->sum[place][row];
+}
