@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "server/decide/policy.h"
+#include "tests/support/alloc_fail.h"
+
+static const char good[] =
+    "{ // comments are welcome\n"
+    "  \"version\": \"v7\", \"default\": \"cart\", \"slots\": {\n"
+    "    \"home\": {\"sources\": [{\"source\": \"neighbors\", \"model\": \"n1\", \"weight\": "
+    "0.25}]},\n"
+    "    \"cart\": {\"bought\": \"allow\", \"in_stock\": false, \"catalogue_only\": true,\n"
+    "      \"ranker\": \"r\", \"prices\": \"*\", \"generic_window\": \"1d\", \"sources\": [\n"
+    "        {\"source\": \"popular\", \"window\": \"7d\", \"count\": 10},\n"
+    "        {\"source\": \"factors\"}, {\"source\": \"repeat\"}]}}}";
+
+static void test_reads_what_is_written(void **state)
+{
+    (void)state;
+    struct policy_set *set = NULL;
+    struct err err = {0};
+    if (policy_parse("p.json", good, sizeof good - 1, &set, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    assert_string_equal(set->version, "v7");
+    assert_int_equal(set->slot_count, 2);
+    assert_int_equal(set->default_slot, 1);
+    const struct policy_slot *home = &set->slot[0], *cart = &set->slot[1];
+    assert_string_equal(home->source[0].model, "n1");
+    assert_true(home->source[0].weight == 0.25f);
+    assert_int_equal(home->source[0].count, 300);
+    assert_int_equal(home->bought, BOUGHT_EXCLUDE);
+    assert_true(home->in_stock);
+    assert_false(home->catalogue_only);
+    assert_string_equal(home->ranker, "");
+    assert_int_equal(cart->bought, BOUGHT_ALLOW);
+    assert_false(cart->in_stock);
+    assert_true(cart->catalogue_only);
+    assert_string_equal(cart->ranker, "r");
+    assert_string_equal(cart->prices, "*");
+    assert_int_equal(cart->generic_window, STORE_WINDOW_1D);
+    assert_int_equal(cart->source[0].window, STORE_WINDOW_7D);
+    assert_int_equal(cart->source[0].count, 10);
+    assert_string_equal(cart->source[0].model, "");
+    assert_string_equal(cart->source[1].model, "*");
+    policy_destroy(&set);
+    assert_int_equal(policy_builtin(&set, &err), ERR_OK);
+    assert_string_equal(set->slot[set->default_slot].name, "home");
+    policy_destroy(&set);
+}
+
+static void test_refuses_and_says_where(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *says; /* must be part of the message */
+    } bad[] = {
+        {"", "p.json"},
+        {"[]", "p.json"},
+        {"{}", "slots"},
+        {"{\"slots\": {}}", "at least one slot"},
+        {"{\"slots\": 3}", "slots"},
+        {"{\"slot\": {}}", "slots"},
+        {"{\"slots\": {\"a b\": {\"sources\": [{\"source\": \"repeat\"}]}}}", "slot name"},
+        {"{\"slots\": {\"a\": {\"sources\": []}}}", "1..8"},
+        {"{\"slots\": {\"a\": {}}}", "sources"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbours\"}]}}}", "'neighbors'"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"model\": \"m\"}]}}}",
+         "uses no model"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"weight\": -1}]}}}",
+         "slots.a.sources[0].weight"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"count\": 0}]}}}",
+         "slots.a.sources[0].count"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\", \"window\": \"2d\"}]}}}",
+         "window"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"factors\", \"model\": \"../x\"}]}}}",
+         "model name"},
+        {"{\"slots\": {\"a\": {\"bought\": \"no\", \"sources\": [{\"source\": \"repeat\"}]}}}",
+         "slots.a.bought"},
+        {"{\"slots\": {\"a\": {\"in_stok\": true, \"sources\": [{\"source\": \"repeat\"}]}}}",
+         "in_stock"},
+        {"{\"default\": \"b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
+         "no slot 'b'"},
+        {"{\"version\": \"a b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
+         "version"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct policy_set *set = NULL;
+        struct err err = {0};
+        enum err_code rc = policy_parse("p.json", bad[i].text, strlen(bad[i].text), &set, &err);
+        assert_int_not_equal(rc, ERR_OK);
+        assert_null(set);
+        if (strstr(err.text, bad[i].says) == NULL)
+            fail_msg("%s\n  says: %s\n  without: %s", bad[i].text, err.text, bad[i].says);
+    }
+}
+
+/* No piece of a good file is a good file: a cut upload cannot be taken for a policy. */
+static void test_every_truncation_is_refused(void **state)
+{
+    (void)state;
+    for (size_t len = 0; len + 1 < sizeof good; len++) {
+        struct policy_set *set = NULL;
+        struct err err = {0};
+        assert_int_not_equal(policy_parse("p.json", good, len, &set, &err), ERR_OK);
+        assert_null(set);
+    }
+}
+
+static void test_too_many_slots(void **state)
+{
+    (void)state;
+    static char text[16384];
+    size_t used = (size_t)snprintf(text, sizeof text, "{\"slots\": {");
+    for (int i = 0; i <= POLICY_SLOTS_MAX; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "%s\"s%d\": {\"sources\": [{\"source\": \"repeat\"}]}",
+                                 i > 0 ? "," : "", i);
+    used += (size_t)snprintf(text + used, sizeof text - used, "}}");
+    struct policy_set *set = NULL;
+    struct err err = {0};
+    assert_int_equal(policy_parse("p.json", text, used, &set, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.text, "64"));
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    for (uint32_t n = 0;; n++) {
+        struct policy_set *set = NULL;
+        struct err err = {0};
+        alloc_fail_after(n);
+        enum err_code rc = policy_parse("p.json", good, sizeof good - 1, &set, &err);
+        bool failed = alloc_fail_off();
+        policy_destroy(&set);
+        if (!failed) {
+            assert_int_equal(rc, ERR_OK);
+            break;
+        }
+        assert_int_not_equal(rc, ERR_OK);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reads_what_is_written),
+        cmocka_unit_test(test_refuses_and_says_where),
+        cmocka_unit_test(test_every_truncation_is_refused),
+        cmocka_unit_test(test_too_many_slots),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
