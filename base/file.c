@@ -118,7 +118,7 @@ enum err_code file_write_atomic(const char *path, const void *bytes, size_t len,
 {
     char dir[FILE_PATH_BYTES];
     char temporary[FILE_PATH_BYTES];
-    const char *name;
+    const char *name = NULL;
     enum err_code rc = split_path(path, dir, &name, err);
     if (rc != ERR_OK)
         return rc;

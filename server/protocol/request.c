@@ -8,12 +8,12 @@
 #include "server/protocol/request_read.h"
 
 /* One reader for each key of the wire; a key means the same in every operation. */
-#define KEYS(X)                                                                              \
-    X(op)                                                                                    \
-    X(id)                                                                                    \
-    X(token) X(budget_us) X(user) X(anon) X(session) X(slot) X(query) X(n) X(seeds) X(items) \
-        X(item) X(exclude) X(names) X(context) X(filters) X(currency) X(price) X(explain)    \
-            X(events) X(ack) X(pad)
+/* clang-format off */
+#define KEYS(X) \
+    X(op) X(id) X(token) X(budget_us) X(user) X(anon) X(session) X(slot) X(query) X(n) X(seeds) \
+    X(items) X(item) X(exclude) X(names) X(context) X(filters) X(currency) X(price) X(explain) \
+    X(events) X(ack) X(pad)
+/* clang-format on */
 
 enum key {
 #define X(name) KEY_##name,

@@ -68,7 +68,7 @@ struct request {
     uint64_t budget_us; /* 0 with has_budget: expired */
     bool has_budget;
     struct text user, anon, session, slot, query;
-    uint32_t n; /* 1..REQUEST_N_MAX; rank: 0 means all */
+    uint32_t n;             /* 1..REQUEST_N_MAX; rank: 0 means all */
     struct text_list seeds; /* recommend: seeds; similar: items */
     struct text_list exclude;
     struct text_list names;           /* features */
