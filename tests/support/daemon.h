@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* daemon - a real decided in a process of its own, for tests that go through the sockets.
+ *
+ * Started on port 0 in a temporary directory; the addresses are read from its log ("listening"
+ * lines with the field `address`, then "ready").  Every failure aborts the test program with the
+ * log. The binary is found through the environment variable DECIDED_BINARY, which ctest sets. */
+#ifndef TESTS_SUPPORT_DAEMON_H
+#define TESTS_SUPPORT_DAEMON_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "tests/support/temp_dir.h"
+
+struct daemon {
+    pid_t pid;
+    struct temp_dir dir; /* decided.json, state/, models/, decided.log */
+    char url[256];       /* "tcp://127.0.0.1:PORT" */
+    char http[256];      /* "127.0.0.1:PORT" */
+};
+
+/* `config_extra`: members to put into the configuration, such as "\"history_items_max\": 1000", or
+ * NULL.  Waits until it is ready. */
+void daemon_start(struct daemon *daemon, const char *config_extra);
+void daemon_signal(const struct daemon *daemon, int signal);
+int daemon_wait(struct daemon *daemon); /* its exit status as of waitpid, within 30 s */
+/* True when a log line holding `text` appears within ten seconds. */
+bool daemon_log_has(struct daemon *daemon, const char *text);
+void daemon_stop(struct daemon *daemon); /* SIGTERM when it runs, wait, remove the directory */
+
+#endif
