@@ -7,7 +7,8 @@
  * Money is integer minor units.  `ts` is milliseconds since the epoch or RFC 3339 text; absent
  * means the time of arrival.  item_upsert carries the catalogue in `items`: {id, title?, category?,
  * brand?, price?, cost?, stock?, attributes?{}} with `currency` beside it; a key that is absent
- * leaves the stored value as it is.  Unknown keys are ignored; wrong types are refused by name.
+ * leaves the stored value as it is.  Unknown keys are ignored; wrong types and keys that are given
+ * twice are refused by name.
  *
  * The same decoder serves the socket, REST, imports and training, so an event means the same
  * everywhere.  Threads: no state.  A decoded event borrows from the bytes and from the arena. */
@@ -22,12 +23,15 @@
 #include "base/money.h"
 #include "base/text.h"
 
-#define EVENT_BYTES_MAX       32768
-#define EVENT_ITEMS_MAX       500
-#define EVENT_BATCH_BYTES_MAX 500000
-#define EVENT_BATCH_MAX       2000
-#define EVENT_TITLE_BYTES_MAX 256
-#define EVENT_FUTURE_MS_MAX   (5 * 60 * 1000) /* later than this after arrival is refused */
+#define EVENT_BYTES_MAX            32768
+#define EVENT_ITEMS_MAX            500
+#define EVENT_BATCH_BYTES_MAX      500000
+#define EVENT_BATCH_MAX            2000
+#define EVENT_ID_BYTES_MAX         64
+#define EVENT_TITLE_BYTES_MAX      256
+#define EVENT_ATTRIBUTES_BYTES_MAX 4096
+#define EVENT_FUTURE_MS_MAX        (5 * 60 * 1000) /* later than this after arrival is refused */
+#define EVENT_TS_MS_MAX            (INT64_C(1000) * UINT32_MAX) /* 2106: seconds in 32 bits */
 
 /* name, what it counts as (see enum event_class) */
 #define EVENT_TYPES(X)    \
@@ -83,7 +87,7 @@ struct event_item {
     /* item_upsert only; .ptr == NULL and EVENT_ABSENT mean "leave as it is" */
     struct text title, category, brand;
     int64_t cost_minor;
-    int64_t stock;
+    int64_t stock;          /* +-10^9; below 0 is owed to customers */
     struct text attributes; /* MessagePack map of text to text, number or bool; raw bytes */
 };
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "featurestore/event_read.h"
+
+#include <inttypes.h>
+
+enum err_code event_wrong_kind(const struct event_read *read, const char *field,
+                               const char *expected)
+{
+    return err_set(read->err, ERR_BAD_INPUT, "%s: expected %s, got %s", field, expected,
+                   cursor_kind_name(cursor_peek(&read->cursor)));
+}
+
+enum err_code event_out_of_range(const struct event_read *read, const char *field, const char *unit,
+                                 int64_t min, int64_t max, int64_t got)
+{
+    return err_set(read->err, ERR_BAD_INPUT,
+                   "%s: expected %" PRId64 "..%" PRId64 "%s, got %" PRId64, field, min, max, unit,
+                   got);
+}
+
+enum err_code event_read_text(struct event_read *read, const char *field, uint32_t min_bytes,
+                              uint32_t max_bytes, struct text *ret_value)
+{
+    struct text value;
+    if (!cursor_text(&read->cursor, &value))
+        return event_wrong_kind(read, field, "a text");
+    if (value.len < min_bytes || value.len > max_bytes)
+        return event_out_of_range(read, field, " bytes", min_bytes, max_bytes, value.len);
+    *ret_value = value;
+    return ERR_OK;
+}
+
+enum err_code event_read_id(struct event_read *read, const char *field, uint32_t max_bytes,
+                            struct text *ret_value)
+{
+    struct text value;
+    enum err_code rc = event_read_text(read, field, 1, max_bytes, &value);
+    if (rc != ERR_OK)
+        return rc;
+    if (!text_is_id(value))
+        return err_set(read->err, ERR_BAD_INPUT, "%s: control characters are not allowed", field);
+    *ret_value = value;
+    return ERR_OK;
+}
+
+enum err_code event_read_int(struct event_read *read, const char *field, int64_t min, int64_t max,
+                             int64_t *ret_value)
+{
+    int64_t value = 0;
+    if (!cursor_int(&read->cursor, &value))
+        return event_wrong_kind(read, field, "an integer");
+    if (value < min || value > max)
+        return event_out_of_range(read, field, "", min, max, value);
+    *ret_value = value;
+    return ERR_OK;
+}
+
+enum err_code event_read_map(struct event_read *read, const char *field, struct text *ret_bytes)
+{
+    if (cursor_peek(&read->cursor) != CURSOR_MAP)
+        return event_wrong_kind(read, field, "a map");
+    cursor_skip(&read->cursor, ret_bytes);
+    return ERR_OK;
+}
+
+enum err_code event_read_key(struct event_read *read, struct event_keys *keys, uint32_t *ret_key)
+{
+    struct text key;
+    if (!cursor_text(&read->cursor, &key))
+        return event_wrong_kind(read, keys->field, "keys of text");
+    uint32_t i = 0;
+    while (i < keys->count && !text_equal(key, keys->name[i]))
+        i++;
+    if (i < keys->count && (keys->seen >> i & 1) != 0)
+        return err_set(read->err, ERR_BAD_INPUT, "%s: '%s' is given twice", keys->field,
+                       keys->name[i].ptr);
+    if (i < keys->count)
+        keys->seen |= UINT32_C(1) << i;
+    *ret_key = i;
+    return ERR_OK;
+}
