@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* registry - which model versions are loaded, which one of each name serves, and how that changes.
  *
- * One loader thread (low priority) does all of it: it watches models_dir (inotify and a rescan),
- * opens and verifies bundles, recomputes golden rows, binds item numbers, warms, builds a snapshot
- * together with the policies and publishes it by one pointer; then it waits for readers and frees
- * what nobody uses.  A bundle that is refused changes nothing; the outcome is recorded and can be
- * listed, and it is tried again only when its bytes change.
+ * One loader thread (SCHED_BATCH and nice 10: it never takes a core from a thread that serves, and
+ * still gets its turn while it holds a lock) does all of it: it watches models_dir (inotify and a
+ * rescan), opens and verifies bundles, recomputes golden rows, binds item numbers, builds a
+ * snapshot together with the policies and publishes it by one pointer; then it waits for readers
+ * and frees what nobody uses.  A bundle that is refused changes nothing; the outcome is recorded
+ * and can be listed, and it is tried again only when its bytes change or when the system was at
+ * fault.
  *
  * models_dir/NAME/VERSION/ holds finished bundles; names that start with '.' are never looked at
- * (uploads grow under .incoming/ and are renamed in).  The version that serves is the newest by
- * loading order unless a rollback chose another; models_dir/NAME/.serving remembers it over
- * restarts. The version before the serving one stays loaded, so that rollback is instant.
+ * (uploads grow under .incoming/ and are renamed in), nor is a folder without manifest.json.
+ * Invariants:
+ * 1. The versions of a name stand in line by arrival; those that arrive together by the time of
+ *    their manifests.  The newest that is good serves, the good one before it stays loaded.
+ * 2. A rollback takes the serving version out of the line.
+ * 3. models_dir/NAME/.serving remembers the line over restarts.
+ * 4. A version that is loaded goes on serving whatever happens to its folder; a name is retired
+ *    when models_dir/NAME itself is gone from the models_dir that was there at the start.
  *
  * Threads: create, start, stop, destroy on main; requests below from any thread: they are queued to
- * the loader and `done` is called there. */
+ * the loader and `done` is called there (or at once, when the queue cannot take them).
+ * Limits: SNAPSHOT_MODELS_MAX names that serve, REGISTRY_FOLDERS_MAX names and versions of a name,
+ * REGISTRY_QUEUE_MAX requests waiting. */
 #ifndef SERVER_CONTROL_REGISTRY_H
 #define SERVER_CONTROL_REGISTRY_H
 
@@ -26,6 +35,10 @@
 #include "base/pack.h"
 #include "featurestore/store.h"
 #include "server/decide/snapshot.h"
+
+#define REGISTRY_FOLDERS_MAX 1024
+#define REGISTRY_QUEUE_MAX   64
+#define REGISTRY_LOADS_MAX   100 /* outcomes remembered */
 
 struct registry;
 
@@ -50,13 +63,18 @@ MUST_CHECK enum err_code registry_start(struct registry *registry, struct err *e
 void registry_stop(struct registry *registry);
 void registry_destroy(struct registry **registry); /* unpublishes and frees all */
 
-/* Called on the loader thread.  `rc` ERR_OK or why not; err->text is for the user. */
+/* Called once for each request.  `rc` ERR_OK or why not; err->text is for the user. */
 typedef void (*registry_done_fn)(void *ctx, enum err_code rc, const struct err *err);
 
-/* Look at models_dir now; when `name` is not NULL the outcome is that of name/version. */
-void registry_scan(struct registry *registry, const char *name, const char *version,
-                   registry_done_fn done, void *ctx);
-/* Serve the version before the present one.  ERR_NOT_FOUND when there is none. */
+/* Looks at models_dir now, without waiting for inotify. */
+void registry_scan(struct registry *registry, registry_done_fn done, void *ctx);
+/* Verifies and loads the bundle in the folder `from` (same file system), then moves it to
+ * NAME/VERSION, durably, and serves it.  A version that is there with the same manifest serves
+ * again; with another one it is ERR_EXISTS.  What is refused never appears in models_dir; `from` is
+ * left to the caller unless it was moved. */
+void registry_install(struct registry *registry, const char *from, const char *name,
+                      const char *version, registry_done_fn done, void *ctx);
+/* Serves the version before the present one.  ERR_NOT_FOUND when there is none. */
 void registry_rollback(struct registry *registry, const char *name, registry_done_fn done,
                        void *ctx);
 /* Read the policies file and the static list again and publish, or refuse and change nothing. */
@@ -64,10 +82,13 @@ void registry_reload(struct registry *registry, const char *policies_path,
                      const struct text *static_ids, uint32_t static_count, registry_done_fn done,
                      void *ctx);
 
-/* Packs {models:[{name, version, kind, label, state, loaded_at_ms, trained_at_ms, bytes}],
- * loads:[{name, version, outcome, message, at_ms}]} as two pairs; any thread.  The last 100 loads.
- */
+/* Packs {models:[{name, version, kind, label, state, on_disk, loaded_at_ms, trained_at_ms, bytes}],
+ * loads:[{name, version, outcome, message, at_ms}]} as two pairs; any thread.  `state` is "serving"
+ * or "previous", `label` "stable" for the one that serves; loads are the newest first. */
 void registry_pack(const struct registry *registry, struct pack *pack);
 uint32_t registry_serving_count(const struct registry *registry);
+/* The version of `name` that serves, "" when none does; any thread. */
+char *registry_version(const struct registry *registry, const char *name,
+                       char ret_version[MODEL_NAME_BYTES]);
 
 #endif
