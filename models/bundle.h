@@ -7,7 +7,10 @@
  * manifest and files.
  *
  * Everything in a bundle is untrusted.  Errors name the file, the field, what was expected and
- * found. Threads: loader, tools.  Limits: manifest 1 MiB, 16 files, each file up to 4 GiB. */
+ * found: ERR_CORRUPT for what the bundle says or lacks, ERR_UNSUPPORTED for a format or type that
+ * is not read here, ERR_NOT_FOUND when there is no manifest, ERR_LIMIT, ERR_NOMEM, ERR_IO.
+ * Threads: loader, tools.  Limits: manifest 1 MiB, golden rows 16 MiB, 16 files, each up to 4 GiB.
+ */
 #ifndef MODELS_BUNDLE_H
 #define MODELS_BUNDLE_H
 
@@ -56,8 +59,9 @@ struct bundle {
     struct bundle_file file[BUNDLE_FILES_MAX];
     uint32_t feature_count;
     struct bundle_feature *feature; /* owned */
+    struct bundle_file golden;      /* key "golden" */
     double golden_tolerance;
-    int64_t trained_at_ms; /* 0 when not given */
+    int64_t trained_at_ms; /* up to when events were used; 0 when not given */
     cJSON *manifest;       /* owned; "params" and "trained" are read from it */
     uint64_t bytes;        /* sum over files */
     char manifest_sha256[65];
@@ -74,20 +78,26 @@ void bundle_close(struct bundle **bundle);
 MUST_CHECK enum err_code bundle_file(struct bundle *bundle, const char *key,
                                      struct bundle_file **ret_file, struct err *err);
 
-/* Number under "params"; `fallback` when absent. */
+/* Number under "params"; `fallback` when absent, which is an error when `fallback` is NaN. */
 MUST_CHECK enum err_code bundle_param(const struct bundle *bundle, const char *name, double min,
                                       double max, double fallback, double *ret_value,
                                       struct err *err);
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* Files written into `dir` (not yet existing or empty) by the caller first; this hashes them and
- * writes manifest.json last.  `extra` may hold "params", "features", "trained", "golden" members
- * and is merged into the manifest. */
+/* For trainers, in this order: the files (safetensors_write, file_write_atomic), the golden rows,
+ * the manifest.  `dir` exists and holds nothing else; it is renamed into place by the caller. */
+
+/* Writes golden.json with `rows`, an array of the rows of docs/bundles.md. */
+MUST_CHECK enum err_code bundle_write_golden(const char *dir, const cJSON *rows, struct err *err);
+
 struct bundle_write_file {
     const char *key;
     const char *path;
 };
+
+/* Hashes the files and golden.json and writes manifest.json.  `extra` (may be NULL) holds any of
+ * "description", "params", "features", "golden" ({"tolerance"}) and "trained", which are copied. */
 MUST_CHECK enum err_code bundle_write_manifest(const char *dir, const char *name,
                                                const char *version, enum model_kind kind,
                                                const struct bundle_write_file *files,

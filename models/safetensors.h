@@ -17,17 +17,18 @@
 
 #include "base/err.h"
 
+/* In the order of the reference implementation, which is that of its writer backwards. */
 enum tensor_type {
     TENSOR_BOOL,
-    TENSOR_I8,
     TENSOR_U8,
+    TENSOR_I8,
     TENSOR_F16,
     TENSOR_BF16,
     TENSOR_I32,
     TENSOR_U32,
     TENSOR_F32,
-    TENSOR_I64,
     TENSOR_F64,
+    TENSOR_I64,
     TENSOR_TYPE_COUNT
 };
 

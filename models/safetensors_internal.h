@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* safetensors_internal - what the reader of the header hands to the reader of the file. */
+#ifndef MODELS_SAFETENSORS_INTERNAL_H
+#define MODELS_SAFETENSORS_INTERNAL_H
+
+#include "models/safetensors.h"
+
+#define SAFETENSORS_LENGTH_BYTES     8 /* the header's length stands before it */
+#define SAFETENSORS_HEADER_BYTES_MAX ((size_t)16 << 20)
+#define SAFETENSORS_TENSORS_MAX      4096
+
+struct safetensors_entry {
+    struct tensor tensor; /* .data is set by the reader of the file */
+    uint64_t begin, end;  /* bytes of the data, relative to its start */
+    void *copy;           /* owned: the data again, where the file has it misaligned */
+};
+
+struct safetensors_header {
+    struct safetensors_entry *entry; /* owned; in the order of the header */
+    uint32_t entry_count;
+    uint32_t entry_capacity;
+    char *names; /* owned: the tensors' names, each terminated */
+    size_t names_used;
+};
+
+/* Types, shapes and sizes agree with each other; whether the data is there is not looked at. */
+MUST_CHECK enum err_code safetensors_header_parse(const char *name, const char *json, size_t len,
+                                                  struct safetensors_header *header,
+                                                  struct err *err);
+void safetensors_header_deinit(struct safetensors_header *header); /* fine after a failed parse */
+
+#endif
