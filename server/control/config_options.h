@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config_options - the one table of options.  The struct, its defaults, the parser, --dump-config
+ * and docs/configuration.md are all made from these rows.
+ *
+ *   kind, name, default, least, most, unit, when a change counts, help
+ *
+ * Kinds: INT; ADDRESSES (a list of nng addresses); ADDRESS (HOST:PORT); DIR and FILE (paths, "" for
+ * none); IDS (a list of item ids); LEVEL (of the log).  `least` and `most` are values of an INT,
+ * elements of a list, bytes of a text. */
+#ifndef SERVER_CONTROL_CONFIG_OPTIONS_H
+#define SERVER_CONTROL_CONFIG_OPTIONS_H
+
+/* clang-format off */
+#define CONFIG_OPTIONS(X)                                                                          \
+    X(ADDRESSES, listen, "tcp://127.0.0.1:7100", 1, 16, "addresses", RESTART,                      \
+      "where nng and nanomsg peers connect: `tcp://HOST:PORT` or `ipc:///PATH`; port 0 takes a "   \
+      "free one, which the log names")                                                             \
+    X(ADDRESS, http, "127.0.0.1:7101", 1, 255, "address", RESTART,                                 \
+      "`HOST:PORT` for REST, `/livez`, `/readyz` and `/metrics`")                                  \
+    X(DIR, data_dir, "/var/lib/decided", 1, 4095, "path", RESTART,                                 \
+      "what the daemon keeps over restarts; locked, so that it has one daemon")                    \
+    X(DIR, models_dir, "", 0, 4095, "path", RESTART,                                               \
+      "where model bundles are; empty: `models` in `data_dir`")                                    \
+    X(FILE, policies, "", 0, 4095, "path", RELOAD,                                                 \
+      "the policies ([policies.md](policies.md)); empty: the built-in ones")                       \
+    X(IDS, static_items, NULL, 0, 1000, "item ids", RELOAD,                                        \
+      "what the level `static` shows, best first")                                                 \
+    X(LEVEL, log_level, "info", 1, 15, "level", RELOAD,                                            \
+      "`debug`, `info`, `warn` or `error`: the least that is written")                             \
+    X(FILE, admin_token_file, "", 0, 4095, "path", RELOAD,                                         \
+      "a file that holds the token of administration; empty: administration from this machine "    \
+      "only")                                                                                      \
+    X(INT, message_bytes_max, 1048576, 4096, 67108864, "bytes", RESTART,                           \
+      "longest message of an nng peer; the connection of a longer one is closed")                  \
+    X(INT, connections_max, 1024, 1, 65536, "connections", RESTART,                                \
+      "open nng connections; more are closed at once")                                             \
+    X(INT, contexts, 64, 1, 4096, "requests", RESTART,                                             \
+      "nng requests in progress, replies that are being sent included; 256 KiB each when used")    \
+    X(INT, send_timeout_ms, 1000, 10, 60000, "ms", RESTART,                                        \
+      "an nng peer that does not take its reply for so long is disconnected")                      \
+    X(INT, http_connections_max, 256, 1, 65536, "connections", RESTART,                            \
+      "open HTTP connections; more are closed at once")                                            \
+    X(INT, http_body_bytes_max, 1048576, 4096, 67108864, "bytes", RESTART,                         \
+      "longest HTTP body; a longer one is answered with 413")                                      \
+    X(INT, http_request_timeout_ms, 10000, 100, 600000, "ms", RESTART,                             \
+      "time for an HTTP request to arrive, from its first byte to its last")                       \
+    X(INT, http_idle_timeout_ms, 60000, 100, 3600000, "ms", RESTART,                               \
+      "an HTTP connection without a request is closed after this")                                 \
+    X(INT, items_max, 1000000, 1, 16000000, "items", RESTART,                                      \
+      "items known by id, those that only events or models name included")                         \
+    X(INT, people_max, 10000000, 1, 200000000, "people", RESTART,                                  \
+      "users, and as many anonymous ids; new ones beyond are refused")                             \
+    X(INT, history_items_max, 100, 1, 1000, "items", RESTART,                                      \
+      "distinct items kept per person, the newest")                                                \
+    X(INT, queue_events_max, 100000, 1, 1000000, "events", RESTART,                                \
+      "events waiting to be applied; when full, `events` answers `overloaded`")                    \
+    X(INT, dedup_events_max, 1000000, 0, 10000000, "events", RESTART,                              \
+      "event ids remembered to recognise duplicates, the newest")                                  \
+    X(INT, answers_max, 65536, 1, 16000000, "answers", RESTART,                                    \
+      "last good answers kept for the level `cached`, about 104 bytes each")                       \
+    X(INT, models_rescan_ms, 10000, 100, 3600000, "ms", RESTART,                                   \
+      "`models_dir` is looked through this often, besides being watched")                          \
+    X(INT, drain_delay_ms, 0, 0, 600000, "ms", RESTART,                                            \
+      "after SIGTERM or `drain` everything is still served for so long while `/readyz` says 503; " \
+      "set it to what load balancers need to notice")                                              \
+    X(INT, drain_timeout_ms, 30000, 0, 600000, "ms", RESTART,                                      \
+      "longest wait for what is in flight before the daemon stops")
+/* clang-format on */
+
+#endif

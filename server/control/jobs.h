@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* jobs - the thread that does what operators ask: it may wait for files and for other threads, so
+ * that those which serve need not.  Jobs run one after the other, in order.
+ *
+ * Threads: jobs_submit on any; create, start, stop, destroy on main.  Limits: JOBS_MAX waiting. */
+#ifndef SERVER_CONTROL_JOBS_H
+#define SERVER_CONTROL_JOBS_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+#define JOBS_MAX 64
+
+struct jobs;
+
+typedef void (*job_fn)(void *ctx);
+
+MUST_CHECK enum err_code jobs_create(struct jobs **ret_jobs, struct err *err);
+MUST_CHECK enum err_code jobs_start(struct jobs *jobs, struct err *err);
+/* Runs what is waiting, then ends the thread.  Nothing is taken any more. */
+void jobs_stop(struct jobs *jobs);
+void jobs_destroy(struct jobs **jobs);
+
+/* False when too many wait or when it was stopped: `run` is not called then. */
+MUST_CHECK bool jobs_submit(struct jobs *jobs, job_fn run, void *ctx);
+
+#endif

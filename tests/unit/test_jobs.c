@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "server/control/jobs.h"
+#include "tests/support/alloc_fail.h"
+
+struct record {
+    pthread_mutex_t gate;
+    uint32_t order[JOBS_MAX + 2];
+    uint32_t count;
+};
+
+struct numbered {
+    struct record *record;
+    uint32_t number;
+};
+
+static void note(void *ctx)
+{
+    struct numbered *numbered = ctx;
+    pthread_mutex_lock(&numbered->record->gate);
+    numbered->record->order[numbered->record->count++] = numbered->number;
+    pthread_mutex_unlock(&numbered->record->gate);
+}
+
+static void test_jobs_run_in_order_and_the_queue_is_bounded(void **state)
+{
+    (void)state;
+    struct record record = {.gate = PTHREAD_MUTEX_INITIALIZER};
+    struct numbered numbered[JOBS_MAX + 2];
+    struct jobs *jobs = NULL;
+    struct err err;
+    assert_int_equal(jobs_create(&jobs, &err), ERR_OK);
+    pthread_mutex_lock(&record.gate);
+    assert_int_equal(jobs_start(jobs, &err), ERR_OK);
+    uint32_t taken = 0;
+    for (uint32_t i = 0; i < JOBS_MAX + 2; i++) {
+        numbered[i] = (struct numbered){&record, i};
+        if (!jobs_submit(jobs, note, &numbered[i]))
+            break;
+        taken++;
+    }
+    /* One may be out of the queue, waiting at the gate. */
+    assert_in_range(taken, JOBS_MAX, JOBS_MAX + 1);
+    pthread_mutex_unlock(&record.gate);
+    jobs_stop(jobs); /* what was taken is run */
+    assert_int_equal(record.count, taken);
+    for (uint32_t i = 0; i < taken; i++)
+        assert_int_equal(record.order[i], i);
+    assert_false(jobs_submit(jobs, note, &numbered[0]));
+    jobs_destroy(&jobs);
+    assert_null(jobs);
+    jobs_destroy(&jobs);
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    struct jobs *jobs = NULL;
+    struct err err;
+    alloc_fail_after(0);
+    enum err_code rc = jobs_create(&jobs, &err);
+    assert_true(alloc_fail_off());
+    assert_int_equal(rc, ERR_NOMEM);
+    assert_null(jobs);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_jobs_run_in_order_and_the_queue_is_bounded),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
