@@ -22,6 +22,7 @@
     X(BUSY, "it is in use or overloaded")  \
     X(TIMEOUT, "the time ran out")         \
     X(UNSUPPORTED, "not supported")        \
+    X(DISK_FULL, "no space is left")       \
     X(IO, "the system reported an error")
 
 enum err_code {

@@ -15,7 +15,11 @@ enum { READ_ALIGN = 64, NAME_MAX_BYTES = 64, COMPONENTS_MAX = 4 };
 static enum err_code io_error(struct err *err, const char *what, const char *path)
 {
     int number = errno;
-    enum err_code code = number == ENOENT || number == ENOTDIR ? ERR_NOT_FOUND : ERR_IO;
+    enum err_code code = ERR_IO;
+    if (number == ENOENT || number == ENOTDIR)
+        code = ERR_NOT_FOUND;
+    else if (number == ENOSPC || number == EDQUOT || number == EFBIG)
+        code = ERR_DISK_FULL;
     return err_set(err, code, "cannot %s '%s': %s", what, path, strerror(number));
 }
 

@@ -88,6 +88,7 @@ enum reply_code reply_code_of(enum err_code code)
     case ERR_BUSY:
     case ERR_NOMEM: return REPLY_overloaded;
     case ERR_TIMEOUT: return REPLY_deadline_exceeded;
+    case ERR_DISK_FULL: return REPLY_disk_full;
     case ERR_IO:
     case ERR_COUNT: break;
     }

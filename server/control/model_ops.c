@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/control/model_ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/control/uploads.h"
+#include "server/protocol/reply.h"
+
+struct model_ops {
+    struct registry *registry; /* borrowed */
+    const struct clock *clock;
+    struct uploads *uploads;
+};
+
+/* A commit or rollback while the loader works on it. */
+struct task {
+    struct model_ops *ops;
+    struct call *call;
+    struct text id_raw; /* in the request bytes, which stay valid until the call is complete */
+    struct text upload; /* likewise; .ptr NULL for a rollback */
+    char name[MODEL_NAME_BYTES];
+};
+
+enum err_code model_ops_create(const char *models_dir, struct registry *registry,
+                               const struct clock *clock, struct model_ops **ret_ops,
+                               struct err *err)
+{
+    struct model_ops *ops = calloc(1, sizeof *ops);
+    if (ops == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the operations on models");
+    ops->registry = registry;
+    ops->clock = clock;
+    enum err_code rc = uploads_create(models_dir, clock, &ops->uploads, err);
+    if (rc != ERR_OK) {
+        free(ops);
+        return rc;
+    }
+    *ret_ops = ops;
+    return ERR_OK;
+}
+
+void model_ops_destroy(struct model_ops **ops)
+{
+    if (*ops == NULL)
+        return;
+    uploads_destroy(&(*ops)->uploads);
+    free(*ops);
+    *ops = NULL;
+}
+
+void model_ops_expire(struct model_ops *ops)
+{
+    uploads_expire(ops->uploads);
+}
+
+/* ---- keys of the body ------------------------------------------------------------------------ */
+
+static enum err_code need_text(const struct request *request, const char *key,
+                               struct text *ret_value, const char **ret_field, struct err *err)
+{
+    bool ok = false;
+    if (request_body_text(request, key, ret_value, &ok) && ok)
+        return ERR_OK;
+    *ret_field = key;
+    return err_set(err, ERR_BAD_INPUT, "%s: expected a text", key);
+}
+
+static enum err_code need_name(const struct request *request, const char *key,
+                               char ret_name[MODEL_NAME_BYTES], const char **ret_field,
+                               struct err *err)
+{
+    struct text text = {0};
+    char name[2 * MODEL_NAME_BYTES];
+    enum err_code rc = need_text(request, key, &text, ret_field, err);
+    if (rc != ERR_OK)
+        return rc;
+    text_copy(text, name, sizeof name);
+    if (strlen(name) != text.len || !file_is_plain_name(name)) {
+        *ret_field = key;
+        return err_set(err, ERR_BAD_INPUT,
+                       "%s: expected 1..64 of A-Z a-z 0-9 . _ - not starting with . or -", key);
+    }
+    text_copy(text, ret_name, MODEL_NAME_BYTES);
+    return ERR_OK;
+}
+
+static enum call_state fail(const struct model_ops *ops, struct call *call,
+                            const struct request *request, enum err_code rc, const struct err *err,
+                            const char *field)
+{
+    reply_error(call, request->id_raw, ops->clock, reply_code_of(rc), err->text, field);
+    return CALL_DONE;
+}
+
+/* ---- answered at once ------------------------------------------------------------------------ */
+
+static enum call_state list(const struct model_ops *ops, struct call *call,
+                            const struct request *request)
+{
+    struct reply reply;
+    reply_begin(&reply, call, request->id_raw, ops->clock);
+    registry_pack(ops->registry, &reply.pack);
+    reply.pair_count += 2;
+    reply_end(&reply);
+    return CALL_DONE;
+}
+
+static enum call_state begin(struct model_ops *ops, struct call *call,
+                             const struct request *request)
+{
+    char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES], id[ULID_BYTES];
+    const char *field = NULL;
+    struct err err = {0};
+    struct reply reply;
+    enum err_code rc = need_name(request, "name", name, &field, &err);
+    if (rc == ERR_OK)
+        rc = need_name(request, "version", version, &field, &err);
+    if (rc == ERR_OK)
+        rc = uploads_begin(ops->uploads, name, version, id, &err);
+    if (rc != ERR_OK)
+        return fail(ops, call, request, rc, &err, field);
+    reply_begin(&reply, call, request->id_raw, ops->clock);
+    reply_key(&reply, "upload");
+    pack_str(&reply.pack, id);
+    reply_end(&reply);
+    return CALL_DONE;
+}
+
+static enum call_state chunk(struct model_ops *ops, struct call *call,
+                             const struct request *request)
+{
+    struct text upload = {0}, path = {0}, data = {0};
+    int64_t offset = -1, bytes = 0;
+    bool ok = false;
+    const char *field = NULL;
+    struct err err = {0};
+    struct reply reply;
+    enum err_code rc = need_text(request, "upload", &upload, &field, &err);
+    if (rc == ERR_OK)
+        rc = need_text(request, "path", &path, &field, &err);
+    if (rc == ERR_OK && (!request_body_int(request, "offset", &offset, &ok) || !ok || offset < 0)) {
+        field = "offset";
+        rc = err_set(&err, ERR_BAD_INPUT, "offset: expected an integer of 0 or more");
+    }
+    if (rc == ERR_OK && (!request_body_bin(request, "data", &data, &ok) || !ok)) {
+        field = "data";
+        rc = err_set(&err, ERR_BAD_INPUT, "data: expected bytes (MessagePack bin)");
+    }
+    if (rc == ERR_OK)
+        rc = uploads_write(ops->uploads, upload, path, offset, data, &bytes, &err);
+    if (rc != ERR_OK)
+        return fail(ops, call, request, rc, &err, field);
+    reply_begin(&reply, call, request->id_raw, ops->clock);
+    reply_key(&reply, "bytes");
+    pack_int(&reply.pack, bytes);
+    reply_end(&reply);
+    return CALL_DONE;
+}
+
+static enum call_state abort_upload(struct model_ops *ops, struct call *call,
+                                    const struct request *request)
+{
+    struct text upload = {0};
+    struct upload_info info;
+    const char *field = NULL;
+    struct err err = {0};
+    struct reply reply;
+    enum err_code rc = need_text(request, "upload", &upload, &field, &err);
+    if (rc == ERR_OK)
+        rc = uploads_take(ops->uploads, upload, &info, &err);
+    if (rc != ERR_OK)
+        return fail(ops, call, request, rc, &err, field);
+    uploads_remove(ops->uploads, upload);
+    reply_begin(&reply, call, request->id_raw, ops->clock);
+    reply_end(&reply);
+    return CALL_DONE;
+}
+
+/* ---- answered by the loader ------------------------------------------------------------------ */
+
+static void task_done(void *ctx, enum err_code rc, const struct err *err)
+{
+    struct task *task = ctx;
+    struct call *call = task->call;
+    struct reply reply;
+    char version[MODEL_NAME_BYTES];
+    if (task->upload.ptr != NULL)
+        uploads_remove(task->ops->uploads, task->upload);
+    if (rc != ERR_OK) {
+        reply_error(call, task->id_raw, task->ops->clock, reply_code_of(rc), err->text, NULL);
+    } else {
+        reply_begin(&reply, call, task->id_raw, task->ops->clock);
+        reply_key(&reply, "name");
+        pack_str(&reply.pack, task->name);
+        reply_key(&reply, "version");
+        pack_str(&reply.pack, registry_version(task->ops->registry, task->name, version));
+        reply_end(&reply);
+    }
+    free(task);
+    call->complete(call);
+}
+
+static struct task *task_new(struct model_ops *ops, struct call *call,
+                             const struct request *request, const char *name, struct text upload)
+{
+    struct task *task = calloc(1, sizeof *task);
+    if (task == NULL)
+        return NULL;
+    *task = (struct task){.ops = ops, .call = call, .id_raw = request->id_raw, .upload = upload};
+    text_copy(text_of(name), task->name, sizeof task->name);
+    return task;
+}
+
+static enum call_state commit(struct model_ops *ops, struct call *call,
+                              const struct request *request)
+{
+    struct text upload = {0};
+    struct upload_info info;
+    const char *field = NULL;
+    struct err err = {0};
+    enum err_code rc = need_text(request, "upload", &upload, &field, &err);
+    if (rc == ERR_OK)
+        rc = uploads_take(ops->uploads, upload, &info, &err);
+    if (rc != ERR_OK)
+        return fail(ops, call, request, rc, &err, field);
+    struct task *task = task_new(ops, call, request, info.name, upload);
+    if (task == NULL) {
+        uploads_remove(ops->uploads, upload);
+        rc = err_set(&err, ERR_NOMEM, "no memory for a commit");
+        return fail(ops, call, request, rc, &err, NULL);
+    }
+    registry_install(ops->registry, info.dir, info.name, info.version, task_done, task);
+    return CALL_DEFERRED;
+}
+
+static enum call_state rollback(struct model_ops *ops, struct call *call,
+                                const struct request *request)
+{
+    char name[MODEL_NAME_BYTES];
+    const char *field = NULL;
+    struct err err = {0};
+    struct task *task = NULL;
+    enum err_code rc = need_name(request, "name", name, &field, &err);
+    if (rc == ERR_OK) {
+        task = task_new(ops, call, request, name, (struct text){0});
+        if (task == NULL)
+            rc = err_set(&err, ERR_NOMEM, "no memory for a rollback");
+    }
+    if (rc != ERR_OK)
+        return fail(ops, call, request, rc, &err, field);
+    registry_rollback(ops->registry, name, task_done, task);
+    return CALL_DEFERRED;
+}
+
+enum call_state model_ops_call(struct model_ops *ops, struct call *call,
+                               const struct request *request)
+{
+    switch (request->op) {
+    case OP_model_list: return list(ops, call, request);
+    case OP_model_begin: return begin(ops, call, request);
+    case OP_model_chunk: return chunk(ops, call, request);
+    case OP_model_commit: return commit(ops, call, request);
+    case OP_model_abort: return abort_upload(ops, call, request);
+    case OP_model_rollback: return rollback(ops, call, request);
+    default: break;
+    }
+    ASSERT(!"an operation of models");
+    return CALL_DONE;
+}

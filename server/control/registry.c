@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/control/registry.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/rcu.h"
+#include "server/control/registry_internal.h"
+
+/* Copies come as many events: a look is worth it when nothing happened for this long ... */
+#define QUIET_MS 100
+/* ... but no later than after so many waits. */
+#define QUIET_ROUNDS_MAX 20
+
+#define LOADER_NICE 10
+
+enum err_code registry_create(const struct registry_options *options,
+                              struct registry **ret_registry, struct err *err)
+{
+    struct stat info;
+    enum err_code rc = ERR_OK;
+    struct registry *registry = calloc(1, sizeof *registry);
+    if (registry == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the registry of models");
+    registry->worker_count = options->worker_count;
+    registry->rescan_ns = options->rescan_ms * 1000000;
+    registry->store = options->store;
+    registry->serving = options->serving;
+    registry->metrics = options->metrics;
+    registry->clock = options->clock;
+    registry->watch_fd = reg_watch_open();
+    registry->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    pthread_mutex_init(&registry->queue.lock, NULL);
+    registry->models_dir = strdup(options->models_dir);
+    if (registry->models_dir == NULL)
+        rc = err_set(err, ERR_NOMEM, "no memory for the registry of models");
+    if (rc == ERR_OK && registry->wake_fd < 0)
+        rc = err_set(err, ERR_IO, "cannot make an eventfd: %s", strerror(errno));
+    if (rc == ERR_OK)
+        rc = reg_view_init(&registry->view, err);
+    if (rc == ERR_OK)
+        rc = reg_static_copy(options->static_ids, options->static_count, &registry->static_list,
+                             err);
+    if (rc == ERR_OK)
+        rc = reg_policies_read(options->policies_path, &registry->policies, err);
+    if (rc == ERR_OK)
+        rc = file_make_dir(registry->models_dir, err);
+    if (rc == ERR_OK && stat(registry->models_dir, &info) != 0)
+        rc = err_set(err, ERR_IO, "cannot stat '%s': %s", registry->models_dir, strerror(errno));
+    if (rc != ERR_OK) {
+        registry_destroy(&registry);
+        return rc;
+    }
+    registry->dir_device = info.st_dev;
+    registry->dir_inode = info.st_ino;
+    *ret_registry = registry;
+    return ERR_OK;
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+static void command_finish(struct reg_command *command, enum err_code rc, const struct err *err)
+{
+    command->done(command->ctx, rc, err);
+    reg_static_free(&command->static_list);
+    free(command);
+}
+
+static void wake(const struct registry *registry)
+{
+    const uint64_t one = 1;
+    (void)!write(registry->wake_fd, &one, sizeof one); /* fails only when it is awake already */
+}
+
+static bool queue_push(struct registry *registry, struct reg_command *command)
+{
+    struct reg_queue *queue = &registry->queue;
+    pthread_mutex_lock(&queue->lock);
+    bool taken = !queue->stopping && queue->count < REGISTRY_QUEUE_MAX;
+    if (taken) {
+        if (queue->last == NULL)
+            queue->first = command;
+        else
+            queue->last->next = command;
+        queue->last = command;
+        queue->count++;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return taken;
+}
+
+static struct reg_command *queue_pop(struct registry *registry, bool *ret_stopping)
+{
+    struct reg_queue *queue = &registry->queue;
+    pthread_mutex_lock(&queue->lock);
+    struct reg_command *command = queue->first;
+    if (command != NULL) {
+        queue->first = command->next;
+        queue->count--;
+        if (queue->first == NULL)
+            queue->last = NULL;
+    }
+    *ret_stopping = queue->stopping;
+    pthread_mutex_unlock(&queue->lock);
+    return command;
+}
+
+/* Takes a command whose further fields `fill` has set. */
+static struct reg_command *command_new(enum reg_command_kind kind, registry_done_fn done, void *ctx)
+{
+    struct reg_command *command = calloc(1, sizeof *command);
+    if (command == NULL) {
+        struct err err = {0};
+        done(ctx, err_set(&err, ERR_NOMEM, "no memory for a request to the registry"), &err);
+        return NULL;
+    }
+    command->kind = kind;
+    command->done = done;
+    command->ctx = ctx;
+    return command;
+}
+
+static void submit(struct registry *registry, struct reg_command *command)
+{
+    struct err err = {0};
+    if (queue_push(registry, command)) {
+        wake(registry);
+        return;
+    }
+    enum err_code rc = err_set(&err, ERR_BUSY,
+                               "the registry of models is stopping or has %d "
+                               "requests waiting",
+                               REGISTRY_QUEUE_MAX);
+    command_finish(command, rc, &err);
+}
+
+void registry_scan(struct registry *registry, registry_done_fn done, void *ctx)
+{
+    struct reg_command *command = command_new(COMMAND_SCAN, done, ctx);
+    if (command != NULL)
+        submit(registry, command);
+}
+
+void registry_install(struct registry *registry, const char *from, const char *name,
+                      const char *version, registry_done_fn done, void *ctx)
+{
+    ASSERT(file_is_plain_name(name) && file_is_plain_name(version));
+    struct reg_command *command = command_new(COMMAND_INSTALL, done, ctx);
+    if (command == NULL)
+        return;
+    text_copy(text_of(name), command->name, sizeof command->name);
+    text_copy(text_of(version), command->version, sizeof command->version);
+    text_copy(text_of(from), command->path, sizeof command->path);
+    submit(registry, command);
+}
+
+void registry_rollback(struct registry *registry, const char *name, registry_done_fn done,
+                       void *ctx)
+{
+    struct reg_command *command = command_new(COMMAND_ROLLBACK, done, ctx);
+    if (command == NULL)
+        return;
+    text_copy(text_of(name), command->name, sizeof command->name);
+    submit(registry, command);
+}
+
+void registry_reload(struct registry *registry, const char *policies_path,
+                     const struct text *static_ids, uint32_t static_count, registry_done_fn done,
+                     void *ctx)
+{
+    struct err err = {0};
+    struct reg_command *command = command_new(COMMAND_RELOAD, done, ctx);
+    if (command == NULL)
+        return;
+    if (policies_path != NULL)
+        text_copy(text_of(policies_path), command->path, sizeof command->path);
+    enum err_code rc = reg_static_copy(static_ids, static_count, &command->static_list, &err);
+    if (rc == ERR_OK)
+        submit(registry, command);
+    else
+        command_finish(command, rc, &err);
+}
+
+/* ---- the loader ------------------------------------------------------------------------------ */
+
+static enum err_code reload(struct registry *registry, struct reg_command *command, struct err *err)
+{
+    struct reg_policies policies = {0};
+    struct snapshot *snapshot = NULL;
+    enum err_code rc = reg_policies_read(command->path, &policies, err);
+    if (rc == ERR_OK)
+        rc = reg_build(registry, NULL, NULL, &policies, &command->static_list, &snapshot, err);
+    if (rc != ERR_OK) {
+        reg_policies_free(&policies);
+        return rc;
+    }
+    reg_policies_free(&registry->policies);
+    reg_static_free(&registry->static_list);
+    registry->policies = policies;
+    registry->static_list = command->static_list;
+    command->static_list = (struct reg_static){0};
+    reg_publish(registry, snapshot);
+    return ERR_OK;
+}
+
+static void run(struct registry *registry, struct reg_command *command)
+{
+    struct err err = {0};
+    enum err_code rc = ERR_OK;
+    struct reg_name *name = NULL;
+    char text[MODEL_NAME_BYTES];
+    text_copy(text_of(command->name), text, sizeof text);
+    switch (command->kind) {
+    case COMMAND_SCAN: reg_scan(registry); break;
+    case COMMAND_INSTALL:
+        rc = reg_install(registry, command->path, command->name, command->version, &err);
+        break;
+    case COMMAND_ROLLBACK:
+        name = reg_find(registry, command->name);
+        rc = name == NULL ? err_set(&err, ERR_NOT_FOUND, "there is no model '%s'", text)
+                          : reg_rollback(registry, name, &err);
+        break;
+    case COMMAND_RELOAD: rc = reload(registry, command, &err); break;
+    }
+    command_finish(command, rc, &err);
+    /* What keeps the next rollback instant need not be waited for. */
+    name = reg_find(registry, text);
+    if (name != NULL)
+        reg_settle(registry, name);
+}
+
+/* Waits until models_dir should be looked at or a request came.  True: look. */
+static bool wait_for_news(struct registry *registry, uint64_t rescan_at_ns)
+{
+    struct pollfd fds[2] = {{.fd = registry->wake_fd, .events = POLLIN},
+                            {.fd = registry->watch_fd, .events = POLLIN}};
+    uint64_t now_ns = clock_now_ns(registry->clock);
+    uint64_t wait_ms = now_ns < rescan_at_ns ? (rescan_at_ns - now_ns) / 1000000 + 1 : 0;
+    (void)poll(fds, 2, wait_ms > INT32_MAX ? INT32_MAX : (int)wait_ms);
+    bool news = reg_watch_drain(registry);
+    for (int i = 0; news && i < QUIET_ROUNDS_MAX; i++) {
+        if (poll(fds, 2, QUIET_MS) <= 0 || (fds[0].revents & POLLIN) != 0)
+            break;
+        (void)reg_watch_drain(registry);
+    }
+    uint64_t count = 0;
+    (void)!read(registry->wake_fd, &count, sizeof count); /* nothing to read is fine */
+    return news || clock_now_ns(registry->clock) >= rescan_at_ns;
+}
+
+static void *loader(void *arg)
+{
+    struct registry *registry = arg;
+    /* For this thread alone: Linux counts both by thread.  Not SCHED_IDLE, which could leave it
+     * waiting for a core for ever while others wait for the view's lock. */
+    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOADER_NICE);
+    uint64_t rescan_at_ns = clock_now_ns(registry->clock) + registry->rescan_ns;
+    for (;;) {
+        bool stopping = false;
+        struct reg_command *command = queue_pop(registry, &stopping);
+        if (stopping) {
+            struct err err = {0};
+            if (command == NULL)
+                return NULL;
+            command_finish(command, err_set(&err, ERR_BUSY, "the daemon is stopping"), &err);
+        } else if (command != NULL) {
+            run(registry, command);
+        } else if (wait_for_news(registry, rescan_at_ns)) {
+            reg_scan(registry);
+            rescan_at_ns = clock_now_ns(registry->clock) + registry->rescan_ns;
+        }
+    }
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+enum err_code registry_start(struct registry *registry, struct err *err)
+{
+    struct snapshot *snapshot = NULL;
+    enum err_code rc = reg_build(registry, NULL, NULL, &registry->policies, &registry->static_list,
+                                 &snapshot, err);
+    if (rc != ERR_OK)
+        return rc;
+    reg_publish(registry, snapshot);
+    if (registry->watch_fd < 0)
+        log_at(LOG_WARN, "inotify is not available; models_dir is looked at from time to time",
+               LOG_INT("rescan_ms", registry->rescan_ns / 1000000));
+    reg_scan(registry);
+    int failed = pthread_create(&registry->thread, NULL, loader, registry);
+    if (failed != 0)
+        return err_set(err, ERR_IO, "cannot start the loader thread: %s", strerror(failed));
+    registry->started = true;
+    return ERR_OK;
+}
+
+void registry_stop(struct registry *registry)
+{
+    pthread_mutex_lock(&registry->queue.lock);
+    registry->queue.stopping = true;
+    pthread_mutex_unlock(&registry->queue.lock);
+    wake(registry);
+    if (registry->started)
+        pthread_join(registry->thread, NULL);
+    registry->started = false;
+}
+
+void registry_destroy(struct registry **registry_ref)
+{
+    struct registry *registry = *registry_ref;
+    *registry_ref = NULL;
+    if (registry == NULL)
+        return;
+    ASSERT(!registry->started);
+    struct snapshot *last = serving_publish(registry->serving, NULL);
+    rcu_wait();
+    snapshot_destroy(&last);
+    while (registry->count > 0)
+        reg_drop(registry, registry->name[0]);
+    free(registry->name);
+    reg_policies_free(&registry->policies);
+    reg_static_free(&registry->static_list);
+    reg_view_deinit(&registry->view);
+    pthread_mutex_destroy(&registry->queue.lock);
+    if (registry->wake_fd >= 0)
+        close(registry->wake_fd);
+    if (registry->watch_fd >= 0)
+        close(registry->watch_fd);
+    free(registry->models_dir);
+    free(registry);
+}

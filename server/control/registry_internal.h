@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* registry_internal - the tables of the registry and what its parts do for each other.
+ *
+ *   registry.c        life, the loader thread, requests
+ *   registry_scan.c   what lies in models_dir, and what of it is new
+ *   registry_line.c   the line of versions of a name: who serves, who stays loaded, rollback
+ *   registry_serve.c  from a folder to a snapshot that serves
+ *   registry_state.c  models_dir/NAME/.serving
+ *   registry_table.c  names and versions
+ *   registry_view.c   what operators see: list, log, metrics
+ *   registry_watch.c  inotify
+ *
+ * Threads: all of this belongs to the loader (to main before start and after stop), but for the
+ * queue and the view, which have locks of their own. */
+#ifndef SERVER_CONTROL_REGISTRY_INTERNAL_H
+#define SERVER_CONTROL_REGISTRY_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "base/file.h"
+#include "server/control/registry.h"
+
+struct reg_version {
+    char version[MODEL_NAME_BYTES];
+    uint64_t order;     /* of arrival, which is its place in the line */
+    bool in_line;       /* neither refused nor set aside by a rollback */
+    bool refused;       /* by the last attempt */
+    uint64_t stamp;     /* of the folder as it was looked at last; 0: not since the start */
+    int64_t written_ns; /* modification of manifest.json */
+    bool seen;          /* by the scan that is under way */
+    bool on_disk;
+    bool retry;            /* refused for a reason that may pass by itself */
+    uint64_t message_hash; /* of the last refusal, so that it is told once */
+    struct model *model;   /* owned; the serving version and the one before it */
+    int64_t loaded_at_ms;
+};
+
+struct reg_name {
+    char name[MODEL_NAME_BYTES];
+    bool seen;
+    struct reg_version **version; /* owned */
+    uint32_t count, capacity;
+    struct reg_version *serving; /* one of them, or NULL */
+    uint64_t saved_hash;         /* of what .serving holds */
+};
+
+struct reg_load {
+    char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
+    bool loaded;
+    char message[ERR_TEXT_BYTES];
+    int64_t at_ms;
+};
+
+struct reg_static {
+    struct text *ids; /* owned, they point into `text` */
+    char *text;       /* owned */
+    uint32_t count;
+};
+
+struct reg_policies {
+    char *path;     /* owned; NULL: built in */
+    uint8_t *bytes; /* owned; parsed anew for each snapshot, which takes the result over */
+    size_t len;
+};
+
+/* What other threads see.  `packed` is written anew as a whole after each change. */
+struct reg_view {
+    pthread_mutex_t lock;
+    uint8_t *packed; /* owned, two pairs of MessagePack */
+    size_t packed_bytes;
+    uint32_t serving_count;
+    struct {
+        char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
+    } serving[SNAPSHOT_MODELS_MAX];
+};
+
+enum reg_command_kind { COMMAND_SCAN, COMMAND_INSTALL, COMMAND_ROLLBACK, COMMAND_RELOAD };
+
+struct reg_command {
+    struct reg_command *next;
+    enum reg_command_kind kind;
+    char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
+    char path[FILE_PATH_BYTES]; /* install: the folder; reload: the policies, "" for built in */
+    struct reg_static static_list;
+    registry_done_fn done;
+    void *ctx;
+};
+
+struct reg_queue {
+    pthread_mutex_t lock;
+    struct reg_command *first, *last;
+    uint32_t count;
+    bool stopping;
+};
+
+struct registry {
+    char *models_dir; /* owned */
+    uint32_t worker_count;
+    uint64_t rescan_ns;
+    struct store *store;     /* borrowed */
+    struct serving *serving; /* borrowed */
+    struct metrics *metrics; /* borrowed */
+    const struct clock *clock;
+
+    struct reg_name **name; /* owned, sorted by nothing */
+    uint32_t count, capacity;
+    uint64_t order; /* given last */
+    uint64_t epoch;
+    struct reg_policies policies;
+    struct reg_static static_list;
+    dev_t dir_device; /* of models_dir at the start, see invariant 4 */
+    ino_t dir_inode;
+    bool dir_failed;    /* told already that models_dir cannot be read */
+    uint64_t odd_names; /* hash over folders whose names cannot be served, told already */
+
+    struct reg_load load[REGISTRY_LOADS_MAX]; /* a ring */
+    uint64_t load_count;
+    struct reg_view view;
+    struct reg_queue queue;
+    int wake_fd, watch_fd; /* watch_fd -1: no inotify */
+    pthread_t thread;
+    bool started;
+};
+
+/* ---- registry_table.c */
+struct reg_name *reg_find(const struct registry *registry, const char *name); /* or NULL */
+MUST_CHECK enum err_code reg_add(struct registry *registry, const char *name,
+                                 struct reg_name **ret_name, struct err *err);
+void reg_drop(struct registry *registry, struct reg_name *name); /* with its models */
+struct reg_version *reg_version_find(const struct reg_name *name, const char *version);
+MUST_CHECK enum err_code reg_version_add(struct reg_name *name, const char *version,
+                                         struct reg_version **ret_version, struct err *err);
+void reg_version_drop(struct reg_name *name, struct reg_version *version);
+/* The newest in the line before `limit`; NULL when there is none. */
+struct reg_version *reg_newest(const struct reg_name *name, uint64_t limit);
+MUST_CHECK enum err_code reg_static_copy(const struct text *ids, uint32_t count,
+                                         struct reg_static *ret_list, struct err *err);
+void reg_static_free(struct reg_static *list);
+
+/* ---- registry_state.c */
+/* Puts the versions that .serving names into the table of a name that was just added. */
+MUST_CHECK enum err_code reg_state_read(struct registry *registry, struct reg_name *name,
+                                        struct err *err);
+void reg_state_save(const struct registry *registry, struct reg_name *name);
+
+/* ---- registry_serve.c */
+/* The models that serve, with `name` served by `model` (NULL: as it is), under the policies and the
+ * static list given. */
+MUST_CHECK enum err_code reg_build(const struct registry *registry, const struct reg_name *name,
+                                   struct model *model, const struct reg_policies *policies,
+                                   const struct reg_static *static_list,
+                                   struct snapshot **ret_snapshot, struct err *err);
+void reg_publish(struct registry *registry, struct snapshot *snapshot); /* and frees the old one */
+/* Loads the version from `dir` unless it is loaded, and serves it.  `move`: the folder is moved
+ * into its place before. */
+MUST_CHECK enum err_code reg_serve(struct registry *registry, struct reg_name *name,
+                                   struct reg_version *version, const char *dir, bool move,
+                                   struct err *err);
+/* Loads it from its place without serving it. */
+MUST_CHECK enum err_code reg_preload(struct registry *registry, const struct reg_name *name,
+                                     struct reg_version *version, struct err *err);
+MUST_CHECK enum err_code reg_policies_read(const char *path, struct reg_policies *ret_policies,
+                                           struct err *err);
+void reg_policies_free(struct reg_policies *policies);
+
+/* ---- registry_line.c */
+/* Serves the newest good version, loads the one before it, frees the others. */
+void reg_settle(struct registry *registry, struct reg_name *name);
+MUST_CHECK enum err_code reg_rollback(struct registry *registry, struct reg_name *name,
+                                      struct err *err);
+MUST_CHECK enum err_code reg_install(struct registry *registry, const char *from,
+                                     const char *name_text, const char *version_text,
+                                     struct err *err);
+void reg_retire(struct registry *registry, struct reg_name *name);
+MUST_CHECK enum err_code reg_version_path(const struct registry *registry, const char *name,
+                                          const char *version, char ret_path[FILE_PATH_BYTES],
+                                          struct err *err);
+
+/* ---- registry_scan.c */
+void reg_scan(struct registry *registry);
+/* A number that changes when a file of the folder does; false when it holds no manifest. */
+bool reg_stamp(const char *dir, uint64_t *ret_stamp, int64_t *ret_written_ns);
+
+/* ---- registry_view.c */
+MUST_CHECK enum err_code reg_view_init(struct reg_view *view, struct err *err);
+void reg_view_deinit(struct reg_view *view);
+void reg_view_update(struct registry *registry);
+void reg_tell_loaded(struct registry *registry, const struct reg_name *name,
+                     const struct reg_version *version, uint64_t took_ns);
+/* Counts always; logs and lists a refusal once. */
+void reg_tell_refused(struct registry *registry, const struct reg_name *name,
+                      struct reg_version *version, const char *message);
+
+/* ---- registry_watch.c */
+int reg_watch_open(void); /* -1 when the system has none left */
+void reg_watch_add(const struct registry *registry, const char *dir);
+bool reg_watch_drain(const struct registry *registry); /* true when something may have changed */
+
+#endif

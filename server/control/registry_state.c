@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* models_dir/NAME/.serving: {"format": 1, "line": ["1", "2"], "aside": ["3"]}
+ *
+ * `line` are the versions in the order in which they came, the last one serves; `aside` are those
+ * that were rolled back and must not come back by themselves.  A version in neither list arrived
+ * while nobody looked.  Losing the file is no disaster: the versions then stand in line by the time
+ * of their manifests. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "server/control/registry_internal.h"
+
+#define STATE_BYTES_MAX ((size_t)1 << 20)
+
+static enum err_code state_path(const struct registry *registry, const struct reg_name *name,
+                                char path[FILE_PATH_BYTES], struct err *err)
+{
+    return reg_version_path(registry, name->name, ".serving", path, err);
+}
+
+static enum err_code read_list(struct registry *registry, struct reg_name *name,
+                               const struct json_at *root, const char *key, bool in_line,
+                               struct err *err)
+{
+    struct json_at list = json_member(root, key);
+    int count = 0;
+    enum err_code rc = json_array(&list, &count, err);
+    for (int i = 0; i < count && rc == ERR_OK; i++) {
+        struct json_at at = json_element(&list, i);
+        struct reg_version *version = NULL;
+        const char *text = NULL;
+        rc = json_string(&at, &text, err);
+        if (rc == ERR_OK && !file_is_plain_name(text))
+            rc = err_set(err, ERR_BAD_INPUT, "%s: expected a version, got '%.64s'", at.path, text);
+        if (rc == ERR_OK && reg_version_find(name, text) != NULL)
+            rc = err_set(err, ERR_BAD_INPUT, "%s: '%s' stands there twice", at.path, text);
+        if (rc == ERR_OK)
+            rc = reg_version_add(name, text, &version, err);
+        if (rc == ERR_OK) {
+            version->order = ++registry->order;
+            version->in_line = in_line;
+        }
+    }
+    return rc;
+}
+
+enum err_code reg_state_read(struct registry *registry, struct reg_name *name, struct err *err)
+{
+    char path[FILE_PATH_BYTES];
+    cJSON *tree = NULL;
+    enum err_code rc = state_path(registry, name, path, err);
+    if (rc == ERR_OK)
+        rc = json_parse_file(path, STATE_BYTES_MAX, &tree, err);
+    if (rc == ERR_NOT_FOUND)
+        return ERR_OK;
+    struct json_at root = json_root(path, tree);
+    int64_t format = 0;
+    struct json_at at = json_member(&root, "format");
+    if (rc == ERR_OK)
+        rc = json_int(&at, 1, 1, &format, err);
+    if (rc == ERR_OK)
+        rc = read_list(registry, name, &root, "line", true, err);
+    if (rc == ERR_OK)
+        rc = read_list(registry, name, &root, "aside", false, err);
+    cJSON_Delete(tree);
+    return rc;
+}
+
+static const struct reg_version *next_in_line(const struct reg_name *name, uint64_t after)
+{
+    const struct reg_version *next = NULL;
+    for (uint32_t i = 0; i < name->count; i++) {
+        const struct reg_version *version = name->version[i];
+        if (version->in_line && version->order > after &&
+            (next == NULL || version->order < next->order))
+            next = version;
+    }
+    return next;
+}
+
+static void put_line(struct buffer *buffer, const struct reg_name *name)
+{
+    const char *separator = "";
+    const struct reg_version *version = next_in_line(name, 0);
+    for (; version != NULL; version = next_in_line(name, version->order)) {
+        buffer_put_fmt(buffer, "%s\"%s\"", separator, version->version);
+        separator = ", ";
+    }
+}
+
+/* Without those that were refused: they are tried again after a restart. */
+static void put_aside(struct buffer *buffer, const struct reg_name *name)
+{
+    const char *separator = "";
+    for (uint32_t i = 0; i < name->count; i++) {
+        const struct reg_version *version = name->version[i];
+        if (version->in_line || version->refused)
+            continue;
+        buffer_put_fmt(buffer, "%s\"%s\"", separator, version->version);
+        separator = ", ";
+    }
+}
+
+void reg_state_save(const struct registry *registry, struct reg_name *name)
+{
+    char path[FILE_PATH_BYTES];
+    struct err err = {0};
+    struct buffer buffer = {0};
+    size_t len = 0;
+    buffer_put_str(&buffer, "{\"format\": 1, \"line\": [");
+    put_line(&buffer, name);
+    buffer_put_str(&buffer, "], \"aside\": [");
+    put_aside(&buffer, name);
+    buffer_put_str(&buffer, "]}\n");
+    char *text = buffer_take(&buffer, &len);
+    uint64_t hash = text == NULL ? 0 : hash_bytes(text, len, 1);
+    if (text == NULL || hash == name->saved_hash)
+        goto out;
+    name->saved_hash = hash; /* a folder that cannot be written to is told once, not every time */
+    enum err_code rc = state_path(registry, name, path, &err);
+    if (rc == ERR_OK)
+        rc = file_write_atomic(path, text, len, &err);
+    if (rc != ERR_OK && rc != ERR_NOT_FOUND) /* the folder may just have been removed */
+        log_at(LOG_WARN, "the line of versions is not remembered over a restart",
+               LOG_STR("model", name->name), LOG_STR("error", err.text));
+out:
+    free(text);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "server/control/registry_internal.h"
+#include "server/metrics.h"
+
+/* 2 * SNAPSHOT_MODELS_MAX models and REGISTRY_LOADS_MAX loads at their longest are below it. */
+#define VIEW_BYTES 196608
+
+enum { RESULT_LOADED, RESULT_REFUSED }; /* places in the label list of M_MODEL_LOADS */
+
+enum err_code reg_view_init(struct reg_view *view, struct err *err)
+{
+    view->packed = malloc(VIEW_BYTES);
+    if (view->packed == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the list of models");
+    pthread_mutex_init(&view->lock, NULL);
+    return ERR_OK;
+}
+
+void reg_view_deinit(struct reg_view *view)
+{
+    if (view->packed == NULL)
+        return;
+    pthread_mutex_destroy(&view->lock);
+    free(view->packed);
+    view->packed = NULL;
+}
+
+static void pack_model(struct pack *pack, const struct reg_name *name,
+                       const struct reg_version *version)
+{
+    bool serves = version == name->serving;
+    pack_map(pack, 9);
+    pack_key(pack, "name");
+    pack_str(pack, name->name);
+    pack_key(pack, "version");
+    pack_str(pack, version->version);
+    pack_key(pack, "kind");
+    pack_str(pack, model_kind_name(version->model->kind));
+    pack_key(pack, "label");
+    pack_str(pack, serves ? "stable" : NULL);
+    pack_key(pack, "state");
+    pack_str(pack, serves ? "serving" : "previous");
+    pack_key(pack, "on_disk");
+    pack_bool(pack, version->on_disk);
+    pack_key(pack, "loaded_at_ms");
+    pack_int(pack, version->loaded_at_ms);
+    pack_key(pack, "trained_at_ms");
+    if (version->model->trained_at_ms == 0)
+        pack_nil(pack);
+    else
+        pack_int(pack, version->model->trained_at_ms);
+    pack_key(pack, "bytes");
+    pack_int(pack, (int64_t)version->model->bytes);
+}
+
+static void pack_load(struct pack *pack, const struct reg_load *load)
+{
+    pack_map(pack, 5);
+    pack_key(pack, "name");
+    pack_str(pack, load->name);
+    pack_key(pack, "version");
+    pack_str(pack, load->version);
+    pack_key(pack, "outcome");
+    pack_str(pack, load->loaded ? "loaded" : "refused");
+    pack_key(pack, "message");
+    pack_str(pack, load->message);
+    pack_key(pack, "at_ms");
+    pack_int(pack, load->at_ms);
+}
+
+static void pack_view(const struct registry *registry, struct pack *pack)
+{
+    uint32_t count = 0;
+    pack_key(pack, "models");
+    size_t mark = pack_array_open(pack);
+    for (uint32_t n = 0; n < registry->count; n++) {
+        const struct reg_name *name = registry->name[n];
+        if (name->serving == NULL)
+            continue;
+        pack_model(pack, name, name->serving);
+        const struct reg_version *before = reg_newest(name, name->serving->order);
+        if (before != NULL && before->model != NULL)
+            pack_model(pack, name, before);
+        count += before != NULL && before->model != NULL ? 2 : 1;
+    }
+    pack_array_close(pack, mark, count);
+    uint64_t loads = registry->load_count;
+    uint64_t told = loads < REGISTRY_LOADS_MAX ? loads : REGISTRY_LOADS_MAX;
+    pack_key(pack, "loads");
+    pack_array(pack, (uint32_t)told);
+    for (uint64_t i = 0; i < told; i++)
+        pack_load(pack, &registry->load[(loads - 1 - i) % REGISTRY_LOADS_MAX]);
+}
+
+void reg_view_update(struct registry *registry)
+{
+    struct reg_view *view = &registry->view;
+    uint64_t bytes = 0;
+    pthread_mutex_lock(&view->lock);
+    struct pack pack = pack_into(view->packed, VIEW_BYTES);
+    pack_view(registry, &pack);
+    ASSERT(!pack.overflow);
+    view->packed_bytes = pack.used;
+    view->serving_count = 0;
+    for (uint32_t n = 0; n < registry->count; n++) {
+        const struct reg_name *name = registry->name[n];
+        for (uint32_t i = 0; i < name->count; i++)
+            bytes += name->version[i]->model == NULL ? 0 : name->version[i]->model->bytes;
+        if (name->serving == NULL)
+            continue;
+        uint32_t at = view->serving_count++;
+        text_copy(text_of(name->name), view->serving[at].name, MODEL_NAME_BYTES);
+        text_copy(text_of(name->serving->version), view->serving[at].version, MODEL_NAME_BYTES);
+    }
+    uint32_t serving_count = view->serving_count;
+    pthread_mutex_unlock(&view->lock);
+    metric_set(registry->metrics, M_MODELS, 0, 0, serving_count);
+    metric_set(registry->metrics, M_MODEL_BYTES, 0, 0, (double)bytes);
+}
+
+static void add_load(struct registry *registry, const char *name, const char *version, bool loaded,
+                     const char *message)
+{
+    struct reg_load *load = &registry->load[registry->load_count++ % REGISTRY_LOADS_MAX];
+    load->loaded = loaded;
+    load->at_ms = clock_wall_ms(registry->clock);
+    text_copy(text_of(name), load->name, sizeof load->name);
+    text_copy(text_of(version), load->version, sizeof load->version);
+    text_copy(text_of(message), load->message, sizeof load->message);
+}
+
+void reg_tell_loaded(struct registry *registry, const struct reg_name *name,
+                     const struct reg_version *version, uint64_t took_ns)
+{
+    add_load(registry, name->name, version->version, true, "");
+    metric_add_shared(registry->metrics, M_MODEL_LOADS, RESULT_LOADED, 0, 1);
+    log_at(LOG_INFO, "a version serves", LOG_STR("model", name->name),
+           LOG_STR("version", version->version),
+           LOG_STR("kind", model_kind_name(version->model->kind)),
+           LOG_INT("bytes", version->model->bytes), LOG_INT("took_ms", took_ns / 1000000));
+    reg_view_update(registry);
+}
+
+void reg_tell_refused(struct registry *registry, const struct reg_name *name,
+                      struct reg_version *version, const char *message)
+{
+    uint64_t hash = hash_bytes(message, strlen(message), 1);
+    metric_add_shared(registry->metrics, M_MODEL_LOADS, RESULT_REFUSED, 0, 1);
+    if (hash == version->message_hash)
+        return;
+    version->message_hash = hash;
+    add_load(registry, name->name, version->version, false, message);
+    log_at(LOG_WARN, "a bundle was refused", LOG_STR("model", name->name),
+           LOG_STR("version", version->version), LOG_STR("error", message));
+    reg_view_update(registry);
+}
+
+/* The lock is of the view, not of the registry as its callers see it. */
+static struct reg_view *view_of(const struct registry *registry)
+{
+    return (struct reg_view *)&registry->view;
+}
+
+void registry_pack(const struct registry *registry, struct pack *pack)
+{
+    struct reg_view *view = view_of(registry);
+    pthread_mutex_lock(&view->lock);
+    pack_raw(pack, view->packed, view->packed_bytes);
+    pthread_mutex_unlock(&view->lock);
+}
+
+uint32_t registry_serving_count(const struct registry *registry)
+{
+    struct reg_view *view = view_of(registry);
+    pthread_mutex_lock(&view->lock);
+    uint32_t count = view->serving_count;
+    pthread_mutex_unlock(&view->lock);
+    return count;
+}
+
+char *registry_version(const struct registry *registry, const char *name,
+                       char ret_version[MODEL_NAME_BYTES])
+{
+    struct reg_view *view = view_of(registry);
+    ret_version[0] = '\0';
+    pthread_mutex_lock(&view->lock);
+    for (uint32_t i = 0; i < view->serving_count; i++) {
+        if (strcmp(view->serving[i].name, name) == 0)
+            text_copy(text_of(view->serving[i].version), ret_version, MODEL_NAME_BYTES);
+    }
+    pthread_mutex_unlock(&view->lock);
+    return ret_version;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* uploads - bundles that arrive in pieces, each in a folder of its own: models_dir/.incoming/ULID/.
+ *
+ * Nothing but plain names, pieces that follow each other, and bounded sizes; the piece that was
+ * written last may come again.  A piece that cannot be written ends its upload.
+ *
+ * Threads: any; one piece of an upload at a time (ERR_BUSY otherwise).  Limits: MODEL_UPLOADS_MAX
+ * and others in server/control/model_ops.h. */
+#ifndef SERVER_CONTROL_UPLOADS_H
+#define SERVER_CONTROL_UPLOADS_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/rand.h"
+#include "base/text.h"
+#include "models/bundle.h"
+
+struct uploads;
+
+struct upload_info {
+    char dir[FILE_PATH_BYTES];
+    char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
+};
+
+/* Removes what an earlier daemon left in .incoming. */
+MUST_CHECK enum err_code uploads_create(const char *models_dir, const struct clock *clock,
+                                        struct uploads **ret_uploads, struct err *err);
+void uploads_destroy(struct uploads **uploads); /* with all that is unfinished */
+void uploads_expire(struct uploads *uploads);
+
+/* ERR_BUSY when MODEL_UPLOADS_MAX are open. */
+MUST_CHECK enum err_code uploads_begin(struct uploads *uploads, const char *name,
+                                       const char *version, char ret_id[ULID_BYTES],
+                                       struct err *err);
+/* *ret_bytes: the length of the file now, which is the next offset. */
+MUST_CHECK enum err_code uploads_write(struct uploads *uploads, struct text id, struct text path,
+                                       int64_t offset, struct text data, int64_t *ret_bytes,
+                                       struct err *err);
+/* Takes the upload out of other callers' hands; end it with uploads_remove. */
+MUST_CHECK enum err_code uploads_take(struct uploads *uploads, struct text id,
+                                      struct upload_info *ret_info, struct err *err);
+/* Of an upload that was taken: removes its folder, if it is still there, and forgets it. */
+void uploads_remove(struct uploads *uploads, struct text id);
+
+#endif
