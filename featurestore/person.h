@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* person - one person's history: an immutable block, and how a new one is made from it.
+ *
+ * Entries stand newest first by event time; of equal times the one that was applied last stands
+ * first.  A block has room for a few entries more than it holds (four sizes to each doubling), so
+ * that blocks come in few sizes and the allocator can use a freed one again; the largest size is
+ * the limit itself.
+ *
+ * Memory: 12 bytes and 10 an entry.  The upper half of `classes` is ours: how many days before
+ * `last_s` the newest purchase was, 15 for "15 or more", so that purchases on one day count as one
+ * day.  A purchase that arrives after one of a later day cannot be compared and counts as a day of
+ * its own.
+ *
+ * Threads: blocks are read by any; an edit has one owner. */
+#ifndef FEATURESTORE_PERSON_H
+#define FEATURESTORE_PERSON_H
+
+#include <stdint.h>
+
+#include "featurestore/store.h"
+
+struct person {
+    uint32_t events;
+    uint32_t purchases;
+    uint16_t count;
+    uint16_t capacity;
+    uint32_t entry[]; /* item[capacity], last_s[capacity], classes[capacity], days[capacity] */
+};
+
+static inline uint32_t person_bytes(uint32_t capacity)
+{
+    return (uint32_t)sizeof(struct person) + capacity * 10;
+}
+
+/* NULL is somebody without a history. */
+static inline struct history person_history(const struct person *person)
+{
+    if (person == NULL)
+        return (struct history){0};
+    const uint8_t *classes = (const uint8_t *)(person->entry + 2 * person->capacity);
+    return (struct history){.count = person->count,
+                            .events = person->events,
+                            .purchases = person->purchases,
+                            .item = person->entry,
+                            .last_s = person->entry + person->capacity,
+                            .classes = classes,
+                            .days = classes + person->capacity};
+}
+
+/* A history that is being changed. */
+struct person_edit {
+    uint32_t items_max;
+    uint32_t count;
+    uint32_t events;
+    uint32_t purchases;
+    uint32_t *item; /* owned, like those below; items_max places each */
+    uint32_t *last_s;
+    uint8_t *classes;
+    uint8_t *days;
+};
+
+MUST_CHECK enum err_code person_edit_init(struct person_edit *edit, uint32_t items_max,
+                                          struct err *err);
+void person_edit_deinit(struct person_edit *edit);
+
+void person_edit_begin(struct person_edit *edit, const struct person *person);
+void person_edit_event(struct person_edit *edit, enum event_class event_class);
+/* The event named this item.  When the history is full its oldest entry makes room. */
+void person_edit_item(struct person_edit *edit, uint32_t item, enum event_class event_class,
+                      uint32_t time_s);
+/* A new block, malloc'ed; NULL when there is no memory. */
+struct person *person_edit_finish(const struct person_edit *edit);
+
+#endif

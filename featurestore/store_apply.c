@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Batches become state. */
+#include <stdlib.h>
+
+#include "featurestore/store_internal.h"
+
+/* The windows of an item and class; made when there are none.  NULL without memory. */
+static struct windows *windows_make(struct store *store, uint32_t item,
+                                    enum event_class event_class)
+{
+    struct item_slot *slot = store_item_slot_make(store, item);
+    if (slot == NULL)
+        return NULL;
+    struct windows *windows = store_windows(slot, event_class);
+    if (windows != NULL)
+        return windows;
+    if (store->active_count == store->active_capacity) {
+        uint32_t capacity = store->active_capacity == 0 ? 64 : store->active_capacity * 2;
+        struct windows **grown = realloc(store->active, capacity * sizeof(struct windows *));
+        if (grown == NULL)
+            return NULL;
+        store->active = grown;
+        store_counter_add(store, COUNTER_BYTES_COUNTS,
+                          (int64_t)(capacity - store->active_capacity) * (int64_t)sizeof *grown);
+        store->active_capacity = capacity;
+    }
+    windows = calloc(1, sizeof *windows);
+    if (windows == NULL)
+        return NULL;
+    store_counter_add(store, COUNTER_BYTES_COUNTS, (int64_t)heap_bytes(sizeof *windows));
+    windows->item = item;
+    windows->active_index = store->active_count;
+    store->active[store->active_count++] = windows;
+    atomic_store_explicit(&slot->windows[event_class], windows, memory_order_release);
+    return windows;
+}
+
+/* What an event says about one person and some items, ready to be applied. */
+struct mention {
+    struct people *people;
+    uint32_t person;
+    enum event_class event_class;
+    int64_t time_ms;
+    int64_t watermark_ms; /* after this event */
+    bool counted;         /* in windows: the class is, and the time is within the longest one */
+};
+
+static bool within_windows(int64_t time_ms, int64_t watermark_ms)
+{
+    const int64_t day_ms = INT64_C(86400000);
+    return watermark_ms / day_ms - time_ms / day_ms < WINDOWS_DAY_TILES;
+}
+
+static enum err_code resolve(struct store *store, const struct event *event,
+                             struct mention *mention, struct err *err)
+{
+    bool by_user = event->user.ptr != NULL;
+    mention->people = by_user ? &store->users : &store->anons;
+    enum err_code rc = idmap_add(mention->people->ids, by_user ? event->user : event->anon,
+                                 &mention->person, NULL, err);
+    for (uint32_t i = 0; i < event->item_count && rc == ERR_OK; i++) {
+        rc = idmap_add(store->item_ids, event->items[i].id, &store->item[i], NULL, err);
+        if (rc == ERR_OK && mention->counted &&
+            windows_make(store, store->item[i], mention->event_class) == NULL)
+            rc = err_set(err, ERR_NOMEM, "out of memory for the counts of an item");
+    }
+    return rc;
+}
+
+/* The person's history after the event; NULL without memory. */
+static struct person *history_after(struct store *store, const struct event *event,
+                                    const struct mention *mention)
+{
+    uint32_t time_s = (uint32_t)(mention->time_ms / 1000);
+    person_edit_begin(&store->edit, store_person(mention->people, mention->person));
+    person_edit_event(&store->edit, mention->event_class);
+    for (uint32_t i = 0; i < event->item_count; i++)
+        person_edit_item(&store->edit, store->item[i], mention->event_class, time_s);
+    return person_edit_finish(&store->edit);
+}
+
+static void publish_person(struct store *store, _Atomic(const struct person *) *slot,
+                           const struct person *person)
+{
+    const struct person *old = atomic_load_explicit(slot, memory_order_relaxed);
+    int64_t bytes = (int64_t)heap_bytes(person_bytes(person->capacity));
+    int64_t entries = person->count;
+    if (old != NULL) {
+        bytes -= (int64_t)heap_bytes(person_bytes(old->capacity));
+        entries -= old->count;
+    }
+    atomic_store_explicit(slot, person, memory_order_release);
+    retire_block(&store->retire, old);
+    store_counter_add(store, COUNTER_BYTES_PEOPLE, bytes);
+    store_counter_add(store, COUNTER_HISTORY_ENTRIES, entries);
+}
+
+static void count_items(struct store *store, const struct event *event,
+                        const struct mention *mention)
+{
+    uint32_t now = windows_tile(mention->watermark_ms);
+    for (uint32_t i = 0; i < event->item_count; i++) {
+        struct windows *windows =
+            store_windows(store_item_slot(store, store->item[i]), mention->event_class);
+        windows_advance(windows, now);
+        windows_count(windows, windows_tile(mention->time_ms));
+    }
+}
+
+static enum err_code apply_shopper(struct store *store, const struct event *event,
+                                   int64_t arrival_ms, struct err *err)
+{
+    int64_t time_ms = event->ts_ms < arrival_ms ? event->ts_ms : arrival_ms;
+    int64_t watermark_ms = atomic_load_explicit(&store->watermark_ms, memory_order_relaxed);
+    if (time_ms > watermark_ms)
+        watermark_ms = time_ms;
+    struct mention mention = {.event_class = event_type_class(event->type),
+                              .time_ms = time_ms,
+                              .watermark_ms = watermark_ms};
+    mention.counted =
+        mention.event_class < EVENT_COUNTED_CLASSES && within_windows(time_ms, watermark_ms);
+    if (mention.event_class != EVENT_CLASS_NONE) {
+        enum err_code rc = resolve(store, event, &mention, err);
+        if (rc != ERR_OK)
+            return rc;
+        _Atomic(const struct person *) *slot =
+            store_person_slot_make(store, mention.people, mention.person);
+        struct person *person = slot == NULL ? NULL : history_after(store, event, &mention);
+        if (person == NULL)
+            return err_set(err, ERR_NOMEM, "out of memory for a history");
+        publish_person(store, slot, person);
+        if (mention.counted)
+            count_items(store, event, &mention);
+    }
+    atomic_store_explicit(&store->watermark_ms, watermark_ms, memory_order_release);
+    store->refresh.is_due = true;
+    return ERR_OK;
+}
+
+static enum err_code apply_event(struct store *store, const struct event *event, int64_t arrival_ms,
+                                 struct err *err)
+{
+    switch (event->type) {
+    case EVENT_item_upsert: return store_catalogue_upsert(store, event, err);
+    case EVENT_item_delete: return store_catalogue_delete(store, event, err);
+    default: return apply_shopper(store, event, arrival_ms, err);
+    }
+}
+
+static void reject(struct store *store, uint32_t index, enum err_code code, const struct err *err)
+{
+    struct store_batch_result *result = &store->result;
+    result->rejected++;
+    store_counter_add(store, COUNTER_REJECTED, 1);
+    if (result->described == STORE_REJECTED_MAX)
+        return;
+    struct store_rejection *rejection = &result->rejection[result->described++];
+    rejection->index = index;
+    rejection->code = code;
+    text_copy(text_of(err->text), rejection->message, sizeof rejection->message);
+}
+
+void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len, int64_t arrival_ms)
+{
+    struct cursor cursor = cursor_of(bytes, len);
+    uint32_t count = 0;
+    bool is_array = cursor_array(&cursor, &count);
+    ASSERT(is_array); /* store_submit has looked */
+    store->result.accepted = store->result.duplicate = 0;
+    store->result.rejected = store->result.described = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct event event;
+        struct err err;
+        arena_reset(&store->arena);
+        enum err_code rc = event_decode(&cursor, arrival_ms, &store->arena, &event, &err);
+        if (rc == ERR_OK && dedup_has(store->dedup, event.id)) {
+            store->result.duplicate++;
+            store_counter_add(store, COUNTER_DUPLICATE, 1);
+            continue;
+        }
+        if (rc == ERR_OK)
+            rc = apply_event(store, &event, arrival_ms, &err);
+        if (rc != ERR_OK) {
+            reject(store, i, rc, &err);
+            continue;
+        }
+        dedup_add(store->dedup, event.id);
+        store->result.accepted++;
+        store_counter_add(store, COUNTER_ACCEPTED, 1);
+    }
+}

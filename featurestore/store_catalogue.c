@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Catalogue records: made whole from the old one and what the event says, published when all of the
+ * event's records are there. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "featurestore/store_internal.h"
+
+static uint64_t record_bytes(const struct item *record)
+{
+    return sizeof *record + record->title.len + record->attributes.len;
+}
+
+/* The record that the next one of this item starts from: one of this event, or the stored one. */
+static struct item base_of(const struct store *store, const struct item_slot *slot, uint32_t item,
+                           uint32_t prepared_count)
+{
+    static const struct item none = {.price_minor = EVENT_ABSENT,
+                                     .cost_minor = EVENT_ABSENT,
+                                     .stock = STORE_STOCK_UNKNOWN,
+                                     .category = IDMAP_NONE,
+                                     .brand = IDMAP_NONE};
+    for (uint32_t i = prepared_count; i > 0; i--) {
+        if (store->item[i - 1] == item)
+            return *store->record[i - 1];
+    }
+    const struct item *stored = atomic_load_explicit(&slot->record, memory_order_relaxed);
+    return stored != NULL ? *stored : none;
+}
+
+/* A block of its own with the texts behind it; NULL without memory. */
+static struct item *record_create(const struct item *from)
+{
+    struct item *record = malloc(record_bytes(from));
+    if (record == NULL)
+        return NULL;
+    *record = *from;
+    char *at = (char *)(record + 1);
+    if (from->title.ptr != NULL) {
+        memcpy(at, from->title.ptr, from->title.len);
+        record->title.ptr = at;
+        at += from->title.len;
+    }
+    if (from->attributes.ptr != NULL) {
+        memcpy(at, from->attributes.ptr, from->attributes.len);
+        record->attributes.ptr = at;
+    }
+    return record;
+}
+
+/* Prepares the record of one item as the event's number `at`. */
+static enum err_code prepare(struct store *store, uint32_t at, const struct item *record,
+                             struct err *err)
+{
+    store->record[at] = record_create(record);
+    if (store->record[at] == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for a catalogue record");
+    return ERR_OK;
+}
+
+static enum err_code add_name(struct idmap *ids, struct text name, uint32_t *number,
+                              struct err *err)
+{
+    return name.ptr == NULL ? ERR_OK : idmap_add(ids, name, number, NULL, err);
+}
+
+static enum err_code merge(struct store *store, const struct event *event,
+                           const struct event_item *news, struct item *record, struct err *err)
+{
+    record->deleted = false;
+    if (event->currency != 0)
+        record->currency = event->currency;
+    if (news->price_minor != EVENT_ABSENT)
+        record->price_minor = news->price_minor;
+    if (news->cost_minor != EVENT_ABSENT)
+        record->cost_minor = news->cost_minor;
+    if (news->stock != EVENT_ABSENT)
+        record->stock = (int32_t)news->stock;
+    if (news->title.ptr != NULL)
+        record->title = news->title;
+    if (news->attributes.ptr != NULL)
+        record->attributes = news->attributes;
+    enum err_code rc = add_name(store->category_ids, news->category, &record->category, err);
+    if (rc == ERR_OK)
+        rc = add_name(store->brand_ids, news->brand, &record->brand, err);
+    return rc;
+}
+
+static bool is_live(const struct item *record)
+{
+    return record != NULL && !record->deleted;
+}
+
+static void publish(struct store *store, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct item_slot *slot = store_item_slot(store, store->item[i]);
+        const struct item *record = store->record[i];
+        const struct item *old = atomic_load_explicit(&slot->record, memory_order_relaxed);
+        int64_t bytes = (int64_t)heap_bytes(record_bytes(record));
+        if (old != NULL)
+            bytes -= (int64_t)heap_bytes(record_bytes(old));
+        store_counter_add(store, COUNTER_BYTES_ITEMS, bytes);
+        store_counter_add(store, COUNTER_CATALOGUE_ITEMS, is_live(record) - is_live(old));
+        atomic_store_explicit(&slot->record, record, memory_order_release);
+        retire_block(&store->retire, old);
+    }
+    store->refresh.is_due = true;
+}
+
+static void discard(struct store *store, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        free(store->record[i]);
+}
+
+static enum err_code upsert_one(struct store *store, const struct event *event, uint32_t at,
+                                struct err *err)
+{
+    const struct event_item *news = &event->items[at];
+    enum err_code rc = idmap_add(store->item_ids, news->id, &store->item[at], NULL, err);
+    if (rc != ERR_OK)
+        return rc;
+    const struct item_slot *slot = store_item_slot_make(store, store->item[at]);
+    if (slot == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for a page of items");
+    struct item record = base_of(store, slot, store->item[at], at);
+    rc = merge(store, event, news, &record, err);
+    return rc == ERR_OK ? prepare(store, at, &record, err) : rc;
+}
+
+enum err_code store_catalogue_upsert(struct store *store, const struct event *event,
+                                     struct err *err)
+{
+    for (uint32_t i = 0; i < event->item_count; i++) {
+        enum err_code rc = upsert_one(store, event, i, err);
+        if (rc != ERR_OK) {
+            discard(store, i);
+            return rc;
+        }
+    }
+    publish(store, event->item_count);
+    return ERR_OK;
+}
+
+enum err_code store_catalogue_delete(struct store *store, const struct event *event,
+                                     struct err *err)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < event->item_count; i++) {
+        uint32_t item = idmap_find(store->item_ids, event->items[i].id);
+        if (item == IDMAP_NONE)
+            continue; /* it is not there, which is what was wanted */
+        const struct item_slot *slot = store_item_slot_make(store, item);
+        enum err_code rc = ERR_OK;
+        if (slot == NULL) {
+            rc = err_set(err, ERR_NOMEM, "out of memory for a page of items");
+        } else {
+            struct item record = base_of(store, slot, item, count);
+            record.deleted = true;
+            store->item[count] = item;
+            rc = prepare(store, count, &record, err);
+        }
+        if (rc != ERR_OK) {
+            discard(store, count);
+            return rc;
+        }
+        count++;
+    }
+    publish(store, count);
+    return ERR_OK;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_internal - the layout that the writer and the readers share, and the writer's parts.
+ *
+ *   store.c            creation, limits, the tables
+ *   store_queue.c      submit, the store thread, binding
+ *   store_apply.c      a batch: decode, refuse duplicates, apply, report
+ *   store_catalogue.c  item_upsert, item_delete
+ *   store_refresh.c    windows moved on, top lists made anew
+ *   store_read.c, features.c   the readers (hot path)
+ *   person.c windows.c dedup.c retire.c   what they are made of
+ *
+ *  1. The writer is the store thread, or whoever calls while no store thread runs.
+ *  2. A page is published by the release store of its address and never moves.  So is a record, a
+ *     history or a block of windows; the one it replaces goes to `retire`.
+ *  3. An event changes nothing before all memory that it needs is there: what fails leaves at most
+ *     ids without a record and windows without a count, which readers cannot tell from unknown.
+ *  4. active[i]->active_index == i: every block of windows is in the list once. */
+#ifndef FEATURESTORE_STORE_INTERNAL_H
+#define FEATURESTORE_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "featurestore/dedup.h"
+#include "featurestore/person.h"
+#include "featurestore/retire.h"
+#include "featurestore/store.h"
+#include "featurestore/windows.h"
+
+enum { ITEM_PAGE_BITS = 10, ITEM_PAGE_SLOTS = 1 << ITEM_PAGE_BITS };
+enum { PERSON_PAGE_BITS = 12, PERSON_PAGE_SLOTS = 1 << PERSON_PAGE_BITS };
+
+struct item_slot {
+    _Atomic(const struct item *) record;
+    _Atomic(struct windows *) windows[EVENT_COUNTED_CLASSES]; /* NULL: nothing in 30 days */
+};
+
+struct item_page {
+    struct item_slot slot[ITEM_PAGE_SLOTS];
+};
+
+struct person_page {
+    _Atomic(const struct person *) slot[PERSON_PAGE_SLOTS];
+};
+
+struct people {
+    struct idmap *ids;
+    uint32_t page_count_max;
+    _Atomic(struct person_page *) *page; /* owned */
+};
+
+/* All top lists of one refresh.  list[w * (1 + category_count)] is the one over all items, those of
+ * the categories follow it. */
+struct store_top_span {
+    uint32_t first; /* into `entry` */
+    uint32_t count;
+};
+
+struct store_top_set {
+    uint32_t category_count;
+    const struct top_entry *entry; /* behind the lists, in the same allocation */
+    uint64_t bytes;
+    struct store_top_span list[];
+};
+
+/* Scratch of the refresh; grows with the number of items that have counts. */
+struct store_top_item {
+    uint32_t item;
+    uint32_t category;
+    float score[STORE_WINDOW_COUNT];
+};
+
+struct store_refresh {
+    bool is_due;    /* something changed since the last one */
+    uint64_t at_ns; /* when the last one ended */
+    uint32_t item_capacity;
+    struct store_top_item *item; /* owned, item_capacity places */
+    uint32_t *order;             /* owned, item_capacity places: by category */
+    uint32_t category_capacity;
+    uint32_t *category_end; /* owned, category_capacity places: into `order` */
+};
+
+/* Written by the writer, read by store_stats: relaxed, each number stands by itself. */
+enum store_counter {
+    COUNTER_CATALOGUE_ITEMS,
+    COUNTER_ACCEPTED,
+    COUNTER_DUPLICATE,
+    COUNTER_REJECTED,
+    COUNTER_HISTORY_ENTRIES,
+    COUNTER_BYTES_ITEMS, /* without the id tables, as below */
+    COUNTER_BYTES_PEOPLE,
+    COUNTER_BYTES_COUNTS,
+    COUNTER_BATCHES,
+    COUNTER_COUNT
+};
+
+struct store_job; /* store_queue.c */
+
+struct store {
+    struct store_limits limits;
+    const struct clock *clock; /* borrowed */
+
+    /* Shared with readers. */
+    struct idmap *item_ids;
+    struct idmap *category_ids;
+    struct idmap *brand_ids;
+    struct people users;
+    struct people anons;
+    uint32_t item_page_count_max;
+    _Atomic(struct item_page *) *item_page; /* owned */
+    _Atomic(struct store_top_set *) top;    /* owned; NULL before the first refresh */
+    _Atomic int64_t watermark_ms;
+    _Atomic uint64_t counter[COUNTER_COUNT];
+
+    /* The writer's own. */
+    struct dedup *dedup;
+    struct retire retire;
+    struct windows **active; /* owned, as are the blocks */
+    uint32_t active_count;
+    uint32_t active_capacity;
+    struct store_refresh refresh;
+    struct arena arena; /* of the event that is being applied */
+    struct person_edit edit;
+    uint32_t item[EVENT_ITEMS_MAX];       /* numbers of the event's items */
+    struct item *record[EVENT_ITEMS_MAX]; /* new records, before they are published */
+    struct store_batch_result result;
+
+    /* The queue: store_queue.c. */
+    pthread_mutex_t mutex;
+    pthread_cond_t wake; /* the store thread: there is a job, or it shall stop */
+    pthread_cond_t done; /* waiting callers: a job of theirs is done */
+    pthread_t thread;
+    bool joinable;                  /* the thread was started and not joined */
+    bool runs;                      /* it takes jobs */
+    bool stopping;                  /* it ends when there are no more */
+    struct store_job *first, *last; /* owned when they are batches */
+    _Atomic uint64_t queue_events;  /* changed under the mutex */
+};
+
+/* What malloc takes for a block of that size (glibc: 8 bytes of header, steps of 16, at least 32).
+ */
+static inline uint64_t heap_bytes(uint64_t bytes)
+{
+    return bytes <= 24 ? 32 : (bytes + 8 + 15) & ~UINT64_C(15);
+}
+
+static inline uint64_t store_counter(const struct store *store, enum store_counter counter)
+{
+    return atomic_load_explicit(&store->counter[counter], memory_order_relaxed);
+}
+
+static inline void store_counter_add(struct store *store, enum store_counter counter, int64_t n)
+{
+    atomic_store_explicit(&store->counter[counter], store_counter(store, counter) + (uint64_t)n,
+                          memory_order_relaxed);
+}
+
+/* NULL when nothing was ever stored for that number. */
+static inline struct item_slot *store_item_slot(const struct store *store, uint32_t item)
+{
+    struct item_page *page =
+        atomic_load_explicit(&store->item_page[item >> ITEM_PAGE_BITS], memory_order_acquire);
+    return page == NULL ? NULL : &page->slot[item & (ITEM_PAGE_SLOTS - 1)];
+}
+
+static inline const struct person *store_person(const struct people *people, uint32_t number)
+{
+    struct person_page *page =
+        atomic_load_explicit(&people->page[number >> PERSON_PAGE_BITS], memory_order_acquire);
+    return page == NULL ? NULL
+                        : atomic_load_explicit(&page->slot[number & (PERSON_PAGE_SLOTS - 1)],
+                                               memory_order_acquire);
+}
+
+static inline struct windows *store_windows(const struct item_slot *slot, uint32_t event_class)
+{
+    return atomic_load_explicit(&slot->windows[event_class], memory_order_acquire);
+}
+
+/* ---- store.c: slots with a page behind them, made when it is not there.  NULL without memory. */
+struct item_slot *store_item_slot_make(struct store *store, uint32_t item);
+_Atomic(const struct person *) *store_person_slot_make(struct store *store, struct people *people,
+                                                       uint32_t number);
+
+/* ---- store_queue.c: frees the batches that nobody will apply. */
+void store_queue_discard(struct store *store);
+
+/* ---- store_apply.c: bytes as in store_submit; fills store->result. */
+void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len, int64_t arrival_ms);
+
+/* ---- store_catalogue.c */
+MUST_CHECK enum err_code store_catalogue_upsert(struct store *store, const struct event *event,
+                                                struct err *err);
+MUST_CHECK enum err_code store_catalogue_delete(struct store *store, const struct event *event,
+                                                struct err *err);
+
+/* ---- store_refresh.c: moves all windows to the watermark, gives back those that are empty and
+ * publishes new top lists.  Without memory the old lists stay and it is due again. */
+void store_refresh_all(struct store *store);
+/* A small store is refreshed after every batch that leaves the queue empty. */
+bool store_refresh_is_cheap(const struct store *store);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One pass over all counts: windows end at the watermark again, empty ones are given back, and the
+ * top lists are made anew. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "featurestore/store_internal.h"
+
+enum { CHEAP_BLOCKS_MAX = 4096 };
+
+static const float class_score[EVENT_COUNTED_CLASSES] = {
+    [EVENT_CLASS_VIEW] = 1.0f, [EVENT_CLASS_CART] = 3.0f, [EVENT_CLASS_PURCHASE] = 10.0f};
+
+bool store_refresh_is_cheap(const struct store *store)
+{
+    return store->active_count <= CHEAP_BLOCKS_MAX;
+}
+
+static void give_back(struct store *store, struct windows *windows)
+{
+    struct item_slot *slot = store_item_slot(store, windows->item);
+    for (uint32_t c = 0; c < EVENT_COUNTED_CLASSES; c++) {
+        if (store_windows(slot, c) == windows)
+            atomic_store_explicit(&slot->windows[c], NULL, memory_order_release);
+    }
+    struct windows *moved = store->active[--store->active_count];
+    store->active[windows->active_index] = moved;
+    moved->active_index = windows->active_index;
+    store_counter_add(store, COUNTER_BYTES_COUNTS, -(int64_t)heap_bytes(sizeof *windows));
+    retire_block(&store->retire, windows);
+}
+
+static void advance_all(struct store *store)
+{
+    uint32_t now = windows_tile(store_watermark_ms(store));
+    for (uint32_t i = store->active_count; i > 0; i--) {
+        struct windows *windows = store->active[i - 1];
+        windows_advance(windows, now);
+        if (windows_are_empty(windows))
+            give_back(store, windows);
+    }
+}
+
+/* Room for `item_count` items in `category_count` categories. */
+static bool make_room(struct store *store, uint32_t item_count, uint32_t category_count)
+{
+    struct store_refresh *refresh = &store->refresh;
+    if (category_count >= refresh->category_capacity) {
+        uint32_t capacity = category_count + category_count / 2 + 16;
+        uint32_t *end = realloc(refresh->category_end, capacity * sizeof *end);
+        if (end == NULL)
+            return false;
+        store_counter_add(store, COUNTER_BYTES_COUNTS,
+                          (int64_t)((capacity - refresh->category_capacity) * sizeof *end));
+        refresh->category_end = end;
+        refresh->category_capacity = capacity;
+    }
+    if (item_count <= refresh->item_capacity)
+        return true;
+    uint32_t capacity = item_count + item_count / 2;
+    struct store_top_item *item = malloc(capacity * sizeof *item);
+    uint32_t *order = malloc(capacity * sizeof *order);
+    if (item == NULL || order == NULL) {
+        free(item);
+        free(order);
+        return false;
+    }
+    free(refresh->item);
+    free(refresh->order);
+    refresh->item = item;
+    refresh->order = order;
+    store_counter_add(
+        store, COUNTER_BYTES_COUNTS,
+        (int64_t)((capacity - refresh->item_capacity) * (sizeof *item + sizeof *order)));
+    refresh->item_capacity = capacity;
+    return true;
+}
+
+/* One entry for each item that has counts and may be shown; returns how many. */
+static uint32_t collect_items(struct store *store)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < store->active_count; i++) {
+        const struct windows *windows = store->active[i];
+        const struct item_slot *slot = store_item_slot(store, windows->item);
+        const struct item *record = atomic_load_explicit(&slot->record, memory_order_relaxed);
+        uint32_t c = 0;
+        while (store_windows(slot, c) == NULL)
+            c++;
+        /* The item comes once: with the first of its blocks. */
+        if (store_windows(slot, c) != windows || (record != NULL && record->deleted))
+            continue;
+        struct store_top_item *item = &store->refresh.item[count++];
+        *item = (struct store_top_item){.item = windows->item,
+                                        .category = record == NULL ? IDMAP_NONE : record->category};
+        for (; c < EVENT_COUNTED_CLASSES; c++) {
+            windows = store_windows(slot, c);
+            for (uint32_t w = 0; windows != NULL && w < STORE_WINDOW_COUNT; w++)
+                item->score[w] +=
+                    class_score[c] * (float)windows_total(windows, (enum store_window)w);
+        }
+    }
+    return count;
+}
+
+/* Counting sort: order[] holds the items of category 0, then 1, ...; returns how many have one. */
+static uint32_t order_by_category(struct store_refresh *refresh, uint32_t item_count,
+                                  uint32_t category_count)
+{
+    uint32_t *end = refresh->category_end;
+    memset(end, 0, category_count * sizeof *end);
+    for (uint32_t i = 0; i < item_count; i++) {
+        if (refresh->item[i].category != IDMAP_NONE)
+            end[refresh->item[i].category]++;
+    }
+    uint32_t placed = 0;
+    for (uint32_t c = 0; c < category_count; c++) {
+        uint32_t count = end[c];
+        end[c] = placed; /* where it begins; filling moves it to where it ends */
+        placed += count;
+    }
+    for (uint32_t i = 0; i < item_count; i++) {
+        if (refresh->item[i].category != IDMAP_NONE)
+            refresh->order[end[refresh->item[i].category]++] = i;
+    }
+    return placed;
+}
+
+/* Better ones first: by score, ties by the smaller number. */
+static bool is_better(const struct top_entry *a, const struct top_entry *b)
+{
+    return a->score != b->score ? a->score > b->score : a->item < b->item;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return is_better(a, b) ? -1 : is_better(b, a);
+}
+
+/* A heap with the worst entry on top. */
+static void sift_down(struct top_entry *heap, uint32_t count, uint32_t at)
+{
+    struct top_entry entry = heap[at];
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= count)
+            break;
+        if (child + 1 < count && is_better(&heap[child], &heap[child + 1]))
+            child++;
+        if (!is_better(&entry, &heap[child]))
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = entry;
+}
+
+/* A list that is being made: the best STORE_TOP_MAX of those put into it. */
+static void list_put(struct top_entry *list, uint32_t *count, struct top_entry entry)
+{
+    if (entry.score <= 0.0f)
+        return;
+    if (*count < STORE_TOP_MAX) {
+        list[(*count)++] = entry;
+        if (*count == STORE_TOP_MAX) {
+            for (uint32_t i = STORE_TOP_MAX / 2; i > 0; i--)
+                sift_down(list, STORE_TOP_MAX, i - 1);
+        }
+    } else if (is_better(&entry, &list[0])) {
+        list[0] = entry;
+        sift_down(list, STORE_TOP_MAX, 0);
+    }
+}
+
+static struct top_entry entry_of(const struct store_top_item *item, uint32_t window)
+{
+    return (struct top_entry){item->item, item->score[window]};
+}
+
+/* Makes the lists of all windows; returns how many entries they have together. */
+static uint32_t make_lists(const struct store_refresh *refresh, uint32_t item_count,
+                           uint32_t category_count, struct store_top_span *span,
+                           struct top_entry *entry)
+{
+    uint32_t used = 0;
+    for (uint32_t w = 0; w < STORE_WINDOW_COUNT; w++) {
+        struct top_entry *list = entry + used;
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < item_count; i++)
+            list_put(list, &count, entry_of(&refresh->item[i], w));
+        qsort(list, count, sizeof *list, compare);
+        *span++ = (struct store_top_span){used, count};
+        used += count;
+        uint32_t at = 0;
+        for (uint32_t c = 0; c < category_count; c++) {
+            list = entry + used;
+            count = 0;
+            for (; at < refresh->category_end[c]; at++)
+                list_put(list, &count, entry_of(&refresh->item[refresh->order[at]], w));
+            qsort(list, count, sizeof *list, compare);
+            *span++ = (struct store_top_span){used, count};
+            used += count;
+        }
+    }
+    return used;
+}
+
+/* The lists of these items in a block of their own; NULL without memory. */
+static struct store_top_set *make_set(const struct store_refresh *refresh, uint32_t item_count,
+                                      uint32_t category_count, uint32_t in_category)
+{
+    size_t overall = item_count < STORE_TOP_MAX ? item_count : STORE_TOP_MAX;
+    size_t entries_max = STORE_WINDOW_COUNT * (overall + in_category);
+    size_t head = sizeof(struct store_top_set) +
+                  STORE_WINDOW_COUNT * ((size_t)category_count + 1) * sizeof(struct store_top_span);
+    struct store_top_set *set = malloc(head + entries_max * sizeof(struct top_entry));
+    if (set == NULL)
+        return NULL;
+    struct top_entry *entry = (struct top_entry *)((uint8_t *)set + head);
+    uint32_t used = make_lists(refresh, item_count, category_count, set->list, entry);
+    size_t bytes = head + used * sizeof *entry;
+    struct store_top_set *shrunk = realloc(set, bytes);
+    if (shrunk != NULL)
+        set = shrunk;
+    set->category_count = category_count;
+    set->entry = (const struct top_entry *)((const uint8_t *)set + head);
+    set->bytes = bytes;
+    return set;
+}
+
+void store_refresh_all(struct store *store)
+{
+    struct store_refresh *refresh = &store->refresh;
+    uint32_t category_count = idmap_count(store->category_ids);
+    advance_all(store);
+    struct store_top_set *set = NULL;
+    if (make_room(store, store->active_count, category_count)) {
+        uint32_t item_count = collect_items(store);
+        uint32_t in_category = order_by_category(refresh, item_count, category_count);
+        set = make_set(refresh, item_count, category_count, in_category);
+    }
+    if (set != NULL) {
+        struct store_top_set *old = atomic_load_explicit(&store->top, memory_order_relaxed);
+        int64_t bytes = (int64_t)heap_bytes(set->bytes);
+        store_counter_add(store, COUNTER_BYTES_COUNTS,
+                          bytes - (old == NULL ? 0 : (int64_t)heap_bytes(old->bytes)));
+        atomic_store_explicit(&store->top, set, memory_order_release);
+        retire_block(&store->retire, old);
+    }
+    refresh->is_due = set == NULL;
+    refresh->at_ns = clock_now_ns(store->clock);
+}

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What events do to the store, one batch at a time on the test's own thread: it is the writer, so
+ * nothing is freed while it reads, and it needs no rcu_read_begin. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "featurestore/store_internal.h"
+#include "tests/support/events.h"
+
+#define NOW_MS INT64_C(1700000000000) /* 2023-11-14T22:13:20Z */
+#define DAY_MS INT64_C(86400000)
+
+static struct clock_manual clock_now;
+static struct store *store;
+static struct events events;
+static struct err err;
+
+static const struct store_limits limits = {.items_max = 1000,
+                                           .people_max = 1000,
+                                           .history_items_max = 4,
+                                           .queue_events_max = 2000,
+                                           .dedup_events_max = 100};
+
+static int set_up(void **state)
+{
+    (void)state;
+    clock_manual_init(&clock_now, 1, NOW_MS);
+    events_begin(&events);
+    return store_create(&limits, &clock_now.clock, &store, &err) == ERR_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    store_destroy(&store);
+    return 0;
+}
+
+/* Applies what was added and begins the next batch. */
+static const struct store_batch_result *apply(void)
+{
+    size_t len = events_end(&events);
+    assert_int_equal(cursor_check(events.bytes, len, CURSOR_VALUES_MAX, &err), ERR_OK);
+    store_apply_batch(store, events.bytes, len, clock_wall_ms(&clock_now.clock));
+    store_refresh_all(store);
+    retire_flush(&store->retire);
+    events_begin(&events);
+    return &store->result;
+}
+
+static void apply_json(const char *json)
+{
+    events_add_json(&events, json);
+    const struct store_batch_result *result = apply();
+    if (result->accepted != 1)
+        fail_msg("%s: %s", json,
+                 result->described > 0 ? result->rejection[0].message : "a duplicate");
+}
+
+static uint32_t item_of(const char *id)
+{
+    uint32_t item = store_item_find(store, text_of(id));
+    assert_int_not_equal(item, IDMAP_NONE);
+    return item;
+}
+
+static uint32_t number_of_events(const char *id, enum event_class class, enum store_window window)
+{
+    return store_item_events(store, item_of(id), class, window);
+}
+
+static struct history history_of(const char *user)
+{
+    struct history history;
+    assert_true(store_history(store, text_of(user), (struct text){0}, &history));
+    return history;
+}
+
+static void assert_history(const char *user, const char *expected)
+{
+    struct history history = history_of(user);
+    char text[512] = "";
+    for (uint32_t i = 0; i < history.count; i++) {
+        struct text id = store_item_id(store, history.item[i]);
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%.*s", i == 0 ? "" : " ", (int)id.len, id.ptr);
+    }
+    assert_string_equal(text, expected);
+}
+
+static void test_an_empty_store_answers(void **state)
+{
+    (void)state;
+    struct history history;
+    struct top_list list;
+    struct store_stats stats;
+    assert_int_equal(store_item_count(store), 0);
+    assert_int_equal(store_item_find(store, TEXT_LITERAL("i")), IDMAP_NONE);
+    assert_false(store_history(store, TEXT_LITERAL("u"), TEXT_LITERAL("a"), &history));
+    assert_false(store_history(store, (struct text){0}, (struct text){0}, &history));
+    assert_int_equal(history.count, 0);
+    store_top(store, STORE_WINDOW_7D, IDMAP_NONE, &list);
+    assert_int_equal(list.count, 0);
+    store_top(store, STORE_WINDOW_7D, 3, &list);
+    assert_int_equal(list.count, 0);
+    assert_int_equal(store_watermark_ms(store), 0);
+    store_stats(store, &stats);
+    assert_int_equal(stats.items + stats.users + stats.anons + stats.events_accepted, 0);
+}
+
+static void test_a_history_is_newest_first_with_one_entry_per_item(void **state)
+{
+    (void)state;
+    events_add(&events, "view", "u", "a", NOW_MS - 5000);
+    events_add(&events, "view", "u", "b", NOW_MS - 4000);
+    events_add(&events, "cart_add", "u", "a", NOW_MS - 3000);
+    events_add(&events, "purchase", "u", "c", NOW_MS - 9000); /* late */
+    events_add(&events, "dislike", "u", "b", NOW_MS - 8000);  /* late, for a known item */
+    assert_int_equal(apply()->accepted, 5);
+    assert_history("u", "a b c");
+    struct history history = history_of("u");
+    assert_int_equal(history.events, 5);
+    assert_int_equal(history.purchases, 1);
+    assert_int_equal(history.last_s[0], (NOW_MS - 3000) / 1000);
+    assert_int_equal(history.last_s[1], (NOW_MS - 4000) / 1000);
+    assert_int_equal(history.classes[0] & 15, 1 << EVENT_CLASS_VIEW | 1 << EVENT_CLASS_CART);
+    assert_int_equal(history.classes[1] & 15, 1 << EVENT_CLASS_VIEW | 1 << EVENT_CLASS_DISLIKE);
+    assert_int_equal(history.classes[2] & 15, 1 << EVENT_CLASS_PURCHASE);
+    assert_int_equal(history.days[0], 0);
+    assert_int_equal(history.days[2], 1);
+}
+
+static void test_a_full_history_drops_its_oldest_entry(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        char item[16];
+        snprintf(item, sizeof item, "i%d", i);
+        events_add(&events, "view", "u", item, NOW_MS - 100000 + i * 1000);
+    }
+    events_add(&events, "view", "u", "old", NOW_MS - DAY_MS); /* older than all that is kept */
+    apply();
+    assert_history("u", "i5 i4 i3 i2");
+    assert_int_equal(history_of("u").events, 7);
+}
+
+static void test_a_user_is_looked_up_before_the_anonymous_id(void **state)
+{
+    (void)state;
+    struct history history;
+    apply_json("{\"type\":\"view\",\"anon\":\"a\",\"items\":[{\"id\":\"x\"}]}");
+    apply_json("{\"type\":\"view\",\"user\":\"u\",\"anon\":\"a\",\"items\":[{\"id\":\"y\"}]}");
+    assert_true(store_history(store, TEXT_LITERAL("u"), TEXT_LITERAL("a"), &history));
+    assert_int_equal(history.item[0], item_of("y"));
+    assert_true(store_history(store, TEXT_LITERAL("nobody"), TEXT_LITERAL("a"), &history));
+    assert_int_equal(history.item[0], item_of("x"));
+    assert_false(store_history(store, TEXT_LITERAL("a"), TEXT_LITERAL("u"), &history));
+}
+
+static void test_days_are_distinct_days_with_a_purchase(void **state)
+{
+    (void)state;
+    const int64_t noon = NOW_MS / DAY_MS * DAY_MS - 30 * DAY_MS + DAY_MS / 2;
+    static const struct {
+        const char *type;
+        int day, hour;
+        uint8_t days; /* after it */
+    } step[] = {
+        {"view", 0, 0, 0},
+        {"purchase", 0, 1, 1},
+        {"purchase", 0, 5, 1},
+        {"purchase", 1, -12, 2}, /* midnight begins a day */
+        {"view", 8, 0, 2},
+        {"purchase", 1, 3, 2}, /* late, on a day that was counted */
+        {"purchase", 5, 0, 3}, /* late, on a new day */
+        {"purchase", 5, 1, 3},
+        {"purchase", 8, 1, 4},
+        {"view", 25, 0, 4},
+        {"purchase", 25, 1, 5},
+        {"purchase", 25, 2, 5},
+        {"purchase", 3, 0, 6}, /* later than one of a later day: a day of its own */
+    };
+    for (size_t i = 0; i < sizeof step / sizeof step[0]; i++) {
+        events_add(&events, step[i].type, "u", "x",
+                   noon + step[i].day * DAY_MS + step[i].hour * INT64_C(3600000));
+        apply();
+        if (history_of("u").days[0] != step[i].days)
+            fail_msg("step %zu: %u days, expected %u", i, history_of("u").days[0], step[i].days);
+    }
+}
+
+static void test_windows_end_with_the_newest_event_never_after_the_clock(void **state)
+{
+    (void)state;
+    int64_t long_ago = NOW_MS - 4000 * DAY_MS;
+    events_add(&events, "view", "u", "x", long_ago);
+    events_add(&events, "view", "u", "x", long_ago - 10 * DAY_MS);
+    apply();
+    assert_int_equal(store_watermark_ms(store), long_ago);
+    assert_int_equal(number_of_events("x", EVENT_CLASS_VIEW, STORE_WINDOW_1H), 1);
+    assert_int_equal(number_of_events("x", EVENT_CLASS_VIEW, STORE_WINDOW_7D), 1);
+    assert_int_equal(number_of_events("x", EVENT_CLASS_VIEW, STORE_WINDOW_14D), 2);
+    /* A catalogue that is loaded today does not move the end of the windows. */
+    apply_json("{\"type\":\"item_upsert\",\"items\":[{\"id\":\"x\",\"price\":5}]}");
+    assert_int_equal(store_watermark_ms(store), long_ago);
+    /* A caller's clock that is ahead of ours: it happens now. */
+    events_add(&events, "view", "u", "y", NOW_MS + 60000);
+    apply();
+    assert_int_equal(store_watermark_ms(store), NOW_MS);
+    assert_int_equal(history_of("u").last_s[0], NOW_MS / 1000);
+    assert_int_equal(number_of_events("y", EVENT_CLASS_VIEW, STORE_WINDOW_1H), 1);
+    assert_int_equal(number_of_events("x", EVENT_CLASS_VIEW, STORE_WINDOW_30D), 0);
+    /* An event that no class counts moves the watermark too. */
+    clock_manual_advance_ns(&clock_now, UINT64_C(86400000000000));
+    apply_json("{\"type\":\"search\",\"user\":\"nobody\",\"query\":\"q\"}");
+    assert_int_equal(store_watermark_ms(store), NOW_MS + DAY_MS);
+    assert_int_equal(number_of_events("y", EVENT_CLASS_VIEW, STORE_WINDOW_1H), 0);
+    struct history history;
+    assert_false(store_history(store, TEXT_LITERAL("nobody"), (struct text){0}, &history));
+}
+
+static void test_an_id_that_was_seen_is_a_duplicate_until_it_is_forgotten(void **state)
+{
+    (void)state;
+    const char *json =
+        "{\"id\":\"same\",\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"x\"}]}";
+    events_add_json(&events, json);
+    events_add_json(&events, json);
+    const struct store_batch_result *result = apply();
+    assert_int_equal(result->accepted, 1);
+    assert_int_equal(result->duplicate, 1);
+    assert_int_equal(history_of("u").events, 1);
+    for (uint32_t i = 0; i < limits.dedup_events_max - 1; i++)
+        events_add(&events, "view", "v", "y", NOW_MS);
+    events_add_json(&events, json);
+    assert_int_equal(apply()->duplicate, 1);
+    events_add(&events, "view", "v", "y", NOW_MS);
+    events_add_json(&events, json);
+    assert_int_equal(apply()->duplicate, 0);
+    assert_int_equal(history_of("u").events, 2);
+}
+
+static void test_a_rejected_event_touches_nothing_else(void **state)
+{
+    (void)state;
+    events_add(&events, "view", "u", "a", NOW_MS);
+    events_add_json(&events, "{\"id\":\"bad\",\"type\":\"view\",\"items\":[{\"id\":\"b\"}]}");
+    events_add_json(&events, "{\"type\":\"forget\",\"user\":\"u\"}");
+    events_add(&events, "view", "u", "c", NOW_MS);
+    const struct store_batch_result *result = apply();
+    assert_int_equal(result->accepted, 2);
+    assert_int_equal(result->rejected, 2);
+    assert_int_equal(result->described, 2);
+    assert_int_equal(result->rejection[0].index, 1);
+    assert_int_equal(result->rejection[0].code, ERR_BAD_INPUT);
+    assert_string_equal(result->rejection[0].message, "user: view needs user or anon");
+    assert_int_equal(result->rejection[1].code, ERR_UNSUPPORTED);
+    assert_history("u", "c a");
+    assert_int_equal(store_item_find(store, TEXT_LITERAL("b")), IDMAP_NONE);
+    /* What was rejected may be sent again under the same id. */
+    apply_json("{\"id\":\"bad\",\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"b\"}]}");
+    for (int i = 0; i < STORE_REJECTED_MAX + 5; i++)
+        events_add_json(&events, "{\"type\":\"view\"}");
+    result = apply();
+    assert_int_equal(result->rejected, STORE_REJECTED_MAX + 5);
+    assert_int_equal(result->described, STORE_REJECTED_MAX);
+}
+
+static void test_an_upsert_leaves_what_it_does_not_name(void **state)
+{
+    (void)state;
+    apply_json("{\"type\":\"item_upsert\",\"currency\":\"EUR\",\"items\":[{\"id\":\"x\","
+               "\"title\":\"Shoe\",\"category\":\"shoes\",\"brand\":\"acme\",\"price\":1000,"
+               "\"cost\":400,\"stock\":7,\"attributes\":{\"c\":\"red\"}}]}");
+    const struct item *before = store_item(store, item_of("x"));
+    apply_json("{\"type\":\"item_upsert\",\"items\":[{\"id\":\"x\",\"price\":900},"
+               "{\"id\":\"x\",\"stock\":0}]}");
+    const struct item *record = store_item(store, item_of("x"));
+    assert_ptr_not_equal(before, record);
+    assert_int_equal(record->price_minor, 900);
+    assert_int_equal(record->stock, 0); /* the second one builds on the first */
+    assert_int_equal(record->cost_minor, 400);
+    assert_true(text_is(record->title, "Shoe"));
+    assert_true(text_is(store_category_name(store, record->category), "shoes"));
+    assert_true(text_is(store_brand_name(store, record->brand), "acme"));
+    assert_int_equal(record->category, store_category_find(store, TEXT_LITERAL("shoes")));
+    assert_int_equal(record->brand, store_brand_find(store, TEXT_LITERAL("acme")));
+    assert_true(record->attributes.len > 0);
+    currency_code eur = 0;
+    assert_true(currency_parse(TEXT_LITERAL("EUR"), &eur));
+    assert_int_equal(record->currency, eur);
+
+    apply_json("{\"type\":\"item_delete\",\"items\":[{\"id\":\"x\"},{\"id\":\"unknown\"}]}");
+    record = store_item(store, item_of("x"));
+    assert_true(record->deleted);
+    assert_true(text_is(record->title, "Shoe"));
+    assert_int_equal(store_item_find(store, TEXT_LITERAL("unknown")), IDMAP_NONE);
+    struct store_stats stats;
+    store_stats(store, &stats);
+    assert_int_equal(stats.catalogue_items, 0);
+    apply_json("{\"type\":\"item_upsert\",\"items\":[{\"id\":\"x\"}]}");
+    assert_false(store_item(store, item_of("x"))->deleted);
+    store_stats(store, &stats);
+    assert_int_equal(stats.catalogue_items, 1);
+}
+
+static void test_an_item_that_only_events_named_has_no_record(void **state)
+{
+    (void)state;
+    events_add(&events, "view", "u", "x", NOW_MS);
+    apply();
+    assert_null(store_item(store, item_of("x")));
+    assert_int_equal(store_category_count(store), 0);
+    /* A model named it and nothing else did: there is not even a page for it. */
+    uint32_t number = 0;
+    struct text id = TEXT_LITERAL("bound");
+    assert_int_equal(store_bind_items(store, &id, 1, &number, &err), ERR_OK);
+    assert_int_equal(number, item_of("bound"));
+    assert_null(store_item(store, number));
+    assert_int_equal(store_item_events(store, number, EVENT_CLASS_VIEW, STORE_WINDOW_30D), 0);
+    /* Deleting it gives it a record, so that it is not shown. */
+    apply_json("{\"type\":\"item_delete\",\"items\":[{\"id\":\"x\"}]}");
+    assert_true(store_item(store, item_of("x"))->deleted);
+}
+
+static void test_binding_adds_all_or_nothing(void **state)
+{
+    (void)state;
+    static char name[1001][16];
+    static struct text ids[1001];
+    static uint32_t numbers[1001];
+    events_add(&events, "view", "u", "n5", NOW_MS);
+    apply();
+    for (int i = 0; i < 1001; i++) {
+        snprintf(name[i], sizeof name[i], "n%d", i);
+        ids[i] = text_of(name[i]);
+    }
+    assert_int_equal(store_bind_items(store, ids, 1001, numbers, &err), ERR_LIMIT);
+    assert_string_equal(err.text,
+                        "1 items are known, 1000 new ones do not fit into items_max = 1000");
+    assert_int_equal(store_item_count(store), 1);
+    struct text bad[2] = {TEXT_LITERAL("good"), TEXT_LITERAL("")};
+    assert_int_equal(store_bind_items(store, bad, 2, numbers, &err), ERR_BAD_INPUT);
+    assert_int_equal(store_item_count(store), 1);
+    assert_int_equal(store_bind_items(store, ids, 1000, numbers, &err), ERR_OK);
+    assert_int_equal(numbers[5], 0);
+    assert_int_equal(numbers[999], 999);
+    /* The table is full: an event that names a new item is refused, others go on. */
+    events_add(&events, "view", "u", "one too many", NOW_MS);
+    events_add(&events, "view", "u", "n7", NOW_MS);
+    const struct store_batch_result *result = apply();
+    assert_int_equal(result->rejection[0].code, ERR_LIMIT);
+    assert_int_equal(result->accepted, 1);
+    assert_history("u", "n7 n5");
+}
+
+static void test_features_are_read_by_name(void **state)
+{
+    (void)state;
+    events_add(&events, "view", "u", "x", NOW_MS - 7000);
+    events_add(&events, "purchase", "u", "x", NOW_MS - 2 * DAY_MS);
+    events_add(&events, "view", "v", "y", NOW_MS);
+    apply();
+    apply_json("{\"type\":\"item_upsert\",\"items\":[{\"id\":\"x\",\"price\":1000,\"cost\":400,"
+               "\"stock\":7}]}");
+    static const struct {
+        const char *name;
+        double of_x, of_y;
+    } item[] = {
+        {"item.price", 1000, NAN},   {"item.cost", 400, NAN},     {"item.stock", 7, NAN},
+        {"item.margin", 0.6, NAN},   {"item.views_1h", 1, 1},     {"item.views_30d", 1, 1},
+        {"item.purchases_1d", 0, 0}, {"item.purchases_7d", 1, 0}, {"item.carts_14d", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof item / sizeof item[0]; i++) {
+        const struct feature *feature = feature_find(text_of(item[i].name));
+        assert_non_null(feature);
+        assert_int_equal(feature->subject, FEATURE_ITEM);
+        double x = feature_of_item(store, feature->id, item_of("x"));
+        double y = feature_of_item(store, feature->id, item_of("y"));
+        if (x != item[i].of_x || (isnan(item[i].of_y) ? !isnan(y) : y != item[i].of_y))
+            fail_msg("%s: %g, %g", item[i].name, x, y);
+    }
+    struct history history = history_of("u");
+    struct history nobody = {0};
+    static const struct {
+        const char *name;
+        double of_u, of_nobody;
+    } user[] = {{"user.events", 2, 0},
+                {"user.purchases", 1, 0},
+                {"user.items", 1, 0},
+                {"user.age_last_s", 7, NAN}};
+    for (size_t i = 0; i < sizeof user / sizeof user[0]; i++) {
+        const struct feature *feature = feature_find(text_of(user[i].name));
+        assert_non_null(feature);
+        assert_int_equal(feature->subject, FEATURE_USER);
+        assert_true(feature_of_user(store, feature->id, &history) == user[i].of_u);
+        double value = feature_of_user(store, feature->id, &nobody);
+        assert_true(isnan(user[i].of_nobody) ? isnan(value) : value == user[i].of_nobody);
+    }
+    assert_null(feature_find(TEXT_LITERAL("item.views")));
+    assert_null(feature_find(TEXT_LITERAL("")));
+    uint32_t count = 0;
+    for (; feature_at(count) != NULL; count++)
+        assert_ptr_equal(feature_find(text_of(feature_at(count)->name)), feature_at(count));
+    assert_int_equal(count, 4 + 15 + 4);
+}
+
+static void test_limits_out_of_range_are_refused_by_name(void **state)
+{
+    (void)state;
+    struct store *other = NULL;
+    struct store_limits wrong = limits;
+    wrong.history_items_max = 1001;
+    assert_int_equal(store_create(&wrong, &clock_now.clock, &other, &err), ERR_LIMIT);
+    assert_string_equal(err.text, "history_items_max: expected 1..1000, got 1001");
+    wrong = limits;
+    wrong.items_max = 0;
+    assert_int_equal(store_create(&wrong, &clock_now.clock, &other, &err), ERR_LIMIT);
+    assert_null(other);
+}
+
+static void test_the_same_events_give_the_same_store(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        char user[16], item[16];
+        snprintf(user, sizeof user, "u%d", i * 7 % 13);
+        snprintf(item, sizeof item, "i%d", i * i % 37);
+        events_add(&events, i % 3 == 0 ? "purchase" : "view", user, item,
+                   NOW_MS - i * 7919 % 90000 * INT64_C(1000));
+    }
+    size_t len = events_end(&events);
+    struct store *other = NULL;
+    assert_int_equal(store_create(&limits, &clock_now.clock, &other, &err), ERR_OK);
+    store_apply_batch(store, events.bytes, len, NOW_MS);
+    store_apply_batch(other, events.bytes, len, NOW_MS);
+    store_refresh_all(store);
+    store_refresh_all(other);
+    assert_int_equal(store_item_count(store), store_item_count(other));
+    for (int i = 0; i < 13; i++) {
+        char user[16];
+        snprintf(user, sizeof user, "u%d", i);
+        struct history a = history_of(user), b;
+        assert_true(store_history(other, text_of(user), (struct text){0}, &b));
+        assert_int_equal(a.count, b.count);
+        assert_memory_equal(a.item, b.item, a.count * sizeof *a.item);
+        assert_memory_equal(a.last_s, b.last_s, a.count * sizeof *a.last_s);
+        assert_memory_equal(a.classes, b.classes, a.count);
+        assert_memory_equal(a.days, b.days, a.count);
+    }
+    struct top_list a, b;
+    store_top(store, STORE_WINDOW_1D, IDMAP_NONE, &a);
+    store_top(other, STORE_WINDOW_1D, IDMAP_NONE, &b);
+    assert_int_equal(a.count, b.count);
+    assert_true(a.count > 0);
+    assert_memory_equal(a.entry, b.entry, a.count * sizeof *a.entry);
+    store_destroy(&other);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_an_empty_store_answers),
+        TEST(test_a_history_is_newest_first_with_one_entry_per_item),
+        TEST(test_a_full_history_drops_its_oldest_entry),
+        TEST(test_a_user_is_looked_up_before_the_anonymous_id),
+        TEST(test_days_are_distinct_days_with_a_purchase),
+        TEST(test_windows_end_with_the_newest_event_never_after_the_clock),
+        TEST(test_an_id_that_was_seen_is_a_duplicate_until_it_is_forgotten),
+        TEST(test_a_rejected_event_touches_nothing_else),
+        TEST(test_an_upsert_leaves_what_it_does_not_name),
+        TEST(test_an_item_that_only_events_named_has_no_record),
+        TEST(test_binding_adds_all_or_nothing),
+        TEST(test_features_are_read_by_name),
+        TEST(test_limits_out_of_range_are_refused_by_name),
+        TEST(test_the_same_events_give_the_same_store),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
