@@ -3,7 +3,7 @@
  *
  * Keeps 64-bit hashes of the newest `capacity` ids, oldest dropped first.  Two different ids share
  * a hash with a chance of capacity / 2^64 for each event, which is below 10^-12 at ten million.
- * Memory: 12 to 16 bytes an id, allocated at creation.  Threads: one owner. */
+ * Memory: 14 to 20 bytes an id, allocated at creation.  Threads: one owner. */
 #ifndef FEATURESTORE_DEDUP_H
 #define FEATURESTORE_DEDUP_H
 

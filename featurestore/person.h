@@ -8,8 +8,8 @@
  *
  * Memory: 12 bytes and 10 an entry.  The upper half of `classes` is ours: how many days before
  * `last_s` the newest purchase was, 15 for "15 or more", so that purchases on one day count as one
- * day.  A purchase that arrives after one of a later day cannot be compared and counts as a day of
- * its own.
+ * day.  A purchase that arrives after one of a later day, or 15 days or more before
+ * `last_s`, cannot be compared with all others and counts as a day of its own.
  *
  * Threads: blocks are read by any; an edit has one owner. */
 #ifndef FEATURESTORE_PERSON_H

@@ -72,17 +72,22 @@ static enum err_code items_init(struct store *store, struct err *err)
     return rc;
 }
 
+static void item_slot_free(const struct item_slot *slot)
+{
+    free((void *)atomic_load_explicit(&slot->record, memory_order_relaxed));
+    for (uint32_t c = 0; c < EVENT_COUNTED_CLASSES; c++)
+        free(store_windows(slot, c));
+}
+
 static void items_deinit(struct store *store)
 {
     for (uint32_t i = 0; store->item_page != NULL && i < store->item_page_count_max; i++) {
         struct item_page *page = atomic_load_explicit(&store->item_page[i], memory_order_relaxed);
         for (uint32_t s = 0; page != NULL && s < ITEM_PAGE_SLOTS; s++)
-            free((void *)atomic_load_explicit(&page->slot[s].record, memory_order_relaxed));
+            item_slot_free(&page->slot[s]);
         free(page);
     }
     free(store->item_page);
-    for (uint32_t i = 0; i < store->active_count; i++)
-        free(store->active[i]);
     free(store->active);
     idmap_destroy(&store->item_ids);
     idmap_destroy(&store->category_ids);

@@ -4,35 +4,48 @@
 
 #include "featurestore/store_internal.h"
 
-/* The windows of an item and class; made when there are none.  NULL without memory. */
-static struct windows *windows_make(struct store *store, uint32_t item,
-                                    enum event_class event_class)
+static bool has_windows(const struct item_slot *slot)
+{
+    bool has = false;
+    for (uint32_t c = 0; c < EVENT_COUNTED_CLASSES; c++)
+        has = has || store_windows(slot, c) != NULL;
+    return has;
+}
+
+/* Room for one more item that has windows. */
+static bool reserve_active(struct store *store)
+{
+    if (store->active_count < store->active_capacity)
+        return true;
+    uint32_t capacity = store->active_capacity == 0 ? 64 : store->active_capacity * 2;
+    uint32_t *grown = realloc(store->active, capacity * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    store_counter_add(store, COUNTER_BYTES_COUNTS,
+                      (int64_t)((capacity - store->active_capacity) * sizeof *grown));
+    store->active = grown;
+    store->active_capacity = capacity;
+    return true;
+}
+
+/* Makes sure that the item has windows for that class; false without memory. */
+static bool make_windows(struct store *store, uint32_t item, enum event_class event_class)
 {
     struct item_slot *slot = store_item_slot_make(store, item);
     if (slot == NULL)
-        return NULL;
-    struct windows *windows = store_windows(slot, event_class);
-    if (windows != NULL)
-        return windows;
-    if (store->active_count == store->active_capacity) {
-        uint32_t capacity = store->active_capacity == 0 ? 64 : store->active_capacity * 2;
-        struct windows **grown = realloc(store->active, capacity * sizeof(struct windows *));
-        if (grown == NULL)
-            return NULL;
-        store->active = grown;
-        store_counter_add(store, COUNTER_BYTES_COUNTS,
-                          (int64_t)(capacity - store->active_capacity) * (int64_t)sizeof *grown);
-        store->active_capacity = capacity;
-    }
-    windows = calloc(1, sizeof *windows);
+        return false;
+    if (store_windows(slot, event_class) != NULL)
+        return true;
+    if (!reserve_active(store))
+        return false;
+    struct windows *windows = calloc(1, sizeof *windows);
     if (windows == NULL)
-        return NULL;
+        return false;
     store_counter_add(store, COUNTER_BYTES_COUNTS, (int64_t)heap_bytes(sizeof *windows));
-    windows->item = item;
-    windows->active_index = store->active_count;
-    store->active[store->active_count++] = windows;
+    if (!has_windows(slot))
+        store->active[store->active_count++] = item;
     atomic_store_explicit(&slot->windows[event_class], windows, memory_order_release);
-    return windows;
+    return true;
 }
 
 /* What an event says about one person and some items, ready to be applied. */
@@ -61,7 +74,7 @@ static enum err_code resolve(struct store *store, const struct event *event,
     for (uint32_t i = 0; i < event->item_count && rc == ERR_OK; i++) {
         rc = idmap_add(store->item_ids, event->items[i].id, &store->item[i], NULL, err);
         if (rc == ERR_OK && mention->counted &&
-            windows_make(store, store->item[i], mention->event_class) == NULL)
+            !make_windows(store, store->item[i], mention->event_class))
             rc = err_set(err, ERR_NOMEM, "out of memory for the counts of an item");
     }
     return rc;

@@ -14,7 +14,7 @@
  *     history or a block of windows; the one it replaces goes to `retire`.
  *  3. An event changes nothing before all memory that it needs is there: what fails leaves at most
  *     ids without a record and windows without a count, which readers cannot tell from unknown.
- *  4. active[i]->active_index == i: every block of windows is in the list once. */
+ *  4. An item is in `active`, once, exactly while it has a block of windows. */
 #ifndef FEATURESTORE_STORE_INTERNAL_H
 #define FEATURESTORE_STORE_INTERNAL_H
 
@@ -115,7 +115,7 @@ struct store {
     /* The writer's own. */
     struct dedup *dedup;
     struct retire retire;
-    struct windows **active; /* owned, as are the blocks */
+    uint32_t *active; /* owned: items that have a block of windows */
     uint32_t active_count;
     uint32_t active_capacity;
     struct store_refresh refresh;

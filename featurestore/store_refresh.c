@@ -6,39 +6,14 @@
 
 #include "featurestore/store_internal.h"
 
-enum { CHEAP_BLOCKS_MAX = 4096 };
+enum { CHEAP_ITEMS_MAX = 2048 };
 
 static const float class_score[EVENT_COUNTED_CLASSES] = {
     [EVENT_CLASS_VIEW] = 1.0f, [EVENT_CLASS_CART] = 3.0f, [EVENT_CLASS_PURCHASE] = 10.0f};
 
 bool store_refresh_is_cheap(const struct store *store)
 {
-    return store->active_count <= CHEAP_BLOCKS_MAX;
-}
-
-static void give_back(struct store *store, struct windows *windows)
-{
-    struct item_slot *slot = store_item_slot(store, windows->item);
-    for (uint32_t c = 0; c < EVENT_COUNTED_CLASSES; c++) {
-        if (store_windows(slot, c) == windows)
-            atomic_store_explicit(&slot->windows[c], NULL, memory_order_release);
-    }
-    struct windows *moved = store->active[--store->active_count];
-    store->active[windows->active_index] = moved;
-    moved->active_index = windows->active_index;
-    store_counter_add(store, COUNTER_BYTES_COUNTS, -(int64_t)heap_bytes(sizeof *windows));
-    retire_block(&store->retire, windows);
-}
-
-static void advance_all(struct store *store)
-{
-    uint32_t now = windows_tile(store_watermark_ms(store));
-    for (uint32_t i = store->active_count; i > 0; i--) {
-        struct windows *windows = store->active[i - 1];
-        windows_advance(windows, now);
-        if (windows_are_empty(windows))
-            give_back(store, windows);
-    }
+    return store->active_count <= CHEAP_ITEMS_MAX;
 }
 
 /* Room for `item_count` items in `category_count` categories. */
@@ -76,30 +51,50 @@ static bool make_room(struct store *store, uint32_t item_count, uint32_t categor
     return true;
 }
 
-/* One entry for each item that has counts and may be shown; returns how many. */
-static uint32_t collect_items(struct store *store)
+/* Moves the item's windows to tile `now`, gives back those that are empty and adds up the scores.
+ * False when the item has no windows any more. */
+static bool advance_item(struct store *store, struct item_slot *slot, uint32_t now,
+                         float score[STORE_WINDOW_COUNT])
 {
+    bool has_windows = false;
+    for (uint32_t c = 0; c < EVENT_COUNTED_CLASSES; c++) {
+        struct windows *windows = store_windows(slot, c);
+        if (windows == NULL)
+            continue;
+        windows_advance(windows, now);
+        if (windows_are_empty(windows)) {
+            atomic_store_explicit(&slot->windows[c], NULL, memory_order_release);
+            store_counter_add(store, COUNTER_BYTES_COUNTS, -(int64_t)heap_bytes(sizeof *windows));
+            retire_block(&store->retire, windows);
+            continue;
+        }
+        has_windows = true;
+        for (uint32_t w = 0; w < STORE_WINDOW_COUNT; w++)
+            score[w] += class_score[c] * (float)windows_total(windows, (enum store_window)w);
+    }
+    return has_windows;
+}
+
+/* Brings all windows up to the watermark.  Those items that may be shown are noted in `ret_items`,
+ * which may be NULL; returns how many. */
+static uint32_t advance_all(struct store *store, struct store_top_item *ret_items)
+{
+    uint32_t now = windows_tile(store_watermark_ms(store));
+    uint32_t kept = 0;
     uint32_t count = 0;
     for (uint32_t i = 0; i < store->active_count; i++) {
-        const struct windows *windows = store->active[i];
-        const struct item_slot *slot = store_item_slot(store, windows->item);
-        const struct item *record = atomic_load_explicit(&slot->record, memory_order_relaxed);
-        uint32_t c = 0;
-        while (store_windows(slot, c) == NULL)
-            c++;
-        /* The item comes once: with the first of its blocks. */
-        if (store_windows(slot, c) != windows || (record != NULL && record->deleted))
+        struct store_top_item item = {.item = store->active[i], .category = IDMAP_NONE};
+        struct item_slot *slot = store_item_slot(store, item.item);
+        if (!advance_item(store, slot, now, item.score))
             continue;
-        struct store_top_item *item = &store->refresh.item[count++];
-        *item = (struct store_top_item){.item = windows->item,
-                                        .category = record == NULL ? IDMAP_NONE : record->category};
-        for (; c < EVENT_COUNTED_CLASSES; c++) {
-            windows = store_windows(slot, c);
-            for (uint32_t w = 0; windows != NULL && w < STORE_WINDOW_COUNT; w++)
-                item->score[w] +=
-                    class_score[c] * (float)windows_total(windows, (enum store_window)w);
-        }
+        store->active[kept++] = item.item;
+        const struct item *record = atomic_load_explicit(&slot->record, memory_order_relaxed);
+        if (record != NULL)
+            item.category = record->category;
+        if (ret_items != NULL && (record == NULL || !record->deleted))
+            ret_items[count++] = item;
     }
+    store->active_count = kept;
     return count;
 }
 
@@ -132,11 +127,6 @@ static bool is_better(const struct top_entry *a, const struct top_entry *b)
     return a->score != b->score ? a->score > b->score : a->item < b->item;
 }
 
-static int compare(const void *a, const void *b)
-{
-    return is_better(a, b) ? -1 : is_better(b, a);
-}
-
 /* A heap with the worst entry on top. */
 static void sift_down(struct top_entry *heap, uint32_t count, uint32_t at)
 {
@@ -155,6 +145,24 @@ static void sift_down(struct top_entry *heap, uint32_t count, uint32_t at)
     heap[at] = entry;
 }
 
+static void make_heap(struct top_entry *list, uint32_t count)
+{
+    for (uint32_t i = count / 2; i > 0; i--)
+        sift_down(list, count, i - 1);
+}
+
+/* Best first: the worst of what is left goes to the end, again and again. */
+static void list_sort(struct top_entry *list, uint32_t count)
+{
+    make_heap(list, count);
+    for (uint32_t left = count; left > 1; left--) {
+        struct top_entry worst = list[0];
+        list[0] = list[left - 1];
+        list[left - 1] = worst;
+        sift_down(list, left - 1, 0);
+    }
+}
+
 /* A list that is being made: the best STORE_TOP_MAX of those put into it. */
 static void list_put(struct top_entry *list, uint32_t *count, struct top_entry entry)
 {
@@ -162,10 +170,8 @@ static void list_put(struct top_entry *list, uint32_t *count, struct top_entry e
         return;
     if (*count < STORE_TOP_MAX) {
         list[(*count)++] = entry;
-        if (*count == STORE_TOP_MAX) {
-            for (uint32_t i = STORE_TOP_MAX / 2; i > 0; i--)
-                sift_down(list, STORE_TOP_MAX, i - 1);
-        }
+        if (*count == STORE_TOP_MAX)
+            make_heap(list, STORE_TOP_MAX);
     } else if (is_better(&entry, &list[0])) {
         list[0] = entry;
         sift_down(list, STORE_TOP_MAX, 0);
@@ -188,7 +194,7 @@ static uint32_t make_lists(const struct store_refresh *refresh, uint32_t item_co
         uint32_t count = 0;
         for (uint32_t i = 0; i < item_count; i++)
             list_put(list, &count, entry_of(&refresh->item[i], w));
-        qsort(list, count, sizeof *list, compare);
+        list_sort(list, count);
         *span++ = (struct store_top_span){used, count};
         used += count;
         uint32_t at = 0;
@@ -197,7 +203,7 @@ static uint32_t make_lists(const struct store_refresh *refresh, uint32_t item_co
             count = 0;
             for (; at < refresh->category_end[c]; at++)
                 list_put(list, &count, entry_of(&refresh->item[refresh->order[at]], w));
-            qsort(list, count, sizeof *list, compare);
+            list_sort(list, count);
             *span++ = (struct store_top_span){used, count};
             used += count;
         }
@@ -232,10 +238,10 @@ void store_refresh_all(struct store *store)
 {
     struct store_refresh *refresh = &store->refresh;
     uint32_t category_count = idmap_count(store->category_ids);
-    advance_all(store);
+    bool has_room = make_room(store, store->active_count, category_count);
+    uint32_t item_count = advance_all(store, has_room ? refresh->item : NULL);
     struct store_top_set *set = NULL;
-    if (make_room(store, store->active_count, category_count)) {
-        uint32_t item_count = collect_items(store);
+    if (has_room) {
         uint32_t in_category = order_by_category(refresh, item_count, category_count);
         set = make_set(refresh, item_count, category_count, in_category);
     }

@@ -27,9 +27,7 @@
 enum { WINDOWS_FINE_TILES = 12, WINDOWS_HOUR_TILES = 24, WINDOWS_DAY_TILES = 30 };
 
 struct windows {
-    uint32_t item;
-    uint32_t active_index; /* place in the store's list of blocks */
-    uint32_t now;          /* the tile that the windows end with */
+    uint32_t now; /* the tile that the windows end with */
     /* Relaxed: each number stands by itself, nothing is published through it. */
     _Atomic uint32_t total[STORE_WINDOW_COUNT];
     uint32_t fine[WINDOWS_FINE_TILES]; /* by tile number modulo tile count */
