@@ -265,6 +265,6 @@ enum call_state model_ops_call(struct model_ops *ops, struct call *call,
     case OP_model_rollback: return rollback(ops, call, request);
     default: break;
     }
-    ASSERT(!"an operation of models");
+    ASSERT(false); /* the caller sends operations of models alone */
     return CALL_DONE;
 }
