@@ -253,10 +253,10 @@ enum err_code read_context(struct request_read *read, struct request *request)
 static enum err_code read_filter(struct request_read *read, struct text key,
                                  struct request_filters *filters)
 {
-    if (text_is(key, "category"))
-        return read_one_or_many(read, "filters.category", &filters->categories);
-    if (text_is(key, "brand"))
-        return read_one_or_many(read, "filters.brand", &filters->brands);
+    if (text_is(key, "categories"))
+        return read_one_or_many(read, "filters.categories", &filters->categories);
+    if (text_is(key, "brands"))
+        return read_one_or_many(read, "filters.brands", &filters->brands);
     if (text_is(key, "min_price"))
         return read_int(read, "filters.min_price", 0, MONEY_MINOR_MAX, &filters->min_price_minor);
     if (text_is(key, "max_price"))
@@ -268,7 +268,7 @@ static enum err_code read_filter(struct request_read *read, struct text key,
     text_copy(key, name, sizeof name);
     name_field(read, "filters");
     return err_set(read->err, ERR_BAD_INPUT,
-                   "filters: unknown filter '%s'; known: category brand min_price max_price "
+                   "filters: unknown filter '%s'; known: categories brands min_price max_price "
                    "in_stock",
                    name);
 }
