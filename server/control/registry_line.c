@@ -68,11 +68,11 @@ void reg_settle(struct registry *registry, struct reg_name *name)
         changed = true;
     }
     changed |= free_others(name, version);
+    reg_state_save(registry, name);
     if (!changed)
         return;
     /* Also the memory that files were read into; glibc would keep it for the next model. */
     malloc_trim(0);
-    reg_state_save(registry, name);
     reg_view_update(registry);
 }
 
