@@ -72,7 +72,7 @@ static void collect_dense(struct pipeline *p, uint32_t s)
 {
     const struct model *model = p->models->source[s];
     uint32_t place = p->models->place[s];
-    struct top top = top_make(p->arena, p->slot->source[s].count);
+    struct top top = pipeline_top(p, p->slot->source[s].count);
     if (p->slot->source[s].kind == SOURCE_factors) {
         const float *score = p->scratch->score[place];
         uint32_t rows = model_row_count(model);
@@ -96,7 +96,7 @@ static void collect_dense(struct pipeline *p, uint32_t s)
 
 static void collect_repeat(struct pipeline *p, uint32_t s)
 {
-    struct top top = top_make(p->arena, p->slot->source[s].count);
+    struct top top = pipeline_top(p, p->slot->source[s].count);
     for (uint32_t i = 0; i < p->history.count; i++) {
         float value = source_repeat(p, i);
         if (value > 0.0f && top_wants(&top, value, p->history.item[i]) &&
@@ -142,8 +142,10 @@ static void collect_model_popular(struct pipeline *p, uint32_t s)
 uint32_t candidates_collect(struct pipeline *p)
 {
     uint32_t personal = 0;
-    if (!candidates_create(p))
+    if (!candidates_create(p)) {
+        p->no_room = true;
         return 0;
+    }
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         enum policy_source_kind kind = p->slot->source[s].kind;
         if (kind == SOURCE_repeat)
@@ -189,17 +191,18 @@ static void explain(struct pipeline *p, const struct candidate *candidate,
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         float added = p->slot->source[s].weight * candidate->value[s];
         if (added != 0.0f)
-            why[item->why_count++] =
-                (struct decision_why){policy_source_name(p->slot->source[s].kind), added};
+            why[item->why_count++] = (struct decision_why){
+                policy_source_name(p->slot->source[s].kind), finite_score((double)added)};
     }
     if (p->ranked)
-        why[item->why_count++] = (struct decision_why){"ranker", candidate->score};
+        why[item->why_count++] =
+            (struct decision_why){"ranker", finite_score((double)candidate->score)};
     item->why = why;
 }
 
 void candidates_select(struct pipeline *p)
 {
-    struct top top = top_make(p->arena, p->wanted);
+    struct top top = pipeline_top(p, p->wanted);
     for (uint32_t i = 0; i < p->candidate_count; i++) {
         /* Ties go to the smaller item number, whatever order the sources came in. */
         if (top_wants(&top, p->candidate[i].score, p->candidate[i].item))

@@ -50,6 +50,7 @@ bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *s
     if (out->count >= p->wanted || emitted(out, item))
         return false;
     struct decision_item *added = &out->items[out->count];
+    score = finite_score((double)score);
     float last = out->count > 0 ? added[-1].score : score;
     out->count++;
     *added = (struct decision_item){.item = item,
@@ -90,6 +91,8 @@ static bool has_model(const struct pipeline *p)
 /* Why nothing personal was found. */
 static enum reason why_generic(const struct pipeline *p)
 {
+    if (p->no_room)
+        return REASON_overload;
     if (!has_model(p))
         return REASON_no_model;
     bool known = p->history.count > 0 || p->seed_count > 0;
@@ -110,8 +113,9 @@ static void recommend(struct pipeline *p)
     uint32_t personal = candidates_collect(p);
     pipeline_stage(p, STAGE_CANDIDATES);
     if (personal == 0) {
-        enum reason found = why_generic(p);
-        ladder_descend(p, LEVEL_generic, level == LEVEL_full ? found : reason);
+        /* Mode, deadline and a model that failed come before what was found. */
+        reason = p->out->reason != REASON_none ? p->out->reason : why_generic(p);
+        ladder_descend(p, LEVEL_generic, reason);
         return;
     }
     candidates_blend(p);
@@ -121,7 +125,7 @@ static void recommend(struct pipeline *p)
         if (pipeline_late(p))
             pipeline_lower(p, LEVEL_reduced, REASON_deadline);
         else if (!rank_candidates(p))
-            pipeline_lower(p, LEVEL_reduced, REASON_model_error);
+            pipeline_lower(p, LEVEL_reduced, REASON_overload);
     }
     candidates_select(p);
     ladder_remember(p);
@@ -150,7 +154,7 @@ static void similar(struct pipeline *p)
     p->out->level = level;
     p->out->reason = reason;
     sources_sum_neighbors(p, model, 0, p->seed, NULL, p->seed_count);
-    struct top top = top_make(p->arena, p->wanted);
+    struct top top = pipeline_top(p, p->wanted);
     for (uint32_t i = 0; i < p->touched_count[0]; i++) {
         uint32_t row = p->scratch->touched[0][i];
         float score = p->scratch->sum[0][row];
@@ -162,7 +166,7 @@ static void similar(struct pipeline *p)
         (void)pipeline_emit(p, top.slot[i].key, top.slot[i].score, "neighbors");
     pipeline_stage(p, STAGE_CANDIDATES);
     if (p->out->count == 0) {
-        ladder_descend(p, LEVEL_generic, REASON_no_candidates);
+        ladder_descend(p, LEVEL_generic, p->no_room ? REASON_overload : REASON_no_candidates);
         return;
     }
     pipeline_use_model(p, model);
@@ -183,7 +187,8 @@ static void rank(struct pipeline *p)
     p->out->reason = reason;
     if (level == LEVEL_full)
         sources_score(p, level);
-    rank_callers_items(p, level == LEVEL_full);
+    if (!rank_callers_items(p, level == LEVEL_full))
+        pipeline_lower(p, LEVEL_generic, REASON_overload);
 }
 
 /* Rules cost next to nothing and hold the bounds, so neither mode nor deadline lowers a price. */
@@ -209,6 +214,8 @@ static void run(struct pipeline *p)
             pipeline_lower(p, LEVEL_reduced, REASON_no_model);
         price_items(p);
     }
+    if (p->no_room)
+        pipeline_lower(p, LEVEL_reduced, REASON_overload);
 }
 
 /* A slot that the policies do not name is served by the default one; the reply says which. */

@@ -12,6 +12,8 @@
 #ifndef SERVER_DECIDE_PIPELINE_H
 #define SERVER_DECIDE_PIPELINE_H
 
+#include <float.h>
+
 #include "server/decide/decide.h"
 #include "server/decide/top.h"
 
@@ -64,7 +66,8 @@ struct pipeline {
     uint32_t candidate_capacity;
     uint32_t *candidate_index; /* item -> position + 1, as in item_set */
     uint32_t candidate_mask;
-    bool ranked; /* scores are the ranker's */
+    bool ranked;  /* scores are the ranker's */
+    bool no_room; /* something was left out because the arena is full */
 
     const struct price_context *context; /* of the request, for price rules */
 
@@ -97,7 +100,8 @@ void candidates_select(struct pipeline *p);
 
 /* ---- rank.c */
 bool rank_candidates(struct pipeline *p);
-void rank_callers_items(struct pipeline *p, bool use_ranker);
+/* False when the ranker was to be used and there is no room for it: the caller's order stands. */
+bool rank_callers_items(struct pipeline *p, bool use_ranker);
 
 /* ---- price.c */
 void price_items(struct pipeline *p);
@@ -109,6 +113,22 @@ void ladder_fill_generic(struct pipeline *p);
 void ladder_remember(const struct pipeline *p);
 
 /* ---- decide.c */
+/* Models and callers may bring in what no float holds; a reply holds finite numbers alone. */
+static inline float finite_score(double score)
+{
+    if (score >= -(double)FLT_MAX && score <= (double)FLT_MAX)
+        return (float)score;
+    return score > 0.0 ? FLT_MAX : -FLT_MAX; /* NaN is the worst */
+}
+
+/* A heap of the best; notes when there is no room for it. */
+static inline struct top pipeline_top(struct pipeline *p, uint32_t capacity)
+{
+    struct top top = top_make(p->arena, capacity);
+    p->no_room = p->no_room || top.slot == NULL;
+    return top;
+}
+
 /* The decision is no better than `level`, because of `reason`. */
 void pipeline_lower(struct pipeline *p, enum level level, enum reason reason);
 bool pipeline_late(const struct pipeline *p);

@@ -56,6 +56,7 @@ static void copy_context(struct pipeline *p)
 {
     struct price_context *context =
         ARENA_NEW(p->arena, struct price_context, p->request->context_count);
+    p->no_room = p->no_room || context == NULL;
     for (uint32_t i = 0; context != NULL && i < p->request->context_count; i++)
         context[i] =
             (struct price_context){p->request->context[i].key, p->request->context[i].value};

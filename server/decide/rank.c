@@ -62,7 +62,7 @@ static float ranker_score(const struct pipeline *p, const struct ranked *ranked,
     uint32_t count = linear_feature_count(linear);
     for (uint32_t i = 0; i < count; i++)
         values[i] = feature_value(p, &p->models->binding[i], ranked);
-    return (float)linear_score(linear, values);
+    return finite_score(linear_score(linear, values));
 }
 
 static double *feature_row(struct pipeline *p)
@@ -100,20 +100,24 @@ static double blend_of(const struct pipeline *p, uint32_t item)
     return blend;
 }
 
+/* Unlike pipeline_emit it takes what it is given: the caller may name an item twice. */
 static void emit_asked(struct pipeline *p, uint32_t index, float score)
 {
     struct text id = p->request->items[index].id;
-    p->out->items[p->out->count++] = (struct decision_item){
-        .item = store_item_find(p->env->store, id), .id = id, .score = score};
+    struct decision_item *item = &p->out->items[p->out->count];
+    float last = p->out->count > 0 ? item[-1].score : score;
+    p->out->count++;
+    *item = (struct decision_item){
+        .item = store_item_find(p->env->store, id), .id = id, .score = score < last ? score : last};
 }
 
-/* The ranker over the caller's items, or the caller's own order: score, then position. */
-void rank_callers_items(struct pipeline *p, bool use_ranker)
+bool rank_callers_items(struct pipeline *p, bool use_ranker)
 {
     double *values = use_ranker ? feature_row(p) : NULL;
     uint32_t count = p->request->item_count;
     struct top top = top_make(p->arena, p->wanted < count ? p->wanted : count);
-    for (uint32_t i = 0; i < count && values != NULL; i++) {
+    bool ranks = values != NULL && top.slot != NULL;
+    for (uint32_t i = 0; i < count && ranks; i++) {
         const struct request_item *asked = &p->request->items[i];
         struct ranked ranked = {.item = store_item_find(p->env->store, asked->id),
                                 .caller_score = asked->score,
@@ -124,7 +128,7 @@ void rank_callers_items(struct pipeline *p, bool use_ranker)
         if (top_wants(&top, score, i))
             top_put(&top, score, i);
     }
-    if (values != NULL) {
+    if (ranks) {
         pipeline_use_model(p, p->models->ranker);
         top_sort(&top);
         for (uint32_t i = 0; i < top.count; i++)
@@ -132,8 +136,9 @@ void rank_callers_items(struct pipeline *p, bool use_ranker)
     } else {
         for (uint32_t i = 0; i < count && i < p->wanted; i++) {
             double score = p->request->items[i].score;
-            emit_asked(p, i, isnan(score) ? 0.0f : (float)score);
+            emit_asked(p, i, isnan(score) ? 0.0f : finite_score(score));
         }
     }
     pipeline_stage(p, STAGE_RANK);
+    return ranks || !use_ranker;
 }

@@ -51,8 +51,10 @@ static void score_neighbors(struct pipeline *p, uint32_t s)
 {
     const struct model *model = p->models->source[s];
     float *weight = ARENA_NEW(p->arena, float, p->history.count);
-    if (weight == NULL)
+    if (weight == NULL) {
+        p->no_room = true;
         return;
+    }
     for (uint32_t i = 0; i < p->history.count; i++)
         weight[i] = class_weight(p->history.classes[i]);
     sources_sum_neighbors(p, model, p->models->place[s], p->history.item, weight, p->history.count);
@@ -92,11 +94,16 @@ static const float *person_vector(struct pipeline *p, const struct model *model)
         return trained;
     uint32_t *row = ARENA_NEW(p->arena, uint32_t, FOLD_IN_ROWS_MAX);
     float *vector = ARENA_NEW(p->arena, float, factors_dim(factors));
-    if (row == NULL || vector == NULL)
+    if (row == NULL || vector == NULL) {
+        p->no_room = true;
         return trained;
+    }
     uint32_t row_count = live_rows(p, model, row);
-    if (row_count > 0 && factors_fold_in(factors, row, row_count, p->arena, vector))
+    if (row_count == 0)
+        return trained;
+    if (factors_fold_in(factors, row, row_count, p->arena, vector))
         return vector;
+    pipeline_lower(p, LEVEL_reduced, REASON_model_error);
     return trained;
 }
 
