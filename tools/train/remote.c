@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/train/remote.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rcu.h"
+#include "client/decide.h"
+
+/* Generous: a slow answer is an answer here, and the daemon is told that there is time. */
+#define CALL_TIMEOUT_US 5000000
+
+struct remote {
+    const struct remote_options *options;
+    const struct interactions *interactions;
+    const struct dataset *dataset;
+    struct decide_client *client;
+    pthread_mutex_t lock; /* guards levels */
+    struct remote_levels levels;
+};
+
+/* An unexpected wealth of levels ends in the last place. */
+static void count_answer(struct remote *remote, const struct decide_reply *reply)
+{
+    struct remote_levels *levels = &remote->levels;
+    const char *level = reply->level != NULL ? reply->level : "unknown level";
+    char name[REMOTE_LEVEL_BYTES];
+    uint32_t i = 0;
+    if (reply->reason != NULL)
+        snprintf(name, sizeof name, "%.30s (%.30s)", level, reply->reason);
+    else
+        snprintf(name, sizeof name, "%.30s", level);
+    pthread_mutex_lock(&remote->lock);
+    while (i < levels->count && strcmp(levels->level[i].name, name) != 0)
+        i++;
+    if (i == levels->count && i < REMOTE_LEVELS_MAX) {
+        memcpy(levels->level[i].name, name, sizeof name);
+        levels->count++;
+    }
+    levels->level[i < REMOTE_LEVELS_MAX ? i : REMOTE_LEVELS_MAX - 1].answers++;
+    levels->short_lists += reply->item_count < remote->options->k;
+    pthread_mutex_unlock(&remote->lock);
+}
+
+static enum err_code call_failed(const char *who, const struct decide_reply *reply, struct err *err)
+{
+    const char *why =
+        reply->fallback ? "answered by the client itself" : decide_status_name(reply->status);
+    return err_set(err, ERR_IO, "recommend for '%s' failed: %s%s%s%s%s", who, why,
+                   reply->error_code != NULL ? ": " : "",
+                   reply->error_code != NULL ? reply->error_code : "",
+                   reply->error_message != NULL ? ": " : "",
+                   reply->error_message != NULL ? reply->error_message : "");
+}
+
+static uint32_t column_of(const struct remote *remote, const char *id)
+{
+    rcu_read_begin();
+    uint32_t item = idmap_find(remote->interactions->items, text_of(id));
+    rcu_read_end();
+    return item == IDMAP_NONE ? DATASET_NONE : remote->dataset->column_of_item[item];
+}
+
+static enum err_code ask(void *ctx, uint32_t thread, uint32_t row, enum evaluate_mode mode,
+                         uint32_t k, uint32_t *ret_columns, uint32_t *ret_count, struct err *err)
+{
+    struct remote *remote = ctx;
+    char id[ID_BYTES_MAX + 1];
+    bool anonymous = false;
+    enum err_code rc = ERR_OK;
+    (void)thread;
+    text_copy(interactions_id(remote->interactions, remote->dataset->person[row], &anonymous), id,
+              sizeof id);
+    const struct decide_request request = {.user = anonymous ? NULL : id,
+                                           .anon = anonymous ? id : NULL,
+                                           .slot = remote->options->slot[mode],
+                                           .n = k,
+                                           .timeout_us = CALL_TIMEOUT_US};
+    struct decide_reply *reply = decide_recommend(remote->client, &request);
+    if (reply->status != DECIDE_OK || reply->fallback) {
+        rc = call_failed(id, reply, err);
+    } else {
+        count_answer(remote, reply);
+        *ret_count = 0;
+        for (size_t i = 0; i < reply->item_count && i < k; i++)
+            ret_columns[(*ret_count)++] = column_of(remote, reply->items[i].id);
+    }
+    decide_reply_free(reply);
+    return rc;
+}
+
+enum err_code remote_evaluate(const struct remote_options *options,
+                              const struct interactions *interactions,
+                              const struct dataset *dataset, const struct targets *targets,
+                              struct evaluation *ret_evaluation, struct remote_levels *ret_levels,
+                              struct err *err)
+{
+    struct remote remote = {.options = options,
+                            .interactions = interactions,
+                            .dataset = dataset,
+                            .lock = PTHREAD_MUTEX_INITIALIZER};
+    const struct lists_source source = {.ctx = &remote,
+                                        .list = ask,
+                                        .progress = options->progress,
+                                        .progress_ctx = options->progress_ctx};
+    struct decide_options client = decide_options_default();
+    char message[DECIDE_ERROR_BYTES];
+    client.urls = options->url;
+    client.connections_max = options->threads;
+    if (decide_client_create(&client, &remote.client, message) != DECIDE_OK)
+        return err_set(err, ERR_BAD_INPUT, "--url: %s", message);
+    enum err_code rc =
+        evaluate(dataset, targets, &source, options->k, options->threads, ret_evaluation, err);
+    decide_client_destroy(&remote.client);
+    if (rc == ERR_OK)
+        *ret_levels = remote.levels;
+    return rc;
+}
