@@ -198,6 +198,41 @@ static void test_top_lists_are_there_when_the_last_batch_is_done(void **state)
     }
 }
 
+/* Events of 500 items each. */
+static void add_items(uint32_t event_count)
+{
+    for (uint32_t e = 0; e < event_count; e++) {
+        static char json[16384];
+        size_t used = (size_t)snprintf(
+            json, sizeof json, "{\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"x\"}");
+        for (uint32_t i = 1; i < EVENT_ITEMS_MAX; i++)
+            used += (size_t)snprintf(json + used, sizeof json - used, ",{\"id\":\"i%u\"}",
+                                     e * EVENT_ITEMS_MAX + i);
+        snprintf(json + used, sizeof json - used, "]}");
+        events_add_json(&events, json);
+    }
+}
+
+static void test_a_large_store_makes_its_lists_anew_when_a_second_has_passed(void **state)
+{
+    (void)state;
+    struct top_list list;
+    assert_int_equal(store_start(store, &err), ERR_OK);
+    for (uint32_t i = 1; i <= 3; i++) {
+        clock_manual_advance_ns(&clock_now, UINT64_C(1000000000));
+        events_begin(&events);
+        add_items(8); /* more than are made anew after every batch */
+        assert_int_equal(submit(NULL), ERR_OK);
+        wait_done(1);
+        rcu_read_begin();
+        store_top(store, STORE_WINDOW_1H, IDMAP_NONE, &list);
+        assert_int_equal(list.count, STORE_TOP_MAX);
+        assert_int_equal(list.entry[0].item, store_item_find(store, TEXT_LITERAL("x")));
+        assert_true(list.entry[0].score == 8.0f * (float)i);
+        rcu_read_end();
+    }
+}
+
 /* ---- readers against the writer -------------------------------------------------------------- */
 
 static _Atomic bool readers_stop;
@@ -342,6 +377,7 @@ int main(void)
         TEST(test_stopping_applies_what_is_queued),
         TEST(test_batches_that_were_never_applied_are_freed),
         TEST(test_top_lists_are_there_when_the_last_batch_is_done),
+        TEST(test_a_large_store_makes_its_lists_anew_when_a_second_has_passed),
         TEST(test_readers_run_while_the_store_thread_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
