@@ -187,6 +187,7 @@ static void test_days_are_distinct_days_with_a_purchase(void **state)
         {"purchase", 25, 1, 5},
         {"purchase", 25, 2, 5},
         {"purchase", 3, 0, 6}, /* later than one of a later day: a day of its own */
+        {"purchase", 25, 3, 6},
     };
     for (size_t i = 0; i < sizeof step / sizeof step[0]; i++) {
         events_add(&events, step[i].type, "u", "x",
