@@ -252,6 +252,12 @@ enum reader_outcome reader_next(struct reader *reader, struct text *ret_event, s
                                         : next_ndjson(reader, ret_event, err);
 }
 
+struct text reader_rule(const struct reader *reader, uint32_t index)
+{
+    bool is_rule = reader->map != NULL && index < reader->map->rule_count;
+    return is_rule ? reader->map->rule[index].name : (struct text){0};
+}
+
 void reader_progress(const struct reader *reader, struct reader_progress *ret_progress)
 {
     *ret_progress = (struct reader_progress){

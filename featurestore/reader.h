@@ -18,6 +18,8 @@
 #include "base/text.h"
 
 #define READER_LINE_BYTES_MAX 65536
+#define READER_RULES_MAX      32 /* rules of a map that leave lines out */
+#define READER_RULE_BYTES     64 /* of a rule's name, with a NUL behind it */
 
 enum reader_format { READER_AUTO, READER_CSV, READER_NDJSON }; /* AUTO: by file name, .gz aside */
 enum reader_kind { READER_EVENTS, READER_ITEMS };              /* items: each line an item_upsert */
@@ -41,6 +43,9 @@ enum reader_outcome {
     READER_DONE,
     READER_FAILED, /* the file could not be read further; err says why */
 };
+
+/* The names of the map's rules in their order; .ptr is NULL behind the last.  Valid until close. */
+struct text reader_rule(const struct reader *reader, uint32_t index);
 
 enum reader_outcome reader_next(struct reader *reader, struct text *ret_event, struct err *err);
 

@@ -78,6 +78,9 @@ static enum err_code parse_rule(struct reader_map *map, const struct json_at *at
         return err_set(err, ERR_BAD_INPUT, "%s: expected one test such as not_empty, got %u",
                        at->path, found_count);
     rule->name = text_of(name);
+    if (rule->name.len == 0 || rule->name.len >= READER_RULE_BYTES)
+        return err_set(err, ERR_BAD_INPUT, "%s: expected 1..%d bytes", name_at.path,
+                       READER_RULE_BYTES - 1);
     if (!map_column_number(map, text_of(column), &rule->column))
         return err_set(err, ERR_LIMIT, "%s: the map names more than %d columns", at->path,
                        MAP_COLUMNS_MAX);
@@ -90,8 +93,9 @@ enum err_code map_parse_keep(struct reader_map *map, const struct json_at *at, s
     if (at->value == NULL)
         return ERR_OK;
     enum err_code rc = json_array(at, &count, err);
-    if (rc == ERR_OK && count > MAP_RULES_MAX)
-        rc = err_set(err, ERR_LIMIT, "%s: %d rules of at most %d", at->path, count, MAP_RULES_MAX);
+    if (rc == ERR_OK && count > READER_RULES_MAX)
+        rc = err_set(err, ERR_LIMIT, "%s: %d rules of at most %d", at->path, count,
+                     READER_RULES_MAX);
     for (int i = 0; rc == ERR_OK && i < count; i++) {
         struct json_at rule = json_element(at, i);
         rc = parse_rule(map, &rule, &map->rule[map->rule_count++], err);

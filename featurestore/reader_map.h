@@ -25,7 +25,6 @@
 #define MAP_PIECES_MAX  8
 #define MAP_FIELDS_MAX  16
 #define MAP_EXTRAS_MAX  32
-#define MAP_RULES_MAX   32
 
 enum map_filter { MAP_AS_IS, MAP_TRIM, MAP_INTEGER };
 
@@ -102,7 +101,7 @@ struct reader_map {
     uint32_t column_count;
     struct text column[MAP_COLUMNS_MAX]; /* their names */
     uint32_t rule_count;
-    struct map_rule rule[MAP_RULES_MAX];
+    struct map_rule rule[READER_RULES_MAX];
     const struct map_field *currency; /* one of `outer`, or NULL: it says how many decimals */
     struct map_fields outer;          /* keys of the event */
     bool has_item;

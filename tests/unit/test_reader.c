@@ -400,6 +400,9 @@ static void test_online_retail_through_the_map_that_we_ship(void **state)
     struct reader_options options = {.map_path = map_path};
     if (reader_open(path, &options, &reader, &err) != ERR_OK)
         fail_msg("%s", err.text);
+    for (uint32_t i = 0; i < 5; i++)
+        assert_true(text_is(reader_rule(reader, i), rules[i].name));
+    assert_null(reader_rule(reader, 5).ptr);
     while ((outcome = reader_next(reader, &event, &err)) != READER_DONE) {
         if (outcome == READER_BAD || outcome == READER_FAILED)
             fail_msg("%s", err.text);

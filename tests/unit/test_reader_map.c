@@ -302,6 +302,7 @@ static void test_refuses_and_says_where(void **state)
         {KEEP("1"), "m.json: keep[0]"},
         {KEEP("{\"column\": \"a\", \"not_empty\": true}"), "keep[0].name: missing"},
         {KEEP("{\"name\": \"a\", \"not_empty\": true}"), "keep[0].column: missing"},
+        {KEEP("{\"name\": \"\", \"column\": \"a\", \"above\": 1}"), "keep[0].name: expected 1..63"},
         {KEEP("{\"name\": \"a\", \"column\": \"a\"}"), "keep[0]: expected one test"},
         {KEEP("{\"name\": \"a\", \"column\": \"a\", \"above\": 1, \"below\": 2}"), "got 2"},
         {KEEP("{\"name\": \"a\", \"column\": \"a\", \"not_empty\": false}"), "expected true"},
@@ -337,7 +338,7 @@ static void test_limits_of_columns_rules_and_extras(void **state)
         uint32_t max;
     } cases[] = {
         {"{\"keep\": [", "{\"name\": \"a\", \"column\": \"c\", \"below\": %u}",
-         "], \"events\": {\"id\": \"1\", \"type\": \"view\"}}", MAP_RULES_MAX},
+         "], \"events\": {\"id\": \"1\", \"type\": \"view\"}}", READER_RULES_MAX},
         {"{\"events\": {\"id\": \"1\", \"type\": \"view\", \"props\": {", "\"p%u\": \"x\"", "}}}",
          MAP_EXTRAS_MAX},
         {"{\"events\": {\"id\": \"1\", \"type\": \"view\", \"props\": {",
