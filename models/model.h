@@ -7,7 +7,7 @@
  * left.
  *
  * Threads: load, check, bind, destroy on the loader; the evaluators below on any thread, without
- * allocation or locks.  BLAS runs with one thread (see docs/architecture.md). */
+ * allocation or locks of ours.  A process that serves calls model_use_one_blas_thread first. */
 #ifndef MODELS_MODEL_H
 #define MODELS_MODEL_H
 
@@ -49,6 +49,11 @@ struct model {
     uint32_t row_of_item_count;
 };
 
+/* OpenBLAS with threads of its own makes callers wait for each other and burns a core after each
+ * call.  First thing in main of a process that serves; a trainer leaves it alone.  Beside it,
+ * OPENBLAS_NUM_THREADS=1 in the environment keeps the library from starting threads at all. */
+void model_use_one_blas_thread(void);
+
 MUST_CHECK enum err_code model_load(struct bundle *bundle, struct model **ret_model,
                                     struct err *err);
 void model_destroy(struct model **model);
@@ -58,7 +63,7 @@ void model_destroy(struct model **model);
 MUST_CHECK enum err_code model_check_golden(const struct model *model, const struct bundle *bundle,
                                             struct err *err);
 
-/* `numbers[row]` for each row of `items`.  Takes copies.  ERR_NOMEM. */
+/* `numbers[row]` for each row of `items`, once in a model's life.  Takes copies.  ERR_NOMEM. */
 MUST_CHECK enum err_code model_bind(struct model *model, const uint32_t *numbers, uint32_t count,
                                     struct err *err);
 
@@ -73,12 +78,17 @@ uint32_t model_row_count(const struct model *model); /* 0 for linear and prices 
 
 #define FACTORS_DIM_MAX 512
 
+/* What factors_fold_in takes of its arena, and gives back. */
+#define FACTORS_FOLD_IN_BYTES(dim) (((dim) + 33) * (dim) * sizeof(double) + 64)
+
 uint32_t factors_dim(const struct factors *factors);
 /* The row of a user that training saw (dim floats), or NULL. */
 const float *factors_user(const struct factors *factors, struct text user);
-/* A vector for a history: solves (V'V a0 + sum v v' + reg I) u = sum v over the rows (Rendle et al.
- * 2021, the user half-step of iALS).  Rows above 1,000 are left out.  False when no row is known,
- * the arena is full or the system is not positive definite. */
+/* A vector for a history, the user half-step of iALS (Rendle et al. 2021) over the set S of rows:
+ *   (sum_S v v' + a0 V'V + reg (|S| + a0 I)^nu Id) u = sum_S v
+ * Rows above 1,000 are left out; a row that is given twice counts twice.  False when there is no
+ * row, the arena is full or the system is not positive
+ * definite. */
 bool factors_fold_in(const struct factors *factors, const uint32_t *rows, uint32_t row_count,
                      struct arena *arena, float *ret_user);
 /* ret_scores[model_row_count]. */
@@ -107,7 +117,7 @@ uint32_t linear_feature_count(const struct linear *linear);
 const char *linear_feature_name(const struct linear *linear, uint32_t index);
 double linear_feature_fallback(const struct linear *linear, uint32_t index);
 double linear_weight(const struct linear *linear, uint32_t index);
-/* values[feature_count]; NaN takes the fallback. */
+/* values[feature_count]; NaN takes the fallback, what is beyond +-1e12 counts as that. */
 double linear_score(const struct linear *linear, const double *values);
 
 /* ---- prices: rules ----------------------------------------------------------------------------

@@ -33,14 +33,14 @@ static const char rules[] =
 
 static const char *const golden[MODEL_KIND_COUNT] = {
     [MODEL_factors] = "[{\"user\": \"u3\", \"item\": \"i0\", \"score\": 0.0},"
-                      " {\"user\": \"u4\", \"item\": \"i3\", \"score\": 3.0},"
+                      " {\"user\": \"u \xc3\xa9\", \"item\": \"i3\", \"score\": 3.0},"
                       " {\"history\": [\"i0\", \"i2\"], \"item\": \"i6\", \"score\": "
-                      "0.684669361},"
-                      " {\"history\": [\"i4\"], \"item\": \"i4\", \"score\": 0.339018571}]",
+                      "0.792962203},"
+                      " {\"history\": [\"i4\"], \"item\": \"i4\", \"score\": 0.502498292}]",
     [MODEL_neighbors] = "[{\"item\": \"i0\", \"neighbor\": \"i7\", \"weight\": -0.25},"
                         " {\"item\": \"i2\", \"neighbor\": \"i0\", \"weight\": null}]",
     [MODEL_popularity] = "[{\"item\": \"i1\", \"score\": 30}, {\"item\": \"i7\", \"score\": 0.5}]",
-    [MODEL_linear] = "[{\"features\": {\"item.price\": 3, \"pair.days\": 1}, \"score\": 6.25},"
+    [MODEL_linear] = "[{\"features\": {\"item.price\": 3, \"pair.days\": 1}, \"score\": 5.75},"
                      " {\"features\": {\"item.price\": null, \"caller.score\": 8}, \"score\": "
                      "3.25}]",
     [MODEL_prices] = "[{\"price\": 1000, \"amount\": 1000, \"rule\": null, \"cost\": 100},"

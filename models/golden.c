@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Golden rows: what the trainer's own code computed, computed again by ours. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/bundle_internal.h"
+#include "models/model_internal.h"
+#include "models/prices_internal.h"
+
+enum { GOLDEN_ROWS_MAX = 10000, HISTORY_MAX = 1000, CONTEXT_MAX = 32 };
+
+struct checker {
+    const struct model *model;
+    double tolerance;
+    uint32_t index;     /* of the row */
+    struct arena arena; /* factors: for folding in */
+    float *user;        /* factors: a vector */
+    float *scores;      /* factors: a score per row of the model */
+    uint32_t *history;  /* factors: rows of a history */
+    double *values;     /* linear: a value per feature */
+    bool scored_all;    /* factors: the whole matrix was scored once */
+    struct err *err;
+};
+
+static enum err_code compare(struct checker *c, double expected, double got)
+{
+    double scale = fabs(expected) > 1.0 ? fabs(expected) : 1.0;
+    if (fabs(got - expected) <= c->tolerance * scale)
+        return ERR_OK;
+    return err_set(c->err, ERR_CORRUPT, "%s: row %u: expected %.9g, got %.9g (tolerance %g)",
+                   GOLDEN_NAME, c->index, expected, got, c->tolerance);
+}
+
+static enum err_code read_number(struct checker *c, const struct json_at *row, const char *key,
+                                 double *ret_value)
+{
+    struct json_at at = json_member(row, key);
+    return json_real(&at, -1e300, 1e300, ret_value, c->err);
+}
+
+static enum err_code find_row(struct checker *c, const struct json_at *at, uint32_t *ret_row)
+{
+    const char *id = NULL;
+    enum err_code rc = json_string(at, &id, c->err);
+    if (rc != ERR_OK)
+        return rc;
+    *ret_row = ids_find(c->model->items, text_of(id));
+    if (*ret_row == UINT32_MAX)
+        return err_set(c->err, ERR_CORRUPT, "%s: '%.128s' is not among the items", at->path, id);
+    return ERR_OK;
+}
+
+static enum err_code find_member_row(struct checker *c, const struct json_at *row, const char *key,
+                                     uint32_t *ret_row)
+{
+    struct json_at at = json_member(row, key);
+    return find_row(c, &at, ret_row);
+}
+
+/* ---- factors --------------------------------------------------------------------------------- */
+
+static enum err_code trained_vector(struct checker *c, const struct json_at *at,
+                                    const float **ret_vector)
+{
+    const char *id = NULL;
+    enum err_code rc = json_string(at, &id, c->err);
+    if (rc != ERR_OK)
+        return rc;
+    *ret_vector = factors_user(c->model->as.factors, text_of(id));
+    if (*ret_vector == NULL)
+        return err_set(c->err, ERR_CORRUPT, "%s: '%.128s' is not among the users", at->path, id);
+    return ERR_OK;
+}
+
+static enum err_code folded_vector(struct checker *c, const struct json_at *at,
+                                   const float **ret_vector)
+{
+    int count = 0;
+    enum err_code rc = json_array(at, &count, c->err);
+    if (rc == ERR_OK && (count < 1 || count > HISTORY_MAX))
+        rc = err_set(c->err, ERR_CORRUPT, "%s: expected 1..%d ids, got %d", at->path, HISTORY_MAX,
+                     count);
+    for (int i = 0; i < count && rc == ERR_OK; i++) {
+        struct json_at element = json_element(at, i);
+        rc = find_row(c, &element, &c->history[i]);
+    }
+    if (rc != ERR_OK)
+        return rc;
+    if (!factors_fold_in(c->model->as.factors, c->history, (uint32_t)count, &c->arena, c->user))
+        return err_set(c->err, ERR_CORRUPT,
+                       "%s: the system of this history has no solution (see params)", at->path);
+    *ret_vector = c->user;
+    return ERR_OK;
+}
+
+static enum err_code check_factors(struct checker *c, const struct json_at *row)
+{
+    static const char *const known[] = {"user", "history", "item", "score", NULL};
+    const struct factors *factors = c->model->as.factors;
+    const float *vector = NULL;
+    uint32_t item = 0;
+    double expected = 0;
+    struct json_at user = json_member(row, "user");
+    struct json_at history = json_member(row, "history");
+    enum err_code rc = json_only(row, known, c->err);
+    if (rc == ERR_OK && (user.value != NULL) == (history.value != NULL))
+        rc = err_set(c->err, ERR_CORRUPT, "%s: expected one of user and history", row->path);
+    if (rc == ERR_OK)
+        rc = user.value != NULL ? trained_vector(c, &user, &vector)
+                                : folded_vector(c, &history, &vector);
+    if (rc == ERR_OK)
+        rc = find_member_row(c, row, "item", &item);
+    if (rc == ERR_OK)
+        rc = read_number(c, row, "score", &expected);
+    if (rc == ERR_OK)
+        rc = compare(c, expected, (double)factors_score_row(factors, vector, item));
+    if (rc == ERR_OK && !c->scored_all) { /* once, since it takes the time of a whole request */
+        factors_score(factors, vector, c->scores);
+        rc = compare(c, expected, (double)c->scores[item]);
+        c->scored_all = true;
+    }
+    return rc;
+}
+
+/* ---- neighbors, popularity, linear ----------------------------------------------------------- */
+
+static enum err_code check_neighbors(struct checker *c, const struct json_at *row)
+{
+    static const char *const known[] = {"item", "neighbor", "weight", NULL};
+    struct json_at weight = json_member(row, "weight");
+    struct neighbor_list list = {0};
+    uint32_t item = 0;
+    uint32_t neighbor = 0;
+    double expected = 0;
+    bool wants_none = cJSON_IsNull(weight.value);
+    enum err_code rc = json_only(row, known, c->err);
+    if (rc == ERR_OK)
+        rc = find_member_row(c, row, "item", &item);
+    if (rc == ERR_OK)
+        rc = find_member_row(c, row, "neighbor", &neighbor);
+    if (rc == ERR_OK && !wants_none)
+        rc = read_number(c, row, "weight", &expected);
+    if (rc != ERR_OK)
+        return rc;
+    neighbors_of(c->model->as.neighbors, item, &list);
+    uint32_t place = 0;
+    while (place < list.count && list.row[place] != neighbor)
+        place++;
+    if (wants_none != (place == list.count))
+        return err_set(c->err, ERR_CORRUPT, "%s: row %u: expected %s neighbor, got %s", GOLDEN_NAME,
+                       c->index, wants_none ? "no" : "a", wants_none ? "one" : "none");
+    return wants_none ? ERR_OK : compare(c, expected, (double)list.weight[place]);
+}
+
+static enum err_code check_popularity(struct checker *c, const struct json_at *row)
+{
+    static const char *const known[] = {"item", "score", NULL};
+    uint32_t item = 0;
+    double expected = 0;
+    enum err_code rc = json_only(row, known, c->err);
+    if (rc == ERR_OK)
+        rc = find_member_row(c, row, "item", &item);
+    if (rc == ERR_OK)
+        rc = read_number(c, row, "score", &expected);
+    if (rc != ERR_OK)
+        return rc;
+    return compare(c, expected, (double)popularity_score(c->model->as.popularity, item));
+}
+
+static enum err_code read_feature(struct checker *c, const struct json_at *features,
+                                  const cJSON *given)
+{
+    const struct linear *linear = c->model->as.linear;
+    for (uint32_t i = 0; i < linear_feature_count(linear); i++) {
+        if (strcmp(linear_feature_name(linear, i), given->string) != 0)
+            continue;
+        return cJSON_IsNull(given) ? ERR_OK
+                                   : read_number(c, features, given->string, &c->values[i]);
+    }
+    return err_set(c->err, ERR_CORRUPT, "%s: '%.128s' is not among the features", features->path,
+                   given->string);
+}
+
+static enum err_code check_linear(struct checker *c, const struct json_at *row)
+{
+    static const char *const known[] = {"features", "score", NULL};
+    const struct linear *linear = c->model->as.linear;
+    const cJSON *given = NULL;
+    double expected = 0;
+    struct json_at features = json_member(row, "features");
+    enum err_code rc = json_only(row, known, c->err);
+    if (rc == ERR_OK)
+        rc = json_object(&features, c->err);
+    if (rc == ERR_OK)
+        rc = read_number(c, row, "score", &expected);
+    for (uint32_t i = 0; i < linear_feature_count(linear); i++)
+        c->values[i] = NAN;
+    cJSON_ArrayForEach(given, features.value)
+    {
+        if (rc == ERR_OK)
+            rc = read_feature(c, &features, given);
+    }
+    return rc == ERR_OK ? compare(c, expected, linear_score(linear, c->values)) : rc;
+}
+
+/* ---- prices ---------------------------------------------------------------------------------- */
+
+static enum err_code read_int(struct checker *c, const struct json_at *row, const char *key,
+                              int64_t *ret_value)
+{
+    struct json_at at = json_member(row, key);
+    return at.value == NULL ? ERR_OK : json_int(&at, 0, MONEY_MINOR_MAX, ret_value, c->err);
+}
+
+static enum err_code read_text(struct checker *c, const struct json_at *row, const char *key,
+                               struct text *ret_text)
+{
+    struct json_at at = json_member(row, key);
+    const char *value = NULL;
+    if (at.value == NULL)
+        return ERR_OK;
+    enum err_code rc = json_string(&at, &value, c->err);
+    if (rc == ERR_OK)
+        *ret_text = text_of(value);
+    return rc;
+}
+
+static enum err_code read_context(struct checker *c, const struct json_at *row,
+                                  struct price_context *context, uint32_t *ret_count)
+{
+    struct json_at at = json_member(row, "context");
+    if (at.value == NULL)
+        return ERR_OK;
+    enum err_code rc = json_object(&at, c->err);
+    if (rc == ERR_OK && cJSON_GetArraySize(at.value) > CONTEXT_MAX)
+        rc = err_set(c->err, ERR_LIMIT, "%s: more than %d keys", at.path, CONTEXT_MAX);
+    for (const cJSON *child = rc == ERR_OK ? at.value->child : NULL; child != NULL && rc == ERR_OK;
+         child = child->next) {
+        context[*ret_count].key = text_of(child->string);
+        rc = read_text(c, &at, child->string, &context[*ret_count].value);
+        (*ret_count)++;
+    }
+    return rc;
+}
+
+static enum err_code read_price_input(struct checker *c, const struct json_at *row,
+                                      struct price_input *input, struct price_context *context)
+{
+    struct text currency = {0};
+    struct json_at price = json_member(row, "price");
+    enum err_code rc = json_int(&price, 0, MONEY_MINOR_MAX, &input->price_minor, c->err);
+    if (rc == ERR_OK)
+        rc = read_text(c, row, "item", &input->item);
+    if (rc == ERR_OK)
+        rc = read_text(c, row, "category", &input->category);
+    if (rc == ERR_OK)
+        rc = read_text(c, row, "brand", &input->brand);
+    if (rc == ERR_OK)
+        rc = read_text(c, row, "currency", &currency);
+    if (rc == ERR_OK && currency.ptr != NULL && !currency_parse(currency, &input->currency))
+        rc = err_set(c->err, ERR_CORRUPT, "%s.currency: expected three capital letters", row->path);
+    if (rc == ERR_OK)
+        rc = read_int(c, row, "cost", &input->cost_minor);
+    if (rc == ERR_OK)
+        rc = read_int(c, row, "qty", &input->qty);
+    input->context = context;
+    return rc == ERR_OK ? read_context(c, row, context, &input->context_count) : rc;
+}
+
+static enum err_code compare_rule(struct checker *c, const struct json_at *row, const char *got)
+{
+    struct json_at at = json_member(row, "rule");
+    const char *expected = NULL;
+    if (at.value == NULL)
+        return ERR_OK;
+    enum err_code rc = cJSON_IsNull(at.value) ? ERR_OK : json_string(&at, &expected, c->err);
+    bool same = expected == NULL || got == NULL ? expected == got : strcmp(expected, got) == 0;
+    if (rc == ERR_OK && !same)
+        rc = err_set(c->err, ERR_CORRUPT, "%s: row %u: expected rule %s, got %s", GOLDEN_NAME,
+                     c->index, expected == NULL ? "none" : expected, got == NULL ? "none" : got);
+    return rc;
+}
+
+static enum err_code check_prices(struct checker *c, const struct json_at *row)
+{
+    static const char *const known[] = {"item", "category", "brand",  "price", "cost", "currency",
+                                        "qty",  "context",  "amount", "rule",  NULL};
+    struct price_context context[CONTEXT_MAX];
+    struct price_input input = {.cost_minor = INT64_MIN, .qty = 1};
+    struct price_output output;
+    int64_t expected = 0;
+    struct json_at amount = json_member(row, "amount");
+    enum err_code rc = json_only(row, known, c->err);
+    if (rc == ERR_OK)
+        rc = json_int(&amount, 0, MONEY_MINOR_MAX, &expected, c->err);
+    if (rc == ERR_OK)
+        rc = read_price_input(c, row, &input, context);
+    if (rc != ERR_OK)
+        return rc;
+    prices_apply(c->model->as.prices, &input, &output);
+    if (output.amount_minor != expected)
+        return err_set(c->err, ERR_CORRUPT, "%s: row %u: expected %lld, got %lld", GOLDEN_NAME,
+                       c->index, (long long)expected, (long long)output.amount_minor);
+    return compare_rule(c, row, output.rule);
+}
+
+/* ---- all kinds ------------------------------------------------------------------------------- */
+
+static enum err_code prepare(struct checker *c)
+{
+    const struct model *model = c->model;
+    bool ok = true;
+    if (model->kind == MODEL_factors) {
+        size_t dim = factors_dim(model->as.factors);
+        if (arena_init(&c->arena, FACTORS_FOLD_IN_BYTES(dim), NULL) != ERR_OK)
+            return err_set(c->err, ERR_NOMEM, "%s: out of memory", GOLDEN_NAME);
+        c->user = malloc(dim * sizeof *c->user);
+        c->scores = malloc(model_row_count(model) * sizeof *c->scores);
+        c->history = malloc(HISTORY_MAX * sizeof *c->history);
+        ok = c->user != NULL && c->scores != NULL && c->history != NULL;
+    } else if (model->kind == MODEL_linear) {
+        c->values = malloc(linear_feature_count(model->as.linear) * sizeof *c->values);
+        ok = c->values != NULL;
+    }
+    return ok ? ERR_OK : err_set(c->err, ERR_NOMEM, "%s: out of memory", GOLDEN_NAME);
+}
+
+static enum err_code check_rows(struct checker *c, const struct json_at *root)
+{
+    static enum err_code (*const check[MODEL_KIND_COUNT])(struct checker *,
+                                                          const struct json_at *) = {
+        [MODEL_factors] = check_factors,       [MODEL_neighbors] = check_neighbors,
+        [MODEL_popularity] = check_popularity, [MODEL_linear] = check_linear,
+        [MODEL_prices] = check_prices,
+    };
+    static const char *const known[] = {"rows", NULL};
+    int count = 0;
+    struct json_at rows = json_member(root, "rows");
+    enum err_code rc = json_only(root, known, c->err);
+    if (rc == ERR_OK)
+        rc = json_array(&rows, &count, c->err);
+    if (rc == ERR_OK && (count < 1 || count > GOLDEN_ROWS_MAX))
+        rc = err_set(c->err, ERR_CORRUPT, "%s: expected 1..%d rows, got %d", GOLDEN_NAME,
+                     GOLDEN_ROWS_MAX, count);
+    struct json_at row = rows;
+    for (const cJSON *child = rc == ERR_OK ? rows.value->child : NULL;
+         child != NULL && rc == ERR_OK; child = child->next, c->index++) {
+        row.value = child;
+        snprintf(row.path, sizeof row.path, "%s: row %u", GOLDEN_NAME, c->index);
+        rc = check[c->model->kind](c, &row);
+    }
+    return rc;
+}
+
+enum err_code model_check_golden(const struct model *model, const struct bundle *bundle,
+                                 struct err *err)
+{
+    cJSON *json = NULL;
+    struct checker checker = {.model = model, .tolerance = bundle->golden_tolerance, .err = err};
+    ASSERT(model->kind == bundle->kind);
+    enum err_code rc =
+        json_parse(GOLDEN_NAME, (const char *)bundle->golden.bytes, bundle->golden.len, &json, err);
+    struct json_at root = json_root(GOLDEN_NAME, json);
+    if (rc == ERR_OK)
+        rc = prepare(&checker);
+    if (rc == ERR_OK)
+        rc = check_rows(&checker, &root);
+    arena_deinit(&checker.arena);
+    free(checker.user);
+    free(checker.scores);
+    free(checker.history);
+    free(checker.values);
+    cJSON_Delete(json);
+    return bundle_fault(rc, err);
+}

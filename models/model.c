@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "models/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/model_internal.h"
+
+enum err_code model_take_tensors(struct bundle *bundle, const char *key, uint32_t tensor_count,
+                                 struct safetensors **ret_file, struct err *err)
+{
+    struct bundle_file *source = NULL;
+    enum err_code rc = bundle_file(bundle, key, &source, err);
+    if (rc == ERR_OK)
+        rc = safetensors_open(source->path, source->bytes, source->len, ret_file, err);
+    if (rc != ERR_OK)
+        return rc;
+    source->bytes = NULL; /* the tensors own them now */
+    if (safetensors_count(*ret_file) != tensor_count)
+        return err_set(err, ERR_CORRUPT, "%s: expected %u tensors, got %u", source->path,
+                       tensor_count, safetensors_count(*ret_file));
+    return ERR_OK;
+}
+
+enum err_code model_take_ids(struct bundle *bundle, const char *key, uint64_t count,
+                             struct ids **ret_ids, struct err *err)
+{
+    struct bundle_file *source = NULL;
+    enum err_code rc = bundle_file(bundle, key, &source, err);
+    if (rc == ERR_OK)
+        rc = ids_open(source->path, source->bytes, source->len, count, ret_ids, err);
+    if (rc == ERR_OK)
+        source->bytes = NULL;
+    return rc;
+}
+
+enum err_code model_check_values(const char *file, const struct tensor *tensor, double min,
+                                 double max, struct err *err)
+{
+    ASSERT(tensor->type == TENSOR_F32 || tensor->type == TENSOR_F64);
+    for (uint64_t i = 0; i < tensor->count; i++) {
+        double value = tensor->type == TENSOR_F32 ? (double)((const float *)tensor->data)[i]
+                                                  : ((const double *)tensor->data)[i];
+        if (!(value >= min && value <= max)) /* NaN is not */
+            return err_set(err, ERR_CORRUPT,
+                           "%s: tensor '%s', element %llu: expected %g..%g, got "
+                           "%g",
+                           file, tensor->name, (unsigned long long)i, min, max, value);
+    }
+    return ERR_OK;
+}
+
+enum err_code model_load(struct bundle *bundle, struct model **ret_model, struct err *err)
+{
+    static enum err_code (*const load[MODEL_KIND_COUNT])(struct bundle *, struct model *,
+                                                         struct err *) = {
+        [MODEL_factors] = factors_load,       [MODEL_neighbors] = neighbors_load,
+        [MODEL_popularity] = popularity_load, [MODEL_linear] = linear_load,
+        [MODEL_prices] = prices_load,
+    };
+    ASSERT(bundle->kind < MODEL_KIND_COUNT);
+    struct model *model = calloc(1, sizeof *model);
+    if (model == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for model %s", bundle->name);
+    model->kind = bundle->kind;
+    memcpy(model->name, bundle->name, sizeof model->name);
+    memcpy(model->version, bundle->version, sizeof model->version);
+    snprintf(model->label, sizeof model->label, "%s@%s", bundle->name, bundle->version);
+    model->trained_at_ms = bundle->trained_at_ms;
+    model->bytes = sizeof *model + bundle->bytes;
+    enum err_code rc = load[bundle->kind](bundle, model, err);
+    if (rc == ERR_OK) {
+        if (model->items != NULL)
+            model->bytes += ids_bytes(model->items);
+        *ret_model = model;
+        model = NULL;
+    }
+    model_destroy(&model);
+    return rc;
+}
+
+void model_destroy(struct model **model)
+{
+    struct model *old = *model;
+    if (old == NULL)
+        return;
+    switch (old->kind) {
+    case MODEL_factors: factors_destroy(old->as.factors); break;
+    case MODEL_neighbors: neighbors_destroy(old->as.neighbors); break;
+    case MODEL_popularity: popularity_destroy(old->as.popularity); break;
+    case MODEL_linear: linear_destroy(old->as.linear); break;
+    case MODEL_prices: prices_destroy(old->as.prices); break;
+    case MODEL_KIND_COUNT: break;
+    }
+    ids_close(&old->items);
+    free(old->item_of_row);
+    free(old->row_of_item);
+    free(old);
+    *model = NULL;
+}
+
+uint32_t model_row_count(const struct model *model)
+{
+    return model->items == NULL ? 0 : ids_count(model->items);
+}
+
+enum err_code model_bind(struct model *model, const uint32_t *numbers, uint32_t count,
+                         struct err *err)
+{
+    ASSERT(count == model_row_count(model));
+    uint32_t place_count = 0;
+    for (uint32_t row = 0; row < count; row++) {
+        ASSERT(numbers[row] != UINT32_MAX);
+        if (numbers[row] >= place_count)
+            place_count = numbers[row] + 1;
+    }
+    uint32_t *item_of_row = malloc((count + 1ULL) * sizeof *item_of_row);
+    uint32_t *row_of_item = malloc((place_count + 1ULL) * sizeof *row_of_item);
+    if (item_of_row == NULL || row_of_item == NULL) {
+        free(item_of_row);
+        free(row_of_item);
+        return err_set(err, ERR_NOMEM, "model %s: out of memory to bind %u items", model->label,
+                       count);
+    }
+    for (uint32_t item = 0; item < place_count; item++)
+        row_of_item[item] = MODEL_NO_ROW;
+    for (uint32_t row = 0; row < count; row++) {
+        item_of_row[row] = numbers[row];
+        row_of_item[numbers[row]] = row;
+    }
+    ASSERT(model->item_of_row == NULL);
+    model->item_of_row = item_of_row;
+    model->row_of_item = row_of_item;
+    model->row_of_item_count = place_count;
+    model->bytes += ((uint64_t)count + place_count) * sizeof *item_of_row;
+    return ERR_OK;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model_internal - the layouts that the loaders (one file a kind) and the evaluators of the hot
+ * path share, and what all loaders do alike.
+ *
+ * A loader checks everything; an evaluator may rely on it: sizes agree, rows are in range, values
+ * are finite and so far from the limits of a float that no sum of them overflows. */
+#ifndef MODELS_MODEL_INTERNAL_H
+#define MODELS_MODEL_INTERNAL_H
+
+#include "models/ids.h"
+#include "models/model.h"
+#include "models/safetensors.h"
+
+#define FACTOR_ABS_MAX        1e9 /* also for the weights of neighbors */
+#define POPULARITY_MAX        1e30
+#define LINEAR_ABS_MAX        1e12 /* weights and values */
+#define NEIGHBORS_PER_ROW_MAX 4096
+#define RULES_BYTES_MAX       ((size_t)16 << 20)
+
+struct factors {
+    uint32_t user_count, item_count, dim;
+    const float *user, *item;                  /* rows of dim floats, in the files below */
+    struct safetensors *user_file, *item_file; /* owned */
+    struct ids *user_ids;                      /* owned */
+    double unobserved_weight;                  /* alpha0 */
+    double regularization, regularization_exponent;
+    double *gram; /* owned: alpha0 V'V, the upper triangle of dim rows */
+};
+
+struct neighbors {
+    uint32_t row_count;
+    const int64_t *offset;
+    const uint32_t *row;
+    const float *weight;
+    struct safetensors *file; /* owned */
+};
+
+struct popularity {
+    uint32_t row_count;
+    const float *score;
+    uint32_t *order;          /* owned */
+    struct safetensors *file; /* owned */
+};
+
+struct linear {
+    uint32_t feature_count;
+    bool logistic;
+    double bias;
+    const double *weight;
+    struct bundle_feature *feature; /* owned */
+    struct safetensors *file;       /* owned */
+};
+
+/* Each sets its pointer of model->as (also when it fails, as far as it came), model->items where
+ * the kind has some, and adds to model->bytes. */
+MUST_CHECK enum err_code factors_load(struct bundle *bundle, struct model *model, struct err *err);
+MUST_CHECK enum err_code neighbors_load(struct bundle *bundle, struct model *model,
+                                        struct err *err);
+MUST_CHECK enum err_code popularity_load(struct bundle *bundle, struct model *model,
+                                         struct err *err);
+MUST_CHECK enum err_code linear_load(struct bundle *bundle, struct model *model, struct err *err);
+MUST_CHECK enum err_code prices_load(struct bundle *bundle, struct model *model, struct err *err);
+
+/* NULL is fine. */
+void factors_destroy(struct factors *factors);
+void neighbors_destroy(struct neighbors *neighbors);
+void popularity_destroy(struct popularity *popularity);
+void linear_destroy(struct linear *linear);
+void prices_destroy(struct prices *prices);
+
+/* Takes the file of that key out of the bundle; it holds `tensor_count` tensors. */
+MUST_CHECK enum err_code model_take_tensors(struct bundle *bundle, const char *key,
+                                            uint32_t tensor_count, struct safetensors **ret_file,
+                                            struct err *err);
+MUST_CHECK enum err_code model_take_ids(struct bundle *bundle, const char *key, uint64_t count,
+                                        struct ids **ret_ids, struct err *err);
+/* Every value is finite and within min..max; ERR_CORRUPT names the first that is not. */
+MUST_CHECK enum err_code model_check_values(const char *file, const struct tensor *tensor,
+                                            double min, double max, struct err *err);
+
+#endif
