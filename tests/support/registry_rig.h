@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* registry_rig - a registry with a store and a directory of models, for tests.
+ *
+ * Requests are made and waited for (20 s, then the program ends with a message).  Bundles are those
+ * of model_sample.h.  Threads: one owner. */
+#ifndef TESTS_SUPPORT_REGISTRY_RIG_H
+#define TESTS_SUPPORT_REGISTRY_RIG_H
+
+#include <pthread.h>
+
+#include "server/control/registry.h"
+#include "tests/support/model_sample.h"
+#include "tests/support/temp_dir.h"
+
+struct registry_rig {
+    struct temp_dir dir; /* models/ is models_dir */
+    struct store *store;
+    struct metrics *metrics;
+    struct serving serving;
+    struct registry *registry;
+    const char *policies; /* NULL: built in */
+};
+
+/* What a request ended with. */
+struct outcome {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool done;
+    enum err_code rc;
+    struct err err;
+};
+
+void outcome_init(struct outcome *outcome);
+void outcome_done(void *ctx, enum err_code rc, const struct err *err); /* a registry_done_fn */
+enum err_code outcome_wait(struct outcome *outcome);                   /* err.text is in `err` */
+
+void rig_create(struct registry_rig *rig); /* all but the registry */
+void rig_start(struct registry_rig *rig);  /* the registry */
+void rig_stop(struct registry_rig *rig);   /* the registry, as a restart does */
+void rig_destroy(struct registry_rig *rig);
+
+/* models_dir/NAME/VERSION, or another path below DIR; in a buffer of the caller. */
+char *rig_path(const struct registry_rig *rig, const char *below, char path[2 * TEMP_DIR_BYTES]);
+/* Writes a bundle aside and renames it to models_dir/NAME/VERSION. */
+void rig_publish(const struct registry_rig *rig, const char *name, const char *version,
+                 enum model_kind kind);
+void rig_scan(struct registry_rig *rig);
+enum err_code rig_rollback(struct registry_rig *rig, const char *name, struct err *ret_err);
+enum err_code rig_install(struct registry_rig *rig, const char *from, const char *name,
+                          const char *version, struct err *ret_err);
+/* "1" - the version that serves, by the registry and by the snapshot alike; "" for none. */
+const char *rig_serving(const struct registry_rig *rig, const char *name);
+/* The message of the newest load of name and version that was refused; "" when none was. */
+const char *rig_refusal(const struct registry_rig *rig, const char *name, const char *version);
+uint64_t rig_refused_count(const struct registry_rig *rig); /* the metric */
+uint64_t rig_loaded_count(const struct registry_rig *rig);
+
+#endif

@@ -1,0 +1,663 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which version serves: publishing, refusals, rollback, restarts, removed folders, limits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/rcu.h"
+#include "models/safetensors.h"
+#include "server/metrics.h"
+#include "tests/support/alloc_fail.h"
+#include "tests/support/registry_rig.h"
+
+#define DEADLINE_NS UINT64_C(20000000000)
+
+static int setup(void **state)
+{
+    struct registry_rig *rig = malloc(sizeof *rig);
+    if (rig == NULL)
+        return -1;
+    rig_create(rig);
+    rig_start(rig);
+    *state = rig;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    rig_destroy(*state);
+    free(*state);
+    return 0;
+}
+
+static void test_an_empty_directory_serves_without_models(void **state)
+{
+    struct registry_rig *rig = *state;
+    const struct snapshot *snapshot = serving_current(&rig->serving);
+    assert_non_null(snapshot);
+    assert_int_equal(snapshot->epoch, 1);
+    assert_int_equal(snapshot->model_count, 0);
+    assert_int_equal(snapshot->static_count, 1);
+    assert_int_equal(registry_serving_count(rig->registry), 0);
+    assert_string_equal(rig_serving(rig, "m"), "");
+}
+
+static void test_every_kind_serves_and_its_items_have_numbers(void **state)
+{
+    struct registry_rig *rig = *state;
+    for (uint32_t kind = 0; kind < MODEL_KIND_COUNT; kind++)
+        rig_publish(rig, model_kind_name((enum model_kind)kind), "1", (enum model_kind)kind);
+    rig_scan(rig);
+    assert_int_equal(registry_serving_count(rig->registry), MODEL_KIND_COUNT);
+    assert_int_equal(rig_loaded_count(rig), MODEL_KIND_COUNT);
+    assert_int_equal(rig_refused_count(rig), 0);
+    assert_int_equal(store_item_count(rig->store), MODEL_SAMPLE_ITEMS);
+    const struct snapshot *snapshot = serving_current(&rig->serving);
+    assert_non_null(snapshot->popularity);
+    uint32_t item = store_item_find(rig->store, TEXT_LITERAL("i3"));
+    assert_int_equal(model_row(snapshot->popularity, item), 3);
+    assert_int_equal(metric_value(rig->metrics, M_MODELS, 0, 0), MODEL_KIND_COUNT);
+}
+
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+static void cut_file(const char *dir)
+{
+    char path[4 * TEMP_DIR_BYTES];
+    snprintf(path, sizeof path, "%s/scores.safetensors", dir);
+    assert_int_equal(truncate(path, 40), 0);
+}
+
+static void turn_a_byte(const char *dir)
+{
+    char path[4 * TEMP_DIR_BYTES];
+    snprintf(path, sizeof path, "%s/item_ids.txt", dir);
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "j", 1, 0), 1);
+    close(fd);
+}
+
+static void put_nan(const char *dir)
+{
+    char path[4 * TEMP_DIR_BYTES];
+    float scores[MODEL_SAMPLE_ITEMS] = {10, 30, NAN, 0, 30, 5, 1, 0.5f};
+    struct tensor tensor = {.name = "scores",
+                            .type = TENSOR_F32,
+                            .dim_count = 1,
+                            .dim = {MODEL_SAMPLE_ITEMS},
+                            .count = MODEL_SAMPLE_ITEMS,
+                            .data = scores};
+    snprintf(path, sizeof path, "%s/scores.safetensors", dir);
+    assert_int_equal(safetensors_write(path, &tensor, 1, NULL), ERR_OK);
+    model_sample_seal(dir, "m", "2", MODEL_popularity);
+}
+
+static void put_wrong_golden_row(const char *dir)
+{
+    cJSON *rows = cJSON_Parse("[{\"item\": \"i1\", \"score\": 31}]");
+    assert_int_equal(bundle_write_golden(dir, rows, NULL), ERR_OK);
+    cJSON_Delete(rows);
+    model_sample_seal(dir, "m", "2", MODEL_popularity);
+}
+
+static void put_other_name(const char *dir)
+{
+    model_sample_seal(dir, "n", "2", MODEL_popularity);
+}
+
+static void put_other_version(const char *dir)
+{
+    model_sample_seal(dir, "m", "3", MODEL_popularity);
+}
+
+static void test_what_is_bad_is_refused_by_name_and_the_old_version_serves(void **state)
+{
+    static const struct {
+        void (*damage)(const char *dir);
+        const char *told;
+    } cases[] = {{cut_file, "scores.safetensors"},
+                 {turn_a_byte, "item_ids.txt"},
+                 {put_nan, "scores"},
+                 {put_wrong_golden_row, "golden.json"},
+                 {put_other_name, "name"},
+                 {put_other_version, "version"}};
+    struct registry_rig *rig = *state;
+    char work[2 * TEMP_DIR_BYTES], place[2 * TEMP_DIR_BYTES];
+    rig_publish(rig, "m", "1", MODEL_popularity);
+    rig_scan(rig);
+    uint32_t items = store_item_count(rig->store);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t refused = rig_refused_count(rig);
+        uint64_t epoch = serving_current(&rig->serving)->epoch;
+        model_sample_write(rig_path(rig, "work", work), "m", "2", MODEL_popularity);
+        cases[i].damage(work);
+        assert_int_equal(rename(work, rig_path(rig, "models/m/2", place)), 0);
+        rig_scan(rig);
+        assert_string_equal(rig_serving(rig, "m"), "1");
+        assert_non_null(strstr(rig_refusal(rig, "m", "2"), cases[i].told));
+        assert_int_equal(rig_refused_count(rig), refused + 1); /* once, though looked at twice */
+        assert_int_equal(serving_current(&rig->serving)->epoch, epoch);
+        assert_int_equal(store_item_count(rig->store), items);
+        assert_int_equal(file_remove_tree(place, NULL), ERR_OK);
+        rig_scan(rig);
+    }
+    /* The same version, mended: other bytes, so it is tried again. */
+    rig_publish(rig, "m", "2", MODEL_popularity);
+    turn_a_byte(rig_path(rig, "models/m/2", place));
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+    assert_int_equal(file_remove_tree(place, NULL), ERR_OK);
+    rig_publish(rig, "m", "2", MODEL_popularity);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "2");
+}
+
+/* A ranker whose feature `name` nobody supplies. */
+static void write_linear(const char *dir, const char *name, const char *version,
+                         const char *feature)
+{
+    static const struct bundle_write_file files[] = {{"weights", "weights.safetensors"}};
+    char extra_text[256];
+    model_sample_write(dir, name, version, MODEL_linear);
+    snprintf(extra_text, sizeof extra_text,
+             "{\"features\": [{\"name\": \"item.price\"}, {\"name\": \"%s\"}, {\"name\": "
+             "\"caller.score\"}]}",
+             feature);
+    cJSON *extra = cJSON_Parse(extra_text);
+    cJSON *rows = cJSON_Parse("[{\"features\": {\"item.price\": 1}, \"score\": 2.25}]");
+    assert_int_equal(bundle_write_golden(dir, rows, NULL), ERR_OK);
+    assert_int_equal(bundle_write_manifest(dir, name, version, MODEL_linear, files, 1, extra, NULL),
+                     ERR_OK);
+    cJSON_Delete(extra);
+    cJSON_Delete(rows);
+}
+
+static void test_a_ranker_with_an_unknown_feature_is_refused_and_all_else_serves(void **state)
+{
+    struct registry_rig *rig = *state;
+    char work[2 * TEMP_DIR_BYTES];
+    struct err err = {0};
+    rig_publish(rig, "popular", "1", MODEL_popularity);
+    rig_scan(rig);
+    write_linear(rig_path(rig, "work", work), "ranker", "1", "item.colour");
+    assert_int_equal(rig_install(rig, work, "ranker", "1", &err), ERR_BAD_INPUT);
+    assert_non_null(strstr(err.text, "item.colour"));
+    assert_non_null(strstr(rig_refusal(rig, "ranker", "1"), "item.colour"));
+    assert_string_equal(rig_serving(rig, "popular"), "1");
+    assert_int_equal(registry_serving_count(rig->registry), 1);
+    assert_int_equal(file_remove_tree(work, NULL), ERR_OK);
+    write_linear(work, "ranker", "1", "request.colour");
+    assert_int_equal(rig_install(rig, work, "ranker", "1", &err), ERR_OK);
+    assert_string_equal(rig_serving(rig, "ranker"), "1");
+}
+
+static void test_what_is_unfinished_or_hidden_is_not_looked_at(void **state)
+{
+    struct registry_rig *rig = *state;
+    char from[2 * TEMP_DIR_BYTES], to[2 * TEMP_DIR_BYTES];
+    temp_dir_write_text(&rig->dir, "models/README", "not a folder");
+    temp_dir_write_text(&rig->dir, "models/m/.half/manifest.json", "{");
+    temp_dir_write_text(&rig->dir, "models/.incoming/x/manifest.json", "{");
+    temp_dir_write_text(&rig->dir, "models/odd name/1/manifest.json", "{");
+    temp_dir_write_text(&rig->dir, "models/m/odd name/manifest.json", "{");
+    rig_publish(rig, "m", "1", MODEL_popularity);
+    assert_int_equal(
+        rename(rig_path(rig, "models/m/1/manifest.json", from), rig_path(rig, "manifest.json", to)),
+        0);
+    rig_scan(rig);
+    assert_int_equal(registry_serving_count(rig->registry), 0);
+    assert_int_equal(rig_refused_count(rig), 0);
+    assert_int_equal(rename(to, from), 0);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+    assert_int_equal(rig_refused_count(rig), 0);
+}
+
+static void test_a_new_folder_is_noticed_without_being_told(void **state)
+{
+    struct registry_rig *rig = *state;
+    uint64_t until_ns = clock_now_ns(clock_system()) + DEADLINE_NS;
+    char version[MODEL_NAME_BYTES];
+    rig_publish(rig, "m", "1", MODEL_popularity);
+    while (registry_version(rig->registry, "m", version)[0] == '\0') {
+        assert_true(clock_now_ns(clock_system()) < until_ns);
+        sched_yield();
+    }
+    assert_string_equal(version, "1");
+}
+
+/* ---- swap ------------------------------------------------------------------------------------ */
+
+static void test_readers_keep_their_version_until_they_leave(void **state)
+{
+    struct registry_rig *rig = *state;
+    struct outcome outcome;
+    rig_publish(rig, "m", "1", MODEL_popularity);
+    rig_publish(rig, "m", "2", MODEL_popularity);
+    rig_scan(rig);
+    rig_publish(rig, "m", "3", MODEL_popularity);
+
+    rcu_read_begin();
+    const struct snapshot *held = serving_current(&rig->serving);
+    uint64_t epoch = held->epoch;
+    uint64_t until_ns = clock_now_ns(clock_system()) + DEADLINE_NS;
+    outcome_init(&outcome);
+    registry_scan(rig->registry, outcome_done, &outcome);
+    while (serving_current(&rig->serving) == held) {
+        assert_true(clock_now_ns(clock_system()) < until_ns);
+        sched_yield();
+    }
+    /* The new one is there, and all of the old one is still readable (ASan is the judge). */
+    assert_int_equal(held->epoch, epoch);
+    assert_string_equal(held->model[0]->label, "m@2");
+    assert_true(popularity_score(held->model[0]->as.popularity, 1) == 30.0f);
+    pthread_mutex_lock(&outcome.lock);
+    assert_false(outcome.done); /* the loader waits for this reader */
+    pthread_mutex_unlock(&outcome.lock);
+    rcu_read_end();
+
+    assert_int_equal(outcome_wait(&outcome), ERR_OK);
+    assert_string_equal(rig_serving(rig, "m"), "3");
+}
+
+struct hammer {
+    struct registry_rig *rig;
+    _Atomic bool stop;
+    _Atomic uint64_t reads, mistakes;
+};
+
+static void *read_on(void *arg)
+{
+    struct hammer *hammer = arg;
+    char label[2 * MODEL_NAME_BYTES];
+    while (!atomic_load(&hammer->stop)) {
+        rcu_read_begin();
+        const struct snapshot *snapshot = serving_current(&hammer->rig->serving);
+        for (uint32_t i = 0; i < snapshot->model_count; i++) {
+            const struct model *model = snapshot->model[i];
+            snprintf(label, sizeof label, "%s@%s", model->name, model->version);
+            if (strcmp(label, model->label) != 0 ||
+                popularity_score(model->as.popularity, 4) != 30.0f)
+                atomic_fetch_add(&hammer->mistakes, 1);
+        }
+        rcu_read_end();
+        atomic_fetch_add(&hammer->reads, 1);
+    }
+    return NULL;
+}
+
+static void test_swaps_and_rollbacks_under_readers(void **state)
+{
+    struct hammer hammer = {.rig = *state};
+    struct registry_rig *rig = *state;
+    struct err err;
+    char version[16];
+    pthread_t reader[2];
+    rig_publish(rig, "m", "0", MODEL_popularity);
+    rig_scan(rig);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&reader[i], NULL, read_on, &hammer), 0);
+    for (int i = 1; i <= 20; i++) {
+        snprintf(version, sizeof version, "%d", i);
+        rig_publish(rig, "m", version, MODEL_popularity);
+        rig_scan(rig);
+        assert_string_equal(rig_serving(rig, "m"), version);
+        if (i % 5 == 0)
+            assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
+    }
+    atomic_store(&hammer.stop, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(reader[i], NULL);
+    assert_true(atomic_load(&hammer.reads) > 0);
+    assert_int_equal(atomic_load(&hammer.mistakes), 0);
+    /* Two versions are in memory, whatever came and went. */
+    uint64_t bytes = metric_value(rig->metrics, M_MODEL_BYTES, 0, 0);
+    assert_int_equal(bytes, 2 * serving_current(&rig->serving)->model[0]->bytes);
+}
+
+/* ---- the line of versions -------------------------------------------------------------------- */
+
+static void test_rollback_steps_back_and_does_not_come_back(void **state)
+{
+    struct registry_rig *rig = *state;
+    struct err err = {0};
+    char place[2 * TEMP_DIR_BYTES];
+    for (int i = 1; i <= 3; i++) {
+        char version[16];
+        snprintf(version, sizeof version, "%d", i);
+        rig_publish(rig, "m", version, MODEL_popularity);
+        rig_scan(rig);
+    }
+    uint64_t loaded = rig_loaded_count(rig);
+    assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
+    assert_string_equal(rig_serving(rig, "m"), "2");
+    assert_int_equal(rig_loaded_count(rig), loaded); /* it was loaded: instant */
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "2");
+    assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+    assert_int_equal(rig_rollback(rig, "m", &err), ERR_NOT_FOUND);
+    assert_non_null(strstr(err.text, "before 1"));
+    assert_int_equal(rig_rollback(rig, "x", &err), ERR_NOT_FOUND);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+
+    rig_stop(rig);
+    rig_start(rig);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+    rig_publish(rig, "m", "4", MODEL_popularity);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "4");
+    assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+
+    /* Other bytes under a version that was set aside make it a new arrival. */
+    assert_int_equal(file_remove_tree(rig_path(rig, "models/m/3", place), NULL), ERR_OK);
+    rig_publish(rig, "m", "3", MODEL_popularity);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "3");
+}
+
+static void test_a_restart_keeps_the_line_and_finds_what_came_meanwhile(void **state)
+{
+    struct registry_rig *rig = *state;
+    struct err err = {0};
+    rig_publish(rig, "m", "9", MODEL_popularity);
+    rig_scan(rig);
+    rig_publish(rig, "m", "10", MODEL_popularity);
+    rig_scan(rig);
+    rig_stop(rig);
+    rig_start(rig);
+    assert_string_equal(rig_serving(rig, "m"), "10");
+    assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
+    assert_string_equal(rig_serving(rig, "m"), "9");
+    rig_stop(rig);
+    rig_publish(rig, "m", "8", MODEL_popularity); /* the newest by arrival */
+    rig_start(rig);
+    assert_string_equal(rig_serving(rig, "m"), "8");
+    /* A damaged memory is no disaster: then the manifests' times count. */
+    rig_stop(rig);
+    temp_dir_write_text(&rig->dir, "models/m/.serving", "{\"format\": 1, \"line\": [\"../x\"]}");
+    rig_start(rig);
+    assert_string_equal(rig_serving(rig, "m"), "8");
+}
+
+static void test_those_that_come_together_stand_by_manifest_time_then_name(void **state)
+{
+    struct registry_rig *rig = *state;
+    const char *const versions[] = {"2", "10", "1"};
+    struct err err = {0};
+    char path[2 * TEMP_DIR_BYTES], below[64];
+    for (int i = 0; i < 3; i++) {
+        rig_publish(rig, "m", versions[i], MODEL_popularity);
+        snprintf(below, sizeof below, "models/m/%s/manifest.json", versions[i]);
+        const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = i == 2 ? 900 : 1000}};
+        assert_int_equal(utimensat(AT_FDCWD, rig_path(rig, below, path), times, 0), 0);
+    }
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "10");
+    assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
+    assert_string_equal(rig_serving(rig, "m"), "2");
+    assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+}
+
+/* ---- what happens to folders ----------------------------------------------------------------- */
+
+static void test_a_loaded_version_serves_on_whatever_happens_to_its_folder(void **state)
+{
+    struct registry_rig *rig = *state;
+    char place[2 * TEMP_DIR_BYTES];
+    rig_publish(rig, "m", "1", MODEL_popularity);
+    rig_scan(rig);
+    turn_a_byte(rig_path(rig, "models/m/1", place));
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+    assert_non_null(strstr(rig_refusal(rig, "m", "1"), "has changed"));
+    assert_int_equal(file_remove_tree(place, NULL), ERR_OK);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+    /* Without its whole folder it is retired. */
+    assert_int_equal(file_remove_tree(rig_path(rig, "models/m", place), NULL), ERR_OK);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "");
+    assert_int_equal(serving_current(&rig->serving)->model_count, 0);
+    assert_int_equal(metric_value(rig->metrics, M_MODEL_BYTES, 0, 0), 0);
+}
+
+static void test_another_directory_in_place_of_models_dir_retires_nothing(void **state)
+{
+    struct registry_rig *rig = *state;
+    char models[2 * TEMP_DIR_BYTES], aside[2 * TEMP_DIR_BYTES];
+    rig_publish(rig, "m", "1", MODEL_popularity);
+    rig_scan(rig);
+    assert_int_equal(rename(rig_path(rig, "models", models), rig_path(rig, "aside", aside)), 0);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+    assert_int_equal(mkdir(models, 0700), 0);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+}
+
+/* ---- install --------------------------------------------------------------------------------- */
+
+static void test_install_moves_only_what_is_good(void **state)
+{
+    struct registry_rig *rig = *state;
+    struct err err = {0};
+    char work[2 * TEMP_DIR_BYTES], place[2 * TEMP_DIR_BYTES];
+    struct stat info;
+    model_sample_write(rig_path(rig, "work", work), "m", "1", MODEL_popularity);
+    cut_file(work);
+    assert_int_equal(rig_install(rig, work, "m", "1", &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.text, "scores.safetensors"));
+    assert_int_not_equal(stat(rig_path(rig, "models/m", place), &info), 0);
+    assert_int_equal(stat(work, &info), 0); /* left to the caller */
+    assert_int_equal(file_remove_tree(work, NULL), ERR_OK);
+
+    model_sample_write(work, "m", "1", MODEL_popularity);
+    assert_int_equal(rig_install(rig, work, "m", "2", &err), ERR_CORRUPT); /* not its version */
+    assert_int_equal(rig_install(rig, work, "m", "1", &err), ERR_OK);
+    assert_int_not_equal(stat(work, &info), 0);
+    assert_int_equal(stat(rig_path(rig, "models/m/1", place), &info), 0);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+
+    /* The same again is fine; something else under the same version is not. */
+    model_sample_write(work, "m", "1", MODEL_popularity);
+    assert_int_equal(rig_install(rig, work, "m", "1", &err), ERR_OK);
+    put_wrong_golden_row(work);
+    model_sample_seal(work, "m", "1", MODEL_popularity);
+    assert_int_equal(rig_install(rig, work, "m", "1", &err), ERR_EXISTS);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+}
+
+static void test_install_brings_back_what_was_rolled_back(void **state)
+{
+    struct registry_rig *rig = *state;
+    struct err err = {0};
+    char work[2 * TEMP_DIR_BYTES];
+    rig_publish(rig, "m", "1", MODEL_popularity);
+    rig_scan(rig);
+    rig_publish(rig, "m", "2", MODEL_popularity);
+    rig_scan(rig);
+    assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
+    model_sample_write(rig_path(rig, "work", work), "m", "2", MODEL_popularity);
+    assert_int_equal(rig_install(rig, work, "m", "2", &err), ERR_OK);
+    assert_string_equal(rig_serving(rig, "m"), "2");
+    rig_stop(rig);
+    rig_start(rig);
+    assert_string_equal(rig_serving(rig, "m"), "2");
+}
+
+/* ---- limits and policies --------------------------------------------------------------------- */
+
+static void test_more_models_than_a_snapshot_holds_are_refused_until_one_goes(void **state)
+{
+    struct registry_rig *rig = *state;
+    char name[16], place[2 * TEMP_DIR_BYTES];
+    for (int i = 0; i <= SNAPSHOT_MODELS_MAX; i++) {
+        snprintf(name, sizeof name, "m%02d", i);
+        rig_publish(rig, name, "1", MODEL_prices);
+    }
+    rig_scan(rig);
+    assert_int_equal(registry_serving_count(rig->registry), SNAPSHOT_MODELS_MAX);
+    assert_string_equal(rig_serving(rig, "m64"), "");
+    assert_non_null(strstr(rig_refusal(rig, "m64", "1"), "64 models serve already"));
+    assert_int_equal(file_remove_tree(rig_path(rig, "models/m05", place), NULL), ERR_OK);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m05"), "");
+    assert_string_equal(rig_serving(rig, "m64"), "1");
+}
+
+static enum err_code reload(struct registry_rig *rig, const char *policies, struct err *ret_err)
+{
+    struct outcome outcome;
+    outcome_init(&outcome);
+    registry_reload(rig->registry, policies, NULL, 0, outcome_done, &outcome);
+    enum err_code rc = outcome_wait(&outcome);
+    *ret_err = outcome.err;
+    return rc;
+}
+
+static void test_policies_are_applied_as_a_whole_or_not_at_all(void **state)
+{
+    struct registry_rig *rig = *state;
+    struct err err = {0};
+    char path[2 * TEMP_DIR_BYTES];
+    rig_publish(rig, "m", "1", MODEL_popularity);
+    rig_scan(rig);
+    uint64_t epoch = serving_current(&rig->serving)->epoch;
+    rig_path(rig, "policies.json", path);
+    assert_int_equal(reload(rig, path, &err), ERR_NOT_FOUND);
+    temp_dir_write_text(&rig->dir, "policies.json", "{\"version\": ");
+    assert_int_equal(reload(rig, path, &err), ERR_BAD_INPUT);
+    temp_dir_write_text(&rig->dir, "policies.json",
+                        "{\"version\": \"a\", \"default\": \"home\", \"slots\": {\"home\": "
+                        "{\"sources\": [{\"source\": \"neighbors\", \"model\": \"m\"}]}}}");
+    assert_int_equal(reload(rig, path, &err), ERR_BAD_INPUT);
+    assert_non_null(strstr(err.text, "expected kind neighbors, got popularity"));
+    assert_int_equal(serving_current(&rig->serving)->epoch, epoch);
+    assert_int_equal(serving_current(&rig->serving)->static_count, 1);
+    temp_dir_write_text(&rig->dir, "policies.json",
+                        "{\"version\": \"b\", \"default\": \"home\", \"slots\": {\"home\": "
+                        "{\"sources\": [{\"source\": \"model_popular\", \"model\": \"m\"}]}}}");
+    assert_int_equal(reload(rig, path, &err), ERR_OK);
+    assert_int_equal(serving_current(&rig->serving)->static_count, 0);
+    assert_string_equal(serving_current(&rig->serving)->policies->version, "b");
+    /* A model of a kind that the policies in force contradict is refused like any other fault. */
+    rig_publish(rig, "m", "2", MODEL_neighbors);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+    assert_non_null(strstr(rig_refusal(rig, "m", "2"), "expected kind popularity"));
+}
+
+static void test_bad_policies_keep_a_registry_from_starting(void **state)
+{
+    struct registry_rig *rig = *state;
+    struct registry *second = NULL;
+    struct serving serving;
+    struct err err = {0};
+    char models[2 * TEMP_DIR_BYTES], policies[2 * TEMP_DIR_BYTES];
+    const struct registry_options options = {.models_dir = rig_path(rig, "other", models),
+                                             .policies_path =
+                                                 rig_path(rig, "policies.json", policies),
+                                             .worker_count = 1,
+                                             .rescan_ms = 1000,
+                                             .store = rig->store,
+                                             .serving = &serving,
+                                             .metrics = rig->metrics,
+                                             .clock = clock_system()};
+    atomic_init(&serving.current, NULL);
+    assert_int_equal(registry_create(&options, &second, &err), ERR_NOT_FOUND);
+    assert_null(second);
+    temp_dir_write_text(&rig->dir, "policies.json", "{\"slots\": {}}");
+    assert_int_equal(registry_create(&options, &second, &err), ERR_OK);
+    assert_int_equal(registry_start(second, &err), ERR_BAD_INPUT);
+    assert_non_null(strstr(err.text, "policies.json"));
+    registry_stop(second);
+    registry_destroy(&second);
+}
+
+static void test_no_memory_at_creation_leaves_nothing(void **state)
+{
+    struct registry_rig *rig = *state;
+    static const struct text ids[] = {{"i1", 2}, {"i2", 2}};
+    struct serving serving;
+    char models[2 * TEMP_DIR_BYTES], policies[2 * TEMP_DIR_BYTES];
+    temp_dir_write_text(&rig->dir, "policies.json", "{}");
+    const struct registry_options options = {.models_dir = rig_path(rig, "other", models),
+                                             .policies_path =
+                                                 rig_path(rig, "policies.json", policies),
+                                             .static_ids = ids,
+                                             .static_count = 2,
+                                             .worker_count = 1,
+                                             .store = rig->store,
+                                             .serving = &serving,
+                                             .metrics = rig->metrics,
+                                             .clock = clock_system()};
+    atomic_init(&serving.current, NULL);
+    for (uint32_t n = 0;; n++) {
+        struct registry *registry = NULL;
+        assert_true(n < 100);
+        alloc_fail_after(n);
+        enum err_code rc = registry_create(&options, &registry, NULL);
+        bool failed = alloc_fail_off();
+        assert_int_equal(rc, failed ? ERR_NOMEM : ERR_OK);
+        assert_int_equal(registry == NULL, failed);
+        registry_destroy(&registry);
+        if (!failed)
+            break;
+    }
+}
+
+static void test_a_stopped_registry_takes_nothing(void **state)
+{
+    struct registry_rig *rig = *state;
+    struct outcome outcome;
+    registry_stop(rig->registry);
+    outcome_init(&outcome);
+    registry_scan(rig->registry, outcome_done, &outcome);
+    assert_int_equal(outcome_wait(&outcome), ERR_BUSY);
+}
+
+#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_RIG(test_an_empty_directory_serves_without_models),
+        WITH_RIG(test_every_kind_serves_and_its_items_have_numbers),
+        WITH_RIG(test_what_is_bad_is_refused_by_name_and_the_old_version_serves),
+        WITH_RIG(test_a_ranker_with_an_unknown_feature_is_refused_and_all_else_serves),
+        WITH_RIG(test_what_is_unfinished_or_hidden_is_not_looked_at),
+        WITH_RIG(test_a_new_folder_is_noticed_without_being_told),
+        WITH_RIG(test_readers_keep_their_version_until_they_leave),
+        WITH_RIG(test_swaps_and_rollbacks_under_readers),
+        WITH_RIG(test_rollback_steps_back_and_does_not_come_back),
+        WITH_RIG(test_a_restart_keeps_the_line_and_finds_what_came_meanwhile),
+        WITH_RIG(test_those_that_come_together_stand_by_manifest_time_then_name),
+        WITH_RIG(test_a_loaded_version_serves_on_whatever_happens_to_its_folder),
+        WITH_RIG(test_another_directory_in_place_of_models_dir_retires_nothing),
+        WITH_RIG(test_install_moves_only_what_is_good),
+        WITH_RIG(test_install_brings_back_what_was_rolled_back),
+        WITH_RIG(test_more_models_than_a_snapshot_holds_are_refused_until_one_goes),
+        WITH_RIG(test_policies_are_applied_as_a_whole_or_not_at_all),
+        WITH_RIG(test_bad_policies_keep_a_registry_from_starting),
+        WITH_RIG(test_no_memory_at_creation_leaves_nothing),
+        WITH_RIG(test_a_stopped_registry_takes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
