@@ -11,18 +11,24 @@
  *     for (size_t i = 0; i < reply->item_count; i++) show(reply->items[i].id);
  *     decide_reply_free(reply);
  *
- * There is always a reply, never NULL.  When no daemon answers in time and fallback items are
- * configured, the reply carries them: status DECIDE_OK, `fallback` true, level "local".
+ * There is always a reply, never NULL.  When no daemon answers a recommend or similar in time and
+ * fallback items are configured, the reply carries them: status DECIDE_OK, `fallback` true, level
+ * "local", and `reason` says what kept the daemon from answering.
  *
  * Threads: a client may be used by any number of threads at once; a call blocks its own thread
  * only. No helper threads, no signals, no global state.  A fork is noticed: the child opens its own
- * connections.
+ * connections.  A reply belongs to whoever got it.
  * Deadlines: each call returns by its timeout plus scheduling, whatever the peer does, connecting
  * included; host names are resolved when the client is created (that may block) and again never.
- * Several addresses: a call goes to the address that is healthy and was chosen least recently; one
- * that cannot be reached or answers `draining` or `overloaded` is left alone for a short time that
- * grows, and the call goes on to the next with the time it has left.  Decisions are repeated
- * freely; events too, since they carry ids. */
+ * Several addresses: a call goes to the address that is healthy and was chosen least recently.  One
+ * that cannot be reached, or answers `draining` or `overloaded`, is left alone for a time that
+ * grows from 1 ms to 1 s, and the call goes on to the next with the time it has left.  When all are
+ * left alone, the call waits for the first that may be tried again; when none will be within its
+ * time, it returns at once.  A daemon that is merely slow is not asked twice by one call.
+ * Repeating: decisions are repeated when a connection is lost; events too, since they carry ids.
+ * Operations that change the daemon are repeated only when they cannot have been received.
+ * Memory: up to connections_max connections per address, each with a buffer as large as the largest
+ * reply it has seen. */
 #ifndef DECIDE_H
 #define DECIDE_H
 
@@ -40,17 +46,24 @@ extern "C" {
 #define DECIDE_API
 #endif
 
-#define DECIDE_ERROR_BYTES 256
-#define DECIDE_TIMEOUT_US  50000 /* when a call does not say */
-#define DECIDE_NO_PRICE    INT64_MIN
+#define DECIDE_ERROR_BYTES     400
+#define DECIDE_TIMEOUT_US      50000 /* when neither the call nor the options say */
+#define DECIDE_CONNECTIONS     32
+#define DECIDE_CONNECTIONS_MAX 1024
+#define DECIDE_MESSAGE_BYTES_MAX                                                    \
+    (16 << 20)                 /* request or reply; the daemon's limit may be lower \
+                                */
+#define DECIDE_N_DEFAULT    20 /* items when a call does not say */
+#define DECIDE_ID_BYTES_MAX 128
+#define DECIDE_FALLBACK_MAX 1000
 
 enum decide_status {
     DECIDE_OK,          /* an answer, perhaps at a lower level or local: see level and fallback */
     DECIDE_REFUSED,     /* the daemon refused: error_code, error_message, error_field */
     DECIDE_TIMEOUT,     /* the time ran out */
-    DECIDE_UNREACHABLE, /* no address could be connected */
+    DECIDE_UNREACHABLE, /* no address could be connected, or the connection was lost */
     DECIDE_PROTOCOL,    /* the peer sent what is no reply */
-    DECIDE_INVALID,     /* the arguments cannot be sent */
+    DECIDE_INVALID,     /* the arguments cannot be sent: error_message says which */
     DECIDE_NOMEM
 };
 
@@ -60,11 +73,12 @@ DECIDE_API const char *decide_version(void);
 struct decide_client;
 
 struct decide_options {
-    const char *urls;  /* "tcp://HOST:PORT" or "ipc:///PATH", separated by commas; up to 16 */
-    const char *token; /* sent with every request; NULL: none */
-    uint64_t timeout_us;
-    uint32_t connections_max;          /* open at once, per address; calls beyond wait for one */
-    const char *const *fallback_items; /* ids, copied */
+    const char *urls;    /* "tcp://HOST:PORT" or "ipc:///PATH", separated by commas; up to 16 */
+    const char *token;   /* sent with every request; NULL: none */
+    uint64_t timeout_us; /* of calls that do not say; 0: DECIDE_TIMEOUT_US */
+    uint32_t connections_max; /* per address, 1..DECIDE_CONNECTIONS_MAX; calls beyond wait for one;
+                                 0: DECIDE_CONNECTIONS */
+    const char *const *fallback_items; /* ids, best first; copied */
     size_t fallback_count;
 };
 
@@ -85,23 +99,36 @@ struct decide_query_item {
     bool has_score;
     double score;        /* rank */
     int64_t qty;         /* price; 0 means 1 */
-    int64_t price_minor; /* price: the list price; DECIDE_NO_PRICE or 0 when the daemon knows it */
+    bool has_price;      /* false: the daemon's catalogue knows it */
+    int64_t price_minor; /* price: the list price */
 };
 
-/* What a call may say; what is zero is not sent.  Strings are UTF-8. */
+/* Only items of these; what is zero does not filter. */
+struct decide_filters {
+    const char *const *categories;
+    size_t category_count;
+    const char *const *brands;
+    size_t brand_count;
+    int64_t min_price_minor, max_price_minor;
+    bool in_stock;
+};
+
+/* What a call may say; what is zero is not sent.  Strings are UTF-8.  Everything is borrowed for
+ * the time of the call. */
 struct decide_request {
     const char *user, *anon, *session, *slot, *currency;
-    uint32_t n;
+    uint32_t n;               /* 0: DECIDE_N_DEFAULT; rank: all */
     const char *const *seeds; /* recommend: items of this visit; similar: the items */
     size_t seed_count;
     const char *const *exclude;
     size_t exclude_count;
     const struct decide_query_item *items; /* rank, price */
     size_t item_count;
-    const struct decide_pair *context;
+    const struct decide_pair *context; /* for price rules: {"channel", "app"} */
     size_t context_count;
-    bool want_price, explain;
-    uint64_t timeout_us; /* 0: that of the options */
+    const struct decide_filters *filters; /* recommend, similar */
+    bool want_price, explain;             /* `why` of explain is in the reply's bytes */
+    uint64_t timeout_us;                  /* 0: that of the options */
 };
 
 struct decide_item {
@@ -116,11 +143,15 @@ struct decide_item {
 /* Read only; everything in it is freed by decide_reply_free. */
 struct decide_reply {
     enum decide_status status;
-    bool fallback;                                        /* made here, since no daemon answered */
-    const char *error_code, *error_message, *error_field; /* NULL when there is none */
-    const char *decision; /* send it back on events; NULL when there is none */
-    const char *level, *reason, *policy;
-    const struct decide_item *items;
+    bool fallback;             /* made here, since no daemon answered */
+    const char *error_code;    /* as in docs/protocol.md; NULL unless a daemon refused */
+    const char *error_message; /* why there is no answer of a daemon, in words; NULL: there is */
+    const char *error_field;   /* the key that was refused, or NULL */
+    const char *decision;      /* send it back on events; NULL when there is none */
+    const char *level;         /* "full" ... "static"; "local" for a fallback */
+    const char *reason;        /* why the level is not "full" */
+    const char *policy;
+    const struct decide_item *items; /* best first */
     size_t item_count;
     uint64_t took_us;   /* as the daemon says */
     uint64_t waited_us; /* as the caller saw it */
@@ -139,17 +170,23 @@ DECIDE_API struct decide_reply *decide_price(struct decide_client *client,
 /* `events`: a MessagePack array of event maps.  Counts are in the reply's bytes. */
 DECIDE_API struct decide_reply *decide_events(struct decide_client *client, const void *events,
                                               size_t events_len, uint64_t timeout_us);
-/* Any operation.  `body`: a MessagePack map of what is sent beside op, id, token and budget_us;
- * NULL for none.  Local fallback items are given only for recommend and similar. */
+/* Any operation.  `body`: a MessagePack map of what is sent beside op, token and budget_us; NULL
+ * for none.  The whole reply is in `bytes`. */
 DECIDE_API struct decide_reply *decide_call(struct decide_client *client, const char *op,
                                             const void *body, size_t body_len, uint64_t timeout_us);
 DECIDE_API void decide_reply_free(struct decide_reply *reply); /* NULL is fine */
 
+/* Since the client was created.  Calls are those that returned; each counts under one status, and
+ * one that gave its fallback counts under what kept the daemon from answering. */
 struct decide_counters {
-    uint64_t calls, ok, refused, timeouts, unreachable, fallbacks, retries, connects;
+    uint64_t calls;
+    uint64_t ok, refused, timeouts, unreachable, protocol, invalid, nomem;
+    uint64_t fallbacks;
+    uint64_t retries;  /* further tries within a call */
+    uint64_t connects; /* connections begun */
 };
-DECIDE_API void decide_counters(const struct decide_client *client,
-                                struct decide_counters *ret_counters);
+DECIDE_API void decide_client_counters(const struct decide_client *client,
+                                       struct decide_counters *ret_counters);
 
 #ifdef __cplusplus
 }

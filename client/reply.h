@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reply - what a caller gets: decoded from a daemon's message, or made here when there is none.
+ *
+ * A reply is one block of memory, with all that it points to.  Threads: one owner.
+ * Limits: CLIENT_REPLY_ITEMS_MAX items, DECIDE_MESSAGE_BYTES_MAX bytes. */
+#ifndef CLIENT_REPLY_H
+#define CLIENT_REPLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/decide.h"
+#include "client/reader.h"
+
+#define CLIENT_REPLY_ITEMS_MAX 10000
+
+/* DECIDE_OK gives a reply, whose own status is DECIDE_OK or DECIDE_REFUSED; DECIDE_PROTOCOL when
+ * these bytes are no reply, or `wants_items` and there are none in it; DECIDE_NOMEM. */
+enum decide_status client_reply_decode(const uint8_t *bytes, size_t len, bool wants_items,
+                                       struct decide_reply **ret_reply);
+
+/* A reply without an answer.  Never NULL: the one for a lack of memory exists already. */
+struct decide_reply *client_reply_failure(enum decide_status status, const char *message);
+
+/* The best of `ids` that the request (its map) does not exclude, as many as it asks for.  Takes
+ * over what `failed` says about why.  NULL for a lack of memory. */
+struct decide_reply *client_reply_fallback(const char *const *ids, size_t id_count,
+                                           struct client_reader request,
+                                           const struct decide_reply *failed);
+
+void client_reply_set_waited(struct decide_reply *reply, uint64_t waited_us);
+
+#endif
