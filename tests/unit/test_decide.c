@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ladder: which level answers, and the reason that it gives. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include "tests/support/decide_fixture.h"
+#include "tests/support/small_models.h"
+
+#define ITEMS "a b c d e f g"
+
+static struct fixture fixture;
+
+static const float neighbor_weight[49] = {
+    /*       a     b     c     d      e     f     g */
+    /* a */ 0,    0.5f, 0.3f, 0.1f,  0,    0.9f, 0,
+    /* b */ 0.4f, 0,    0,    0,     0.2f, 0,    0,
+    /* c */ 0,    0,    0,    0.25f, 0,    0,    0.6f,
+    /* d */ 0,    0,    0,    0,     0.7f, 0,    0,
+};
+static const float item_factors[14] = {1, 0, 0.9f, 0,    0.8f, 0.1f, 0,
+                                       1, 0, 0.9f, 0.1f, 0.8f, 0.5f, 0.5f};
+static const float user_factors[2] = {0, 1};
+static const struct small_factors taste = {.users = "trained",
+                                           .user_factors = user_factors,
+                                           .items = ITEMS,
+                                           .item_factors = item_factors,
+                                           .dim = 2,
+                                           .regularization = 0.01,
+                                           .trained_at = "2023-11-14T00:00:00Z"};
+
+/* Neighbors and factors, each as a slot of its own, and one that blends them. */
+static const char policies[] =
+    "{\"version\": \"v1\", \"default\": \"near\", \"slots\": {"
+    "\"near\": {\"sources\": [{\"source\": \"neighbors\", \"model\": \"near\"}]},"
+    "\"taste\": {\"sources\": [{\"source\": \"factors\", \"model\": \"taste\"}]},"
+    "\"both\": {\"ranker\": \"rank\", \"sources\": [{\"source\": \"neighbors\", \"model\": "
+    "\"near\"},"
+    "  {\"source\": \"factors\", \"model\": \"taste\"}]},"
+    "\"some\": {\"sources\": [{\"source\": \"neighbors\", \"model\": \"near\"},"
+    "  {\"source\": \"factors\", \"model\": \"absent\"}]},"
+    "\"popular\": {\"sources\": [{\"source\": \"popular\"}]},"
+    "\"again\": {\"bought\": \"allow\", \"sources\": [{\"source\": \"repeat\"}]}}}";
+
+static int set_up(void **state)
+{
+    (void)state;
+    fixture_init(&fixture);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    fixture_deinit(&fixture);
+    return 0;
+}
+
+static void serve_models(void)
+{
+    static const double rank_weight[] = {-1};
+    fixture_add_model(&fixture, small_neighbors("near", "1", ITEMS, neighbor_weight));
+    fixture_add_model(&fixture, small_factors("taste", "1", &taste));
+    fixture_add_model(&fixture, small_linear("rank", "1", "blend.score", rank_weight, 0));
+    fixture_serve(&fixture, policies);
+}
+
+#define ASK(request) fixture_ask(&fixture, "{\"op\": \"recommend\"," request "}")
+
+static void test_nothing_at_all_answers_with_the_static_list(void **state)
+{
+    (void)state;
+    assert_string_equal(ASK("\"user\": \"u\""), "static/no_model: s1 s2");
+    assert_string_equal(ASK("\"n\": 1"), "static/no_model: s1");
+    assert_string_equal(ASK("\"exclude\": [\"s1\"]"), "static/no_model: s2");
+    assert_string_equal(ASK("\"exclude\": [\"s1\", \"s2\"]"), "static/no_candidates:");
+    /* Nothing is known of s1 and s2, so no filter can pass them. */
+    assert_string_equal(ASK("\"filters\": {\"max_price\": 100}"), "static/no_candidates:");
+    assert_int_equal(fixture.decision.model_count, 0);
+    assert_string_equal(fixture.decision.policy, "home@builtin");
+}
+
+static void test_without_models_popular_items_answer(void **state)
+{
+    (void)state;
+    fixture_load_shop(&fixture);
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 3"), "generic/no_model: e d g");
+    /* Somebody whose newest item is a shoe sees shoes first. */
+    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 5"), "generic/no_model: c a b e d");
+    assert_string_equal(ASK("\"user\": \"v\", \"seeds\": [\"d\"], \"n\": 3"),
+                        "generic/no_model: e g c");
+}
+
+static void test_the_catalogue_without_events_leaves_the_static_list(void **state)
+{
+    (void)state;
+    fixture_event(&fixture,
+                  "{\"type\": \"item_upsert\", \"items\": [{\"id\": \"s1\", \"stock\": 0},"
+                  "{\"id\": \"x\"}]}");
+    assert_string_equal(ASK("\"user\": \"u\""), "static/no_model: s2");
+}
+
+static void test_a_popularity_model_answers_before_the_static_list(void **state)
+{
+    (void)state;
+    static const float scores[] = {1, 3, 2};
+    fixture_add_model(&fixture, small_popularity("pop", "9", "x y z", scores));
+    fixture_serve(&fixture, NULL);
+    assert_string_equal(ASK("\"user\": \"u\""), "generic/no_model: y z x");
+    assert_int_equal(fixture.decision.model_count, 1);
+    assert_string_equal(fixture.decision.models[0], "pop@9");
+}
+
+static void test_a_person_with_a_history_gets_a_full_answer(void **state)
+{
+    (void)state;
+    fixture_load_shop(&fixture);
+    serve_models();
+    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 3"), "full: b c d");
+    assert_int_equal(fixture.decision.model_count, 1);
+    assert_string_equal(fixture.decision.models[0], "near@1");
+    assert_string_equal(fixture.decision.policy, "near@v1");
+    assert_int_equal(fixture.decision.epoch, fixture.snapshot->epoch);
+    /* A slot that nobody named is served by the default one. */
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"nowhere\""), "full: b c d");
+    assert_string_equal(fixture.decision.policy, "near@v1");
+    /* What is missing is filled up with popular items: those of the newest item's category first.
+     */
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 6"), "full: b c d a e g");
+    float last = fixture.decision.items[0].score;
+    for (uint32_t i = 1; i < fixture.decision.count; i++) {
+        assert_true(fixture.decision.items[i].score <= last);
+        last = fixture.decision.items[i].score;
+    }
+}
+
+static void test_an_unknown_user_gets_what_is_popular(void **state)
+{
+    (void)state;
+    fixture_load_shop(&fixture);
+    serve_models();
+    assert_string_equal(ASK("\"user\": \"nobody\", \"n\": 2"), "generic/unknown_user: e d");
+    assert_string_equal(ASK("\"n\": 2"), "generic/unknown_user: e d");
+    assert_string_equal(ASK("\"user\": \"nobody\", \"slot\": \"taste\", \"n\": 2"),
+                        "generic/unknown_user: e d");
+    /* Known to the model alone: its row serves. */
+    assert_string_equal(ASK("\"user\": \"trained\", \"slot\": \"taste\", \"n\": 2"), "full: d e");
+    /* Known by the anonymous id. */
+    fixture_event(&fixture, "{\"type\": \"view\", \"anon\": \"x\", \"items\": [{\"id\": \"a\"}]}");
+    assert_string_equal(ASK("\"user\": \"nobody\", \"anon\": \"x\", \"n\": 2"), "full: b c");
+}
+
+static void test_a_person_for_whom_nothing_is_left_gets_a_reason(void **state)
+{
+    (void)state;
+    fixture_load_shop(&fixture);
+    serve_models();
+    fixture_act(&fixture, "view", "u", "d", FIXTURE_NOW_MS); /* d has one neighbor: e */
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 2, \"exclude\": [\"e\"]"),
+                        "generic/no_candidates: d g");
+    assert_string_equal(ASK("\"user\": \"u\", \"filters\": {\"categories\": [\"boats\"]}"),
+                        "static/no_candidates:");
+    /* Items that no model knows. */
+    fixture_act(&fixture, "view", "v", "new", FIXTURE_NOW_MS);
+    assert_string_equal(ASK("\"user\": \"v\", \"n\": 1"), "generic/no_candidates: e");
+}
+
+static void test_a_slot_without_personal_sources_is_generic(void **state)
+{
+    (void)state;
+    fixture_load_shop(&fixture);
+    serve_models();
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"popular\", \"n\": 2"),
+                        "generic/no_model: e d");
+}
+
+static void test_a_named_model_that_is_missing_reduces(void **state)
+{
+    (void)state;
+    fixture_load_shop(&fixture);
+    serve_models();
+    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"some\", \"n\": 2"),
+                        "reduced/no_model: b c");
+    fixture_serve(&fixture, "{\"slots\": {\"home\": {\"ranker\": \"absent\", \"sources\": "
+                            "[{\"source\": \"neighbors\"}]}}}");
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 2"), "reduced/no_model: b c");
+    fixture_serve(&fixture, "{\"slots\": {\"home\": {\"prices\": \"absent\", \"sources\": "
+                            "[{\"source\": \"neighbors\"}]}}}");
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 2"), "full: b c");
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 2, \"price\": true"), "reduced/no_model: b c");
+    /* "*" does without. */
+    fixture_serve(&fixture, "{\"slots\": {\"home\": {\"prices\": \"*\", \"sources\": "
+                            "[{\"source\": \"neighbors\"}, {\"source\": \"model_popular\"}]}}}");
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 2, \"price\": true"), "full: b c");
+}
+
+static void test_a_model_that_cannot_be_evaluated_is_named_as_the_reason(void **state)
+{
+    (void)state;
+    /* Nobody can be folded in: the system of equations is singular. */
+    static const float flat_factors[14] = {1, 0,    0.9f, 0,    0.8f, 0,    0.7f,
+                                           0, 0.6f, 0,    0.5f, 0,    0.4f, 0};
+    struct small_factors flat = taste;
+    flat.item_factors = flat_factors;
+    flat.regularization = 0;
+    fixture_load_shop(&fixture);
+    fixture_add_model(&fixture, small_neighbors("near", "1", ITEMS, neighbor_weight));
+    fixture_add_model(&fixture, small_factors("taste", "1", &flat));
+    fixture_serve(&fixture, policies);
+    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"taste\", \"n\": 1"),
+                        "generic/model_error: c");
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"),
+                        "reduced/model_error: b c");
+}
+
+static void test_the_mode_holds_the_level_down(void **state)
+{
+    (void)state;
+    fixture_load_shop(&fixture);
+    serve_models();
+    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    /* The ranker of this slot turns the order round. */
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "full: e d");
+    assert_int_equal(fixture.decision.model_count, 3);
+    fixture.floor = LEVEL_reduced;
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "reduced/mode: b c");
+    assert_int_equal(fixture.decision.model_count, 1);
+    fixture.floor = LEVEL_cached;
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "cached/mode: b c");
+    assert_int_equal(fixture.decision.model_count, 0);
+    assert_string_equal(ASK("\"user\": \"v\", \"slot\": \"both\", \"n\": 2"), "generic/mode: e d");
+    fixture.floor = LEVEL_generic;
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "generic/mode: c a");
+    fixture.floor = LEVEL_static;
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "static/mode: s1 s2");
+    fixture.floor = LEVEL_full;
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "full: e d");
+}
+
+static void test_an_expired_budget_gets_the_last_good_answer(void **state)
+{
+    (void)state;
+    fixture_load_shop(&fixture);
+    serve_models();
+    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    fixture.deadline_ns = 1000; /* now */
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 3"), "generic/deadline: c a b");
+    fixture.deadline_ns = 2000;
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 3"), "full: b c d");
+    fixture.deadline_ns = 1000;
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 3"), "cached/deadline: b c d");
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 2"), "cached/deadline: b c");
+    /* A remembered answer belongs to a person and a slot ... */
+    assert_string_equal(ASK("\"anon\": \"u\", \"n\": 2"), "generic/deadline: e d");
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"taste\", \"n\": 2"),
+                        "generic/deadline: c a");
+    /* ... and is filtered again. */
+    fixture_act(&fixture, "purchase", "u", "b", FIXTURE_NOW_MS);
+    assert_string_equal(ASK("\"user\": \"u\", \"exclude\": [\"d\"]"), "cached/deadline: c");
+    /* A mode below is not lifted by a deadline. */
+    fixture.floor = LEVEL_static;
+    assert_string_equal(ASK("\"user\": \"u\""), "static/mode: s1 s2");
+}
+
+static void test_answers_to_seeds_and_filters_are_not_remembered(void **state)
+{
+    (void)state;
+    fixture_load_shop(&fixture);
+    serve_models();
+    assert_string_equal(ASK("\"user\": \"u\", \"seeds\": [\"a\"], \"n\": 2"), "full: b c");
+    assert_string_equal(ASK("\"user\": \"trained\", \"slot\": \"taste\", \"n\": 1, \"filters\": "
+                            "{\"brands\": [\"bolt\"]}"),
+                        "full: e");
+    fixture.deadline_ns = 1;
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 2"), "generic/deadline: e d");
+    assert_string_equal(ASK("\"user\": \"trained\", \"slot\": \"taste\", \"n\": 1"),
+                        "generic/deadline: e");
+}
+
+/* ---- a clock that ticks with every look -------------------------------------------------------
+ */
+
+struct ticking_clock {
+    struct clock clock;
+    uint64_t ticks;
+};
+
+static uint64_t tick(const struct clock *clock)
+{
+    return ++((struct ticking_clock *)(uintptr_t)clock)->ticks;
+}
+
+static void test_time_that_runs_out_on_the_way_leaves_out_the_costly_parts(void **state)
+{
+    (void)state;
+    struct ticking_clock ticking = {.clock = {.now_ns = tick}};
+    bool full = false, without_ranker = false, without_factors = false, not_begun = false;
+    fixture_load_shop(&fixture);
+    serve_models();
+    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    fixture.worker->clock = &ticking.clock;
+    for (uint64_t deadline = 1; !full; deadline++) {
+        assert_true(deadline < 100);
+        ticking.ticks = 0;
+        fixture.deadline_ns = deadline;
+        (void)fixture_decide(&fixture,
+                             "{\"op\": \"recommend\", \"user\": \"u\", \"slot\": \"both\","
+                             " \"n\": 3}");
+        const struct decision *decision = &fixture.decision;
+        full = decision->level == LEVEL_full;
+        assert_int_equal(decision->reason, full ? REASON_none : REASON_deadline);
+        assert_int_equal(decision->count, 3);
+        not_begun = not_begun || decision->level == LEVEL_generic;
+        if (decision->level == LEVEL_reduced) {
+            without_factors = without_factors || decision->model_count == 1;
+            without_ranker = without_ranker || decision->model_count == 2;
+        }
+    }
+    assert_true(not_begun && without_factors && without_ranker);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_nothing_at_all_answers_with_the_static_list),
+        TEST(test_without_models_popular_items_answer),
+        TEST(test_the_catalogue_without_events_leaves_the_static_list),
+        TEST(test_a_popularity_model_answers_before_the_static_list),
+        TEST(test_a_person_with_a_history_gets_a_full_answer),
+        TEST(test_an_unknown_user_gets_what_is_popular),
+        TEST(test_a_person_for_whom_nothing_is_left_gets_a_reason),
+        TEST(test_a_slot_without_personal_sources_is_generic),
+        TEST(test_a_named_model_that_is_missing_reduces),
+        TEST(test_a_model_that_cannot_be_evaluated_is_named_as_the_reason),
+        TEST(test_the_mode_holds_the_level_down),
+        TEST(test_an_expired_budget_gets_the_last_good_answer),
+        TEST(test_answers_to_seeds_and_filters_are_not_remembered),
+        TEST(test_time_that_runs_out_on_the_way_leaves_out_the_costly_parts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
