@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "models/bundle.h"
+#include "models/model.h"
 #include "tests/support/alloc_fail.h"
 #include "tests/support/temp_dir.h"
 #include "tools/train/linear_algebra.h"
@@ -104,7 +104,7 @@ static int entries_of(const char *path)
     return count;
 }
 
-static void test_every_kind_is_a_bundle_that_opens(void **state)
+static void test_every_kind_is_a_bundle_that_the_daemon_takes(void **state)
 {
     (void)state;
     static const struct {
@@ -120,6 +120,7 @@ static void test_every_kind_is_a_bundle_that_opens(void **state)
         char path[2 * TEMP_DIR_BYTES];
         struct bundle *bundle = NULL;
         struct bundle_file *file = NULL;
+        struct model *model = NULL;
         struct err err = {0};
         shop_open(&shop, kinds[k].command, 20, 12);
         if (write_version(&shop, "v1", &err) != ERR_OK)
@@ -139,6 +140,11 @@ static void test_every_kind_is_a_bundle_that_opens(void **state)
             assert_int_equal(lines, 16);
             assert_null(memmem(file->bytes, file->len, "user 4\n", 7));
         }
+        if (model_load(bundle, &model, &err) != ERR_OK ||
+            model_check_golden(model, bundle, &err) != ERR_OK)
+            fail_msg("%s", err.text);
+        assert_int_equal(model_row_count(model), 12);
+        model_destroy(&model);
         bundle_close(&bundle);
         assert_int_equal(entries_of(shop.dir.path), 1);
         assert_int_equal(write_version(&shop, "v2", &err), ERR_OK);
@@ -236,7 +242,7 @@ static void test_no_memory_leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_kind_is_a_bundle_that_opens),
+        cmocka_unit_test(test_every_kind_is_a_bundle_that_the_daemon_takes),
         cmocka_unit_test(test_a_version_that_exists_stays),
         cmocka_unit_test(test_a_place_that_cannot_be_written),
         cmocka_unit_test(test_an_interrupted_run_leaves_nothing_half_done),

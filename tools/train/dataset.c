@@ -130,7 +130,6 @@ void dataset_deinit(struct dataset *dataset)
     *dataset = (struct dataset){0};
 }
 
-/* VIEW < CART < PURCHASE in the order of the enumeration. */
 static enum event_class strongest_class(const struct interactions *interactions, struct span span)
 {
     enum event_class strongest = EVENT_CLASS_VIEW;
