@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decide-shop - a made-up shop with known truth, for trying things on. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "tools/shop/generate.h"
+
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+#define MS_PER_DAY  INT64_C(86400000)
+#define END_DAY_MAX 49000 /* 2104: event times are kept as seconds in 32 bits */
+
+static const char help[] =
+    "usage: decide-shop generate --out DIR [options]\n"
+    "\n"
+    "Makes up a shop and writes DIR/items.ndjson and DIR/events.ndjson, which decidectl import\n"
+    "and decide-train read, and DIR/truth.json: what the people in it really like.\n"
+    "\n"
+    "  --out DIR    where to write\n"
+    "  --users N    people (2000)\n"
+    "  --items N    items, at least 4 (800)\n"
+    "  --days N     days of events (90)\n"
+    "  --end DATE   the day behind the last one (2025-07-01)\n"
+    "  --seed S     another seed is another shop; the same one is the same shop everywhere (1)\n"
+    "  --json       print what was made as JSON\n"
+    "  --version, --help\n";
+
+struct command_line {
+    struct shop_options options;
+    const char *out;
+    bool json;
+};
+
+static int usage(const char *option, const char *expected, const char *got)
+{
+    fprintf(stderr, "decide-shop: --%s: expected %s, got '%s'\n", option, expected, got);
+    return EXIT_USAGE;
+}
+
+static bool parse_count(const char *text, int64_t min, int64_t max, uint32_t *count)
+{
+    int64_t value;
+    if (!num_parse_int(text_of(text), min, max, &value))
+        return false;
+    *count = (uint32_t)value;
+    return true;
+}
+
+/* One option with its value; EXIT_FINE or EXIT_USAGE after a message. */
+static int take_option(struct command_line *line, int letter, const char *value)
+{
+    struct shop_options *options = &line->options;
+    int64_t number = 0;
+    switch (letter) {
+    case 'o': line->out = value; return EXIT_FINE;
+    case 'j': line->json = true; return EXIT_FINE;
+    case 'u':
+        return parse_count(value, 1, SHOP_USERS_MAX, &options->users)
+                   ? EXIT_FINE
+                   : usage("users", "a number 1..5000000", value);
+    case 'i':
+        return parse_count(value, SHOP_ITEMS_MIN, SHOP_ITEMS_MAX, &options->items)
+                   ? EXIT_FINE
+                   : usage("items", "a number 4..1000000", value);
+    case 'd':
+        return parse_count(value, 1, SHOP_DAYS_MAX, &options->days)
+                   ? EXIT_FINE
+                   : usage("days", "a number 1..1830", value);
+    case 's':
+        if (!num_parse_int(text_of(value), 0, INT64_MAX, &number))
+            return usage("seed", "a whole number", value);
+        options->seed = (uint64_t)number;
+        return EXIT_FINE;
+    case 'e':
+        if (!clock_parse_iso(value, strlen(value), &number) || number / MS_PER_DAY > END_DAY_MAX)
+            return usage("end", "a date such as 2025-07-01", value);
+        options->end_day = (uint32_t)(number / MS_PER_DAY);
+        return EXIT_FINE;
+    default: return EXIT_USAGE; /* getopt_long said why */
+    }
+}
+
+static int parse(int argc, char **argv, struct command_line *line)
+{
+    static const struct option options[] = {
+        {"out", required_argument, NULL, 'o'},   {"users", required_argument, NULL, 'u'},
+        {"items", required_argument, NULL, 'i'}, {"days", required_argument, NULL, 'd'},
+        {"end", required_argument, NULL, 'e'},   {"seed", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},        {0}};
+    for (int letter; (letter = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        int code = take_option(line, letter, optarg);
+        if (code != EXIT_FINE)
+            return code;
+    }
+    if (optind < argc) {
+        fprintf(stderr, "decide-shop: generate: unexpected argument '%s'\n", argv[optind]);
+        return EXIT_USAGE;
+    }
+    if (line->out == NULL) {
+        fputs("decide-shop: generate: --out DIR is missing\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (line->options.end_day <= line->options.days) {
+        fputs("decide-shop: generate: --end minus --days lies before 1970\n", stderr);
+        return EXIT_USAGE;
+    }
+    return EXIT_FINE;
+}
+
+static void print_made(const struct command_line *line, const struct generated *made)
+{
+    char from[CLOCK_ISO_BYTES];
+    char to[CLOCK_ISO_BYTES];
+    const struct shop_options *options = &line->options;
+    const struct {
+        const char *name;
+        uint64_t count;
+    } counts[] = {{"sessions", made->sessions},      {"events", made->events},
+                  {"impression", made->impressions}, {"view", made->views},
+                  {"cart_add", made->cart_adds},     {"purchase", made->purchases}};
+    clock_format_iso(made->from_ms, from);
+    clock_format_iso(made->to_ms, to);
+    if (line->json)
+        printf("{\"users\":%u,\"items\":%u,\"days\":%u,\"seed\":%" PRIu64
+               ",\"from\":\"%s\",\"to\":\"%s\"",
+               options->users, options->items, options->days, options->seed, from, to);
+    else
+        printf("%s: a shop of %u people and %u items, %u days from %.10s to %.10s, seed %" PRIu64
+               "\n",
+               line->out, options->users, options->items, options->days, from, to, options->seed);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        char grouped[PROGRESS_COUNT_BYTES];
+        if (line->json)
+            printf(",\"%s\":%" PRIu64, counts[i].name, counts[i].count);
+        else
+            printf("  %-12s %12s\n", counts[i].name, progress_count(counts[i].count, grouped));
+    }
+    fputs(line->json ? "}\n" : "", stdout);
+}
+
+static int command_generate(int argc, char **argv)
+{
+    struct command_line line = {
+        .options = {
+            .users = 2000, .items = 800, .days = 90, .end_day = SHOP_END_DEFAULT_DAY, .seed = 1}};
+    struct generated made;
+    struct progress progress;
+    struct err err = {0};
+    int code = parse(argc, argv, &line);
+    if (code != EXIT_FINE)
+        return code;
+    progress_start(&progress, "generating", "events");
+    if (generate(&line.options, line.out, &progress, &made, &err) != ERR_OK) {
+        fprintf(stderr, "decide-shop: %s\n", err.text);
+        return EXIT_FAILED;
+    }
+    print_made(&line, &made);
+    return EXIT_FINE;
+}
+
+int main(int argc, char **argv)
+{
+    bool is_help = false;
+    for (int i = 1; i < argc; i++)
+        is_help = is_help || strcmp(argv[i], "--help") == 0;
+    if (is_help) {
+        fputs(help, stdout);
+        return EXIT_FINE;
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("decide-shop " DECIDED_VERSION);
+        return EXIT_FINE;
+    }
+    if (argc >= 2 && strcmp(argv[1], "generate") == 0)
+        return command_generate(argc - 1, argv + 1);
+    fputs(help, stderr);
+    return EXIT_USAGE;
+}
