@@ -86,6 +86,18 @@ static bool parse_job(struct ctl *ctl, int argc, char **argv, struct import_job 
            parse_time("before", before, &job->before_ms);
 }
 
+/* A daemon that is not there is said at once, not after the patience for a batch. */
+static int find_daemon(struct ctl *ctl)
+{
+    struct decide_client *client = ctl_client(ctl);
+    if (client == NULL)
+        return EXIT_FAILED;
+    struct decide_reply *reply = decide_call(client, "ping", NULL, 0, ctl->timeout_us);
+    int code = reply->status == DECIDE_OK ? EXIT_FINE : ctl_report(ctl, "import", reply);
+    decide_reply_free(reply);
+    return code;
+}
+
 int command_import(struct ctl *ctl, int argc, char **argv)
 {
     struct import_job job = {
@@ -96,18 +108,19 @@ int command_import(struct ctl *ctl, int argc, char **argv)
     struct err err = {0};
     if (!parse_job(ctl, argc, argv, &job))
         return EXIT_USAGE;
-    if (ctl_client(ctl) == NULL)
-        return EXIT_FAILED;
+    int code = find_daemon(ctl);
+    if (code != EXIT_FINE)
+        return code;
     catch_signals();
     progress_start(&progress, "importing", "lines");
     enum err_code rc = import_run(&job, &link, &progress, &result, &err);
     if (ctl->json)
         import_print_json(&job, &result, rc == ERR_OK ? NULL : err.text, stdout);
-    else
+    else if (rc == ERR_OK || result.lines > 0)
         import_print(&job, &result, stdout);
     if (rc != ERR_OK)
         ctl_fail("import", "%s", err.text);
-    if (rc != ERR_OK && result.lines > 0)
+    if (rc != ERR_OK && result.accepted + result.duplicate > 0)
         ctl_fail("import", "go on with --from-line %llu", (unsigned long long)result.line_done + 1);
     return rc == ERR_OK && result.errors == 0 ? EXIT_FINE : EXIT_FAILED;
 }

@@ -46,9 +46,8 @@ struct import_reply {
 
 enum import_answer {
     IMPORT_TAKEN,
-    IMPORT_LATER,       /* overloaded or no answer in time: try again */
-    IMPORT_UNREACHABLE, /* the same, unless nothing was reached before */
-    IMPORT_REFUSED,     /* trying again is no use */
+    IMPORT_LATER,   /* overloaded, or no answer in time: try again */
+    IMPORT_REFUSED, /* trying again is no use */
 };
 
 /* The way to the daemon; tests put their own in its place. */

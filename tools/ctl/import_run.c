@@ -22,9 +22,8 @@ struct run {
     struct reader *reader; /* owned */
     struct arena arena;    /* owned */
     FILE *errors;          /* owned; NULL: none */
-    bool was_reached;
-    bool is_cut;   /* a batch did not get through: nothing more is sent */
-    uint64_t line; /* the one at hand */
+    bool is_cut;           /* a batch did not get through: nothing more is sent */
+    uint64_t line;         /* the one at hand */
 
     struct pack batch;
     size_t batch_mark;
@@ -97,11 +96,9 @@ static enum err_code deliver(struct run *run, struct err *err)
             link->send(link->ctx, run->batch.bytes, run->batch.used, &run->reply, &why);
         if (answer == IMPORT_TAKEN)
             return ERR_OK;
-        bool is_hopeless =
-            answer == IMPORT_REFUSED || (answer == IMPORT_UNREACHABLE && !run->was_reached);
-        if (is_hopeless || *run->job->stop || clock_now_ns(link->clock) >= deadline_ns)
+        bool is_late = clock_now_ns(link->clock) >= deadline_ns;
+        if (answer == IMPORT_REFUSED || is_late || *run->job->stop)
             return err_set(err, ERR_IO, "%s: %s", run->job->path, why.text);
-        run->was_reached = run->was_reached || answer == IMPORT_LATER;
         link->pause(link->ctx, pause_us);
         pause_us = pause_us * 2 > PAUSE_LONGEST_US ? PAUSE_LONGEST_US : pause_us * 2;
     }
@@ -116,7 +113,6 @@ static enum err_code flush(struct run *run, struct err *err)
     run->is_cut = rc != ERR_OK;
     if (rc != ERR_OK)
         return rc;
-    run->was_reached = true;
     account(run);
     run->result->line_done = run->batch_line[run->batch_count - 1];
     begin_batch(run);

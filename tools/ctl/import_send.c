@@ -65,7 +65,7 @@ static enum import_answer answer_of(const struct decide_reply *reply, const char
         return IMPORT_LATER;
     case DECIDE_UNREACHABLE:
         err_set(err, ERR_IO, "%s cannot be reached", url);
-        return IMPORT_UNREACHABLE;
+        return IMPORT_LATER; /* it was there when the import began */
     case DECIDE_PROTOCOL:
     case DECIDE_INVALID:
     case DECIDE_NOMEM: break;
