@@ -156,8 +156,9 @@ static void test_what_is_bad_is_refused_by_name_and_the_old_version_serves(void 
         rig_scan(rig);
     }
     /* The same version, mended: other bytes, so it is tried again. */
-    rig_publish(rig, "m", "2", MODEL_popularity);
-    turn_a_byte(rig_path(rig, "models/m/2", place));
+    model_sample_write(rig_path(rig, "work", work), "m", "2", MODEL_popularity);
+    turn_a_byte(work);
+    assert_int_equal(rename(work, rig_path(rig, "models/m/2", place)), 0);
     rig_scan(rig);
     assert_string_equal(rig_serving(rig, "m"), "1");
     assert_int_equal(file_remove_tree(place, NULL), ERR_OK);
@@ -208,20 +209,21 @@ static void test_a_ranker_with_an_unknown_feature_is_refused_and_all_else_serves
 static void test_what_is_unfinished_or_hidden_is_not_looked_at(void **state)
 {
     struct registry_rig *rig = *state;
-    char from[2 * TEMP_DIR_BYTES], to[2 * TEMP_DIR_BYTES];
+    char work[2 * TEMP_DIR_BYTES], manifest[2 * TEMP_DIR_BYTES], place[2 * TEMP_DIR_BYTES];
     temp_dir_write_text(&rig->dir, "models/README", "not a folder");
     temp_dir_write_text(&rig->dir, "models/m/.half/manifest.json", "{");
     temp_dir_write_text(&rig->dir, "models/.incoming/x/manifest.json", "{");
     temp_dir_write_text(&rig->dir, "models/odd name/1/manifest.json", "{");
     temp_dir_write_text(&rig->dir, "models/m/odd name/manifest.json", "{");
-    rig_publish(rig, "m", "1", MODEL_popularity);
-    assert_int_equal(
-        rename(rig_path(rig, "models/m/1/manifest.json", from), rig_path(rig, "manifest.json", to)),
-        0);
+    model_sample_write(rig_path(rig, "work", work), "m", "1", MODEL_popularity);
+    assert_int_equal(rename(rig_path(rig, "work/manifest.json", place),
+                            rig_path(rig, "manifest.json", manifest)),
+                     0);
+    assert_int_equal(rename(work, rig_path(rig, "models/m/1", place)), 0);
     rig_scan(rig);
     assert_int_equal(registry_serving_count(rig->registry), 0);
     assert_int_equal(rig_refused_count(rig), 0);
-    assert_int_equal(rename(to, from), 0);
+    assert_int_equal(rename(manifest, rig_path(rig, "models/m/1/manifest.json", place)), 0);
     rig_scan(rig);
     assert_string_equal(rig_serving(rig, "m"), "1");
     assert_int_equal(rig_refused_count(rig), 0);
@@ -249,12 +251,12 @@ static void test_readers_keep_their_version_until_they_leave(void **state)
     rig_publish(rig, "m", "1", MODEL_popularity);
     rig_publish(rig, "m", "2", MODEL_popularity);
     rig_scan(rig);
-    rig_publish(rig, "m", "3", MODEL_popularity);
 
     rcu_read_begin();
     const struct snapshot *held = serving_current(&rig->serving);
     uint64_t epoch = held->epoch;
     uint64_t until_ns = clock_now_ns(clock_system()) + DEADLINE_NS;
+    rig_publish(rig, "m", "3", MODEL_popularity);
     outcome_init(&outcome);
     registry_scan(rig->registry, outcome_done, &outcome);
     while (serving_current(&rig->serving) == held) {
@@ -401,13 +403,14 @@ static void test_those_that_come_together_stand_by_manifest_time_then_name(void 
     const char *const versions[] = {"2", "10", "1"};
     struct err err = {0};
     char path[2 * TEMP_DIR_BYTES], below[64];
+    rig_stop(rig); /* so that it finds all three at once */
     for (int i = 0; i < 3; i++) {
         rig_publish(rig, "m", versions[i], MODEL_popularity);
         snprintf(below, sizeof below, "models/m/%s/manifest.json", versions[i]);
         const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = i == 2 ? 900 : 1000}};
         assert_int_equal(utimensat(AT_FDCWD, rig_path(rig, below, path), times, 0), 0);
     }
-    rig_scan(rig);
+    rig_start(rig);
     assert_string_equal(rig_serving(rig, "m"), "10");
     assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
     assert_string_equal(rig_serving(rig, "m"), "2");
