@@ -11,16 +11,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cursor.h"
+#include "base/pack.h"
 #include "client/decide.h"
 
 enum exit_code { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BAD_CONFIG = 78 };
 
+#define CTL_URL        "tcp://127.0.0.1:7100"
+#define CTL_TIMEOUT_US 5000000
+
 struct ctl {
     const char *url;
     const char *token; /* NULL: none */
+    const char *token_file;
     bool json;
-    uint64_t timeout_us;
+    uint64_t timeout_us;          /* for each request */
     struct decide_client *client; /* made by the first ctl_client */
+    char *token_read;             /* owned: what token_file holds */
 };
 
 struct command {
@@ -28,16 +35,58 @@ struct command {
     const char *arguments; /* for the help: "events|items FILE [--map FILE] ..." */
     const char *help;      /* one line */
     int (*run)(struct ctl *ctl, int argc, char **argv);
+    const char *details; /* for its own --help; NULL: none */
 };
+
+extern const struct command ctl_commands[]; /* ends with a name of NULL */
+
+/* Options, command, exit code: all of main. */
+int ctl_main(int argc, char **argv);
+
+/* ---- connection.c */
 
 /* NULL after a message when the url is unusable. */
 struct decide_client *ctl_client(struct ctl *ctl);
-/* Prints why the reply is no success, in words or as JSON; returns EXIT_FAILED. */
+void ctl_close(struct ctl *ctl);
+/* Prints why the reply is no success, in words and with --json as JSON; returns EXIT_FAILED. */
 int ctl_report(const struct ctl *ctl, const char *what, const struct decide_reply *reply);
+/* One request.  `body` is a map in MessagePack or NULL.  EXIT_FINE with the reply, which the caller
+ * frees and whose bytes are one well-formed map; or the exit code after a report, and NULL. */
+int ctl_call(struct ctl *ctl, const char *op, const struct pack *body, uint64_t timeout_us,
+             struct decide_reply **ret_reply);
+/* The reply as it came, as one line of JSON on stdout. */
+int ctl_print_json(const struct decide_reply *reply);
+/* {"ok": false, "error": {...}} on stdout, for failures in which no daemon had a part. */
+void ctl_json_error(const char *code, const char *message);
+/* The map of the reply. */
+struct cursor ctl_map(const struct decide_reply *reply);
+
 /* "decidectl: import: ..." on stderr; returns EXIT_USAGE. */
 int ctl_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same for failures; returns EXIT_FAILED. */
+int ctl_fail(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-int command_import(struct ctl *ctl, int argc, char **argv); /* import.c */
-int command_model(struct ctl *ctl, int argc, char **argv);  /* model.c */
+/* ---- commands */
+
+int command_ping(struct ctl *ctl, int argc, char **argv);      /* inspect.c */
+int command_status(struct ctl *ctl, int argc, char **argv);    /* inspect.c */
+int command_call(struct ctl *ctl, int argc, char **argv);      /* inspect.c */
+int command_features(struct ctl *ctl, int argc, char **argv);  /* inspect.c */
+int command_recommend(struct ctl *ctl, int argc, char **argv); /* decisions.c */
+int command_similar(struct ctl *ctl, int argc, char **argv);   /* decisions.c */
+int command_rank(struct ctl *ctl, int argc, char **argv);      /* decisions.c */
+int command_price(struct ctl *ctl, int argc, char **argv);     /* decisions.c */
+int command_import(struct ctl *ctl, int argc, char **argv);    /* import.c */
+int command_model(struct ctl *ctl, int argc, char **argv);     /* model.c */
+int command_mode(struct ctl *ctl, int argc, char **argv);      /* operate.c */
+int command_reload(struct ctl *ctl, int argc, char **argv);    /* operate.c */
+int command_drain(struct ctl *ctl, int argc, char **argv);     /* operate.c */
+int command_config(struct ctl *ctl, int argc, char **argv);    /* config_check.c */
+
+/* model_push.c: `dir` is a bundle folder */
+int model_push(struct ctl *ctl, const char *dir);
+/* model.c: reads and checks a bundle as the daemon does. EXIT_FINE or a message and EXIT_FAILED. */
+struct bundle;
+int model_check(const struct ctl *ctl, const char *dir, struct bundle **ret_bundle);
 
 #endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "tools/ctl/args.h"
+
+#define DECISION_DETAILS                                                  \
+    "  -n N            how many items, 1..200 (20)\n"                     \
+    "  --slot S        which policy serves; the default slot otherwise\n" \
+    "  --price         prices too\n"                                      \
+    "  --currency CUR  only prices in this currency (EUR)\n"              \
+    "  --explain       what each source added to the score\n"
+
+const struct command ctl_commands[] = {
+    {"ping", "", "is it there, and does it serve?", command_ping,
+     "Exit code 0 when a daemon answers and serves; 1 when none answers in time, or it drains.\n"},
+    {"status", "", "mode, models, counts and memory of the store", command_status, NULL},
+    {"call", "OP [JSON]", "send any operation, print the reply as JSON", command_call,
+     "  decidectl call recommend '{\"user\": \"u1\", \"n\": 5}'\n"
+     "The operations are in docs/protocol.md.  Exit code 0 when the reply says ok.\n"},
+    {"recommend", "USER [-n N] [--slot S] [--seeds a,b] [--price] [--explain]",
+     "what this person should see", command_recommend,
+     DECISION_DETAILS "  --seeds IDS     items of this visit, separated by commas\n"},
+    {"similar", "ITEM... [-n N] [--user U] [--slot S] [--price] [--explain]",
+     "what goes with these items", command_similar,
+     DECISION_DETAILS "  --user U        for whom\n"},
+    {"rank", "USER ITEM[=SCORE]... [-n N] [--slot S] [--price] [--explain]",
+     "put these items in order for this person", command_rank, DECISION_DETAILS},
+    {"price", "ITEM[=QTY]... [--user U] [--slot S] [--currency CUR]",
+     "prices, and the rules that made them", command_price,
+     "  --user U        for whom\n"
+     "  --slot S        which policy serves; the default slot otherwise\n"
+     "  --currency CUR  only prices in this currency (EUR)\n"},
+    {"features", "user|item ID", "what the daemon knows as numbers", command_features, NULL},
+    {"import", "events|items FILE [--format csv|ndjson] [--map FILE] ...",
+     "send a file of events or items, also gzipped", command_import,
+     "  --format F      csv or ndjson; by the name of the file otherwise\n"
+     "  --map FILE      how columns become events: docs/import.md\n"
+     "  --since T, --before T\n"
+     "                  only what happened from T on, or before it, such as 2011-11-01\n"
+     "  --errors FILE   every error, one a line; the first ten are shown anyway\n"
+     "  --max-errors N  more bad lines end the import\n"
+     "  --from-line N   go on where an import was interrupted\n"},
+    {"model", "list | push DIR | rollback NAME | verify DIR",
+     "what serves; publish a bundle; go back; check a bundle", command_model,
+     "  list            versions that are loaded, and bundles that were refused, with the reason\n"
+     "  push DIR        check the bundle here, send it, load it there; prints the outcome.  The\n"
+     "                  version that served stays loaded\n"
+     "  rollback NAME   serve the version before the present one, at once\n"
+     "  verify DIR      check a bundle as the daemon would; needs no daemon\n"},
+    {"mode", "[full|reduced|cached|generic|static] [--for T] [--reason TEXT]",
+     "show or set the best level of answers", command_mode,
+     "  --for T         how long, such as 30m or 1h30m; until it is changed otherwise\n"
+     "  --reason TEXT   for those who look later\n"},
+    {"config", "check FILE", "check a configuration as the daemon would", command_config,
+     "Runs `decided --check-config`, found beside decidectl or in PATH.\n"
+     "Exit code 0 when it is fine, 78 when it is not.\n"},
+    {"reload", "", "read configuration and policies again", command_reload,
+     "They are checked first; a refused file changes nothing.\n"},
+    {"drain", "", "finish what is in flight, then stop", command_drain, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static const char global_help[] =
+    "Options for every command:\n"
+    "  --url URL          where decided listens: tcp://HOST:PORT or ipc:///PATH, several "
+    "separated\n"
+    "                     by commas (DECIDED_URL, else " CTL_URL ")\n"
+    "  --token-file FILE  the token of administration, from the first line of a file\n"
+    "  --token T          the same on the command line, where others can see it (DECIDED_TOKEN)\n"
+    "  --timeout T        for each request, such as 500ms (5s); loading a model may take longer\n"
+    "  --json             one JSON value on stdout\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit codes: 0 fine, 1 failure, 2 usage, 78 bad configuration.  Messages go to stderr.\n";
+
+static void print_help(void)
+{
+    puts("usage: decidectl [OPTIONS] COMMAND [ARGUMENTS]\n\nCommands:");
+    for (const struct command *command = ctl_commands; command->name != NULL; command++)
+        printf("  %-10s %s\n", command->name, command->help);
+    printf("\n`decidectl COMMAND --help` says more about one.\n\n%s", global_help);
+}
+
+static void print_command_help(const struct command *command)
+{
+    printf("usage: decidectl %s%s%s\n\n%s\n", command->name,
+           command->arguments[0] == '\0' ? "" : " ", command->arguments, command->help);
+    if (command->details != NULL)
+        printf("\n%s", command->details);
+    printf("\n%s", global_help);
+}
+
+static const struct command *find_command(const char *name)
+{
+    const char *names[sizeof ctl_commands / sizeof ctl_commands[0]];
+    size_t count = 0;
+    for (const struct command *command = ctl_commands; command->name != NULL; command++) {
+        if (strcmp(command->name, name) == 0)
+            return command;
+        names[count++] = command->name;
+    }
+    names[count] = NULL;
+    const char *nearest = json_nearest(text_of(name), names);
+    if (nearest != NULL)
+        ctl_usage(NULL, "there is no command '%s', did you mean '%s'?", name, nearest);
+    else
+        ctl_usage(NULL, "there is no command '%s'", name);
+    return NULL;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0)
+            return true;
+    }
+    return false;
+}
+
+static struct ctl ctl_of_environment(void)
+{
+    const char *url = getenv("DECIDED_URL");
+    const char *token = getenv("DECIDED_TOKEN");
+    return (struct ctl){
+        .url = url != NULL && url[0] != '\0' ? url : CTL_URL,
+        .token = token != NULL && token[0] != '\0' ? token : NULL,
+        .timeout_us = CTL_TIMEOUT_US,
+    };
+}
+
+int ctl_main(int argc, char **argv)
+{
+    struct ctl ctl = ctl_of_environment();
+    bool help = false, version = false;
+    const struct arg args[] = {{"help", 'h', ARG_FLAG, &help, 0, 0},
+                               {"version", 0, ARG_FLAG, &version, 0, 0}};
+    int first = args_parse_leading(&ctl, argc, argv, args, 2);
+    if (first < 0)
+        return EXIT_USAGE;
+    if (help) {
+        print_help();
+        return EXIT_FINE;
+    }
+    if (version) {
+        printf("decidectl %s\n", DECIDED_VERSION);
+        return EXIT_FINE;
+    }
+    if (first == argc)
+        return ctl_usage(NULL, "a command is missing");
+    const struct command *command = find_command(argv[first]);
+    if (command == NULL)
+        return EXIT_USAGE;
+    if (wants_help(argc - first, argv + first)) {
+        print_command_help(command);
+        return EXIT_FINE;
+    }
+    int code = command->run(&ctl, argc - first, argv + first);
+    ctl_close(&ctl);
+    return code;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ping, status, call, features: what the daemon says about itself and what it knows. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/transcode.h"
+#include "tools/ctl/args.h"
+#include "tools/ctl/duration.h"
+#include "tools/ctl/model_table.h"
+#include "tools/ctl/table.h"
+#include "tools/ctl/value.h"
+
+#define BODY_BYTES_MAX (1 << 20)
+
+int command_ping(struct ctl *ctl, int argc, char **argv)
+{
+    struct decide_reply *reply = NULL;
+    if (args_parse_count(ctl, argc, argv, NULL, 0, 0, 0, "nothing") < 0)
+        return EXIT_USAGE;
+    int code = ctl_call(ctl, "ping", NULL, ctl->timeout_us, &reply);
+    if (reply == NULL)
+        return code;
+    if (ctl->json) {
+        code = ctl_print_json(reply);
+    } else {
+        struct text version = value_text(ctl_map(reply), "version");
+        struct text mode = value_text(ctl_map(reply), "mode");
+        printf("%s answers: decided %.*s, mode %.*s, %.3f ms\n", ctl->url, (int)version.len,
+               version.ptr, (int)mode.len, mode.ptr, (double)reply->waited_us / 1000.0);
+    }
+    decide_reply_free(reply);
+    return code;
+}
+
+/* Every pair of a map whose value is no map or array, as a table of two columns. */
+static void print_pairs(struct cursor map)
+{
+    struct table table;
+    uint32_t count = 0;
+    char shown[VALUE_TEXT_BYTES];
+    if (!cursor_map(&map, &count))
+        return;
+    table_init(&table, "NAME >VALUE");
+    for (uint32_t i = 0; i < count; i++) {
+        struct text key = {0};
+        bool wanted = cursor_text(&map, &key);
+        struct cursor value = value_next(&map);
+        enum cursor_kind kind = cursor_peek(&value);
+        if (!wanted || kind == CURSOR_MAP || kind == CURSOR_ARRAY)
+            continue;
+        table_put(&table, key);
+        table_put(&table, text_of(value_show(value, shown)));
+    }
+    table_print(&table, stdout);
+    table_deinit(&table);
+}
+
+static void show_status(const struct decide_reply *reply)
+{
+    struct cursor map = ctl_map(reply), store;
+    char uptime[DURATION_BYTES];
+    struct text version = value_text(map, "version"), mode = value_text(map, "mode");
+    struct text durability = value_text(map, "durability");
+    int64_t uptime_s = value_int(map, "uptime_s", 0);
+    printf("decided %.*s, mode %.*s, up %s, events are kept in %.*s\n\n", (int)version.len,
+           version.ptr, (int)mode.len, mode.ptr,
+           duration_format((uint64_t)(uptime_s > 0 ? uptime_s : 0) * 1000000, uptime),
+           (int)durability.len, durability.ptr);
+    model_table_print(map);
+    if (value_find(map, "store", &store)) {
+        puts("");
+        print_pairs(store);
+    }
+}
+
+int command_status(struct ctl *ctl, int argc, char **argv)
+{
+    struct decide_reply *reply = NULL;
+    if (args_parse_count(ctl, argc, argv, NULL, 0, 0, 0, "nothing") < 0)
+        return EXIT_USAGE;
+    int code = ctl_call(ctl, "status", NULL, ctl->timeout_us, &reply);
+    if (reply == NULL)
+        return code;
+    if (ctl->json)
+        code = ctl_print_json(reply);
+    else
+        show_status(reply);
+    decide_reply_free(reply);
+    return code;
+}
+
+int command_call(struct ctl *ctl, int argc, char **argv)
+{
+    struct decide_reply *reply = NULL;
+    struct err err = {0};
+    int code = EXIT_FAILED;
+    ctl->json = true; /* the reply is shown as it is */
+    int count = args_parse_count(ctl, argc, argv, NULL, 0, 1, 2, "OP [JSON]");
+    if (count < 0)
+        return EXIT_USAGE;
+    const char *json = count == 2 ? argv[2] : "{}";
+    uint8_t *bytes = malloc(BODY_BYTES_MAX);
+    if (bytes == NULL)
+        return ctl_fail("call", "out of memory");
+    struct pack body = pack_into(bytes, BODY_BYTES_MAX);
+    struct cursor map;
+    if (transcode_from_json(json, strlen(json), &body, &err) != ERR_OK) {
+        code = ctl_usage("call", "JSON: %s", err.text);
+        goto out;
+    }
+    map = cursor_of(bytes, body.used);
+    if (cursor_peek(&map) != CURSOR_MAP) {
+        code = ctl_usage("call", "JSON: expected an object, such as {\"user\": \"u1\"}");
+        goto out;
+    }
+    code = ctl_call(ctl, argv[1], &body, ctl->timeout_us, &reply);
+    if (reply != NULL)
+        code = ctl_print_json(reply);
+    decide_reply_free(reply);
+out:
+    free(bytes);
+    return code;
+}
+
+int command_features(struct ctl *ctl, int argc, char **argv)
+{
+    struct decide_reply *reply = NULL;
+    struct cursor features;
+    uint8_t bytes[512];
+    struct pack body = pack_into(bytes, sizeof bytes);
+    char when[MODEL_TIME_BYTES];
+    if (args_parse_count(ctl, argc, argv, NULL, 0, 2, 2, "user|item ID") < 0)
+        return EXIT_USAGE;
+    if (strcmp(argv[1], "user") != 0 && strcmp(argv[1], "item") != 0)
+        return ctl_usage("features", "expected user or item, got '%s'", argv[1]);
+    pack_map(&body, 1);
+    pack_str(&body, argv[1]);
+    pack_str(&body, argv[2]);
+    int code = ctl_call(ctl, "features", &body, ctl->timeout_us, &reply);
+    if (reply == NULL)
+        return code;
+    if (ctl->json) {
+        code = ctl_print_json(reply);
+    } else if (value_find(ctl_map(reply), "features", &features)) {
+        print_pairs(features);
+        printf("as of %s UTC\n", model_time(value_int(ctl_map(reply), "as_of_ms", 0), when));
+    }
+    decide_reply_free(reply);
+    return code;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/ctl/model_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "tools/ctl/table.h"
+#include "tools/ctl/value.h"
+
+char *model_time(int64_t ms, char buf[MODEL_TIME_BYTES])
+{
+    if (ms <= 0) {
+        snprintf(buf, MODEL_TIME_BYTES, "-");
+        return buf;
+    }
+    char iso[CLOCK_ISO_BYTES];
+    clock_format_iso(ms, iso);
+    snprintf(buf, MODEL_TIME_BYTES, "%.10s %.8s", iso, iso + 11); /* 2026-11-24T08:30:00.123Z */
+    return buf;
+}
+
+void model_table_print(struct cursor map)
+{
+    struct cursor at;
+    struct table table;
+    char loaded[MODEL_TIME_BYTES], trained[MODEL_TIME_BYTES];
+    uint32_t count = value_array(map, "models", &at);
+    if (count == 0) {
+        puts("no model serves");
+        return;
+    }
+    table_init(&table, "MODEL VERSION KIND STATE LABEL LOADED TRAINED >MB");
+    for (uint32_t i = 0; i < count; i++) {
+        struct cursor model = value_next(&at);
+        struct text state = value_text(model, "state");
+        table_put(&table, value_text(model, "name"));
+        table_put(&table, value_text(model, "version"));
+        table_put(&table, value_text(model, "kind"));
+        if (value_bool(model, "on_disk", true))
+            table_put(&table, state);
+        else
+            table_put_fmt(&table, "%.*s (folder gone)", (int)state.len, state.ptr);
+        table_put(&table, value_text(model, "label"));
+        table_put(&table, text_of(model_time(value_int(model, "loaded_at_ms", 0), loaded)));
+        table_put(&table, text_of(model_time(value_int(model, "trained_at_ms", 0), trained)));
+        table_put_fmt(&table, "%.2f", (double)value_int(model, "bytes", 0) / 1e6);
+    }
+    table_print(&table, stdout);
+    table_deinit(&table);
+}
+
+void model_refusals_print(struct cursor map)
+{
+    struct cursor at;
+    bool first = true;
+    char when[MODEL_TIME_BYTES];
+    for (uint32_t n = value_array(map, "loads", &at); n > 0; n--) {
+        struct cursor load = value_next(&at);
+        struct text name = value_text(load, "name"), version = value_text(load, "version");
+        struct text message = value_text(load, "message");
+        if (!text_is(value_text(load, "outcome"), "refused"))
+            continue;
+        if (first)
+            puts("\nrefused, the newest first (times in UTC):");
+        first = false;
+        printf("%s  %.*s %.*s: %.*s\n", model_time(value_int(load, "at_ms", 0), when),
+               (int)name.len, name.ptr, (int)version.len, version.ptr, (int)message.len,
+               message.ptr);
+    }
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model_table - the models of `status` and `model_list` as a table.  Threads: one. */
+#ifndef TOOLS_CTL_MODEL_TABLE_H
+#define TOOLS_CTL_MODEL_TABLE_H
+
+#include "base/cursor.h"
+
+/* `map`: a reply with "models". */
+void model_table_print(struct cursor map);
+/* The "loads" that were refused, newest first, or nothing. */
+void model_refusals_print(struct cursor map);
+
+/* "2026-11-24 08:30:00" (UTC); "-" for nothing. */
+#define MODEL_TIME_BYTES 40
+char *model_time(int64_t ms, char buf[MODEL_TIME_BYTES]);
+
+#endif

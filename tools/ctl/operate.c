@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mode, reload, drain: what an operator tells the daemon. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/ctl/args.h"
+#include "tools/ctl/model_table.h"
+#include "tools/ctl/value.h"
+
+static void show_mode(const struct decide_reply *reply)
+{
+    struct cursor map = ctl_map(reply);
+    struct text mode = value_text(map, "mode"), reason = value_text(map, "reason");
+    int64_t until_ms = value_int(map, "until_ms", 0);
+    char when[MODEL_TIME_BYTES];
+    printf("mode %.*s", (int)mode.len, mode.ptr);
+    if (until_ms > 0)
+        printf(" until %s UTC", model_time(until_ms, when));
+    if (reason.ptr != NULL && reason.len > 0)
+        printf(" (%.*s)", (int)reason.len, reason.ptr);
+    puts("");
+}
+
+static void pack_mode(struct pack *body, const char *level, uint64_t for_us, const char *reason)
+{
+    pack_map(body, (uint32_t)((level != NULL) + (for_us > 0) + (reason != NULL)));
+    if (level != NULL) {
+        pack_key(body, "mode");
+        pack_str(body, level);
+    }
+    if (for_us > 0) {
+        pack_key(body, "for_ms");
+        pack_int(body, (int64_t)(for_us / 1000));
+    }
+    if (reason != NULL) {
+        pack_key(body, "reason");
+        pack_str(body, reason);
+    }
+}
+
+int command_mode(struct ctl *ctl, int argc, char **argv)
+{
+    struct decide_reply *reply = NULL;
+    uint64_t for_us = 0;
+    const char *reason = NULL;
+    uint8_t bytes[4096];
+    struct pack body = pack_into(bytes, sizeof bytes);
+    const struct arg args[] = {{"for", 0, ARG_DURATION, &for_us, 0, 0},
+                               {"reason", 0, ARG_TEXT, &reason, 0, 0}};
+    int count = args_parse_count(ctl, argc, argv, args, 2, 0, 1, "[LEVEL]");
+    if (count < 0)
+        return EXIT_USAGE;
+    if (count == 0 && (for_us > 0 || reason != NULL))
+        return ctl_usage("mode", "--for and --reason need a LEVEL");
+    if (for_us > 0 && for_us < 1000)
+        return ctl_usage("mode", "--for: expected 1ms or more");
+    pack_mode(&body, count == 1 ? argv[1] : NULL, for_us, reason);
+    int code = ctl_call(ctl, "mode", &body, ctl->timeout_us, &reply);
+    if (reply == NULL)
+        return code;
+    if (ctl->json)
+        code = ctl_print_json(reply);
+    else
+        show_mode(reply);
+    decide_reply_free(reply);
+    return code;
+}
+
+static int simple(struct ctl *ctl, int argc, char **argv, const char *said)
+{
+    struct decide_reply *reply = NULL;
+    struct cursor at;
+    if (args_parse_count(ctl, argc, argv, NULL, 0, 0, 0, "nothing") < 0)
+        return EXIT_USAGE;
+    int code = ctl_call(ctl, argv[0], NULL, ctl->timeout_us, &reply);
+    if (reply == NULL)
+        return code;
+    if (ctl->json) {
+        code = ctl_print_json(reply);
+    } else {
+        puts(said);
+        for (uint32_t n = value_array(ctl_map(reply), "restart_needed", &at); n > 0; n--) {
+            struct cursor option = value_next(&at);
+            struct text name = {0};
+            (void)cursor_text(&option, &name);
+            printf("%.*s changed, which needs a restart\n", (int)name.len, name.ptr);
+        }
+    }
+    decide_reply_free(reply);
+    return code;
+}
+
+int command_reload(struct ctl *ctl, int argc, char **argv)
+{
+    return simple(ctl, argc, argv, "reloaded");
+}
+
+int command_drain(struct ctl *ctl, int argc, char **argv)
+{
+    return simple(ctl, argc, argv, "draining: it stops when what is in flight is done");
+}
