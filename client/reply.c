@@ -59,7 +59,7 @@ static bool read_price(struct block *block, struct client_reader *reader, struct
     if (!client_read_map(reader, &pair_count))
         return false;
     for (uint32_t i = 0; i < pair_count; i++) {
-        struct client_text key;
+        struct client_text key = {0};
         bool fine = client_read_text(reader, &key);
         if (client_text_is(key, "amount"))
             fine = has_amount = client_read_int(reader, &item->amount_minor);
@@ -82,7 +82,7 @@ static bool read_item(struct block *block, struct client_reader *reader, struct 
     if (!client_read_map(reader, &pair_count))
         return false;
     for (uint32_t i = 0; i < pair_count; i++) {
-        struct client_text key;
+        struct client_text key = {0};
         bool fine = client_read_text(reader, &key);
         if (client_text_is(key, "id"))
             fine = read_text(block, reader, &item->id);
@@ -105,7 +105,7 @@ static bool read_error(struct block *block, struct client_reader *reader)
     if (!client_read_map(reader, &pair_count))
         return false;
     for (uint32_t i = 0; i < pair_count; i++) {
-        struct client_text key;
+        struct client_text key = {0};
         bool fine = client_read_text(reader, &key);
         if (client_text_is(key, "code"))
             fine = read_text(block, reader, &reply->error_code);
@@ -135,7 +135,7 @@ static bool read_outline(struct client_reader reader, bool wants_items, struct o
     if (!client_read_map(&reader, &pair_count))
         return false;
     for (uint32_t i = 0; i < pair_count; i++) {
-        struct client_text key;
+        struct client_text key = {0};
         if (!client_read_text(&reader, &key))
             return false;
         if (client_text_is(key, "ok")) {
@@ -166,7 +166,7 @@ static bool read_pairs(struct block *block, struct client_reader *reader)
     if (!client_read_map(reader, &pair_count))
         return false;
     for (uint32_t i = 0; i < pair_count; i++) {
-        struct client_text key;
+        struct client_text key = {0};
         int64_t took_us = 0;
         bool fine = client_read_text(reader, &key);
         if (client_text_is(key, "took_us")) {
