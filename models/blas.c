@@ -7,3 +7,8 @@ void model_use_one_blas_thread(void)
 {
     openblas_set_num_threads(1);
 }
+
+bool model_blas_is_thread_safe(void)
+{
+    return openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
+}

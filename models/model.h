@@ -53,6 +53,9 @@ struct model {
  * call.  First thing in main of a process that serves; a trainer leaves it alone.  Beside it,
  * OPENBLAS_NUM_THREADS=1 in the environment keeps the library from starting threads at all. */
 void model_use_one_blas_thread(void);
+/* False when the OpenBLAS found at run time is its serial variant, which must not be called from
+ * several threads. */
+bool model_blas_is_thread_safe(void);
 
 MUST_CHECK enum err_code model_load(struct bundle *bundle, struct model **ret_model,
                                     struct err *err);

@@ -37,7 +37,7 @@ MUST_CHECK enum err_code access_read_token(const char *path, struct access_token
                                            struct err *err);
 
 void access_init(struct access *access, const struct access_token *token);
-void access_deinit(struct access *access);
+void access_deinit(struct access *access); /* fine on a zeroed one */
 void access_set(struct access *access, const struct access_token *token);
 
 /* REPLY_ok, REPLY_unauthorized (the token is missing or wrong) or REPLY_forbidden (no token is

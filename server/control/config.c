@@ -251,6 +251,8 @@ static enum err_code read_file(const char *name, const char *bytes, size_t len,
 static enum err_code complete(struct config *config, const char *data_dir, struct err *err)
 {
     enum err_code rc = ERR_OK;
+    if (data_dir != NULL && data_dir[0] == '\0')
+        return err_set(err, ERR_BAD_INPUT, "--data-dir: expected a path, got nothing");
     if (data_dir != NULL) {
         rc = text_set(data_dir, &config->data_dir, err);
         config->origin[OPTION_data_dir] = FROM_COMMAND_LINE;

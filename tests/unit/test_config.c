@@ -155,6 +155,8 @@ static void test_paths_begin_in_the_folder_of_the_file(void **state)
     assert_string_equal(config->models_dir, "here/models");
     assert_int_equal(config->origin[OPTION_data_dir], FROM_COMMAND_LINE);
     config_destroy(&config);
+    assert_int_equal(config_parse("d.json", text, strlen(text), "", &config, &err), ERR_BAD_INPUT);
+    assert_null(config);
 }
 
 static void test_the_dump_is_a_configuration_and_says_where_from(void **state)

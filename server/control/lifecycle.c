@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/control/lifecycle.h"
+
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "server/control/notify.h"
+
+enum {
+    TICK_MS = 1000,
+    EXPIRE_TICKS = 60, /* abandoned uploads are looked for this often */
+    DRAIN_POLL_MS = 10,
+    /* Answers `draining` at least so often, to those whose requests were under way... */
+    DRAIN_POLLS_MIN = 5,
+    /* ...and does not wait longer than this for peers that go on asking. */
+    DRAIN_POLLS_BUSY = 100,
+};
+
+enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_LEAVE, TIMER_DRAIN, TIMER_COUNT };
+enum { SIGNAL_TERM, SIGNAL_INT, SIGNAL_HUP, SIGNAL_COUNT };
+
+struct lifecycle {
+    struct event_base *base;
+    struct event *signal[SIGNAL_COUNT];
+    struct event *asked; /* made active by lifecycle_drain, from any thread */
+    struct event *timer[TIMER_COUNT];
+    struct lifecycle_options with;
+    _Atomic bool leaving; /* set once; relaxed, nothing is published with it */
+    bool draining;
+    uint32_t tick_count, poll_count;
+};
+
+static bool start_timer(struct lifecycle *lifecycle, enum timer timer, uint64_t us)
+{
+    struct timeval interval = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
+    return event_add(lifecycle->timer[timer], &interval) == 0;
+}
+
+/* ---- draining -------------------------------------------------------------------------------- */
+
+static void stop_taking(struct lifecycle *lifecycle)
+{
+    if (lifecycle->draining)
+        return;
+    lifecycle->draining = true;
+    service_drain(lifecycle->with.service);
+    lifecycle->with.refuse_new(lifecycle->with.transports);
+    if (!start_timer(lifecycle, TIMER_DRAIN, DRAIN_POLL_MS * 1000))
+        event_base_loopbreak(lifecycle->base);
+}
+
+static void on_leave_timer(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    stop_taking(ctx);
+}
+
+static void on_drain_timer(evutil_socket_t fd, short what, void *ctx)
+{
+    struct lifecycle *lifecycle = ctx;
+    const struct lifecycle_options *with = &lifecycle->with;
+    (void)fd;
+    (void)what;
+    lifecycle->poll_count++;
+    uint32_t deferred = service_deferred_count(with->service);
+    uint32_t in_flight = with->in_flight(with->transports);
+    bool done = deferred == 0 && lifecycle->poll_count >= DRAIN_POLLS_MIN &&
+                (in_flight == 0 || lifecycle->poll_count >= DRAIN_POLLS_BUSY);
+    bool late = (uint64_t)lifecycle->poll_count * DRAIN_POLL_MS >= with->drain_timeout_ms;
+    if (!done && late)
+        log_at(LOG_WARN, "drain_timeout_ms is over", LOG_INT("unanswered", deferred));
+    if (done || late)
+        event_base_loopbreak(lifecycle->base);
+}
+
+static void leave(struct lifecycle *lifecycle, const char *why)
+{
+    uint32_t delay_ms = lifecycle->with.drain_delay_ms;
+    atomic_store_explicit(&lifecycle->leaving, true, memory_order_relaxed);
+    log_at(LOG_INFO, "draining", LOG_STR("why", why), LOG_INT("delay_ms", delay_ms));
+    notify_send("STOPPING=1");
+    if (delay_ms == 0 || !start_timer(lifecycle, TIMER_LEAVE, (uint64_t)delay_ms * 1000))
+        stop_taking(lifecycle);
+}
+
+static void on_asked(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    if (!lifecycle_is_leaving(ctx))
+        leave(ctx, "asked to");
+}
+
+static void on_stop_signal(evutil_socket_t number, short what, void *ctx)
+{
+    struct lifecycle *lifecycle = ctx;
+    (void)what;
+    if (!lifecycle_is_leaving(lifecycle)) {
+        leave(lifecycle, number == SIGINT ? "SIGINT" : "SIGTERM");
+        return;
+    }
+    log_at(LOG_WARN, "stopping at once", LOG_STR("why", "a second signal"));
+    stop_taking(lifecycle);
+    event_base_loopbreak(lifecycle->base);
+}
+
+void lifecycle_drain(void *ctx)
+{
+    struct lifecycle *lifecycle = ctx;
+    event_active(lifecycle->asked, EV_TIMEOUT, 0);
+}
+
+bool lifecycle_is_leaving(const struct lifecycle *lifecycle)
+{
+    return atomic_load_explicit(&lifecycle->leaving, memory_order_relaxed);
+}
+
+/* ---- the rest of the loop -------------------------------------------------------------------- */
+
+static void on_hangup(evutil_socket_t number, short what, void *ctx)
+{
+    struct lifecycle *lifecycle = ctx;
+    (void)number;
+    (void)what;
+    if (!jobs_submit(lifecycle->with.jobs, reload_job, lifecycle->with.reload))
+        log_at(LOG_WARN, "reload dropped", LOG_STR("why", "too many jobs are waiting"));
+}
+
+static void expire_uploads(void *ctx)
+{
+    model_ops_expire(ctx);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+    struct lifecycle *lifecycle = ctx;
+    struct mode ended;
+    (void)fd;
+    (void)what;
+    if (modes_take_ended(lifecycle->with.modes, &ended))
+        log_at(LOG_WARN, "mode ended", LOG_STR("mode", level_name(ended.level)),
+               LOG_STR("reason", ended.reason));
+    /* A full queue is no harm: there is a next time. */
+    if (++lifecycle->tick_count % EXPIRE_TICKS == 0)
+        (void)!jobs_submit(lifecycle->with.jobs, expire_uploads, lifecycle->with.model_ops);
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    (void)ctx;
+    notify_send("WATCHDOG=1");
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static bool make_events(struct lifecycle *lifecycle)
+{
+    static const int numbers[SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
+    static const event_callback_fn on_timer[TIMER_COUNT] = {on_tick, on_watchdog, on_leave_timer,
+                                                            on_drain_timer};
+    static const short kinds[TIMER_COUNT] = {EV_PERSIST, EV_PERSIST, 0, EV_PERSIST};
+    for (int i = 0; i < SIGNAL_COUNT; i++) {
+        lifecycle->signal[i] =
+            evsignal_new(lifecycle->base, numbers[i],
+                         numbers[i] == SIGHUP ? on_hangup : on_stop_signal, lifecycle);
+        if (lifecycle->signal[i] == NULL || event_add(lifecycle->signal[i], NULL) != 0)
+            return false;
+    }
+    for (int i = 0; i < TIMER_COUNT; i++) {
+        lifecycle->timer[i] = event_new(lifecycle->base, -1, kinds[i], on_timer[i], lifecycle);
+        if (lifecycle->timer[i] == NULL)
+            return false;
+    }
+    lifecycle->asked = event_new(lifecycle->base, -1, 0, on_asked, lifecycle);
+    return lifecycle->asked != NULL;
+}
+
+enum err_code lifecycle_create(struct lifecycle **ret_lifecycle, struct err *err)
+{
+    struct lifecycle *lifecycle = calloc(1, sizeof *lifecycle);
+    if (lifecycle == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the event loop");
+    signal(SIGPIPE, SIG_IGN); /* libevent writes without MSG_NOSIGNAL */
+    if (evthread_use_pthreads() == 0)
+        lifecycle->base = event_base_new();
+    if (lifecycle->base == NULL || !make_events(lifecycle)) {
+        lifecycle_destroy(&lifecycle);
+        return err_set(err, ERR_IO, "cannot set up the event loop");
+    }
+    *ret_lifecycle = lifecycle;
+    return ERR_OK;
+}
+
+static void free_event(struct event *event)
+{
+    if (event != NULL)
+        event_free(event);
+}
+
+void lifecycle_destroy(struct lifecycle **lifecycle)
+{
+    if (*lifecycle == NULL)
+        return;
+    for (int i = 0; i < SIGNAL_COUNT; i++)
+        free_event((*lifecycle)->signal[i]);
+    for (int i = 0; i < TIMER_COUNT; i++)
+        free_event((*lifecycle)->timer[i]);
+    free_event((*lifecycle)->asked);
+    if ((*lifecycle)->base != NULL)
+        event_base_free((*lifecycle)->base);
+    free(*lifecycle);
+    *lifecycle = NULL;
+}
+
+struct event_base *lifecycle_base(struct lifecycle *lifecycle)
+{
+    return lifecycle->base;
+}
+
+enum err_code lifecycle_run(struct lifecycle *lifecycle, const struct lifecycle_options *options,
+                            struct err *err)
+{
+    uint64_t watchdog_us = notify_watchdog_us();
+    lifecycle->with = *options;
+    if (!start_timer(lifecycle, TIMER_TICK, TICK_MS * 1000) ||
+        (watchdog_us > 1 && !start_timer(lifecycle, TIMER_WATCHDOG, watchdog_us / 2)))
+        return err_set(err, ERR_IO, "cannot start the timers of the event loop");
+    log_write(LOG_INFO, "ready", NULL, 0);
+    notify_send("READY=1");
+    int rc = event_base_dispatch(lifecycle->base);
+    /* From here on the default action: a third signal ends a stop that takes too long. */
+    for (int i = 0; i < SIGNAL_COUNT; i++)
+        event_del(lifecycle->signal[i]);
+    return rc < 0 ? err_set(err, ERR_IO, "the event loop failed") : ERR_OK;
+}

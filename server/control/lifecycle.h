@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lifecycle - the event loop of main, from ready to stopped: signals, timers, and the drain.
+ *
+ *   RUNNING -> LEAVING -> DRAINING -> stopped
+ *
+ * LEAVING (drain_delay_ms): /readyz says 503, everything is served as ever, so that load balancers
+ * can turn away first.  DRAINING: no new connections, `draining` for new requests, until what was
+ * taken before is answered (drain_timeout_ms at most).  SIGTERM, SIGINT and the operation `drain`
+ * begin it; a second signal ends all waiting; a third one kills, since the loop is over by then.
+ * SIGHUP reloads.
+ *
+ * Threads: lifecycle_drain and lifecycle_is_leaving on any; all else on main. */
+#ifndef SERVER_CONTROL_LIFECYCLE_H
+#define SERVER_CONTROL_LIFECYCLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "server/control/service.h"
+
+struct event_base; /* libevent */
+struct lifecycle;
+
+struct lifecycle_options { /* all borrowed */
+    const struct clock *clock;
+    uint32_t drain_delay_ms, drain_timeout_ms;
+    struct service *service;
+    struct modes *modes;
+    struct jobs *jobs;
+    struct reload *reload;
+    struct model_ops *model_ops;
+    /* Of all transports. */
+    void (*refuse_new)(void *ctx);
+    uint32_t (*in_flight)(void *ctx);
+    void *transports;
+};
+
+/* From here on signals are held until lifecycle_run; SIGPIPE is ignored. */
+MUST_CHECK enum err_code lifecycle_create(struct lifecycle **ret_lifecycle, struct err *err);
+void lifecycle_destroy(struct lifecycle **lifecycle);
+struct event_base *lifecycle_base(struct lifecycle *lifecycle); /* borrowed */
+
+/* Says that the daemon is ready, and returns when it may stop. */
+MUST_CHECK enum err_code lifecycle_run(struct lifecycle *lifecycle,
+                                       const struct lifecycle_options *options, struct err *err);
+
+void lifecycle_drain(void *lifecycle); /* for service_options.drain */
+bool lifecycle_is_leaving(const struct lifecycle *lifecycle);
+
+#endif

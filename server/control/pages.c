@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/control/pages.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/rcu.h"
+
+#define TEXT_TYPE    "text/plain; charset=utf-8"
+#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+enum { DETAIL_BYTES = 320 };
+
+struct check {
+    const char *name;
+    /* False when traffic should go elsewhere; `detail` says more either way. */
+    bool (*run)(struct pages *pages, char detail[DETAIL_BYTES]);
+};
+
+static bool check_draining(struct pages *pages, char detail[DETAIL_BYTES])
+{
+    bool leaving = pages->is_leaving(pages->ctx);
+    snprintf(detail, DETAIL_BYTES, "%s", leaving ? "the daemon is about to stop" : "no");
+    return !leaving;
+}
+
+static bool check_snapshot(struct pages *pages, char detail[DETAIL_BYTES])
+{
+    rcu_read_begin();
+    const struct snapshot *snapshot = serving_current(pages->serving);
+    if (snapshot == NULL)
+        snprintf(detail, DETAIL_BYTES, "no policies are in force yet");
+    else
+        snprintf(detail, DETAIL_BYTES, "epoch %llu, policies %s, %u models",
+                 (unsigned long long)snapshot->epoch, snapshot->policies->version,
+                 snapshot->model_count);
+    rcu_read_end();
+    return snapshot != NULL;
+}
+
+/* A mode is wanted by somebody; it is shown, but is no reason to stay away. */
+static bool check_mode(struct pages *pages, char detail[DETAIL_BYTES])
+{
+    struct mode mode;
+    char until[CLOCK_ISO_BYTES];
+    modes_get(pages->modes, &mode);
+    bool ends = mode.until_ms != 0, has_reason = mode.reason[0] != '\0';
+    snprintf(detail, DETAIL_BYTES, "%s%s%s%s%s", level_name(mode.level), ends ? " until " : "",
+             ends ? clock_format_iso(mode.until_ms, until) : "", has_reason ? ": " : "",
+             mode.reason);
+    return true;
+}
+
+static const struct check checks[] = {
+    {"snapshot", check_snapshot},
+    {"draining", check_draining},
+    {"mode", check_mode},
+};
+
+/* In etcd's form. */
+static bool run_checks(struct pages *pages, bool verbose, struct buffer *buffer)
+{
+    bool ready = true;
+    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+        char detail[DETAIL_BYTES];
+        bool passed = checks[i].run(pages, detail);
+        ready = ready && passed;
+        if (!verbose && passed)
+            continue;
+        buffer_put_str(buffer, passed ? "[+]" : "[-]");
+        buffer_put_str(buffer, checks[i].name);
+        buffer_put_str(buffer, passed ? " ok: " : " failed: ");
+        buffer_put_str(buffer, detail);
+        buffer_put_char(buffer, '\n');
+    }
+    buffer_put_str(buffer, ready ? "ok\n" : "readyz check failed\n");
+    return ready;
+}
+
+/* "verbose", "a=b&verbose", "verbose=1" */
+static bool has_verbose(const char *query)
+{
+    while (true) {
+        size_t len = strcspn(query, "=&");
+        if (len == strlen("verbose") && memcmp(query, "verbose", len) == 0)
+            return true;
+        query += strcspn(query, "&");
+        if (*query == '\0')
+            return false;
+        query++;
+    }
+}
+
+static void put_text(struct page *page, int status, struct buffer *buffer)
+{
+    page->status = status;
+    page->content_type = TEXT_TYPE;
+    page->body = buffer_take(buffer, &page->body_bytes);
+}
+
+static void put_metrics(struct pages *pages, struct page *page)
+{
+    struct buffer unused = {0};
+    bool ready = run_checks(pages, false, &unused);
+    buffer_deinit(&unused);
+    pages_set_gauges(pages, ready);
+    page->status = 200;
+    page->content_type = METRICS_TYPE;
+    page->body = NULL;
+    if (metrics_render(pages->metrics, &page->body, &page->body_bytes, NULL) != ERR_OK)
+        page->status = 500;
+}
+
+bool pages_get(struct pages *pages, const char *path, const char *query, struct page *ret_page)
+{
+    struct buffer buffer = {0};
+    if (strcmp(path, "/livez") == 0) {
+        buffer_put_str(&buffer, "ok\n");
+        put_text(ret_page, 200, &buffer);
+    } else if (strcmp(path, "/readyz") == 0) {
+        bool ready = run_checks(pages, has_verbose(query), &buffer);
+        put_text(ret_page, ready ? 200 : 503, &buffer);
+    } else if (strcmp(path, "/metrics") == 0) {
+        put_metrics(pages, ret_page);
+    } else {
+        return false;
+    }
+    return true;
+}

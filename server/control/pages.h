@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pages - /livez, /readyz and /metrics.
+ *
+ * /livez depends on nothing but the loop that answers it.  /readyz says whether the daemon should
+ * get traffic, and why not; `?verbose` lists every check.  Gauges are read when /metrics is asked
+ * for, so nothing is spent on them otherwise.
+ *
+ * Threads: the loop's. */
+#ifndef SERVER_CONTROL_PAGES_H
+#define SERVER_CONTROL_PAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "featurestore/store.h"
+#include "server/control/modes.h"
+#include "server/decide/snapshot.h"
+
+struct pages { /* all borrowed */
+    const struct store *store;
+    const struct serving *serving;
+    struct modes *modes;
+    struct metrics *metrics;
+    const struct clock *clock;
+    bool (*is_leaving)(void *ctx); /* the daemon is about to stop */
+    void *ctx;
+    int64_t started_ms; /* wall clock */
+};
+
+struct page {
+    int status; /* of HTTP */
+    const char *content_type;
+    char *body; /* malloc'ed, the caller frees; NULL when there was no memory */
+    size_t body_bytes;
+};
+
+/* False when there is no such page.  `query` "" when there is none. */
+bool pages_get(struct pages *pages, const char *path, const char *query, struct page *ret_page);
+
+/* pages_gauges.c: sets everything that is read at the time of asking. */
+void pages_set_gauges(struct pages *pages, bool is_ready);
+
+#endif

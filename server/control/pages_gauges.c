@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+#include "server/control/pages.h"
+#include "server/control/process_stats.h"
+#include "server/metrics.h"
+
+enum { EVENTS_ACCEPTED, EVENTS_DUPLICATE, EVENTS_REJECTED }; /* places in their label lists */
+enum { PEOPLE_USER, PEOPLE_ANON };
+enum { PART_ITEMS, PART_PEOPLE, PART_COUNTS };
+
+static void set(const struct pages *pages, enum server_metric metric, uint32_t label, double value)
+{
+    metric_set(pages->metrics, metric, label, 0, value);
+}
+
+static void set_store(const struct pages *pages)
+{
+    struct store_stats stats;
+    store_stats(pages->store, &stats);
+    set(pages, M_EVENTS, EVENTS_ACCEPTED, (double)stats.events_accepted);
+    set(pages, M_EVENTS, EVENTS_DUPLICATE, (double)stats.events_duplicate);
+    set(pages, M_EVENTS, EVENTS_REJECTED, (double)stats.events_rejected);
+    set(pages, M_EVENT_QUEUE, 0, (double)stats.queue_events);
+    set(pages, M_ITEMS, 0, (double)stats.items);
+    set(pages, M_CATALOGUE_ITEMS, 0, (double)stats.catalogue_items);
+    set(pages, M_PEOPLE, PEOPLE_USER, (double)stats.users);
+    set(pages, M_PEOPLE, PEOPLE_ANON, (double)stats.anons);
+    set(pages, M_STORE_BYTES, PART_ITEMS, (double)stats.bytes_items);
+    set(pages, M_STORE_BYTES, PART_PEOPLE, (double)stats.bytes_people);
+    set(pages, M_STORE_BYTES, PART_COUNTS, (double)stats.bytes_counts);
+    set(pages, M_EVENT_WATERMARK, 0, (double)store_watermark_ms(pages->store) / 1000.0);
+}
+
+static void set_process(const struct pages *pages)
+{
+    struct process_stats stats;
+    process_stats_read(&stats);
+    set(pages, M_PROCESS_CPU, 0, stats.cpu_s);
+    set(pages, M_PROCESS_OPEN_FDS, 0, (double)stats.open_fds);
+    set(pages, M_PROCESS_MAX_FDS, 0, (double)stats.max_fds);
+    set(pages, M_PROCESS_VIRTUAL_BYTES, 0, (double)stats.virtual_bytes);
+    set(pages, M_PROCESS_RESIDENT_BYTES, 0, (double)stats.resident_bytes);
+    set(pages, M_PROCESS_START_TIME, 0, (double)pages->started_ms / 1000.0);
+    set(pages, M_PROCESS_THREADS, 0, (double)stats.threads);
+}
+
+void pages_set_gauges(struct pages *pages, bool is_ready)
+{
+    enum level floor = modes_floor(pages->modes, clock_now_ns(pages->clock));
+    for (uint32_t i = 0; i < LEVEL_COUNT; i++)
+        set(pages, M_MODE_FLOOR, i, i == (uint32_t)floor);
+    for (uint32_t i = LOG_DEBUG; i <= LOG_ERROR; i++)
+        set(pages, M_LOG_LINES, i, (double)log_written_lines((enum log_level)i));
+    set(pages, M_LOG_DROPPED, 0, (double)log_dropped_lines());
+    set(pages, M_BUILD_INFO, 0, 1);
+    set(pages, M_READY, 0, is_ready);
+    set(pages, M_DRAINING, 0, pages->is_leaving(pages->ctx));
+    set_store(pages);
+    set_process(pages);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/control/service.h"
+
+#include <string.h>
+
+#include "base/rcu.h"
+#include "server/control/service_internal.h"
+#include "server/decide/decide.h"
+
+enum who { PUBLIC, ADMIN };
+
+static const enum who who_may[OP_COUNT] = {
+#define X(name, who) [OP_##name] = who,
+    OPS(X)
+#undef X
+};
+
+/* Always answered, whatever the time: at a lower level when it is short. */
+static bool is_decision(enum op op)
+{
+    return op == OP_recommend || op == OP_similar || op == OP_rank || op == OP_price;
+}
+
+/* 0 when the caller sets none. */
+static uint64_t deadline_of(const struct call *call, const struct request *request)
+{
+    if (!request->has_budget)
+        return 0;
+    uint64_t deadline_ns = call->arrived_ns + request->budget_us * 1000;
+    return deadline_ns == 0 ? 1 : deadline_ns;
+}
+
+static void serve_ping(struct service *service, struct call *call, const struct request *request)
+{
+    struct reply reply;
+    enum level floor = modes_floor(service->with.modes, clock_now_ns(service->with.clock));
+    reply_begin(&reply, call, request->id_raw, service->with.clock);
+    reply_key(&reply, "version");
+    pack_str(&reply.pack, DECIDED_VERSION);
+    reply_key(&reply, "mode");
+    pack_str(&reply.pack, level_name(floor));
+    if (request->pad_bytes > 0) {
+        reply_key(&reply, "pad");
+        char *pad = pack_text_reserve(&reply.pack, request->pad_bytes);
+        if (pad != NULL)
+            memset(pad, 'x', request->pad_bytes);
+    }
+    reply_end(&reply);
+}
+
+static void serve_decision(struct service *service, struct worker *worker, struct call *call,
+                           const struct request *request)
+{
+    const struct service_options *with = &service->with;
+    struct decision decision;
+    struct reply reply;
+    /* Snapshot, records and ids stay what they are until the reply holds copies of them. */
+    rcu_read_begin();
+    struct decide_env env = {
+        .store = with->store,
+        .snapshot = serving_current(with->serving),
+        .answers = with->answers,
+        .floor = modes_floor(with->modes, clock_now_ns(with->clock)),
+        .deadline_ns = deadline_of(call, request),
+        .wall_ms = clock_wall_ms(with->clock),
+    };
+    ASSERT(env.snapshot != NULL);
+    decide(&env, worker, request, &decision);
+    uint64_t began_ns = clock_now_ns(with->clock);
+    reply_begin(&reply, call, request->id_raw, with->clock);
+    decision_pack(&decision, &reply);
+    reply_end(&reply);
+    rcu_read_end();
+    metric_observe(worker->metrics, M_STAGE_DURATION, STAGE_ENCODE, 0,
+                   clock_now_ns(with->clock) - began_ns);
+}
+
+/* Why the request is not served at all, or REPLY_ok. */
+static enum reply_code gate(struct service *service, const struct call *call,
+                            const struct request *request, const char **ret_message)
+{
+    uint64_t deadline_ns = deadline_of(call, request);
+    if (service_is_draining(service) && request->op != OP_status) {
+        *ret_message = "this daemon is about to stop: use another one";
+        return REPLY_draining;
+    }
+    if (deadline_ns != 0 && !is_decision(request->op) &&
+        clock_now_ns(service->with.clock) >= deadline_ns) {
+        *ret_message = "budget_us ran out before the work began";
+        return REPLY_deadline_exceeded;
+    }
+    if (who_may[request->op] == PUBLIC)
+        return REPLY_ok;
+    enum reply_code code = access_check(service->with.access, call->local, request->token);
+    *ret_message = code == REPLY_forbidden
+                       ? "administration is open to this machine only, or by a token"
+                       : "administration needs the token of admin_token_file";
+    return code;
+}
+
+static enum call_state serve(struct service *service, struct worker *worker, struct call *call,
+                             const struct request *request)
+{
+    const char *message = NULL;
+    enum reply_code code = gate(service, call, request, &message);
+    if (code != REPLY_ok) {
+        reply_error(call, request->id_raw, service->with.clock, code, message, NULL);
+        return CALL_DONE;
+    }
+    switch (request->op) {
+    case OP_recommend:
+    case OP_similar:
+    case OP_rank:
+    case OP_price: serve_decision(service, worker, call, request); return CALL_DONE;
+    case OP_ping: serve_ping(service, call, request); return CALL_DONE;
+    case OP_events: return service_events(service, call, request);
+    case OP_features: service_features(service, call, request); return CALL_DONE;
+    case OP_status: service_status(service, call, request); return CALL_DONE;
+    default: return service_admin(service, call, request);
+    }
+}
+
+static enum reply_code refusal_of(enum err_code rc)
+{
+    if (rc == ERR_NOT_FOUND)
+        return REPLY_unknown_op;
+    /* The arena holds what a request may carry, many times over. */
+    return rc == ERR_NOMEM ? REPLY_too_large : reply_code_of(rc);
+}
+
+enum call_state service_call(void *ctx, struct worker *worker, struct call *call)
+{
+    struct service *service = ctx;
+    struct request request;
+    char field[REQUEST_FIELD_BYTES];
+    struct err err = {.text = ""};
+    enum call_state state = CALL_DONE;
+    uint64_t began_ns = clock_now_ns(service->with.clock);
+    arena_reset(&worker->arena);
+    enum err_code rc =
+        request_decode(call->request, call->request_bytes, &worker->arena, &request, field, &err);
+    uint64_t decoded_ns = clock_now_ns(service->with.clock);
+    metric_observe(worker->metrics, M_STAGE_DURATION, STAGE_DECODE, 0, decoded_ns - began_ns);
+    if (rc != ERR_OK)
+        reply_error(call, request.id_raw, service->with.clock, refusal_of(rc), err.text, field);
+    else
+        state = serve(service, worker, call, &request);
+    if (state == CALL_DEFERRED)
+        return state; /* it may be complete already, and is counted there */
+    uint64_t now_ns = clock_now_ns(service->with.clock);
+    metric_add(worker->metrics, M_REQUESTS, request.op, call->code, 1);
+    metric_observe(worker->metrics, M_REQUEST_DURATION, request.op, 0,
+                   now_ns > call->arrived_ns ? now_ns - call->arrived_ns : 0);
+    return CALL_DONE;
+}
+
+bool service_is_draining(const struct service *service)
+{
+    return atomic_load(&service->draining);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+#include "server/control/service_internal.h"
+
+static void refuse(struct service *service, struct call *call, const struct request *request,
+                   const char *message, const char *field)
+{
+    reply_error(call, request->id_raw, service->with.clock, REPLY_bad_request, message, field);
+}
+
+/* Hands the call to the thread of jobs; answers it when that cannot take it. */
+static enum call_state submit(struct deferred *deferred, const struct request *request, job_fn run)
+{
+    struct service *service = deferred->service;
+    struct call *call = deferred->call;
+    if (jobs_submit(service->with.jobs, run, deferred))
+        return CALL_DEFERRED;
+    deferred_undo(deferred);
+    reply_error(call, request->id_raw, service->with.clock, REPLY_overloaded,
+                "too many operations of administration are waiting", NULL);
+    return CALL_DONE;
+}
+
+/* ---- mode ------------------------------------------------------------------------------------ */
+
+static void pack_mode(struct reply *reply, const struct mode *mode)
+{
+    reply_key(reply, "mode");
+    pack_str(&reply->pack, level_name(mode->level));
+    if (mode->until_ms != 0) {
+        reply_key(reply, "until_ms");
+        pack_int(&reply->pack, mode->until_ms);
+    }
+    if (mode->reason[0] != '\0') {
+        reply_key(reply, "reason");
+        pack_str(&reply->pack, mode->reason);
+    }
+}
+
+/* On the thread of jobs.  A mode that could not be written down is in force nevertheless. */
+static void set_mode(void *ctx)
+{
+    struct deferred *deferred = ctx;
+    struct modes *modes = deferred->service->with.modes;
+    struct call *call = deferred->call;
+    struct mode mode;
+    struct reply reply;
+    struct err err = {.text = ""};
+    enum err_code rc = modes_set(modes, deferred->mode.level, deferred->mode_for_ms,
+                                 text_of(deferred->mode.reason), &err);
+    modes_get(modes, &mode);
+    log_at(LOG_WARN, "mode set", LOG_STR("mode", level_name(deferred->mode.level)),
+           LOG_INT("for_ms", deferred->mode_for_ms), LOG_STR("reason", deferred->mode.reason));
+    reply_begin(&reply, call, deferred->id_raw, deferred->service->with.clock);
+    pack_mode(&reply, &mode);
+    if (rc != ERR_OK) {
+        log_at(LOG_ERROR, "mode will not survive a restart", LOG_STR("error", err.text));
+        reply_key(&reply, "warning");
+        pack_str(&reply.pack, err.text);
+    }
+    reply_end(&reply);
+    call->complete(call);
+}
+
+/* It is shown in a page of lines. */
+static bool is_one_line(struct text text)
+{
+    for (uint32_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+/* The key at fault, or NULL. */
+static const char *read_mode(const struct request *request, bool *ret_present,
+                             struct mode *ret_mode, int64_t *ret_for_ms)
+{
+    struct text level = {0}, reason = {0};
+    bool level_ok = true, for_ok = true, reason_ok = true;
+    *ret_for_ms = 0;
+    *ret_mode = (struct mode){.level = LEVEL_full};
+    *ret_present = request_body_text(request, "mode", &level, &level_ok);
+    bool has_for = request_body_int(request, "for_ms", ret_for_ms, &for_ok);
+    bool has_reason = request_body_text(request, "reason", &reason, &reason_ok);
+    if (*ret_present ? !level_ok || !level_parse(level, &ret_mode->level) : has_for || has_reason)
+        return "mode";
+    if (has_for && (!for_ok || *ret_for_ms < 1 || *ret_for_ms > MODES_FOR_MS_MAX))
+        return "for_ms";
+    if (has_reason && (!reason_ok || reason.len >= MODES_REASON_BYTES || !is_one_line(reason)))
+        return "reason";
+    text_copy(reason, ret_mode->reason, sizeof ret_mode->reason);
+    return NULL;
+}
+
+static enum call_state serve_mode(struct service *service, struct call *call,
+                                  const struct request *request)
+{
+    struct mode mode;
+    int64_t for_ms = 0;
+    bool present = false;
+    const char *field = read_mode(request, &present, &mode, &for_ms);
+    if (field != NULL) {
+        refuse(service, call, request,
+               "expected mode: full, reduced, cached, generic or static; for_ms: 1 ms to 366 days; "
+               "reason: one line of at most 200 bytes",
+               field);
+        return CALL_DONE;
+    }
+    if (present) {
+        struct deferred *deferred = deferred_begin(service, call, request);
+        if (deferred == NULL)
+            return CALL_DONE;
+        deferred->mode = mode;
+        deferred->mode_for_ms = for_ms;
+        return submit(deferred, request, set_mode);
+    }
+    struct reply reply;
+    modes_get(service->with.modes, &mode);
+    reply_begin(&reply, call, request->id_raw, service->with.clock);
+    pack_mode(&reply, &mode);
+    reply_end(&reply);
+    return CALL_DONE;
+}
+
+/* ---- reload and drain ------------------------------------------------------------------------ */
+
+/* On the thread of jobs. */
+static void run_reload(void *ctx)
+{
+    struct deferred *deferred = ctx;
+    struct service *service = deferred->service;
+    struct call *call = deferred->call;
+    struct reload_result result = {0};
+    struct reply reply;
+    struct err err = {.text = ""};
+    enum err_code rc = reload_run(service->with.reload, &result, &err);
+    if (rc != ERR_OK) {
+        /* Whatever is wrong with a file is the fault of what was asked for. */
+        enum reply_code code =
+            rc == ERR_NOMEM || rc == ERR_BUSY ? reply_code_of(rc) : REPLY_bad_request;
+        reply_error(call, deferred->id_raw, service->with.clock, code, err.text, NULL);
+    } else {
+        reply_begin(&reply, call, deferred->id_raw, service->with.clock);
+        reply_key(&reply, "restart_needed");
+        pack_array(&reply.pack, result.restart_count);
+        for (uint32_t i = 0; i < result.restart_count; i++)
+            pack_str(&reply.pack, result.restart[i]);
+        reply_end(&reply);
+    }
+    call->complete(call);
+}
+
+static enum call_state serve_reload(struct service *service, struct call *call,
+                                    const struct request *request)
+{
+    struct deferred *deferred = deferred_begin(service, call, request);
+    return deferred == NULL ? CALL_DONE : submit(deferred, request, run_reload);
+}
+
+static void serve_drain(struct service *service, struct call *call, const struct request *request)
+{
+    struct reply reply;
+    reply_begin(&reply, call, request->id_raw, service->with.clock);
+    reply_end(&reply);
+    service->with.drain(service->with.drain_ctx);
+}
+
+/* ---- models ---------------------------------------------------------------------------------- */
+
+static enum call_state serve_models(struct service *service, struct call *call,
+                                    const struct request *request)
+{
+    struct deferred *deferred = deferred_begin(service, call, request);
+    if (deferred == NULL)
+        return CALL_DONE;
+    enum call_state state = model_ops_call(service->with.model_ops, call, request);
+    if (state == CALL_DONE)
+        deferred_undo(deferred);
+    return state;
+}
+
+enum call_state service_admin(struct service *service, struct call *call,
+                              const struct request *request)
+{
+    switch (request->op) {
+    case OP_mode: return serve_mode(service, call, request);
+    case OP_reload: return serve_reload(service, call, request);
+    case OP_drain: serve_drain(service, call, request); return CALL_DONE;
+    default: return serve_models(service, call, request);
+    }
+}

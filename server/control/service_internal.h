@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* service_internal - what the files of the service share.
+ *
+ *   service.c          dispatch, ping and the decisions: the hot path
+ *   service_setup.c    creation, draining, and calls that complete later
+ *   service_events.c   events
+ *   service_query.c    features and status
+ *   service_admin.c    mode, reload, drain and the operations on models */
+#ifndef SERVER_CONTROL_SERVICE_INTERNAL_H
+#define SERVER_CONTROL_SERVICE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "server/control/service.h"
+#include "server/metrics.h"
+#include "server/protocol/reply.h"
+#include "server/protocol/request.h"
+
+struct service {
+    struct service_options with;
+    uint64_t started_ns;
+    /* Sequentially consistent, both: a call that is being deferred either sees the drain or is
+     * counted before the drain looks. */
+    _Atomic bool draining;
+    _Atomic uint32_t deferred_count;
+    pthread_mutex_t deferred_lock; /* guards deferred_metrics: its writers change */
+    struct metric_slot *deferred_metrics;
+};
+
+/* A call that somebody else will complete.  It stands in for the transport until then. */
+struct deferred {
+    struct service *service;
+    struct call *call;
+    enum op op;
+    struct text id_raw; /* in the request bytes */
+    void (*complete)(struct call *call);
+    void *owner;
+    struct mode mode; /* OP_mode: what was asked for */
+    int64_t mode_for_ms;
+};
+
+/* NULL when the call was answered instead (out of memory, draining).  Afterwards exactly one of:
+ * call->complete (by whoever finishes it), or deferred_undo. */
+struct deferred *deferred_begin(struct service *service, struct call *call,
+                                const struct request *request);
+/* The call is answered at once after all. */
+void deferred_undo(struct deferred *deferred);
+
+enum call_state service_events(struct service *service, struct call *call,
+                               const struct request *request);
+void service_features(struct service *service, struct call *call, const struct request *request);
+void service_status(struct service *service, struct call *call, const struct request *request);
+/* Any operation of administration. */
+enum call_state service_admin(struct service *service, struct call *call,
+                              const struct request *request);
+
+#endif

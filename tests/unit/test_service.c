@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What callers see of every operation that is not administration: see test_service_admin.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/pack.h"
+#include "server/metrics.h"
+#include "tests/support/alloc_fail.h"
+#include "tests/support/service_rig.h"
+
+static int setup(void **state)
+{
+    struct service_rig *rig = calloc(1, sizeof *rig);
+    service_rig_create(rig);
+    *state = rig;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    service_rig_destroy(*state);
+    free(*state);
+    return 0;
+}
+
+static const char *text_of_key(const cJSON *object, const char *key)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+    return text == NULL ? "" : text;
+}
+
+static double number_of_key(const cJSON *object, const char *key)
+{
+    return cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(object, key));
+}
+
+static void refuses(struct service_rig *rig, const char *json, const char *code, const char *field)
+{
+    cJSON *reply = service_rig_ask(rig, json);
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(reply, "ok")));
+    if (strcmp(text_of_key(error, "code"), code) != 0 ||
+        strcmp(text_of_key(error, "field"), field) != 0)
+        fail_msg("%s: %s of '%s', expected %s of '%s'", json, text_of_key(error, "code"),
+                 text_of_key(error, "field"), code, field);
+    assert_true(text_of_key(error, "message")[0] != '\0');
+    assert_string_equal(reply_code_name(rig->code), code);
+    cJSON_Delete(reply);
+}
+
+static cJSON *serves(struct service_rig *rig, const char *json)
+{
+    cJSON *reply = service_rig_ask(rig, json);
+    if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "ok")))
+        fail_msg("%s: %s", json, cJSON_Print(reply));
+    assert_int_equal(rig->code, REPLY_ok);
+    assert_true(cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(reply, "took_us")));
+    return reply;
+}
+
+static void decides(struct service_rig *rig, const char *json, const char *level,
+                    const char *reason)
+{
+    cJSON *reply = serves(rig, json);
+    if (strcmp(text_of_key(reply, "level"), level) != 0 ||
+        strcmp(text_of_key(reply, "reason"), reason) != 0)
+        fail_msg("%s: level %s, reason %s; expected %s, %s", json, text_of_key(reply, "level"),
+                 text_of_key(reply, "reason"), level, reason);
+    assert_int_equal(strlen(text_of_key(reply, "decision")), ULID_BYTES - 1);
+    cJSON_Delete(reply);
+}
+
+static void test_ping_echoes_the_id_and_pads(void **state)
+{
+    struct service_rig *rig = *state;
+    rig->waited_ns = 1234567;
+    cJSON *reply = serves(rig, "{\"op\": \"ping\", \"id\": \"a-1\", \"pad\": 65536, \"x\": [1]}");
+    assert_string_equal(text_of_key(reply, "id"), "a-1");
+    assert_string_equal(text_of_key(reply, "version"), DECIDED_VERSION);
+    assert_string_equal(text_of_key(reply, "mode"), "full");
+    assert_int_equal(strlen(text_of_key(reply, "pad")), 65536);
+    assert_int_equal(number_of_key(reply, "took_us"), 1234);
+    cJSON_Delete(reply);
+    reply = serves(rig, "{\"op\": \"ping\", \"id\": -7}");
+    assert_int_equal(number_of_key(reply, "id"), -7);
+    assert_null(cJSON_GetObjectItemCaseSensitive(reply, "pad"));
+    cJSON_Delete(reply);
+}
+
+static void test_bad_requests_name_the_field(void **state)
+{
+    struct service_rig *rig = *state;
+    static const struct {
+        const char *json, *code, *field;
+    } bad[] = {
+        {"[]", "bad_request", "request"},
+        {"{}", "bad_request", "op"},
+        {"{\"op\": 1}", "bad_request", "op"},
+        {"{\"op\": \"buy\"}", "unknown_op", "op"},
+        {"{\"op\": \"ping\", \"pad\": 65537}", "bad_request", "pad"},
+        {"{\"op\": \"ping\", \"pad\": \"1\"}", "bad_request", "pad"},
+        {"{\"op\": \"ping\", \"id\": [1]}", "bad_request", "id"},
+        {"{\"op\": \"recommend\", \"n\": 201}", "bad_request", "n"},
+        {"{\"op\": \"recommend\", \"n\": 0}", "bad_request", "n"},
+        {"{\"op\": \"recommend\", \"n\": 1.0}", "bad_request", "n"},
+        {"{\"op\": \"recommend\", \"user\": \"\"}", "bad_request", "user"},
+        {"{\"op\": \"recommend\", \"user\": 3}", "bad_request", "user"},
+        {"{\"op\": \"recommend\", \"seeds\": \"i1\"}", "bad_request", "seeds"},
+        {"{\"op\": \"recommend\", \"exclude\": [1]}", "bad_request", "exclude"},
+        {"{\"op\": \"recommend\", \"filters\": []}", "bad_request", "filters"},
+        {"{\"op\": \"recommend\", \"context\": {\"a\": 1}}", "bad_request", "context"},
+        {"{\"op\": \"recommend\", \"price\": 1}", "bad_request", "price"},
+        {"{\"op\": \"recommend\", \"explain\": \"yes\"}", "bad_request", "explain"},
+        {"{\"op\": \"recommend\", \"currency\": \"eur\"}", "bad_request", "currency"},
+        {"{\"op\": \"recommend\", \"budget_us\": -1}", "bad_request", "budget_us"},
+        {"{\"op\": \"similar\"}", "bad_request", "items"},
+        {"{\"op\": \"rank\", \"items\": []}", "bad_request", "items"},
+        {"{\"op\": \"price\", \"items\": [{\"qty\": 1}]}", "bad_request", "items.id"},
+        {"{\"op\": \"events\"}", "bad_request", "events"},
+        {"{\"op\": \"events\", \"events\": {}}", "bad_request", "events"},
+        {"{\"op\": \"events\", \"events\": [], \"ack\": \"never\"}", "bad_request", "ack"},
+        {"{\"op\": \"events\", \"events\": [], \"ack\": \"disk\"}", "bad_request", "ack"},
+        {"{\"op\": \"features\"}", "bad_request", "user"},
+        {"{\"op\": \"features\", \"item\": \"none\"}", "not_found", "item"},
+        {"{\"op\": \"features\", \"user\": \"none\"}", "not_found", "user"},
+        {"{\"op\": \"features\", \"anon\": \"none\"}", "not_found", "anon"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        refuses(rig, bad[i].json, bad[i].code, bad[i].field);
+    assert_int_equal(
+        metric_value(rig->registry.metrics, M_REQUESTS, OP_recommend, REPLY_bad_request), 13);
+    assert_int_equal(metric_value(rig->registry.metrics, M_REQUESTS, OP_COUNT, REPLY_unknown_op),
+                     1);
+}
+
+static void test_bytes_that_are_no_messagepack_are_answered(void **state)
+{
+    struct service_rig *rig = *state;
+    static const char *const bad[] = {"", "\xc1", "\x81\xa2op", "\xff\xff", "\xde\xff\xff"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cJSON *reply = service_rig_call(rig, (const uint8_t *)bad[i], strlen(bad[i]));
+        assert_int_equal(rig->code, REPLY_bad_request);
+        cJSON_Delete(reply);
+    }
+    /* Nesting beyond the limit is a limit. */
+    uint8_t deep[64] = {0x81, 0xa1, 'x'};
+    memset(deep + 3, 0x91, 20);
+    deep[23] = 0xc0;
+    cJSON_Delete(service_rig_call(rig, deep, 24));
+    assert_int_equal(rig->code, REPLY_too_large);
+}
+
+static void test_decisions_without_models_and_with_them(void **state)
+{
+    struct service_rig *rig = *state;
+    decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}", "static", "no_model");
+    decides(rig, "{\"op\": \"similar\", \"items\": [\"i1\"]}", "static", "no_model");
+    decides(rig, "{\"op\": \"rank\", \"items\": [\"i1\"]}", "generic", "no_model");
+    decides(rig, "{\"op\": \"price\", \"items\": [\"i1\"]}", "generic", "no_model");
+    rig_publish(&rig->registry, "n", "1", MODEL_neighbors);
+    rig_publish(&rig->registry, "f", "1", MODEL_factors);
+    rig_scan(&rig->registry);
+    cJSON *reply = serves(rig, "{\"op\": \"recommend\", \"user\": \"u0\", \"n\": 3, \"id\": 1}");
+    assert_string_equal(text_of_key(reply, "level"), "full");
+    assert_null(cJSON_GetObjectItemCaseSensitive(reply, "reason"));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "items")), 3);
+    assert_string_equal(text_of_key(reply, "policy"), "home@builtin");
+    cJSON_Delete(reply);
+    decides(rig, "{\"op\": \"similar\", \"items\": [\"i1\"]}", "full", "");
+}
+
+static void test_an_expired_budget_lowers_decisions_and_ends_the_rest(void **state)
+{
+    struct service_rig *rig = *state;
+    rig_publish(&rig->registry, "f", "1", MODEL_factors);
+    rig_scan(&rig->registry);
+    rig->waited_ns = 5000;
+    decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\", \"budget_us\": 6}", "full", "");
+    decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\", \"budget_us\": 5}", "cached",
+            "deadline");
+    rig->waited_ns = 0;
+    decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\", \"budget_us\": 0}", "cached",
+            "deadline");
+    rig->waited_ns = 5000;
+    static const char *const others[] = {
+        "{\"op\": \"ping\", \"budget_us\": 5}",
+        "{\"op\": \"status\", \"budget_us\": 5}",
+        "{\"op\": \"features\", \"user\": \"u\", \"budget_us\": 5}",
+        "{\"op\": \"events\", \"events\": [], \"budget_us\": 5}",
+        "{\"op\": \"mode\", \"budget_us\": 5}",
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        refuses(rig, others[i], "deadline_exceeded", "");
+    cJSON_Delete(serves(rig, "{\"op\": \"ping\", \"budget_us\": 6}"));
+}
+
+#define VIEW(id, user, item)                                            \
+    "{\"id\": \"" id "\", \"type\": \"view\", \"user\": \"" user "\", " \
+    "\"items\": [{\"id\": \"" item "\"}]}"
+
+static void test_events_are_deferred_counted_and_visible(void **state)
+{
+    struct service_rig *rig = *state;
+    cJSON *reply =
+        serves(rig, "{\"op\": \"events\", \"id\": 9, \"ack\": \"memory\", \"events\": [" VIEW(
+                        "e1", "u9",
+                        "i1") "," VIEW("e1", "u9",
+                                       "i1") ", 7,"
+                                             "{\"id\": \"e2\", \"type\": \"view\", \"user\": 3}]}");
+    assert_int_equal(rig->state, CALL_DEFERRED);
+    assert_int_equal(number_of_key(reply, "id"), 9);
+    assert_int_equal(number_of_key(reply, "accepted"), 1);
+    assert_int_equal(number_of_key(reply, "duplicate"), 1);
+    const cJSON *rejected = cJSON_GetObjectItemCaseSensitive(reply, "rejected");
+    assert_int_equal(cJSON_GetArraySize(rejected), 2);
+    assert_int_equal(number_of_key(cJSON_GetArrayItem(rejected, 1), "index"), 3);
+    assert_string_equal(text_of_key(cJSON_GetArrayItem(rejected, 1), "code"), "bad_request");
+    assert_memory_equal(text_of_key(cJSON_GetArrayItem(rejected, 1), "message"), "user:", 5);
+    assert_null(cJSON_GetObjectItemCaseSensitive(reply, "rejected_total"));
+    cJSON_Delete(reply);
+
+    reply = serves(rig, "{\"op\": \"features\", \"user\": \"u9\"}");
+    const cJSON *features = cJSON_GetObjectItemCaseSensitive(reply, "features");
+    assert_int_equal(number_of_key(features, "user.events"), 1);
+    assert_null(cJSON_GetObjectItemCaseSensitive(features, "item.price"));
+    assert_true(number_of_key(reply, "as_of_ms") > 0);
+    cJSON_Delete(reply);
+    assert_int_equal(metric_value(rig->registry.metrics, M_REQUESTS, OP_events, REPLY_ok), 1);
+    assert_int_equal(service_deferred_count(rig->service), 0);
+}
+
+static void test_many_rejections_are_counted_beyond_those_described(void **state)
+{
+    struct service_rig *rig = *state;
+    static char json[8192];
+    size_t used = (size_t)snprintf(json, sizeof json, "{\"op\": \"events\", \"events\": [0");
+    for (int i = 1; i < 150; i++)
+        used += (size_t)snprintf(json + used, sizeof json - used, ",%d", i);
+    snprintf(json + used, sizeof json - used, "]}");
+    cJSON *reply = serves(rig, json);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "rejected")),
+                     STORE_REJECTED_MAX);
+    assert_int_equal(number_of_key(reply, "rejected_total"), 150);
+    cJSON_Delete(reply);
+}
+
+/* More than EVENT_BATCH_MAX, and more than the queue of the rig holds. */
+static void test_too_many_events_are_too_large(void **state)
+{
+    struct service_rig *rig = *state;
+    static char json[32768];
+    static const int counts[] = {EVENT_BATCH_MAX + 1, 1001};
+    for (size_t c = 0; c < 2; c++) {
+        size_t used = (size_t)snprintf(json, sizeof json, "{\"op\": \"events\", \"events\": [0");
+        for (int i = 1; i < counts[c]; i++)
+            used += (size_t)snprintf(json + used, sizeof json - used, ",0");
+        snprintf(json + used, sizeof json - used, "]}");
+        refuses(rig, json, "too_large", "events");
+    }
+}
+
+static void test_features_of_items_by_name(void **state)
+{
+    struct service_rig *rig = *state;
+    cJSON_Delete(serves(rig, "{\"op\": \"events\", \"events\": [{\"id\": \"c1\", \"type\": "
+                             "\"item_upsert\", \"currency\": \"EUR\", \"items\": [{\"id\": \"i1\", "
+                             "\"price\": 1200}]}]}"));
+    cJSON *reply = serves(rig, "{\"op\": \"features\", \"item\": \"i1\", \"names\": "
+                               "[\"item.price\", \"item.cost\", \"item.views_1h\"]}");
+    const cJSON *features = cJSON_GetObjectItemCaseSensitive(reply, "features");
+    assert_int_equal(cJSON_GetArraySize(features), 3);
+    assert_true(number_of_key(features, "item.price") == 1200);
+    assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(features, "item.cost")));
+    assert_true(number_of_key(features, "item.views_1h") == 0);
+    cJSON_Delete(reply);
+    refuses(rig, "{\"op\": \"features\", \"item\": \"i1\", \"names\": [\"item.colour\"]}",
+            "bad_request", "names");
+    refuses(rig, "{\"op\": \"features\", \"item\": \"i1\", \"names\": [\"user.events\"]}",
+            "bad_request", "names");
+    refuses(rig,
+            "{\"op\": \"features\", \"item\": \"i1\", \"names\": [\"item.cost\", \"item.cost\"]}",
+            "bad_request", "names");
+}
+
+static void test_status_tells_what_serves(void **state)
+{
+    struct service_rig *rig = *state;
+    rig_publish(&rig->registry, "f", "7", MODEL_factors);
+    rig_scan(&rig->registry);
+    clock_manual_advance_ns(&rig->clock, UINT64_C(90) * 1000000000);
+    cJSON *reply = serves(rig, "{\"op\": \"status\"}");
+    assert_string_equal(text_of_key(reply, "version"), DECIDED_VERSION);
+    assert_string_equal(text_of_key(reply, "mode"), "full");
+    assert_string_equal(text_of_key(reply, "durability"), "memory");
+    assert_string_equal(text_of_key(reply, "policies"), "builtin");
+    assert_int_equal(number_of_key(reply, "uptime_s"), 90);
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(reply, "draining")));
+    const cJSON *model = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(reply, "models"), 0);
+    assert_string_equal(text_of_key(model, "name"), "f");
+    assert_string_equal(text_of_key(model, "version"), "7");
+    assert_string_equal(text_of_key(model, "kind"), "factors");
+    assert_string_equal(text_of_key(model, "label"), "stable");
+    const cJSON *store = cJSON_GetObjectItemCaseSensitive(reply, "store");
+    assert_int_equal(number_of_key(store, "items"), MODEL_SAMPLE_ITEMS);
+    assert_int_equal(number_of_key(store, "events_accepted"), 0);
+    cJSON_Delete(reply);
+}
+
+/* The promise of the hot path, from the bytes of a request to those of the reply. */
+static void test_decisions_allocate_nothing(void **state)
+{
+    struct service_rig *rig = *state;
+    rig_publish(&rig->registry, "f", "1", MODEL_factors);
+    rig_publish(&rig->registry, "n", "1", MODEL_neighbors);
+    rig_scan(&rig->registry);
+    uint8_t bytes[256];
+    struct pack pack = pack_into(bytes, sizeof bytes);
+    pack_map(&pack, 3);
+    pack_key(&pack, "op");
+    pack_key(&pack, "recommend");
+    pack_key(&pack, "user");
+    pack_key(&pack, "u1");
+    pack_key(&pack, "n");
+    pack_int(&pack, 5);
+    struct call call = {.request = bytes,
+                        .request_bytes = pack.used,
+                        .reply = rig->reply_bytes,
+                        .reply_capacity = CALL_REPLY_BYTES};
+    for (int i = 0; i < 50; i++) {
+        uint64_t before = alloc_count();
+        assert_int_equal(service_call(rig->service, rig->worker, &call), CALL_DONE);
+        assert_int_equal(call.code, REPLY_ok);
+        if (i >= 10) /* warm: the first calls may set up what BLAS wants */
+            assert_int_equal(alloc_count(), before);
+    }
+}
+
+static void test_no_memory_is_overloaded(void **state)
+{
+    struct service_rig *rig = *state;
+    static const char request[] = "\x82\xa2op\xa6"
+                                  "events"
+                                  "\xa6"
+                                  "events"
+                                  "\x90";
+    for (uint32_t n = 0;; n++) {
+        alloc_fail_after(n);
+        service_rig_run(rig, (const uint8_t *)request, sizeof request - 1);
+        if (!alloc_fail_off())
+            break;
+        assert_int_equal(rig->code, REPLY_overloaded);
+        assert_int_equal(service_deferred_count(rig->service), 0);
+    }
+    assert_int_equal(rig->code, REPLY_ok);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_ping_echoes_the_id_and_pads),
+        TEST(test_bad_requests_name_the_field),
+        TEST(test_bytes_that_are_no_messagepack_are_answered),
+        TEST(test_decisions_without_models_and_with_them),
+        TEST(test_an_expired_budget_lowers_decisions_and_ends_the_rest),
+        TEST(test_events_are_deferred_counted_and_visible),
+        TEST(test_many_rejections_are_counted_beyond_those_described),
+        TEST(test_too_many_events_are_too_large),
+        TEST(test_features_of_items_by_name),
+        TEST(test_status_tells_what_serves),
+        TEST(test_decisions_allocate_nothing),
+        TEST(test_no_memory_is_overloaded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
