@@ -142,11 +142,14 @@ enum store_window {
 uint32_t store_item_events(const struct store *store, uint32_t item, enum event_class event_class,
                            enum store_window window);
 
+/* How popular the item is in the window: views + 3 carts + 10 purchases.  Exact as above. */
+float store_item_score(const struct store *store, uint32_t item, enum store_window window);
+
 #define STORE_TOP_MAX 500 /* entries of a top list */
 
 struct top_entry {
     uint32_t item;
-    float score; /* views + 3 carts + 10 purchases within the window */
+    float score; /* store_item_score */
 };
 
 struct top_list {

@@ -73,6 +73,19 @@ uint32_t store_item_events(const struct store *store, uint32_t item, enum event_
     return windows == NULL ? 0 : windows_total(windows, window);
 }
 
+float store_item_score(const struct store *store, uint32_t item, enum store_window window)
+{
+    ASSERT(window < STORE_WINDOW_COUNT);
+    const struct item_slot *slot = store_item_slot(store, item);
+    float score = 0.0f;
+    for (uint32_t c = 0; c < EVENT_COUNTED_CLASSES && slot != NULL; c++) {
+        const struct windows *windows = store_windows(slot, c);
+        if (windows != NULL)
+            score += windows_score(windows, c, window);
+    }
+    return score;
+}
+
 void store_top(const struct store *store, enum store_window window, uint32_t category,
                struct top_list *ret_list)
 {

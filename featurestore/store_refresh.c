@@ -8,9 +8,6 @@
 
 enum { CHEAP_ITEMS_MAX = 2048 };
 
-static const float class_score[EVENT_COUNTED_CLASSES] = {
-    [EVENT_CLASS_VIEW] = 1.0f, [EVENT_CLASS_CART] = 3.0f, [EVENT_CLASS_PURCHASE] = 10.0f};
-
 bool store_refresh_is_cheap(const struct store *store)
 {
     return store->active_count <= CHEAP_ITEMS_MAX;
@@ -70,7 +67,7 @@ static bool advance_item(struct store *store, struct item_slot *slot, uint32_t n
         }
         has_windows = true;
         for (uint32_t w = 0; w < STORE_WINDOW_COUNT; w++)
-            score[w] += class_score[c] * (float)windows_total(windows, (enum store_window)w);
+            score[w] += windows_score(windows, c, (enum store_window)w);
     }
     return has_windows;
 }

@@ -45,6 +45,15 @@ static inline uint32_t windows_total(const struct windows *windows, enum store_w
     return atomic_load_explicit(&windows->total[window], memory_order_relaxed);
 }
 
+/* The share of a class in the score by which items are popular. */
+static inline float windows_score(const struct windows *windows, uint32_t event_class,
+                                  enum store_window window)
+{
+    static const float weight[EVENT_COUNTED_CLASSES] = {
+        [EVENT_CLASS_VIEW] = 1.0f, [EVENT_CLASS_CART] = 3.0f, [EVENT_CLASS_PURCHASE] = 10.0f};
+    return weight[event_class] * (float)windows_total(windows, window);
+}
+
 /* Moves the end of the windows to a later tile; nothing for one that is not later. */
 void windows_advance(struct windows *windows, uint32_t now);
 

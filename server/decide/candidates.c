@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-
 #include "server/decide/pipeline.h"
 
 static uint32_t spread(uint32_t item)
@@ -112,11 +110,10 @@ static void collect_popular(struct pipeline *p, uint32_t s)
     struct top_list list;
     uint32_t taken = 0;
     store_top(p->env->store, p->slot->source[s].window, IDMAP_NONE, &list);
-    float best = list.count > 0 ? log1pf(list.entry[0].score) : 0.0f;
-    for (uint32_t i = 0; i < list.count && taken < p->slot->source[s].count && best > 0.0f; i++) {
+    for (uint32_t i = 0; i < list.count && taken < p->slot->source[s].count; i++) {
         if (!eligible(p, list.entry[i].item))
             continue;
-        take(p, s, list.entry[i].item, log1pf(list.entry[i].score) / best);
+        take(p, s, list.entry[i].item, source_popular(list.entry[i].score, list.entry[0].score));
         taken++;
     }
 }
@@ -128,12 +125,12 @@ static void collect_model_popular(struct pipeline *p, uint32_t s)
     const uint32_t *order = popularity_order(popularity);
     uint32_t rows = model_row_count(model);
     uint32_t taken = 0;
-    float best = rows > 0 ? log1pf(popularity_score(popularity, order[0])) : 0.0f;
+    float best = rows > 0 ? popularity_score(popularity, order[0]) : 0.0f;
     for (uint32_t i = 0; i < rows && taken < p->slot->source[s].count && best > 0.0f; i++) {
         if (!eligible(p, model->item_of_row[order[i]]))
             continue;
         take(p, s, model->item_of_row[order[i]],
-             log1pf(popularity_score(popularity, order[i])) / best);
+             source_popular(popularity_score(popularity, order[i]), best));
         taken++;
     }
     pipeline_use_model(p, model);

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-
 #include "base/hash.h"
 #include "server/decide/pipeline.h"
 
@@ -54,10 +52,10 @@ static void emit_top(struct pipeline *p, uint32_t category)
 {
     struct top_list list;
     store_top(p->env->store, p->slot->generic_window, category, &list);
-    float best = list.count > 0 ? log1pf(list.entry[0].score) : 0.0f;
-    for (uint32_t i = 0; i < list.count && p->out->count < p->wanted && best > 0.0f; i++) {
+    for (uint32_t i = 0; i < list.count && p->out->count < p->wanted; i++) {
         if (eligible(p, list.entry[i].item))
-            (void)pipeline_emit(p, list.entry[i].item, log1pf(list.entry[i].score) / best,
+            (void)pipeline_emit(p, list.entry[i].item,
+                                source_popular(list.entry[i].score, list.entry[0].score),
                                 category == IDMAP_NONE ? "popular" : "popular in category");
     }
 }

@@ -91,6 +91,10 @@ void sources_clear(struct pipeline *p);
 float source_repeat(const struct pipeline *p, uint32_t position);
 /* The natural score that dense source `s` gives to the item; 0 where it has none. */
 float source_value(const struct pipeline *p, uint32_t s, uint32_t item);
+/* The same for a source of any kind; `position` as subject_position gives it. */
+float source_natural(const struct pipeline *p, uint32_t s, uint32_t item, uint32_t position);
+/* log(1 + score) / log(1 + best), 0..1 */
+float source_popular(float score, float best);
 
 /* ---- candidates.c */
 /* The number of candidates that a person-specific source found. */

@@ -47,8 +47,9 @@ static double feature_value(const struct pipeline *p, const struct rank_binding 
     case BIND_CALLER_SCORE: return ranked->caller_score;
     case BIND_BLEND_SCORE: return ranked->blend_score;
     case BIND_SOURCE:
-        return ranked->value != NULL ? ranked->value[binding->id]
-                                     : source_value(p, binding->id, ranked->item);
+        return ranked->value != NULL
+                   ? ranked->value[binding->id]
+                   : source_natural(p, binding->id, ranked->item, ranked->position);
     case BIND_PAIR_DAYS:
     case BIND_PAIR_AGE_S: return pair_feature(p, binding, ranked->position);
     case BIND_REQUEST: return request_feature(ranked, binding->name);
@@ -92,12 +93,21 @@ bool rank_candidates(struct pipeline *p)
     return true;
 }
 
-static double blend_of(const struct pipeline *p, uint32_t item)
+static double blend_of(const struct pipeline *p, uint32_t item, uint32_t position)
 {
     double blend = 0.0;
     for (uint32_t s = 0; s < p->slot->source_count; s++)
-        blend += p->slot->source[s].weight * source_value(p, s, item);
+        blend += p->slot->source[s].weight * source_natural(p, s, item, position);
     return blend;
+}
+
+/* Those of the dense sources were noted when they scored. */
+static void use_popularity_models(struct pipeline *p)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->slot->source[s].kind == SOURCE_model_popular && p->models->source[s] != NULL)
+            pipeline_use_model(p, p->models->source[s]);
+    }
 }
 
 /* Unlike pipeline_emit it takes what it is given: the caller may name an item twice. */
@@ -122,13 +132,14 @@ bool rank_callers_items(struct pipeline *p, bool use_ranker)
         struct ranked ranked = {.item = store_item_find(p->env->store, asked->id),
                                 .caller_score = asked->score,
                                 .asked = asked};
-        ranked.blend_score = blend_of(p, ranked.item);
         ranked.position = subject_position(p, ranked.item);
+        ranked.blend_score = blend_of(p, ranked.item, ranked.position);
         float score = ranker_score(p, &ranked, values);
         if (top_wants(&top, score, i))
             top_put(&top, score, i);
     }
     if (ranks) {
+        use_popularity_models(p);
         pipeline_use_model(p, p->models->ranker);
         top_sort(&top);
         for (uint32_t i = 0; i < top.count; i++)

@@ -169,3 +169,37 @@ float source_value(const struct pipeline *p, uint32_t s, uint32_t item)
     return p->slot->source[s].kind == SOURCE_factors ? p->scratch->score[place][row]
                                                      : p->scratch->sum[place][row];
 }
+
+float source_popular(float score, float best)
+{
+    return best > 0.0f ? log1pf(score) / log1pf(best) : 0.0f;
+}
+
+static float popular_in_store(const struct pipeline *p, enum store_window window, uint32_t item)
+{
+    struct top_list list;
+    store_top(p->env->store, window, IDMAP_NONE, &list);
+    if (item == IDMAP_NONE || list.count == 0)
+        return 0.0f;
+    return source_popular(store_item_score(p->env->store, item, window), list.entry[0].score);
+}
+
+static float popular_in_model(const struct model *model, uint32_t item)
+{
+    uint32_t row = model == NULL ? MODEL_NO_ROW : model_row(model, item);
+    if (row == MODEL_NO_ROW)
+        return 0.0f;
+    const struct popularity *popularity = model->as.popularity;
+    return source_popular(popularity_score(popularity, row),
+                          popularity_score(popularity, popularity_order(popularity)[0]));
+}
+
+float source_natural(const struct pipeline *p, uint32_t s, uint32_t item, uint32_t position)
+{
+    switch (p->slot->source[s].kind) {
+    case SOURCE_repeat: return position > 0 ? source_repeat(p, position - 1) : 0.0f;
+    case SOURCE_popular: return popular_in_store(p, p->slot->source[s].window, item);
+    case SOURCE_model_popular: return popular_in_model(p->models->source[s], item);
+    default: return source_value(p, s, item);
+    }
+}

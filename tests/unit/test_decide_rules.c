@@ -288,12 +288,40 @@ static void test_rank_orders_by_the_features_of_the_model(void **state)
     assert_near(score_of("unknown"), everybody + 4);
     assert_near(score_of("b"), everybody + 1 + 2 + 20 * 0.5 + 0.5 * 0.5);
     assert_near(score_of("c"), everybody + 3 + 100 + 20 * 0.3 + 0.5 * 0.3);
-    assert_near(score_of("a"), everybody + 3 + 1 + 7 + 1e-6 * (86400 - 60));
+    double repeat = log(2.0) + exp(-(86400.0 - 60) / 86400 / 60);
+    assert_near(score_of("a"), everybody + 3 + 1 + 7 + 1e-6 * (86400 - 60) + 0.5 * repeat);
     assert_int_equal(fixture.decision.model_count, 2);
     assert_string_equal(RANK("\"user\": \"u\", \"n\": 1," ASKED), "full: b");
     /* An item that is asked for twice is answered twice. */
     assert_string_equal(RANK("\"items\": [{\"id\": \"a\"}, {\"id\": \"b\"}, {\"id\": \"a\"}]"),
                         "full: b a a");
+}
+
+static void test_rank_asks_every_source_for_every_item(void **state)
+{
+    (void)state;
+    static const double weights[] = {1, 100, 10000, 1e6};
+    static const float scores[] = {1, 7};
+    fixture_act(&fixture, "purchase", "u", "a", FIXTURE_NOW_MS - DAY_MS);
+    fixture_add_model(&fixture, small_popularity("pop", "2", "a b", scores));
+    fixture_add_model(&fixture, small_linear("rank", "1",
+                                             "source.repeat source.popular source.model_popular "
+                                             "blend.score",
+                                             weights, 0));
+    fixture_serve(&fixture, SLOT(REPEAT ", {\"source\": \"model_popular\", \"weight\": 2},"
+                                        "{\"source\": \"popular\", \"weight\": 3}",
+                                 "\"bought\": \"allow\", \"ranker\": \"rank\","));
+    (void)RANK(
+        "\"user\": \"u\", \"items\": [{\"id\": \"a\"}, {\"id\": \"b\"}, {\"id\": \"unknown\"}]");
+    double repeat = log(2.0) + exp(-(86400.0 - 60) / 86400 / 60);
+    double popular_a = log1p(11.0) / log1p(30.0), popular_b = log1p(2.0) / log1p(30.0);
+    double model_a = log1p(1.0) / log1p(7.0), model_b = 1;
+    assert_near(score_of("a"), repeat + 100 * popular_a + 1e4 * model_a +
+                                   1e6 * (repeat + 2 * model_a + 3 * popular_a));
+    assert_near(score_of("b"),
+                100 * popular_b + 1e4 * model_b + 1e6 * (2 * model_b + 3 * popular_b));
+    assert_near(score_of("unknown"), 0);
+    assert_int_equal(fixture.decision.model_count, 2);
 }
 
 static void test_a_ranker_orders_the_candidates(void **state)
@@ -444,6 +472,7 @@ int main(void)
         TEST(test_similar_gives_the_neighbors_without_the_items),
         TEST(test_rank_without_a_ranker_keeps_the_callers_order),
         TEST(test_rank_orders_by_the_features_of_the_model),
+        TEST(test_rank_asks_every_source_for_every_item),
         TEST(test_a_ranker_orders_the_candidates),
         TEST(test_a_ranker_with_an_unknown_feature_is_refused),
         TEST(test_scores_that_no_float_holds_are_cut),

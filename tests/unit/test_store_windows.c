@@ -123,6 +123,7 @@ static void check_top(enum store_window window, uint32_t category)
                       3.0f * (float)store_item_events(store, item, EVENT_CLASS_CART, window) +
                       10.0f * (float)store_item_events(store, item, EVENT_CLASS_PURCHASE, window);
         bool in = category == IDMAP_NONE || (record != NULL && record->category == category);
+        assert_true(store_item_score(store, item, window) == score);
         if (score > 0.0f && in && (record == NULL || !record->deleted))
             expected[count++] = (struct top_entry){item, score};
     }
