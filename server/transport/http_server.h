@@ -7,7 +7,12 @@
  * time.
  *
  * Threads: everything on the thread of the event loop, except that a deferred call may complete on
- * any thread (it is handed back to the loop).  Errors are JSON in the form of docs/protocol.md. */
+ * any thread (it is handed back to the loop), even after the server was destroyed.  The process
+ * ignores SIGPIPE.  Errors are JSON in the form of docs/protocol.md, but for what evhttp refuses by
+ * itself (malformed, head or body too large): 400 or 413 with a line of HTML, then closed.
+ *
+ * A call is local when the listener and the peer are loopback addresses and the request has no
+ * `Origin`: a page in a browser must not act as an operator. */
 #ifndef SERVER_TRANSPORT_HTTP_SERVER_H
 #define SERVER_TRANSPORT_HTTP_SERVER_H
 

@@ -9,8 +9,11 @@
  * a limit of connections.  A watchdog asks every listener each second and restarts one that is
  * silent.
  *
- * Threads: create, start, drain, destroy on main.  Limits: the options.  Errors name the address.
- */
+ * A call is local when the listener and the peer are loopback, ipc or inproc addresses.
+ *
+ * Threads: create, start, drain, destroy on main.  Limits: the options, and nng's own: a client
+ * that does not finish its handshake holds a descriptor for ten seconds, uncounted.  Errors name
+ * the address. */
 #ifndef SERVER_TRANSPORT_NNG_SERVER_H
 #define SERVER_TRANSPORT_NNG_SERVER_H
 
@@ -53,8 +56,9 @@ const char *nng_server_address(const struct nng_server *server, uint32_t index);
 void nng_server_refuse_new(struct nng_server *server);
 /* Calls that were taken and not yet sent. */
 uint32_t nng_server_in_flight(const struct nng_server *server);
-/* Stops taking requests, waits for replies up to the send timeout, closes.  Bounded: a close that
- * hangs (nng issues 1543, 1813) is left behind after two seconds. */
+/* Stops taking requests, waits for replies up to a second and the send timeout, closes.  Bounded: a
+ * close that hangs (nng issues 1543, 1813) is left behind after two seconds, and so is a server
+ * whose deferred calls were not completed. */
 void nng_server_destroy(struct nng_server **server);
 
 #endif
