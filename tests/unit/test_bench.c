@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decide-bench: its arguments, its arrivals and names, and whole runs against a fake daemon. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/protocol/request.h"
+#include "tests/support/alloc_fail.h"
+#include "tests/support/fake_peer.h"
+#include "tests/support/temp_dir.h"
+#include "tools/bench/load.h"
+#include "tools/bench/report.h"
+#include "tools/bench/schedule.h"
+#include "tools/bench/sweep.h"
+
+static struct err err;
+
+static struct bench_options parse(const char *line)
+{
+    char buf[512];
+    char *argv[32] = {"decide-bench"};
+    int argc = 1;
+    char *save = NULL;
+    struct bench_options options = {0};
+    text_copy(text_of(line), buf, sizeof buf);
+    static char kept[32][128]; /* options point into their arguments */
+    for (char *word = strtok_r(buf, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save)) {
+        text_copy(text_of(word), kept[argc], sizeof kept[argc]);
+        argv[argc] = kept[argc];
+        argc++;
+    }
+    err = (struct err){0};
+    if (bench_options_parse(argc, argv, &options, &err) != ERR_OK)
+        assert_true(err.text[0] != '\0');
+    return options;
+}
+
+static void arguments_are_read_and_bad_ones_named(void **state)
+{
+    (void)state;
+    struct bench_options options =
+        parse("--op recommend --url ipc:///x --rate 2500.5 --duration 3 --warmup 0 --connections 7 "
+              "--arrivals constant --user-count 9 --zipf 0 --n 5 --budget 2000 --json --sweep");
+    assert_string_equal(err.text, "");
+    assert_int_equal(options.op, BENCH_RECOMMEND);
+    assert_int_equal(options.mode, BENCH_SWEEP);
+    assert_true(options.rate == 2500.5 && options.duration_s == 3 && options.warmup_s == 0);
+    assert_int_equal(options.connections, 7);
+    assert_int_equal(options.user_count, 9);
+    assert_int_equal(options.budget_us, 2000);
+    assert_true(options.json && !options.poisson);
+    assert_int_equal(parse("--op ping").connections, 4);
+    assert_int_equal(parse("--op ping --closed").connections, 1);
+    assert_true(parse("--help").help);
+
+    static const char *const bad[][2] = {
+        {"", "--op is missing"},
+        {"--op", "--op: a value is missing"},
+        {"--op buy", "--op: expected ping, recommend"},
+        {"--op ping --rate 0", "--rate: expected a number 1..10000000, got '0'"},
+        {"--op ping --rate nan", "--rate"},
+        {"--op ping --connections 1.5", "--connections: expected a whole number"},
+        {"--op ping --connections 0", "--connections"},
+        {"--op ping --pad 70000", "--pad"},
+        {"--op ping --arrivals often", "--arrivals: expected poisson or constant, got 'often'"},
+        {"--op ping --closed --sweep", "exclude each other"},
+        {"--op ping --fast", "there is no option --fast"},
+        {"ping", "expected an option, got 'ping'"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        (void)parse(bad[i][0]);
+        if (strstr(err.text, bad[i][1]) == NULL)
+            print_error("'%s': %s\n", bad[i][0], err.text);
+        assert_non_null(strstr(err.text, bad[i][1]));
+    }
+}
+
+static void arrivals_keep_their_rate(void **state)
+{
+    (void)state;
+    enum { COUNT = 100000 };
+    struct schedule schedule;
+    schedule_init(&schedule, 3000, false, 1, 77);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        uint64_t exact_ns = 77 + i * 1000000000 / 3000;
+        uint64_t got_ns = schedule_next_ns(&schedule);
+        assert_true(got_ns + 2 > exact_ns && got_ns < exact_ns + 2); /* nothing adds up */
+        schedule_advance(&schedule);
+    }
+    /* Poisson: mean and deviation of the distances are both the interval. */
+    schedule_init(&schedule, 1000, true, 1, 0);
+    double sum = 0;
+    double squares = 0;
+    double last = 0;
+    for (int i = 0; i < COUNT; i++) {
+        schedule_advance(&schedule);
+        double distance = schedule.offset_ns - last;
+        last = schedule.offset_ns;
+        assert_true(distance >= 0);
+        sum += distance;
+        squares += distance * distance;
+    }
+    double mean = sum / COUNT;
+    double deviation = sqrt(squares / COUNT - mean * mean);
+    assert_true(fabs(mean - 1e6) < 0.02e6);
+    assert_true(fabs(deviation - 1e6) < 0.03e6);
+}
+
+static void ranks_have_their_shares(void **state)
+{
+    (void)state;
+    enum { RANKS = 50, DRAWS = 400000 };
+    static const double exponents[] = {0, 0.8, 1.5, 10};
+    for (size_t e = 0; e < 4; e++) {
+        struct zipf zipf;
+        struct rand rand;
+        uint32_t counts[RANKS] = {0};
+        double total = 0;
+        rand_init(&rand, 5);
+        assert_int_equal(zipf_init(&zipf, RANKS, exponents[e], &err), ERR_OK);
+        for (int i = 0; i < DRAWS; i++) {
+            uint32_t rank = zipf_draw(&zipf, &rand);
+            assert_true(rank < RANKS);
+            counts[rank]++;
+        }
+        for (int i = 0; i < RANKS; i++)
+            total += pow(i + 1, -exponents[e]);
+        for (int i = 0; i < RANKS; i++) {
+            double expected = DRAWS * pow(i + 1, -exponents[e]) / total;
+            assert_true(fabs(counts[i] - expected) <= 6 * sqrt(expected) + 1); /* six deviations */
+        }
+        zipf_deinit(&zipf);
+    }
+    for (uint32_t n = 0; n < 4; n++) {
+        struct zipf zipf;
+        alloc_fail_after(n);
+        assert_int_equal(zipf_init(&zipf, RANKS, 1, &err), ERR_NOMEM);
+        assert_true(alloc_fail_off());
+    }
+}
+
+static void names_come_from_a_file_or_are_made(void **state)
+{
+    (void)state;
+    struct temp_dir dir;
+    char path[2 * TEMP_DIR_BYTES];
+    struct names names;
+    temp_dir_create(&dir);
+    temp_dir_path(&dir, "users", path);
+    temp_dir_write_text(&dir, "users", "anna\r\n\nb\xC3\xB6rge\nlast");
+    assert_int_equal(names_read(&names, path, &err), ERR_OK);
+    assert_int_equal(names.count, 3);
+    assert_true(text_is(names.texts[0], "anna") && text_is(names.texts[2], "last"));
+    names_deinit(&names);
+    temp_dir_write_text(&dir, "users", "fine\nbad\x01\n");
+    assert_int_equal(names_read(&names, path, &err), ERR_BAD_INPUT);
+    assert_non_null(strstr(err.text, "users:2:"));
+    temp_dir_write_text(&dir, "users", "\n\n");
+    assert_int_equal(names_read(&names, path, &err), ERR_BAD_INPUT);
+    assert_int_equal(names_read(&names, "/nonexistent", &err), ERR_NOT_FOUND);
+    assert_int_equal(names_generate(&names, "u", 12, &err), ERR_OK);
+    assert_true(text_is(names.texts[11], "u12"));
+    names_deinit(&names);
+    temp_dir_remove(&dir);
+}
+
+static void every_request_is_one_that_the_daemon_reads(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "--op ping --pad 100", "--op recommend --n 200 --slot home --budget 500",
+        "--op similar",        "--op rank --n 200",
+        "--op price --n 3",    "--op features",
+    };
+    static uint8_t buf[TRAFFIC_REQUEST_BYTES];
+    struct arena arena = {0};
+    assert_int_equal(arena_init(&arena, 1 << 20, NULL), ERR_OK);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct bench_options options = parse(lines[i]);
+        struct traffic traffic;
+        assert_int_equal(traffic_init(&traffic, &options, &err), ERR_OK);
+        for (int k = 0; k < 50; k++) {
+            char field[REQUEST_FIELD_BYTES];
+            struct request request;
+            size_t len = traffic_pack(&traffic, buf);
+            arena_reset(&arena);
+            assert_int_equal(request_decode(buf, len, &arena, &request, field, &err), ERR_OK);
+            assert_int_equal(request.budget_us, options.budget_us);
+            assert_true(options.op != BENCH_RANK || request.item_count == 200);
+            assert_true(options.op != BENCH_PING || request.pad_bytes == 100);
+        }
+        traffic_deinit(&traffic);
+    }
+    arena_deinit(&arena);
+}
+
+static void replies_are_told_apart(void **state)
+{
+    (void)state;
+    struct text what;
+#define READ(literal) traffic_read((const uint8_t *)(literal), sizeof(literal) - 1, &what)
+    assert_int_equal(READ("\x82\xA2ok\xC3\xA5level\xA4"
+                          "full"),
+                     ANSWER_OK);
+    assert_true(text_is(what, "full"));
+    assert_int_equal(READ("\x82\xA2ok\xC2\xA5"
+                          "error\x81\xA4"
+                          "code\xA8"
+                          "internal"),
+                     ANSWER_REFUSED);
+    assert_true(text_is(what, "internal"));
+    assert_int_equal(READ("\x80"), ANSWER_MALFORMED);
+    assert_int_equal(READ("\xC1"), ANSWER_MALFORMED);
+    assert_int_equal(READ("\x81\xA2ok\x01"), ANSWER_MALFORMED);
+#undef READ
+    struct tally tally = {0};
+    tally_add(&tally, text_of("full"), 2);
+    tally_add(&tally, text_of("no \"quotes\""), 1);
+    tally_add(&tally, text_of("full"), 1);
+    assert_int_equal(tally.used, 2);
+    assert_int_equal(tally.rows[0].count, 3);
+    assert_string_equal(tally.rows[1].name, "other");
+    for (char c = 'a'; c <= 'z'; c++)
+        tally_add(&tally, (struct text){&c, 1}, 1);
+    assert_int_equal(tally.used, TALLY_ROWS_MAX - 1);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < tally.used; i++)
+        sum += tally.rows[i].count;
+    assert_int_equal(sum, 4 + 26);
+}
+
+/* A daemon whose p99 passes the limit above `peak`, and that has one bad moment. */
+struct model {
+    double peak;
+    uint32_t bad_moment; /* this try fails whatever its rate */
+    uint32_t try_count;
+};
+
+static enum err_code try_model(void *ctx, double rate, struct sweep_try *ret_try,
+                               struct err *ignored)
+{
+    (void)ignored;
+    struct model *model = ctx;
+    bool good = rate <= model->peak && ++model->try_count != model->bad_moment;
+    *ret_try =
+        (struct sweep_try){.rate = rate, .achieved_share = 1, .p99_ns = good ? 900000 : 1100000};
+    return ERR_OK;
+}
+
+static void a_sweep_finds_the_peak(void **state)
+{
+    (void)state;
+    static const double peaks[] = {12, 990, 1000, 1001, 54321, 9.9e6};
+    for (size_t i = 0; i < sizeof peaks / sizeof peaks[0]; i++) {
+        struct model model = {.peak = peaks[i], .bad_moment = 2};
+        static struct sweep sweep;
+        assert_int_equal(sweep_run(1000, 1000000, try_model, &model, &sweep, &err), ERR_OK);
+        assert_true(sweep.peak_rate <= peaks[i]);
+        assert_true(sweep.peak_rate * SWEEP_PRECISION >= peaks[i]);
+        assert_true(sweep.try_count < SWEEP_TRIES_MAX);
+    }
+    struct model model = {.peak = 1};
+    static struct sweep sweep;
+    assert_int_equal(sweep_run(1000, 1000000, try_model, &model, &sweep, &err), ERR_OK);
+    assert_true(sweep.peak_rate == 0);
+}
+
+static struct load_result result;
+
+static void run_against(struct fake_peer *peer, const char *line)
+{
+    char whole[256];
+    struct traffic traffic;
+    snprintf(whole, sizeof whole, "%s --url %s", line, peer->url);
+    struct bench_options options = parse(whole);
+    assert_string_equal(err.text, "");
+    assert_int_equal(traffic_init(&traffic, &options, &err), ERR_OK);
+    assert_int_equal(load_run(&options, &traffic, &result, &err), ERR_OK);
+    traffic_deinit(&traffic);
+    uint64_t accounted = result.ok_count + load_failed_count(&result);
+    assert_int_equal(accounted, result.due_count);
+    /* Whatever came or did not come is in the histogram. */
+    assert_int_equal(hist_count_below(&result.latency, UINT64_MAX),
+                     result.due_count - result.unsent_count);
+    FILE *out = tmpfile();
+    report_run(&options, &result, out);
+    assert_true(ftell(out) > 100);
+    fclose(out);
+}
+
+static void a_run_accounts_for_every_request(void **state)
+{
+    (void)state;
+    static struct fake_peer peer;
+    fake_peer_start(&peer, 0, FAKE_ANSWERS);
+    run_against(&peer,
+                "--op recommend --rate 1000 --duration 0.3 --warmup 0.05 --arrivals constant");
+    assert_in_range(result.due_count, 299, 301);
+    assert_int_equal(result.ok_count, result.due_count);
+    assert_in_range(atomic_load(&peer.request_count), 349, 351);
+    run_against(&peer, "--op ping --duration 0.2 --warmup 0.05 --closed --json");
+    assert_true(result.ok_count > 0);
+    assert_int_equal(load_failed_count(&result), 0);
+    fake_peer_set_refusal(&peer, "overloaded");
+    run_against(&peer, "--op recommend --rate 500 --duration 0.2 --warmup 0 --json");
+    assert_int_equal(result.refused_count, result.due_count);
+    assert_string_equal(result.errors.rows[0].name, "overloaded");
+    fake_peer_stop(&peer);
+}
+
+static void lost_requests_count_as_slow_ones(void **state)
+{
+    (void)state;
+    static struct fake_peer peer;
+    fake_peer_start(&peer, 0, FAKE_RESETS);
+    run_against(&peer, "--op ping --rate 300 --duration 0.3 --warmup 0 --connections 2");
+    assert_int_equal(result.ok_count, 0);
+    assert_true(result.lost_count > 0);
+    fake_peer_stop(&peer);
+    fake_peer_start(&peer, 0, FAKE_NEVER_ANSWERS);
+    run_against(&peer, "--op ping --rate 200 --duration 0.1 --warmup 0");
+    assert_int_equal(result.lost_count, result.due_count);
+    assert_true(hist_quantile(&result.latency, 0.01) >= LOAD_DRAIN_NS);
+    fake_peer_stop(&peer);
+    fake_peer_start(&peer, 0, FAKE_ANSWERS_WRONG_ID);
+    run_against(&peer, "--op ping --rate 200 --duration 0.2 --warmup 0 --closed");
+    assert_int_equal(result.ok_count, 0);
+    fake_peer_stop(&peer);
+    struct bench_options options = parse("--op ping --url tcp://127.0.0.1:1");
+    struct traffic traffic;
+    assert_int_equal(traffic_init(&traffic, &options, &err), ERR_OK);
+    assert_int_equal(load_run(&options, &traffic, &result, &err), ERR_IO);
+    options.url = "nowhere";
+    assert_int_equal(load_run(&options, &traffic, &result, &err), ERR_BAD_INPUT);
+    traffic_deinit(&traffic);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arguments_are_read_and_bad_ones_named),
+        cmocka_unit_test(arrivals_keep_their_rate),
+        cmocka_unit_test(ranks_have_their_shares),
+        cmocka_unit_test(names_come_from_a_file_or_are_made),
+        cmocka_unit_test(every_request_is_one_that_the_daemon_reads),
+        cmocka_unit_test(replies_are_told_apart),
+        cmocka_unit_test(a_sweep_finds_the_peak),
+        cmocka_unit_test(a_run_accounts_for_every_request),
+        cmocka_unit_test(lost_requests_count_as_slow_ones),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
