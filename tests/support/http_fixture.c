@@ -240,11 +240,8 @@ bool http_fixture_metric_becomes(struct http_fixture *fixture, uint32_t family, 
     return true;
 }
 
-int http_connect(const struct http_fixture *fixture)
+int http_connect_to(const char *address)
 {
-    static char address[64];
-    if (fixture->server != NULL) /* remembered for when the server is gone */
-        snprintf(address, sizeof address, "%s", http_server_address(fixture->server));
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     in.sin_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -258,6 +255,14 @@ int http_connect(const struct http_fixture *fixture)
         return -1;
     }
     return fd;
+}
+
+int http_connect(const struct http_fixture *fixture)
+{
+    static char address[64];
+    if (fixture->server != NULL) /* remembered for when the server is gone */
+        snprintf(address, sizeof address, "%s", http_server_address(fixture->server));
+    return http_connect_to(address);
 }
 
 bool http_send_bytes(int fd, const void *bytes, size_t len)

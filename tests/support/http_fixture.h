@@ -54,7 +54,8 @@ struct http_reply {
     size_t body_bytes;
 };
 
-int http_connect(const struct http_fixture *fixture); /* the descriptor, or -1 */
+int http_connect_to(const char *address); /* "127.0.0.1:PORT": the descriptor, or -1 */
+int http_connect(const struct http_fixture *fixture);
 bool http_send(int fd, const char *text);
 bool http_send_bytes(int fd, const void *bytes, size_t len);
 /* One reply; `is_head`: without the body that it announces. */
