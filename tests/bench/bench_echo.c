@@ -35,7 +35,7 @@ struct frame {
     uint8_t payload[ID_BYTES + REPLY_BYTES];
 };
 
-static void fail(const char *what)
+static _Noreturn void fail(const char *what)
 {
     fprintf(stderr, "bench_echo: %s: %s\n", what, strerror(errno));
     exit(1);
