@@ -22,10 +22,13 @@ struct daemon {
 /* `config_extra`: members to put into the configuration, such as "\"history_items_max\": 1000", or
  * NULL.  Waits until it is ready. */
 void daemon_start(struct daemon *daemon, const char *config_extra);
+/* The same directory and configuration again, after daemon_wait; the addresses are new ones. */
+void daemon_restart(struct daemon *daemon);
 void daemon_signal(const struct daemon *daemon, int signal);
 int daemon_wait(struct daemon *daemon); /* its exit status as of waitpid, within 30 s */
 /* True when a log line holding `text` appears within ten seconds. */
 bool daemon_log_has(struct daemon *daemon, const char *text);
-void daemon_stop(struct daemon *daemon); /* SIGTERM when it runs, wait, remove the directory */
+void daemon_stop(
+    struct daemon *daemon); /* SIGTERM when it runs, wait for 0, remove the directory */
 
 #endif

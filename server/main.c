@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decided - starts the parts of the daemon one after the other, serves, and stops them in reverse.
+ * What each part does is in its own files; this one is the order. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "server/control/command_line.h"
+#include "server/control/lifecycle.h"
+#include "server/control/notify.h"
+#include "server/control/pages.h"
+#include "server/metrics.h"
+#include "server/transport/http_server.h"
+#include "server/transport/nng_server.h"
+
+/* Those of nng, and the one of the event loop. */
+#define WORKER_COUNT (NNG_SERVER_TASK_THREADS + 1)
+
+struct daemon {
+    const struct clock *clock;
+    struct config *config;
+    int lock_fd;
+    struct metrics *metrics;
+    struct store *store;
+    struct answers *answers;
+    struct workers *workers;
+    struct serving serving;
+    struct registry *registry;
+    struct model_ops *model_ops;
+    struct modes modes;
+    struct access access;
+    struct jobs *jobs;
+    struct reload reload;
+    struct lifecycle *lifecycle;
+    struct service *service;
+    struct pages pages;
+    struct nng_server *nng;
+    struct http_server *http;
+};
+
+/* ---- what the parts ask of each other -------------------------------------------------------- */
+
+static struct worker *claim_worker(void *ctx)
+{
+    return workers_claim(ctx);
+}
+
+static bool is_leaving(void *ctx)
+{
+    return lifecycle_is_leaving(ctx);
+}
+
+static bool get_page(void *ctx, const char *path, const char *query, struct http_page *ret_page)
+{
+    struct page page;
+    if (!pages_get(ctx, path, query, &page))
+        return false;
+    *ret_page = (struct http_page){page.status, page.content_type, page.body, page.body_bytes};
+    return true;
+}
+
+static void refuse_new(void *ctx)
+{
+    struct daemon *daemon = ctx;
+    nng_server_refuse_new(daemon->nng);
+    http_server_refuse_new(daemon->http);
+}
+
+static uint32_t in_flight(void *ctx)
+{
+    struct daemon *daemon = ctx;
+    return nng_server_in_flight(daemon->nng) + http_server_in_flight(daemon->http);
+}
+
+/* ---- starting -------------------------------------------------------------------------------- */
+
+static enum err_code check_libraries(struct err *err)
+{
+    model_use_one_blas_thread();
+    if (!model_blas_is_thread_safe())
+        return err_set(err, ERR_UNSUPPORTED,
+                       "OpenBLAS is its serial variant, which is not thread-safe: install "
+                       "libopenblas0-pthread and select it (update-alternatives)");
+    return ERR_OK;
+}
+
+static enum err_code take_data_dir(struct daemon *daemon, struct err *err)
+{
+    enum err_code rc = file_make_dir(daemon->config->data_dir, err);
+    return rc == ERR_OK ? file_lock_dir(daemon->config->data_dir, &daemon->lock_fd, err) : rc;
+}
+
+static enum err_code start_store(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    struct store_limits limits = {
+        .items_max = (uint32_t)config->items_max,
+        .people_max = (uint32_t)config->people_max,
+        .history_items_max = (uint32_t)config->history_items_max,
+        .queue_events_max = (uint32_t)config->queue_events_max,
+        .dedup_events_max = (uint32_t)config->dedup_events_max,
+    };
+    enum err_code rc = store_create(&limits, daemon->clock, &daemon->store, err);
+    return rc == ERR_OK ? store_start(daemon->store, err) : rc;
+}
+
+static enum err_code start_workers(struct daemon *daemon, struct err *err)
+{
+    enum err_code rc = answers_create((uint32_t)daemon->config->answers_max, &daemon->answers, err);
+    if (rc == ERR_OK)
+        rc = workers_create(WORKER_COUNT, daemon->metrics, daemon->clock, rand_seed_system(),
+                            &daemon->workers, err);
+    return rc;
+}
+
+static enum err_code start_registry(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    struct text *static_ids = NULL;
+    enum err_code rc = reload_static_ids(&config->static_items, &static_ids, err);
+    if (rc != ERR_OK)
+        return rc;
+    struct registry_options options = {
+        .models_dir = config->models_dir,
+        .policies_path = config->policies[0] == '\0' ? NULL : config->policies,
+        .static_ids = static_ids,
+        .static_count = config->static_items.count,
+        .worker_count = WORKER_COUNT,
+        .rescan_ms = (uint64_t)config->models_rescan_ms,
+        .store = daemon->store,
+        .serving = &daemon->serving,
+        .metrics = daemon->metrics,
+        .clock = daemon->clock,
+    };
+    rc = registry_create(&options, &daemon->registry, err);
+    free(static_ids);
+    if (rc == ERR_OK)
+        rc = registry_start(daemon->registry, err);
+    if (rc == ERR_OK)
+        rc = model_ops_create(config->models_dir, daemon->registry, daemon->clock,
+                              &daemon->model_ops, err);
+    return rc;
+}
+
+static enum err_code start_control(struct daemon *daemon, const struct config_source *source,
+                                   struct err *err)
+{
+    struct access_token token = {0};
+    struct err warning;
+    enum err_code rc = access_read_token(daemon->config->admin_token_file, &token, err);
+    if (rc == ERR_OK)
+        rc = modes_init(&daemon->modes, daemon->config->data_dir, daemon->clock, &warning, err);
+    if (rc == ERR_OK)
+        rc = jobs_create(&daemon->jobs, err);
+    if (rc == ERR_OK)
+        rc = jobs_start(daemon->jobs, err);
+    if (rc != ERR_OK)
+        return rc;
+    if (warning.code != ERR_OK)
+        log_at(LOG_WARN, "the mode of before is lost", LOG_STR("error", warning.text));
+    access_init(&daemon->access, &token);
+    daemon->reload = (struct reload){
+        .source = *source,
+        .running = daemon->config,
+        .access = &daemon->access,
+        .registry = daemon->registry,
+        .metrics = daemon->metrics,
+        .clock = daemon->clock,
+    };
+    reload_mark_success(&daemon->reload);
+    return ERR_OK;
+}
+
+static enum err_code start_service(struct daemon *daemon, struct err *err)
+{
+    struct service_options options = {
+        .store = daemon->store,
+        .serving = &daemon->serving,
+        .answers = daemon->answers,
+        .modes = &daemon->modes,
+        .access = &daemon->access,
+        .jobs = daemon->jobs,
+        .reload = &daemon->reload,
+        .model_ops = daemon->model_ops,
+        .metrics = daemon->metrics,
+        .clock = daemon->clock,
+        .drain = lifecycle_drain,
+        .drain_ctx = daemon->lifecycle,
+    };
+    daemon->pages = (struct pages){
+        .store = daemon->store,
+        .serving = &daemon->serving,
+        .modes = &daemon->modes,
+        .metrics = daemon->metrics,
+        .clock = daemon->clock,
+        .is_leaving = is_leaving,
+        .ctx = daemon->lifecycle,
+        .started_ms = clock_wall_ms(daemon->clock),
+    };
+    return service_create(&options, &daemon->service, err);
+}
+
+static enum err_code start_nng(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    struct nng_server_options options = {
+        .addresses = (const char *const *)config->listen.ptr,
+        .address_count = config->listen.count,
+        .message_bytes_max = (uint32_t)config->message_bytes_max,
+        .connections_max = (uint32_t)config->connections_max,
+        .contexts = (uint32_t)config->contexts,
+        .send_timeout_ms = (uint32_t)config->send_timeout_ms,
+        .call = service_call,
+        .service = daemon->service,
+        .claim_worker = claim_worker,
+        .claim_ctx = daemon->workers,
+        .metrics = daemon->metrics,
+        .clock = daemon->clock,
+    };
+    enum err_code rc = nng_server_create(&options, &daemon->nng, err);
+    if (rc == ERR_OK)
+        rc = nng_server_start(daemon->nng, err);
+    for (uint32_t i = 0; rc == ERR_OK && i < nng_server_address_count(daemon->nng); i++)
+        log_at(LOG_INFO, "listening", LOG_STR("address", nng_server_address(daemon->nng, i)));
+    return rc;
+}
+
+static enum err_code start_http(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    char url[300];
+    struct http_server_options options = {
+        .address = config->http,
+        .body_bytes_max = (uint32_t)config->http_body_bytes_max,
+        .connections_max = (uint32_t)config->http_connections_max,
+        .request_timeout_ms = (uint32_t)config->http_request_timeout_ms,
+        .idle_timeout_ms = (uint32_t)config->http_idle_timeout_ms,
+        .call = service_call,
+        .service = daemon->service,
+        .worker = workers_claim(daemon->workers),
+        .page = get_page,
+        .page_ctx = &daemon->pages,
+        .metrics = daemon->metrics,
+        .clock = daemon->clock,
+    };
+    enum err_code rc =
+        http_server_create(lifecycle_base(daemon->lifecycle), &options, &daemon->http, err);
+    if (rc != ERR_OK)
+        return rc;
+    snprintf(url, sizeof url, "http://%s", http_server_address(daemon->http));
+    log_at(LOG_INFO, "listening", LOG_STR("address", url));
+    return ERR_OK;
+}
+
+static enum err_code start(struct daemon *daemon, const struct config_source *source,
+                           struct err *err)
+{
+    enum err_code rc = check_libraries(err);
+    if (rc == ERR_OK)
+        rc = take_data_dir(daemon, err);
+    if (rc == ERR_OK)
+        rc = metrics_create(server_metric_families, M_COUNT, WORKER_COUNT + 1, &daemon->metrics,
+                            err);
+    if (rc == ERR_OK)
+        rc = lifecycle_create(&daemon->lifecycle, err);
+    if (rc == ERR_OK)
+        rc = start_store(daemon, err);
+    if (rc == ERR_OK)
+        rc = start_workers(daemon, err);
+    if (rc == ERR_OK)
+        rc = start_registry(daemon, err);
+    if (rc == ERR_OK)
+        rc = start_control(daemon, source, err);
+    if (rc == ERR_OK)
+        rc = start_service(daemon, err);
+    if (rc == ERR_OK)
+        rc = start_http(daemon, err);
+    return rc == ERR_OK ? start_nng(daemon, err) : rc;
+}
+
+static enum err_code serve(struct daemon *daemon, struct err *err)
+{
+    struct lifecycle_options options = {
+        .clock = daemon->clock,
+        .drain_delay_ms = (uint32_t)daemon->config->drain_delay_ms,
+        .drain_timeout_ms = (uint32_t)daemon->config->drain_timeout_ms,
+        .service = daemon->service,
+        .modes = &daemon->modes,
+        .jobs = daemon->jobs,
+        .reload = &daemon->reload,
+        .model_ops = daemon->model_ops,
+        .refuse_new = refuse_new,
+        .in_flight = in_flight,
+        .transports = daemon,
+    };
+    return lifecycle_run(daemon->lifecycle, &options, err);
+}
+
+/* ---- stopping; fine after a start that failed half-way ----------------------------------------
+ */
+
+static void stop(struct daemon *daemon)
+{
+    /* First the threads that complete calls, while the transports are there to take them. */
+    if (daemon->jobs != NULL)
+        jobs_stop(daemon->jobs);
+    if (daemon->registry != NULL)
+        registry_stop(daemon->registry);
+    if (daemon->store != NULL)
+        store_stop(daemon->store);
+    nng_server_destroy(&daemon->nng);
+    http_server_destroy(&daemon->http);
+    service_destroy(&daemon->service);
+    jobs_destroy(&daemon->jobs);
+    access_deinit(&daemon->access);
+    modes_deinit(&daemon->modes);
+    model_ops_destroy(&daemon->model_ops);
+    registry_destroy(&daemon->registry);
+    workers_destroy(&daemon->workers);
+    answers_destroy(&daemon->answers);
+    store_destroy(&daemon->store);
+    lifecycle_destroy(&daemon->lifecycle);
+    metrics_destroy(&daemon->metrics);
+    if (daemon->lock_fd >= 0)
+        close(daemon->lock_fd);
+}
+
+static int run(struct config *config, const struct config_source *source)
+{
+    struct daemon daemon = {.clock = clock_system(), .config = config, .lock_fd = -1};
+    struct err err = {.text = ""};
+    enum err_code rc = start(&daemon, source, &err);
+    if (rc != ERR_OK)
+        log_at(LOG_ERROR, "cannot start", LOG_STR("error", err.text));
+    else if ((rc = serve(&daemon, &err)) != ERR_OK)
+        log_at(LOG_ERROR, "cannot go on", LOG_STR("error", err.text));
+    stop(&daemon);
+    if (rc != ERR_OK)
+        return EXIT_FAILED;
+    log_write(LOG_INFO, "stopped", NULL, 0);
+    return EXIT_FINE;
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line;
+    struct config *config = NULL;
+    struct err err = {.text = ""};
+    enum log_level level = LOG_INFO;
+    command_line_read(argc, argv, &line);
+    if (line.action != ACTION_SERVE)
+        return command_line_run(&line);
+    notify_init();
+    enum err_code rc = config_load(&line.source, &config, &err);
+    if (rc == ERR_OK)
+        rc = config_check_files(config, &err);
+    if (rc == ERR_OK)
+        rc = log_level_parse(config->log_level, &level);
+    if (rc != ERR_OK) {
+        log_at(LOG_ERROR, "bad configuration", LOG_STR("error", err.text));
+        config_destroy(&config);
+        return EXIT_BAD_CONFIG;
+    }
+    log_set_level(level);
+    int code = run(config, &line.source);
+    config_destroy(&config);
+    return code;
+}
