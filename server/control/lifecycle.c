@@ -188,6 +188,7 @@ enum err_code lifecycle_create(struct lifecycle **ret_lifecycle, struct err *err
     if (lifecycle == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the event loop");
     signal(SIGPIPE, SIG_IGN); /* libevent writes without MSG_NOSIGNAL */
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error of the upload, no crash */
     if (evthread_use_pthreads() == 0)
         lifecycle->base = event_base_new();
     if (lifecycle->base == NULL || !make_events(lifecycle)) {
