@@ -26,12 +26,12 @@ static bool find_beside(char path[FILE_PATH_BYTES])
 
 static _Noreturn void run_daemon(const char *file, bool json)
 {
-    char path[FILE_PATH_BYTES] = "decided";
+    char path[FILE_PATH_BYTES];
     char *const argv[] = {"decided", "--check-config", "--config", (char *)file, NULL};
-    (void)find_beside(path);
+    const char *program = find_beside(path) ? path : "decided";
     if (json)
         (void)dup2(STDERR_FILENO, STDOUT_FILENO); /* stdout is for the one JSON value */
-    execvp(path, argv);
+    execvp(program, argv);
     fprintf(stderr,
             "decidectl: config: cannot run decided: %s; put it beside decidectl or into "
             "PATH\n",

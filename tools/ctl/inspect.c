@@ -57,18 +57,29 @@ static void print_pairs(struct cursor map)
     table_deinit(&table);
 }
 
+static void print_text(const char *before, struct text text)
+{
+    if (text.ptr != NULL)
+        printf("%s%.*s", before, (int)text.len, text.ptr);
+}
+
 static void show_status(const struct decide_reply *reply)
 {
     struct cursor map = ctl_map(reply), store;
-    char uptime[DURATION_BYTES];
-    struct text version = value_text(map, "version"), mode = value_text(map, "mode");
-    struct text durability = value_text(map, "durability");
-    int64_t uptime_s = value_int(map, "uptime_s", 0);
-    printf("decided %.*s, mode %.*s, up %s, events are kept in %.*s\n\n", (int)version.len,
-           version.ptr, (int)mode.len, mode.ptr,
-           duration_format((uint64_t)(uptime_s > 0 ? uptime_s : 0) * 1000000, uptime),
-           (int)durability.len, durability.ptr);
-    model_table_print(map);
+    char buf[MODEL_TIME_BYTES];
+    int64_t uptime_s = value_int(map, "uptime_s", 0), until_ms = value_int(map, "mode_until_ms", 0);
+    print_text("decided ", value_text(map, "version"));
+    printf(", up %s", duration_format((uint64_t)(uptime_s > 0 ? uptime_s : 0) * 1000000, buf));
+    puts(value_bool(map, "draining", false) ? ", draining: it is about to stop" : "");
+    print_text("mode ", value_text(map, "mode"));
+    if (until_ms > 0)
+        printf(" until %s UTC", model_time(until_ms, buf));
+    print_text(": ", value_text(map, "mode_reason"));
+    print_text("\npolicies ", value_text(map, "policies"));
+    printf(", snapshot %" PRId64, value_int(map, "epoch", 0));
+    print_text(", events are kept in ", value_text(map, "durability"));
+    puts("\n");
+    model_table_print(map, false);
     if (value_find(map, "store", &store)) {
         puts("");
         print_pairs(store);

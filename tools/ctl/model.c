@@ -20,7 +20,7 @@ static int list(struct ctl *ctl)
     if (ctl->json) {
         code = ctl_print_json(reply);
     } else {
-        model_table_print(ctl_map(reply));
+        model_table_print(ctl_map(reply), true);
         model_refusals_print(ctl_map(reply));
     }
     decide_reply_free(reply);

@@ -20,31 +20,39 @@ char *model_time(int64_t ms, char buf[MODEL_TIME_BYTES])
     return buf;
 }
 
-void model_table_print(struct cursor map)
+static void put_loaded(struct table *table, struct cursor model)
+{
+    char when[MODEL_TIME_BYTES];
+    struct text state = value_text(model, "state");
+    if (value_bool(model, "on_disk", true))
+        table_put(table, state);
+    else
+        table_put_fmt(table, "%.*s (folder gone)", (int)state.len, state.ptr);
+    table_put(table, text_of(model_time(value_int(model, "loaded_at_ms", 0), when)));
+}
+
+void model_table_print(struct cursor map, bool loaded)
 {
     struct cursor at;
     struct table table;
-    char loaded[MODEL_TIME_BYTES], trained[MODEL_TIME_BYTES];
+    char trained[MODEL_TIME_BYTES];
     uint32_t count = value_array(map, "models", &at);
     if (count == 0) {
         puts("no model serves");
         return;
     }
-    table_init(&table, "MODEL VERSION KIND STATE LABEL LOADED TRAINED >MB");
+    table_init(&table, loaded ? "MODEL VERSION KIND LABEL TRAINED >MB STATE LOADED"
+                              : "MODEL VERSION KIND LABEL TRAINED >MB");
     for (uint32_t i = 0; i < count; i++) {
         struct cursor model = value_next(&at);
-        struct text state = value_text(model, "state");
         table_put(&table, value_text(model, "name"));
         table_put(&table, value_text(model, "version"));
         table_put(&table, value_text(model, "kind"));
-        if (value_bool(model, "on_disk", true))
-            table_put(&table, state);
-        else
-            table_put_fmt(&table, "%.*s (folder gone)", (int)state.len, state.ptr);
         table_put(&table, value_text(model, "label"));
-        table_put(&table, text_of(model_time(value_int(model, "loaded_at_ms", 0), loaded)));
         table_put(&table, text_of(model_time(value_int(model, "trained_at_ms", 0), trained)));
         table_put_fmt(&table, "%.2f", (double)value_int(model, "bytes", 0) / 1e6);
+        if (loaded)
+            put_loaded(&table, model);
     }
     table_print(&table, stdout);
     table_deinit(&table);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model_table - the models of `status` and `model_list` as a table.  Threads: one. */
+/* model_table - the models of `model_list` and of `status` as a table.  Threads: one. */
 #ifndef TOOLS_CTL_MODEL_TABLE_H
 #define TOOLS_CTL_MODEL_TABLE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/cursor.h"
 
-/* `map`: a reply with "models". */
-void model_table_print(struct cursor map);
+/* `map`: a reply with "models".  `loaded`: it tells state and time of loading as well. */
+void model_table_print(struct cursor map, bool loaded);
 /* The "loads" that were refused, newest first, or nothing. */
 void model_refusals_print(struct cursor map);
 

@@ -19,6 +19,9 @@ static void show_mode(const struct decide_reply *reply)
     if (reason.ptr != NULL && reason.len > 0)
         printf(" (%.*s)", (int)reason.len, reason.ptr);
     puts("");
+    struct text warning = value_text(map, "warning");
+    if (warning.ptr != NULL)
+        ctl_fail("mode", "it is in force, but: %.*s", (int)warning.len, warning.ptr);
 }
 
 static void pack_mode(struct pack *body, const char *level, uint64_t for_us, const char *reason)
