@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decidectl as people and scripts use it: what it prints where, and how it ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "tests/support/daemon.h"
+#include "tests/support/model_sample.h"
+
+#define ARGS_MAX     24
+#define OUTPUT_BYTES (1 << 20)
+
+struct bench {
+    struct daemon daemon;
+    struct temp_dir dir; /* outputs and bundles */
+};
+
+/* What one call of the program left. */
+struct result {
+    int code;
+    char *out, *err; /* owned */
+};
+
+static int setup(void **state)
+{
+    struct bench *bench = calloc(1, sizeof *bench);
+    if (bench == NULL)
+        return -1;
+    temp_dir_create(&bench->dir);
+    daemon_start(&bench->daemon, NULL);
+    *state = bench;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *bench = *state;
+    daemon_stop(&bench->daemon);
+    temp_dir_remove(&bench->dir);
+    free(bench);
+    return 0;
+}
+
+static char *read_text(const char *path)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    assert_int_equal(file_read(path, OUTPUT_BYTES, &bytes, &len, NULL), ERR_OK);
+    return (char *)bytes;
+}
+
+static void redirect(const char *path, int to)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || dup2(fd, to) < 0)
+        _exit(126);
+}
+
+static struct result run(const struct bench *bench, char *const argv[])
+{
+    char out[2 * TEMP_DIR_BYTES], err[2 * TEMP_DIR_BYTES], program[FILE_PATH_BYTES];
+    const char *tools = getenv("DECIDED_TOOLS");
+    int status = 0;
+    assert_non_null(tools);
+    snprintf(program, sizeof program, "%s/decidectl", tools);
+    temp_dir_path(&bench->dir, "stdout", out);
+    temp_dir_path(&bench->dir, "stderr", err);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        redirect(out, STDOUT_FILENO);
+        redirect(err, STDERR_FILENO);
+        execv(program, argv);
+        _exit(126);
+    }
+    while (waitpid(child, &status, 0) < 0)
+        assert_int_equal(errno, EINTR);
+    assert_true(WIFEXITED(status)); /* not by a signal, no sanitizer's abort */
+    return (struct result){WEXITSTATUS(status), read_text(out), read_text(err)};
+}
+
+static void free_result(struct result *result)
+{
+    free(result->out);
+    free(result->err);
+}
+
+/* Runs it with --url of the daemon and compares; a text of NULL: must be empty, "": anything. */
+static void check(const struct bench *bench, int code, const char *out, const char *err,
+                  const char *const *args)
+{
+    char *argv[ARGS_MAX] = {"decidectl", "--url", (char *)bench->daemon.url};
+    size_t count = 3;
+    for (; *args != NULL; args++) {
+        assert_true(count + 1 < ARGS_MAX);
+        argv[count++] = (char *)*args;
+    }
+    struct result result = run(bench, argv);
+    bool good = result.code == code &&
+                (out == NULL ? result.out[0] == '\0' : strstr(result.out, out) != NULL) &&
+                (err == NULL ? result.err[0] == '\0' : strstr(result.err, err) != NULL);
+    if (!good) {
+        fprintf(stderr, "decidectl");
+        for (size_t i = 1; i < count; i++)
+            fprintf(stderr, " %s", argv[i]);
+        fprintf(stderr, "\nended with %d, expected %d\nstdout: %s\nstderr: %s\n", result.code, code,
+                result.out, result.err);
+    }
+    free_result(&result);
+    assert_true(good);
+}
+
+#define CHECK(code, out, err, ...) \
+    check(bench, code, out, err, (const char *const[]){__VA_ARGS__, NULL})
+
+static void test_ping_and_status(void **state)
+{
+    struct bench *bench = *state;
+    CHECK(0, "answers: decided ", NULL, "ping");
+    CHECK(0, "\"ok\":true", NULL, "ping", "--json");
+    CHECK(0, "no model serves", NULL, "status");
+    CHECK(0, "\"uptime_s\":", NULL, "--json", "status");
+    CHECK(2, NULL, "expected nothing, got 1 argument", "ping", "pong");
+}
+
+static void test_without_a_daemon_it_fails_and_says_what_to_do(void **state)
+{
+    struct bench *bench = *state;
+    /* Port 1 of loopback: nobody listens there. */
+    CHECK(1, NULL, "is decided running there?", "--url", "tcp://127.0.0.1:1", "ping");
+    CHECK(1, "{\"ok\":false,\"error\":{\"code\":\"unreachable\"", "decidectl: ping: ", "--url",
+          "tcp://127.0.0.1:1", "--json", "ping");
+    CHECK(1, NULL, "expected tcp://", "--url", "nonsense", "ping");
+    CHECK(1, NULL, "cannot open", "--token-file", "/nonexistent/token", "ping");
+}
+
+static void test_usage(void **state)
+{
+    struct bench *bench = *state;
+    char *nothing[] = {"decidectl", NULL};
+    struct result result = run(bench, nothing);
+    assert_int_equal(result.code, 2);
+    assert_non_null(strstr(result.err, "decidectl: a command is missing"));
+    free_result(&result);
+    CHECK(0, "Exit codes:", NULL, "--help");
+    CHECK(0, "usage: decidectl model list", NULL, "model", "--help");
+    CHECK(0, "decidectl 0", NULL, "--version");
+    CHECK(2, NULL, "did you mean 'recommend'?", "recomend", "u1");
+    CHECK(2, NULL, "did you mean '--slot'?", "recommend", "u1", "--slott", "x");
+    CHECK(2, NULL, "expected USER", "recommend");
+    CHECK(2, NULL, "1..200", "recommend", "u1", "-n", "201");
+    CHECK(2, NULL, "expected user or item", "features", "shop", "x");
+    CHECK(2, NULL, "need a LEVEL", "mode", "--for", "5m");
+    CHECK(2, NULL, "1h30m", "mode", "full", "--for", "5");
+    CHECK(2, NULL, "JSON: line 1", "call", "ping", "{\"a\"");
+    CHECK(2, NULL, "expected an object", "call", "ping", "[]");
+    CHECK(2, NULL, "expected list, push DIR", "model", "pull");
+    CHECK(2, NULL, "behind the last '='", "price", "a=many");
+}
+
+static void test_call_prints_the_reply_and_fails_with_it(void **state)
+{
+    struct bench *bench = *state;
+    CHECK(0, "\"pad\":\"", NULL, "call", "ping", "{\"pad\": 3}");
+    CHECK(1, "\"code\":\"unknown_op\"", "unknown_op", "call", "fly");
+    CHECK(1, "\"field\":\"n\"", "bad_request", "call", "recommend", "{\"n\": 0}");
+}
+
+static void test_decisions(void **state)
+{
+    struct bench *bench = *state;
+    CHECK(0, "level ", NULL, "recommend", "u1", "-n", "3", "--explain", "--price");
+    CHECK(0, "level ", NULL, "similar", "i1", "i2", "-n", "3");
+    CHECK(0, "i2", NULL, "rank", "u1", "i1=0.5", "i2", "i3=-1e-3");
+    CHECK(0, "a=b", NULL, "price", "a=b=2", "i1");
+    CHECK(0, "\"decision\":\"", NULL, "recommend", "--json", "u1", "--seeds", "i1,i2");
+    CHECK(0, "level ", NULL, "recommend", "--", "-u");
+    CHECK(1, NULL, "decidectl: recommend: ", "recommend", "bad\x01user");
+    CHECK(1, "\"field\":\"user\"", "nothing is known", "--json", "features", "user", "u1");
+}
+
+static void test_modes(void **state)
+{
+    struct bench *bench = *state;
+    CHECK(0, "mode full", NULL, "mode");
+    CHECK(0, "mode generic until ", NULL, "mode", "generic", "--for", "30m", "--reason", "a test");
+    CHECK(0, "(a test)", NULL, "mode");
+    CHECK(0, "level ", NULL, "recommend", "u1");
+    CHECK(1, NULL, "bad_request", "mode", "best");
+    CHECK(0, "mode full", NULL, "mode", "full");
+}
+
+static void test_models_are_pushed_listed_and_rolled_back(void **state)
+{
+    struct bench *bench = *state;
+    char dir[2 * TEMP_DIR_BYTES], path[4 * TEMP_DIR_BYTES];
+    for (const char *version = "1"; version != NULL; version = version[0] == '1' ? "2" : NULL) {
+        temp_dir_path(&bench->dir, version, dir);
+        model_sample_write(dir, "m", version, MODEL_factors);
+        CHECK(0, "kind factors", NULL, "model", "verify", dir);
+        CHECK(0, version, NULL, "model", "push", dir);
+    }
+    CHECK(0, "m: version 2 serves", NULL, "model", "push", dir); /* again is fine */
+    CHECK(0, "stable", NULL, "model", "list");
+    CHECK(0, "\"state\":\"previous\"", NULL, "model", "list", "--json");
+    CHECK(0, "m: version 1 serves", NULL, "model", "rollback", "m");
+    CHECK(1, NULL, "there is no version of 'm' before 1", "model", "rollback", "m");
+    CHECK(1, "\"code\":\"not_found\"", "not_found", "model", "rollback", "x", "--json");
+
+    /* What is bad is found before it is sent; the daemon is not asked. */
+    snprintf(path, sizeof path, "%s/user_ids.txt", dir);
+    assert_int_equal(truncate(path, 3), 0);
+    CHECK(1, NULL, "user_ids.txt", "model", "verify", dir);
+    CHECK(1, "{\"ok\":false", "user_ids.txt", "model", "verify", "--json", dir);
+    CHECK(1, NULL, "refused: ", "--url", "tcp://127.0.0.1:1", "model", "push", dir);
+    /* Same version, other content. */
+    assert_int_equal(file_remove_tree(dir, NULL), ERR_OK);
+    model_sample_write(dir, "m", "2", MODEL_popularity);
+    CHECK(1, NULL, "publish under a new one", "model", "push", dir);
+}
+
+static void test_configuration(void **state)
+{
+    struct bench *bench = *state;
+    char good[2 * TEMP_DIR_BYTES], bad[2 * TEMP_DIR_BYTES], path[FILE_PATH_BYTES];
+    const char *daemon = getenv("DECIDED_BINARY");
+    assert_non_null(daemon);
+    snprintf(path, sizeof path, "%.*s:%s", (int)(strrchr(daemon, '/') - daemon), daemon,
+             getenv("PATH"));
+    assert_int_equal(setenv("PATH", path, 1), 0);
+    temp_dir_path(&bench->daemon.dir, "decided.json", good);
+    temp_dir_write_text(&bench->dir, "bad.json", "{\"lisen\": [\"tcp://127.0.0.1:0\"]}");
+    temp_dir_path(&bench->dir, "bad.json", bad);
+    CHECK(0, "is fine", "", "config", "check", good);
+    CHECK(78, NULL, "listen", "config", "check", bad);
+    CHECK(78, "{\"ok\": false, \"exit_code\": 78}", "listen", "--json", "config", "check", bad);
+    CHECK(2, NULL, "expected check FILE", "config", "test", good);
+    assert_int_equal(setenv("PATH", "/nonexistent", 1), 0);
+    CHECK(1, NULL, "cannot run decided", "config", "check", good);
+    assert_int_equal(setenv("PATH", path, 1), 0);
+}
+
+static void test_reload_and_drain(void **state)
+{
+    struct bench *bench = *state;
+    char config[2 * TEMP_DIR_BYTES];
+    CHECK(0, "reloaded", NULL, "reload");
+    char *text = read_text(temp_dir_path(&bench->daemon.dir, "decided.json", config));
+    temp_dir_write_text(&bench->daemon.dir, "decided.json", "{\"lisen\": 1}");
+    CHECK(1, NULL, "listen", "reload");
+    temp_dir_write_text(&bench->daemon.dir, "decided.json", text);
+    free(text);
+    CHECK(0, "answers", NULL, "ping");
+    CHECK(0, "draining", NULL, "drain");
+    int status = daemon_wait(&bench->daemon);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    CHECK(1, NULL, "decidectl: ping: ", "ping");
+}
+
+#define WITH_DAEMON(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_DAEMON(test_ping_and_status),
+        WITH_DAEMON(test_without_a_daemon_it_fails_and_says_what_to_do),
+        WITH_DAEMON(test_usage),
+        WITH_DAEMON(test_call_prints_the_reply_and_fails_with_it),
+        WITH_DAEMON(test_decisions),
+        WITH_DAEMON(test_modes),
+        WITH_DAEMON(test_models_are_pushed_listed_and_rolled_back),
+        WITH_DAEMON(test_configuration),
+        WITH_DAEMON(test_reload_and_drain),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
