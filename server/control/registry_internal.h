@@ -104,7 +104,7 @@ struct registry {
     struct metrics *metrics; /* borrowed */
     const struct clock *clock;
 
-    struct reg_name **name; /* owned, in no order */
+    struct reg_name **name; /* owned, by name */
     uint32_t count, capacity;
     uint64_t order; /* given last */
     uint64_t epoch;

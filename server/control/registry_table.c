@@ -43,7 +43,10 @@ enum err_code reg_add(struct registry *registry, const char *name, struct reg_na
     if (added == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the model '%s'", name);
     snprintf(added->name, sizeof added->name, "%s", name);
-    registry->name[registry->count++] = added;
+    uint32_t at = registry->count++;
+    for (; at > 0 && strcmp(registry->name[at - 1]->name, name) > 0; at--)
+        registry->name[at] = registry->name[at - 1];
+    registry->name[at] = added;
     *ret_name = added;
     return ERR_OK;
 }
@@ -52,7 +55,9 @@ void reg_drop(struct registry *registry, struct reg_name *name)
 {
     for (uint32_t i = 0; i < registry->count; i++) {
         if (registry->name[i] == name) {
-            registry->name[i] = registry->name[--registry->count];
+            registry->count--;
+            memmove(&registry->name[i], &registry->name[i + 1],
+                    (registry->count - i) * sizeof(struct reg_name *));
             break;
         }
     }
