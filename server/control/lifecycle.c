@@ -72,7 +72,7 @@ static void on_drain_timer(evutil_socket_t fd, short what, void *ctx)
     bool done = deferred == 0 && lifecycle->poll_count >= DRAIN_POLLS_MIN &&
                 (in_flight == 0 || lifecycle->poll_count >= DRAIN_POLLS_BUSY);
     bool late = (uint64_t)lifecycle->poll_count * DRAIN_POLL_MS >= with->drain_timeout_ms;
-    if (!done && late)
+    if (late && deferred > 0)
         log_at(LOG_WARN, "drain_timeout_ms is over", LOG_INT("unanswered", deferred));
     if (done || late)
         event_base_loopbreak(lifecycle->base);

@@ -153,7 +153,10 @@ static void pack_models(struct pack *pack, const struct snapshot *snapshot)
         pack_key(pack, "kind");
         pack_str(pack, model_kind_name(model->kind));
         pack_key(pack, "trained_at_ms");
-        pack_int(pack, model->trained_at_ms);
+        if (model->trained_at_ms == 0)
+            pack_nil(pack);
+        else
+            pack_int(pack, model->trained_at_ms);
         pack_key(pack, "bytes");
         pack_int(pack, (int64_t)model->bytes);
     }
