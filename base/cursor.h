@@ -21,7 +21,7 @@
 #include "base/text.h"
 
 #define CURSOR_DEPTH_MAX  8
-#define CURSOR_VALUES_MAX 65536 /* default for `values_max` */
+#define CURSOR_VALUES_MAX 262144 /* default for `values_max`: a full batch of events fits */
 
 struct cursor {
     const uint8_t *at;
