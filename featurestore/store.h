@@ -150,6 +150,7 @@ float store_item_score(const struct store *store, uint32_t item, enum store_wind
 struct top_entry {
     uint32_t item;
     float score; /* store_item_score */
+    float share; /* log(1 + score) / log(1 + best score of the list), 0..1 */
 };
 
 struct top_list {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One pass over all counts: windows end at the watermark again, empty ones are given back, and the
  * top lists are made anew. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,8 +149,9 @@ static void make_heap(struct top_entry *list, uint32_t count)
         sift_down(list, count, i - 1);
 }
 
-/* Best first: the worst of what is left goes to the end, again and again. */
-static void list_sort(struct top_entry *list, uint32_t count)
+/* Best first: the worst of what is left goes to the end, again and again.  Then each entry's share
+ * of the best, so that no reader needs a logarithm. */
+static void list_finish(struct top_entry *list, uint32_t count)
 {
     make_heap(list, count);
     for (uint32_t left = count; left > 1; left--) {
@@ -158,6 +160,8 @@ static void list_sort(struct top_entry *list, uint32_t count)
         list[left - 1] = worst;
         sift_down(list, left - 1, 0);
     }
+    for (uint32_t i = 0; i < count; i++)
+        list[i].share = log1pf(list[i].score) / log1pf(list[0].score);
 }
 
 /* A list that is being made: the best STORE_TOP_MAX of those put into it. */
@@ -177,7 +181,7 @@ static void list_put(struct top_entry *list, uint32_t *count, struct top_entry e
 
 static struct top_entry entry_of(const struct store_top_item *item, uint32_t window)
 {
-    return (struct top_entry){item->item, item->score[window]};
+    return (struct top_entry){.item = item->item, .score = item->score[window]};
 }
 
 /* Makes the lists of all windows; returns how many entries they have together. */
@@ -191,7 +195,7 @@ static uint32_t make_lists(const struct store_refresh *refresh, uint32_t item_co
         uint32_t count = 0;
         for (uint32_t i = 0; i < item_count; i++)
             list_put(list, &count, entry_of(&refresh->item[i], w));
-        list_sort(list, count);
+        list_finish(list, count);
         *span++ = (struct store_top_span){used, count};
         used += count;
         uint32_t at = 0;
@@ -200,7 +204,7 @@ static uint32_t make_lists(const struct store_refresh *refresh, uint32_t item_co
             count = 0;
             for (; at < refresh->category_end[c]; at++)
                 list_put(list, &count, entry_of(&refresh->item[refresh->order[at]], w));
-            list_sort(list, count);
+            list_finish(list, count);
             *span++ = (struct store_top_span){used, count};
             used += count;
         }

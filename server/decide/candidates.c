@@ -6,16 +6,21 @@ static uint32_t spread(uint32_t item)
     return item * 2654435769u >> 7;
 }
 
+/* Where the item's candidate is in the index, or would be. */
+static uint32_t candidate_place(const struct pipeline *p, uint32_t item)
+{
+    uint32_t at = spread(item) & p->candidate_mask;
+    while (p->candidate_index[at] != 0 && p->candidate[p->candidate_index[at] - 1].item != item)
+        at = (at + 1) & p->candidate_mask;
+    return at;
+}
+
 /* The candidate of that item, made when it is new; NULL when there is no more room. */
 static struct candidate *candidate_of(struct pipeline *p, uint32_t item)
 {
-    uint32_t at = spread(item) & p->candidate_mask;
-    while (p->candidate_index[at] != 0) {
-        struct candidate *found = &p->candidate[p->candidate_index[at] - 1];
-        if (found->item == item)
-            return found;
-        at = (at + 1) & p->candidate_mask;
-    }
+    uint32_t at = candidate_place(p, item);
+    if (p->candidate_index[at] != 0)
+        return &p->candidate[p->candidate_index[at] - 1];
     if (p->candidate_count == p->candidate_capacity)
         return NULL;
     struct candidate *added = &p->candidate[p->candidate_count++];
@@ -28,29 +33,29 @@ static struct candidate *candidate_of(struct pipeline *p, uint32_t item)
 static void mark_history(struct pipeline *p)
 {
     for (uint32_t i = 0; i < p->history.count; i++) {
-        uint32_t at = spread(p->history.item[i]) & p->candidate_mask;
-        while (p->candidate_index[at] != 0) {
-            struct candidate *found = &p->candidate[p->candidate_index[at] - 1];
-            if (found->item == p->history.item[i]) {
-                found->position = i + 1;
-                break;
-            }
-            at = (at + 1) & p->candidate_mask;
-        }
+        uint32_t at = candidate_place(p, p->history.item[i]);
+        if (p->candidate_index[at] != 0)
+            p->candidate[p->candidate_index[at] - 1].position = i + 1;
     }
 }
 
-static bool candidates_create(struct pipeline *p)
+static bool is_dense(enum policy_source_kind kind)
 {
-    uint32_t capacity = 0;
+    return kind == SOURCE_neighbors || kind == SOURCE_factors;
+}
+
+static bool candidates_create(struct pipeline *p, uint32_t depth)
+{
+    uint32_t capacity = depth;
     uint32_t places = 64;
     for (uint32_t s = 0; s < p->slot->source_count; s++)
-        capacity += p->slot->source[s].count;
+        capacity += is_dense(p->slot->source[s].kind) ? 0 : p->slot->source[s].count;
     while (places < 2 * capacity)
         places *= 2;
     p->candidate = ARENA_NEW(p->arena, struct candidate, capacity);
+    p->chosen = ARENA_NEW(p->arena, struct candidate *, depth);
     p->candidate_index = ARENA_NEW(p->arena, uint32_t, places);
-    if (p->candidate == NULL || p->candidate_index == NULL)
+    if (p->candidate == NULL || p->chosen == NULL || p->candidate_index == NULL)
         return false;
     memset(p->candidate_index, 0, places * sizeof p->candidate_index[0]);
     p->candidate_capacity = capacity;
@@ -65,34 +70,7 @@ static void take(struct pipeline *p, uint32_t s, uint32_t item, float value)
         candidate->value[s] = value;
 }
 
-/* The best rows of a model whose scores are in the scratch: all rows, or the touched ones. */
-static void collect_dense(struct pipeline *p, uint32_t s)
-{
-    const struct model *model = p->models->source[s];
-    uint32_t place = p->models->place[s];
-    struct top top = pipeline_top(p, p->slot->source[s].count);
-    if (p->slot->source[s].kind == SOURCE_factors) {
-        const float *score = p->scratch->score[place];
-        uint32_t rows = model_row_count(model);
-        for (uint32_t row = 0; row < rows; row++) {
-            if (top_wants(&top, score[row], model->item_of_row[row]) &&
-                eligible(p, model->item_of_row[row]))
-                top_put(&top, score[row], model->item_of_row[row]);
-        }
-    } else {
-        const float *sum = p->scratch->sum[place];
-        for (uint32_t i = 0; i < p->touched_count[place]; i++) {
-            uint32_t row = p->scratch->touched[place][i];
-            if (top_wants(&top, sum[row], model->item_of_row[row]) &&
-                eligible(p, model->item_of_row[row]))
-                top_put(&top, sum[row], model->item_of_row[row]);
-        }
-    }
-    for (uint32_t i = 0; i < top.count; i++)
-        take(p, s, top.slot[i].key, top.slot[i].score);
-}
-
-static void collect_repeat(struct pipeline *p, uint32_t s)
+static bool collect_repeat(struct pipeline *p, uint32_t s)
 {
     struct top top = pipeline_top(p, p->slot->source[s].count);
     for (uint32_t i = 0; i < p->history.count; i++) {
@@ -103,6 +81,7 @@ static void collect_repeat(struct pipeline *p, uint32_t s)
     }
     for (uint32_t i = 0; i < top.count; i++)
         take(p, s, top.slot[i].key, top.slot[i].score);
+    return top.count > 0;
 }
 
 static void collect_popular(struct pipeline *p, uint32_t s)
@@ -113,7 +92,7 @@ static void collect_popular(struct pipeline *p, uint32_t s)
     for (uint32_t i = 0; i < list.count && taken < p->slot->source[s].count; i++) {
         if (!eligible(p, list.entry[i].item))
             continue;
-        take(p, s, list.entry[i].item, source_popular(list.entry[i].score, list.entry[0].score));
+        take(p, s, list.entry[i].item, list.entry[i].share);
         taken++;
     }
 }
@@ -136,46 +115,124 @@ static void collect_model_popular(struct pipeline *p, uint32_t s)
     pipeline_use_model(p, model);
 }
 
-uint32_t candidates_collect(struct pipeline *p)
+/* What repeat and popularity bring.  True when there is something to buy again. */
+static bool collect(struct pipeline *p)
 {
-    uint32_t personal = 0;
-    if (!candidates_create(p)) {
-        p->no_room = true;
-        return 0;
-    }
+    bool repeats = false;
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         enum policy_source_kind kind = p->slot->source[s].kind;
         if (kind == SOURCE_repeat)
-            collect_repeat(p, s);
-        else if (p->scored[s])
-            collect_dense(p, s);
-    }
-    personal = p->candidate_count;
-    for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        enum policy_source_kind kind = p->slot->source[s].kind;
-        if (kind == SOURCE_popular)
+            repeats = collect_repeat(p, s) || repeats;
+        else if (kind == SOURCE_popular)
             collect_popular(p, s);
         else if (kind == SOURCE_model_popular && p->models->source[s] != NULL)
             collect_model_popular(p, s);
     }
-    return personal;
+    return repeats;
 }
 
-/* A candidate that only one source brought still gets the scores of the dense ones: otherwise an
- * item just below the cut of a source would lose that source's whole share. */
-void candidates_blend(struct pipeline *p)
+/* Fills in what the dense sources make of the item, and adds up. */
+static void blend(const struct pipeline *p, struct candidate *candidate)
 {
-    mark_history(p);
-    for (uint32_t i = 0; i < p->candidate_count; i++) {
-        struct candidate *candidate = &p->candidate[i];
-        float score = 0.0f;
-        for (uint32_t s = 0; s < p->slot->source_count; s++) {
-            if (candidate->value[s] == 0.0f)
-                candidate->value[s] = source_value(p, s, candidate->item);
-            score += p->slot->source[s].weight * candidate->value[s];
-        }
-        candidate->score = score;
+    candidate->score = 0.0f;
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->scored[s])
+            candidate->value[s] = source_value(p, s, candidate->item);
+        candidate->score += p->slot->source[s].weight * candidate->value[s];
     }
+}
+
+/* The rows that the source may have scored. */
+static struct summed scored_rows(const struct pipeline *p, uint32_t s)
+{
+    if (p->slot->source[s].kind == SOURCE_neighbors)
+        return sources_summed(p, p->models->place[s]);
+    return (struct summed){NULL, model_row_count(p->models->source[s])};
+}
+
+/* Adds up what the dense sources make of each item, in the order of `blend`.  True when so many
+ * items are reached that looking at all of them is cheapest. */
+static bool blend_dense(const struct pipeline *p)
+{
+    float *sum = p->scratch->blend;
+    bool reaches_all = false;
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (!p->scored[s])
+            continue;
+        const uint32_t *item = p->models->source[s]->item_of_row;
+        const float *value = source_scores(p, s);
+        float weight = p->slot->source[s].weight;
+        struct summed rows = scored_rows(p, s);
+        if (rows.row == NULL) {
+            reaches_all = true;
+            for (uint32_t row = 0; row < rows.count; row++)
+                sum[item[row]] += weight * value[row];
+        } else {
+            for (uint32_t i = 0; i < rows.count; i++)
+                sum[item[rows.row[i]]] += weight * value[rows.row[i]];
+        }
+    }
+    return reaches_all;
+}
+
+/* Items among the candidates had their turn already, but show that something may be shown. */
+static inline void compete(struct pipeline *p, struct top *top, uint32_t item, bool *found)
+{
+    float score = p->scratch->blend[item];
+    p->scratch->blend[item] = 0.0f; /* whoever comes to it again finds nothing */
+    if (score == 0.0f)
+        return;
+    bool wanted = top_wants(top, score, item);
+    if ((!wanted && *found) || !eligible(p, item))
+        return;
+    *found = true;
+    if (wanted && p->candidate_index[candidate_place(p, item)] == 0)
+        top_put(top, score, item);
+}
+
+/* Every item that a dense source scored competes; true when one of them may be shown. */
+static bool compete_all(struct pipeline *p, struct top *top)
+{
+    bool found = false;
+    if (blend_dense(p)) {
+        for (uint32_t item = 0; item < p->env->snapshot->blend_count; item++)
+            compete(p, top, item, &found);
+        return found;
+    }
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (!p->scored[s])
+            continue;
+        struct summed rows = scored_rows(p, s);
+        for (uint32_t i = 0; i < rows.count; i++)
+            compete(p, top, p->models->source[s]->item_of_row[rows.row[i]], &found);
+    }
+    return found;
+}
+
+bool candidates_choose(struct pipeline *p, uint32_t depth)
+{
+    struct top top = pipeline_top(p, depth);
+    if (!candidates_create(p, depth)) {
+        p->no_room = true;
+        return false;
+    }
+    bool personal = collect(p);
+    uint32_t collected = p->candidate_count;
+    for (uint32_t i = 0; i < collected; i++) {
+        blend(p, &p->candidate[i]);
+        if (top_wants(&top, p->candidate[i].score, p->candidate[i].item))
+            top_put(&top, p->candidate[i].score, p->candidate[i].item);
+    }
+    personal = compete_all(p, &top) || personal;
+    top_sort(&top);
+    for (uint32_t i = 0; i < top.count; i++) {
+        struct candidate *candidate = candidate_of(p, top.slot[i].key);
+        blend(p, candidate);
+        p->chosen[p->chosen_count++] = candidate;
+    }
+    if (p->models->ranker != NULL)
+        mark_history(p);
+    return personal;
 }
 
 /* Why the item is there: what each source added, and what the ranker made of it. */
@@ -197,20 +254,28 @@ static void explain(struct pipeline *p, const struct candidate *candidate,
     item->why = why;
 }
 
-void candidates_select(struct pipeline *p)
+/* Ties go to the smaller item number, whatever order the candidates are in. */
+static void sort_by_rank(struct pipeline *p)
 {
     struct top top = pipeline_top(p, p->wanted);
-    for (uint32_t i = 0; i < p->candidate_count; i++) {
-        /* Ties go to the smaller item number, whatever order the sources came in. */
-        if (top_wants(&top, p->candidate[i].score, p->candidate[i].item))
-            top_put(&top, p->candidate[i].score, p->candidate[i].item);
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        if (top_wants(&top, p->chosen[i]->score, p->chosen[i]->item))
+            top_put(&top, p->chosen[i]->score, p->chosen[i]->item);
     }
     top_sort(&top);
-    for (uint32_t i = 0; i < top.count; i++) {
-        const struct candidate *candidate = candidate_of(p, top.slot[i].key);
-        if (!pipeline_emit(p, candidate->item, candidate->score, NULL))
+    for (uint32_t i = 0; i < top.count; i++)
+        p->chosen[i] = candidate_of(p, top.slot[i].key);
+    p->chosen_count = top.count;
+}
+
+void candidates_emit(struct pipeline *p)
+{
+    if (p->ranked)
+        sort_by_rank(p);
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        if (!pipeline_emit(p, p->chosen[i]->item, p->chosen[i]->score, NULL))
             continue;
         if (p->request->explain)
-            explain(p, candidate, &p->out->items[p->out->count - 1]);
+            explain(p, p->chosen[i], &p->out->items[p->out->count - 1]);
     }
 }

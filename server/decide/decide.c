@@ -99,6 +99,17 @@ static enum reason why_generic(const struct pipeline *p)
     return known ? REASON_no_candidates : REASON_unknown_user;
 }
 
+/* How many candidates the ranker gets. */
+static uint32_t rank_depth(const struct pipeline *p)
+{
+    uint32_t depth = p->wanted;
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->slot->source[s].count > depth)
+            depth = p->slot->source[s].count;
+    }
+    return depth;
+}
+
 static void recommend(struct pipeline *p)
 {
     enum reason reason = REASON_none;
@@ -110,24 +121,24 @@ static void recommend(struct pipeline *p)
     p->out->level = level;
     p->out->reason = reason;
     sources_score(p, level);
-    uint32_t personal = candidates_collect(p);
+    bool ranker = p->models->ranker != NULL && level == LEVEL_full;
+    bool personal = candidates_choose(p, ranker ? rank_depth(p) : p->wanted);
     pipeline_stage(p, STAGE_CANDIDATES);
-    if (personal == 0) {
+    if (!personal) {
         /* Mode, deadline and a model that failed come before what was found. */
         reason = p->out->reason != REASON_none ? p->out->reason : why_generic(p);
         ladder_descend(p, LEVEL_generic, reason);
         return;
     }
-    candidates_blend(p);
     if (p->models->missing || p->models->ranker_missing)
         pipeline_lower(p, LEVEL_reduced, REASON_no_model);
-    if (p->models->ranker != NULL && level == LEVEL_full) {
+    if (ranker) {
         if (pipeline_late(p))
             pipeline_lower(p, LEVEL_reduced, REASON_deadline);
         else if (!rank_candidates(p))
             pipeline_lower(p, LEVEL_reduced, REASON_overload);
     }
-    candidates_select(p);
+    candidates_emit(p);
     ladder_remember(p);
     if (p->out->count < p->wanted)
         ladder_fill_generic(p);
@@ -155,10 +166,12 @@ static void similar(struct pipeline *p)
     p->out->reason = reason;
     sources_sum_neighbors(p, model, 0, p->seed, NULL, p->seed_count);
     struct top top = pipeline_top(p, p->wanted);
-    for (uint32_t i = 0; i < p->touched_count[0]; i++) {
-        uint32_t row = p->scratch->touched[0][i];
+    struct summed summed = sources_summed(p, 0);
+    for (uint32_t i = 0; i < summed.count; i++) {
+        uint32_t row = summed.row != NULL ? summed.row[i] : i;
         float score = p->scratch->sum[0][row];
-        if (top_wants(&top, score, model->item_of_row[row]) && eligible(p, model->item_of_row[row]))
+        if (score != 0.0f && top_wants(&top, score, model->item_of_row[row]) &&
+            eligible(p, model->item_of_row[row]))
             top_put(&top, score, model->item_of_row[row]);
     }
     top_sort(&top);

@@ -54,8 +54,7 @@ static void emit_top(struct pipeline *p, uint32_t category)
     store_top(p->env->store, p->slot->generic_window, category, &list);
     for (uint32_t i = 0; i < list.count && p->out->count < p->wanted; i++) {
         if (eligible(p, list.entry[i].item))
-            (void)pipeline_emit(p, list.entry[i].item,
-                                source_popular(list.entry[i].score, list.entry[0].score),
+            (void)pipeline_emit(p, list.entry[i].item, list.entry[i].share,
                                 category == IDMAP_NONE ? "popular" : "popular in category");
     }
 }

@@ -3,7 +3,7 @@
  *
  *   subject.c     who asks, what they did, which items are out        -> history, blocked, filters
  *   sources.c     natural scores of each source over its model's rows -> scratch
- *   candidates.c  the best of each source, blended                    -> candidate[]
+ *   candidates.c  the best of all items by their blended scores       -> chosen[]
  *   rank.c        the ranker's score over named features
  *   ladder.c      the lower levels: cached, generic, static
  *   decide.c      the order of all this, per operation
@@ -58,14 +58,19 @@ struct pipeline {
     struct item_set blocked;
     struct filters filters;
 
-    uint32_t touched_count[POLICY_SOURCES_MAX]; /* by place in the scratch */
-    bool scored[POLICY_SOURCES_MAX];            /* the source's dense scores are there */
+    /* By place in the scratch: how many rows of the sums were noted as touched, or, when so many
+     * are that noting them does not pay, over how many rows the sums reach. */
+    uint32_t touched_count[POLICY_SOURCES_MAX];
+    uint32_t summed_rows[POLICY_SOURCES_MAX];
+    bool scored[POLICY_SOURCES_MAX]; /* the source's dense scores are there */
 
-    struct candidate *candidate;
+    struct candidate *candidate; /* those that repeat or popularity brought, and the chosen */
     uint32_t candidate_count;
     uint32_t candidate_capacity;
     uint32_t *candidate_index; /* item -> position + 1, as in item_set */
     uint32_t candidate_mask;
+    struct candidate **chosen; /* best blend first */
+    uint32_t chosen_count;
     bool ranked;  /* scores are the ranker's */
     bool no_room; /* something was left out because the arena is full */
 
@@ -87,8 +92,16 @@ void sources_score(struct pipeline *p, enum level level);
 /* neighbors of the items given, into the sums of a place */
 void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,
                            const uint32_t *item, const float *weight, uint32_t count);
+/* The rows of those sums that may be other than zero: row[0..count), or 0..count-1 when NULL. */
+struct summed {
+    const uint32_t *row;
+    uint32_t count;
+};
+struct summed sources_summed(const struct pipeline *p, uint32_t place);
 void sources_clear(struct pipeline *p);
 float source_repeat(const struct pipeline *p, uint32_t position);
+/* The natural scores of dense source `s` by row of its model. */
+const float *source_scores(const struct pipeline *p, uint32_t s);
 /* The natural score that dense source `s` gives to the item; 0 where it has none. */
 float source_value(const struct pipeline *p, uint32_t s, uint32_t item);
 /* The same for a source of any kind; `position` as subject_position gives it. */
@@ -97,10 +110,10 @@ float source_natural(const struct pipeline *p, uint32_t s, uint32_t item, uint32
 float source_popular(float score, float best);
 
 /* ---- candidates.c */
-/* The number of candidates that a person-specific source found. */
-uint32_t candidates_collect(struct pipeline *p);
-void candidates_blend(struct pipeline *p);
-void candidates_select(struct pipeline *p);
+/* Chooses the best `depth` items by the weighted sum of their natural scores.  False when no source
+ * that knows the person has an item to show. */
+bool candidates_choose(struct pipeline *p, uint32_t depth);
+void candidates_emit(struct pipeline *p);
 
 /* ---- rank.c */
 bool rank_candidates(struct pipeline *p);

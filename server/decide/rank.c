@@ -78,8 +78,8 @@ bool rank_candidates(struct pipeline *p)
     double *values = feature_row(p);
     if (values == NULL)
         return false;
-    for (uint32_t i = 0; i < p->candidate_count; i++) {
-        struct candidate *candidate = &p->candidate[i];
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        struct candidate *candidate = p->chosen[i];
         struct ranked ranked = {.item = candidate->item,
                                 .position = candidate->position,
                                 .caller_score = NAN,

@@ -173,7 +173,12 @@ static enum err_code scratch_create(struct snapshot *snapshot, struct err *err)
     size_t rows = 0;
     scratch_size(snapshot, &factors, &neighbors, &rows);
     rows = (rows + 15) & ~(size_t)15; /* keeps each array on a cache line of its own */
-    size_t per_worker = rows * (factors + 2 * (size_t)neighbors);
+    for (uint32_t i = 0; i < snapshot->model_count; i++) {
+        if (snapshot->model[i]->row_of_item_count > snapshot->blend_count)
+            snapshot->blend_count = snapshot->model[i]->row_of_item_count;
+    }
+    size_t items = ((size_t)snapshot->blend_count + 15) & ~(size_t)15;
+    size_t per_worker = rows * (factors + 2 * (size_t)neighbors) + items;
     snapshot->scratch = calloc(snapshot->worker_count, sizeof *snapshot->scratch);
     snapshot->scratch_memory = calloc(per_worker * snapshot->worker_count, sizeof(float));
     if (snapshot->scratch == NULL || snapshot->scratch_memory == NULL)
@@ -188,6 +193,8 @@ static enum err_code scratch_create(struct snapshot *snapshot, struct err *err)
             scratch->sum[i] = next;
             scratch->touched[i] = (uint32_t *)(void *)(next + rows);
         }
+        scratch->blend = next;
+        next += items;
     }
     return ERR_OK;
 }

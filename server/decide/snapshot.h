@@ -57,6 +57,7 @@ struct worker_scratch {
     float *score[POLICY_SOURCES_MAX];      /* factors: a score per row */
     float *sum[POLICY_SOURCES_MAX];        /* neighbors: sums, all zero between requests */
     uint32_t *touched[POLICY_SOURCES_MAX]; /* neighbors: the rows of `sum` that are not zero */
+    float *blend; /* by item number, as far as models know items; all zero between requests */
 };
 
 struct snapshot {
@@ -72,6 +73,7 @@ struct snapshot {
     struct text *static_ids;                  /* owned */
     uint32_t static_count;
     uint32_t worker_count;
+    uint32_t blend_count;           /* places of each worker's `blend` */
     struct worker_scratch *scratch; /* owned, worker_count of them */
     void *scratch_memory;           /* owned, one block behind all of them */
 };

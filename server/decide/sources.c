@@ -7,6 +7,7 @@
 
 #define FOLD_IN_ROWS_MAX 1000
 #define REPEAT_AGE_S     (60.0f * 86400.0f)
+#define SUM_MANY_SHARE   4 /* lists of a quarter of all rows or more are summed without notes */
 
 /* How much one item of the history says about a person's taste, by the strongest thing that
  * happened with it. */
@@ -21,30 +22,75 @@ static float class_weight(uint8_t classes)
     return (classes & 1u << EVENT_CLASS_VIEW) != 0 ? 0.3f : 0.0f;
 }
 
-void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,
-                           const uint32_t *item, const float *weight, uint32_t count)
+/* Adds the lists and notes which rows they reach. */
+static void sum_few(struct pipeline *p, uint32_t place, const struct neighbor_list *list,
+                    float factor)
 {
     float *sum = p->scratch->sum[place];
     uint32_t *touched = p->scratch->touched[place];
     uint32_t touched_count = p->touched_count[place];
+    for (uint32_t k = 0; k < list->count; k++) {
+        uint32_t other = list->row[k];
+        if (sum[other] == 0.0f)
+            touched[touched_count++] = other;
+        float next = sum[other] + factor * list->weight[k];
+        /* Zero means "not touched": a sum that cancels out stays a little above it, so that no row
+         * is noted twice. */
+        sum[other] = next == 0.0f ? FLT_MIN : next;
+    }
+    p->touched_count[place] = touched_count;
+}
+
+/* Notes nothing: nearly every row is reached, and all of them will be looked at. */
+static void sum_many(struct pipeline *p, uint32_t place, const struct neighbor_list *list,
+                     float factor)
+{
+    float *restrict sum = p->scratch->sum[place];
+    const uint32_t *restrict row = list->row;
+    const float *restrict weight = list->weight;
+    for (uint32_t k = 0; k < list->count; k++)
+        sum[row[k]] += factor * weight[k];
+}
+
+static uint64_t entries_of(const struct model *model, const uint32_t *item, uint32_t count)
+{
+    uint64_t entries = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct neighbor_list list;
         uint32_t row = model_row(model, item[i]);
-        if (row == MODEL_NO_ROW || (weight != NULL && weight[i] == 0.0f))
+        if (row == MODEL_NO_ROW)
             continue;
-        float factor = weight != NULL ? weight[i] : 1.0f;
         neighbors_of(model->as.neighbors, row, &list);
-        for (uint32_t k = 0; k < list.count; k++) {
-            uint32_t other = list.row[k];
-            if (sum[other] == 0.0f)
-                touched[touched_count++] = other;
-            float next = sum[other] + factor * list.weight[k];
-            /* Zero means "not touched": a sum that cancels out stays a little above it, so that no
-             * row is noted twice. */
-            sum[other] = next == 0.0f ? FLT_MIN : next;
-        }
+        entries += list.count;
     }
-    p->touched_count[place] = touched_count;
+    return entries;
+}
+
+void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,
+                           const uint32_t *item, const float *weight, uint32_t count)
+{
+    uint32_t rows = model_row_count(model);
+    if (entries_of(model, item, count) >= rows / SUM_MANY_SHARE)
+        p->summed_rows[place] = rows;
+    for (uint32_t i = 0; i < count; i++) {
+        struct neighbor_list list;
+        uint32_t row = model_row(model, item[i]);
+        float factor = weight != NULL ? weight[i] : 1.0f;
+        if (row == MODEL_NO_ROW || factor == 0.0f)
+            continue;
+        neighbors_of(model->as.neighbors, row, &list);
+        if (p->summed_rows[place] != 0)
+            sum_many(p, place, &list, factor);
+        else
+            sum_few(p, place, &list, factor);
+    }
+}
+
+struct summed sources_summed(const struct pipeline *p, uint32_t place)
+{
+    if (p->summed_rows[place] != 0)
+        return (struct summed){NULL, p->summed_rows[place]};
+    return (struct summed){p->scratch->touched[place], p->touched_count[place]};
 }
 
 static void score_neighbors(struct pipeline *p, uint32_t s)
@@ -59,7 +105,7 @@ static void score_neighbors(struct pipeline *p, uint32_t s)
         weight[i] = class_weight(p->history.classes[i]);
     sources_sum_neighbors(p, model, p->models->place[s], p->history.item, weight, p->history.count);
     sources_sum_neighbors(p, model, p->models->place[s], p->seed, NULL, p->seed_count);
-    p->scored[s] = p->touched_count[p->models->place[s]] > 0;
+    p->scored[s] = sources_summed(p, p->models->place[s]).count > 0;
 }
 
 /* The rows of the model that stand for what the person did: seeds first, then newest first. */
@@ -142,8 +188,13 @@ void sources_clear(struct pipeline *p)
     for (uint32_t place = 0; place < POLICY_SOURCES_MAX; place++) {
         float *sum = p->scratch->sum[place];
         const uint32_t *touched = p->scratch->touched[place];
-        for (uint32_t i = 0; i < p->touched_count[place]; i++)
-            sum[touched[i]] = 0.0f;
+        if (p->summed_rows[place] != 0) {
+            memset(sum, 0, p->summed_rows[place] * sizeof sum[0]);
+        } else {
+            for (uint32_t i = 0; i < p->touched_count[place]; i++)
+                sum[touched[i]] = 0.0f;
+        }
+        p->summed_rows[place] = 0;
         p->touched_count[place] = 0;
     }
 }
@@ -157,6 +208,13 @@ float source_repeat(const struct pipeline *p, uint32_t position)
     return logf(1.0f + (float)p->history.days[position]) + expf(-age / REPEAT_AGE_S);
 }
 
+const float *source_scores(const struct pipeline *p, uint32_t s)
+{
+    uint32_t place = p->models->place[s];
+    return p->slot->source[s].kind == SOURCE_factors ? p->scratch->score[place]
+                                                     : p->scratch->sum[place];
+}
+
 float source_value(const struct pipeline *p, uint32_t s, uint32_t item)
 {
     const struct model *model = p->models->source[s];
@@ -165,9 +223,7 @@ float source_value(const struct pipeline *p, uint32_t s, uint32_t item)
     uint32_t row = model_row(model, item);
     if (row == MODEL_NO_ROW)
         return 0.0f;
-    uint32_t place = p->models->place[s];
-    return p->slot->source[s].kind == SOURCE_factors ? p->scratch->score[place][row]
-                                                     : p->scratch->sum[place][row];
+    return source_scores(p, s)[row];
 }
 
 float source_popular(float score, float best)

@@ -194,15 +194,18 @@ static void test_repeat_brings_back_what_was_bought_often_and_lately(void **stat
 static void test_sources_are_blended_by_their_weights(void **state)
 {
     (void)state;
-    fixture_serve(&fixture, SLOT("{\"source\": \"neighbors\", \"weight\": 2, \"count\": 1},"
-                                 "{\"source\": \"popular\", \"weight\": 0.5, \"count\": 2}",
-                                 ""));
+    fixture_serve(&fixture,
+                  SLOT("{\"source\": \"neighbors\", \"weight\": 2, \"count\": 1}," /* for rankers */
+                       "{\"source\": \"popular\", \"weight\": 0.5, \"count\": 2}",
+                       ""));
     fixture_act(&fixture, "purchase", "u", "a", FIXTURE_NOW_MS);
     const struct decision *decision = fixture_decide(
-        &fixture, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 3, \"explain\": true}");
-    /* Neighbors bring b, popular brings e and d; d gets its share of the neighbors too. */
+        &fixture, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 4, \"explain\": true}");
+    /* Neighbors bring b, c and d, popular brings e and d: d has its share of both. */
     double best = log1p(30.0); /* f: out of stock, and still the measure */
-    assert_int_equal(decision->count, 3);
+    assert_int_equal(decision->count, 4);
+    assert_true(score_of("c") > 0.0f);
+    assert_int_equal(fixture_item(&fixture, "c")->why_count, 1);
     assert_near(score_of("b"), 2 * 0.5);
     assert_near(score_of("e"), 0.5 * log1p(20.0) / best);
     assert_near(score_of("d"), 2 * 0.1 + 0.5 * log1p(10.0) / best);

@@ -7,6 +7,7 @@
 /* cmocka.h needs the four above */
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,7 +126,7 @@ static void check_top(enum store_window window, uint32_t category)
         bool in = category == IDMAP_NONE || (record != NULL && record->category == category);
         assert_true(store_item_score(store, item, window) == score);
         if (score > 0.0f && in && (record == NULL || !record->deleted))
-            expected[count++] = (struct top_entry){item, score};
+            expected[count++] = (struct top_entry){.item = item, .score = score};
     }
     qsort(expected, count, sizeof expected[0], compare_entries);
     struct top_list list;
@@ -134,6 +135,8 @@ static void check_top(enum store_window window, uint32_t category)
     for (uint32_t i = 0; i < count; i++) {
         assert_int_equal(list.entry[i].item, expected[i].item);
         assert_true(list.entry[i].score == expected[i].score);
+        float share = log1pf(expected[i].score) / log1pf(expected[0].score);
+        assert_true(list.entry[i].share == share);
     }
 }
 
