@@ -191,8 +191,15 @@ enum err_code reg_serve(struct registry *registry, struct reg_name *name,
     if (rc == ERR_OK)
         rc = reg_build(registry, name, model, &registry->policies, &registry->static_list,
                        &snapshot, err);
-    if (rc == ERR_OK && fresh)
+    if (rc == ERR_OK && fresh) {
+        /* That one was to find out whether it can be built: a snapshot that serves knows the
+         * numbers of its models' items. */
+        snapshot_destroy(&snapshot);
         rc = bind_items(registry, model, err);
+        if (rc == ERR_OK)
+            rc = reg_build(registry, name, model, &registry->policies, &registry->static_list,
+                           &snapshot, err);
+    }
     if (rc == ERR_OK && move)
         rc = move_into_place(registry, dir, name->name, version->version, err);
     if (rc != ERR_OK) {

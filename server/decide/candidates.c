@@ -175,12 +175,23 @@ static bool blend_dense(const struct pipeline *p)
     return reaches_all;
 }
 
+/* Factors have an opinion on each of their items, be it zero. */
+static bool is_scored(const struct pipeline *p, uint32_t item)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->scored[s] && p->slot->source[s].kind == SOURCE_factors &&
+            model_row(p->models->source[s], item) != MODEL_NO_ROW)
+            return true;
+    }
+    return false;
+}
+
 /* Items among the candidates had their turn already, but show that something may be shown. */
 static inline void compete(struct pipeline *p, struct top *top, uint32_t item, bool *found)
 {
     float score = p->scratch->blend[item];
     p->scratch->blend[item] = 0.0f; /* whoever comes to it again finds nothing */
-    if (score == 0.0f)
+    if (score == 0.0f && !is_scored(p, item))
         return;
     bool wanted = top_wants(top, score, item);
     if ((!wanted && *found) || !eligible(p, item))

@@ -73,7 +73,7 @@ struct snapshot {
     struct text *static_ids;                  /* owned */
     uint32_t static_count;
     uint32_t worker_count;
-    uint32_t blend_count;           /* places of each worker's `blend` */
+    uint32_t blend_count; /* places of each `blend`: beyond every item number of the models */
     struct worker_scratch *scratch; /* owned, worker_count of them */
     void *scratch_memory;           /* owned, one block behind all of them */
 };
@@ -88,7 +88,8 @@ struct snapshot_spec {
     uint32_t worker_count;
 };
 
-/* A model that a policy names and that is not among the models is no error (the ladder answers
+/* A snapshot that is to serve is built after its models were bound (model_bind).
+ * A model that a policy names and that is not among the models is no error (the ladder answers
  * `no_model`); one of the wrong kind, or a ranker with a feature that nobody knows and that the
  * request cannot supply, is: ERR_BAD_INPUT. */
 MUST_CHECK enum err_code snapshot_build(const struct snapshot_spec *spec,
