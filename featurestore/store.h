@@ -100,6 +100,7 @@ struct item {
     struct text attributes; /* raw MessagePack map; .ptr NULL when none */
 };
 
+uint32_t store_items_max(const struct store *store);                 /* of the limits */
 uint32_t store_item_count(const struct store *store);                /* numbers given */
 uint32_t store_item_find(const struct store *store, struct text id); /* or IDMAP_NONE */
 struct text store_item_id(const struct store *store, uint32_t item);

@@ -2,6 +2,11 @@
 /* The readers: acquire loads of published pointers, nothing is stored. */
 #include "featurestore/store_internal.h"
 
+uint32_t store_items_max(const struct store *store)
+{
+    return store->limits.items_max;
+}
+
 uint32_t store_item_count(const struct store *store)
 {
     return idmap_count(store->item_ids);

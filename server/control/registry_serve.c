@@ -54,7 +54,8 @@ enum err_code reg_build(const struct registry *registry, const struct reg_name *
                                  .models = models,
                                  .static_ids = static_list->ids,
                                  .static_count = static_list->count,
-                                 .worker_count = registry->worker_count};
+                                 .worker_count = registry->worker_count,
+                                 .item_count_max = store_items_max(registry->store)};
     if (model != NULL)
         models[spec.model_count++] = model;
     for (uint32_t i = 0; i < registry->count; i++) {
@@ -191,15 +192,8 @@ enum err_code reg_serve(struct registry *registry, struct reg_name *name,
     if (rc == ERR_OK)
         rc = reg_build(registry, name, model, &registry->policies, &registry->static_list,
                        &snapshot, err);
-    if (rc == ERR_OK && fresh) {
-        /* That one was to find out whether it can be built: a snapshot that serves knows the
-         * numbers of its models' items. */
-        snapshot_destroy(&snapshot);
+    if (rc == ERR_OK && fresh)
         rc = bind_items(registry, model, err);
-        if (rc == ERR_OK)
-            rc = reg_build(registry, name, model, &registry->policies, &registry->static_list,
-                           &snapshot, err);
-    }
     if (rc == ERR_OK && move)
         rc = move_into_place(registry, dir, name->name, version->version, err);
     if (rc != ERR_OK) {

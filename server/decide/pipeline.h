@@ -38,9 +38,7 @@ struct filters {
 
 struct candidate {
     uint32_t item;
-    uint32_t position; /* in the history, + 1; 0 when it is not there */
     float score;
-    float value[POLICY_SOURCES_MAX]; /* natural score of each source; 0 where it has none */
 };
 
 struct pipeline {
@@ -64,12 +62,7 @@ struct pipeline {
     uint32_t summed_rows[POLICY_SOURCES_MAX];
     bool scored[POLICY_SOURCES_MAX]; /* the source's dense scores are there */
 
-    struct candidate *candidate; /* those that repeat or popularity brought, and the chosen */
-    uint32_t candidate_count;
-    uint32_t candidate_capacity;
-    uint32_t *candidate_index; /* item -> position + 1, as in item_set */
-    uint32_t candidate_mask;
-    struct candidate **chosen; /* best blend first */
+    struct candidate *chosen; /* best blend first */
     uint32_t chosen_count;
     bool ranked;  /* scores are the ranker's */
     bool no_room; /* something was left out because the arena is full */

@@ -6,11 +6,10 @@
 
 /* One item in front of the ranker. */
 struct ranked {
-    uint32_t item;       /* IDMAP_NONE for an id that the store does not know */
-    double caller_score; /* NaN when not given */
-    double blend_score;  /* NaN when there is none */
-    uint32_t position;   /* in the history, + 1; 0 when it is not there */
-    const float *value;  /* natural scores by source, or NULL: taken from the scratch */
+    uint32_t item;                    /* IDMAP_NONE for an id that the store does not know */
+    double caller_score;              /* NaN when not given */
+    double blend_score;               /* NaN when there is none */
+    uint32_t position;                /* in the history, + 1; 0 when it is not there */
     const struct request_item *asked; /* NULL outside `rank` */
 };
 
@@ -46,10 +45,7 @@ static double feature_value(const struct pipeline *p, const struct rank_binding 
     case BIND_USER: return feature_of_user(p->env->store, binding->id, &p->history);
     case BIND_CALLER_SCORE: return ranked->caller_score;
     case BIND_BLEND_SCORE: return ranked->blend_score;
-    case BIND_SOURCE:
-        return ranked->value != NULL
-                   ? ranked->value[binding->id]
-                   : source_natural(p, binding->id, ranked->item, ranked->position);
+    case BIND_SOURCE: return source_natural(p, binding->id, ranked->item, ranked->position);
     case BIND_PAIR_DAYS:
     case BIND_PAIR_AGE_S: return pair_feature(p, binding, ranked->position);
     case BIND_REQUEST: return request_feature(ranked, binding->name);
@@ -79,12 +75,11 @@ bool rank_candidates(struct pipeline *p)
     if (values == NULL)
         return false;
     for (uint32_t i = 0; i < p->chosen_count; i++) {
-        struct candidate *candidate = p->chosen[i];
+        struct candidate *candidate = &p->chosen[i];
         struct ranked ranked = {.item = candidate->item,
-                                .position = candidate->position,
+                                .position = subject_position(p, candidate->item),
                                 .caller_score = NAN,
-                                .blend_score = candidate->score,
-                                .value = candidate->value};
+                                .blend_score = candidate->score};
         candidate->score = ranker_score(p, &ranked, values);
     }
     p->ranked = true;

@@ -167,17 +167,14 @@ static void scratch_size(const struct snapshot *snapshot, uint32_t *ret_factors,
     }
 }
 
-static enum err_code scratch_create(struct snapshot *snapshot, struct err *err)
+static enum err_code scratch_create(struct snapshot *snapshot, uint32_t item_count_max,
+                                    struct err *err)
 {
     uint32_t factors = 0, neighbors = 0;
     size_t rows = 0;
     scratch_size(snapshot, &factors, &neighbors, &rows);
     rows = (rows + 15) & ~(size_t)15; /* keeps each array on a cache line of its own */
-    for (uint32_t i = 0; i < snapshot->model_count; i++) {
-        if (snapshot->model[i]->row_of_item_count > snapshot->blend_count)
-            snapshot->blend_count = snapshot->model[i]->row_of_item_count;
-    }
-    size_t items = ((size_t)snapshot->blend_count + 15) & ~(size_t)15;
+    size_t items = ((size_t)item_count_max + 15) & ~(size_t)15;
     size_t per_worker = rows * (factors + 2 * (size_t)neighbors) + items;
     snapshot->scratch = calloc(snapshot->worker_count, sizeof *snapshot->scratch);
     snapshot->scratch_memory = calloc(per_worker * snapshot->worker_count, sizeof(float));
@@ -241,7 +238,7 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     for (uint32_t i = 0; i < snapshot->policies->slot_count && rc == ERR_OK; i++)
         rc = resolve_slot(snapshot, i, err);
     if (rc == ERR_OK)
-        rc = scratch_create(snapshot, err);
+        rc = scratch_create(snapshot, spec->item_count_max, err);
     if (rc != ERR_OK) {
         snapshot->policies = NULL; /* stays with the caller */
         snapshot_destroy(&snapshot);

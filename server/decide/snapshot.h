@@ -52,12 +52,13 @@ struct slot_models {
     char policy[2 * MODEL_NAME_BYTES]; /* "home@builtin" */
 };
 
-/* Per worker: arrays as long as the largest model has rows, one for each dense source of a slot. */
+/* Per worker: arrays as long as the largest model has rows, one for each dense source of a slot,
+ * and one as long as the store has items (resident as far as there are items). */
 struct worker_scratch {
     float *score[POLICY_SOURCES_MAX];      /* factors: a score per row */
     float *sum[POLICY_SOURCES_MAX];        /* neighbors: sums, all zero between requests */
     uint32_t *touched[POLICY_SOURCES_MAX]; /* neighbors: the rows of `sum` that are not zero */
-    float *blend; /* by item number, as far as models know items; all zero between requests */
+    float *blend; /* by item number, item_count_max places; all zero between requests */
 };
 
 struct snapshot {
@@ -73,7 +74,6 @@ struct snapshot {
     struct text *static_ids;                  /* owned */
     uint32_t static_count;
     uint32_t worker_count;
-    uint32_t blend_count; /* places of each `blend`: beyond every item number of the models */
     struct worker_scratch *scratch; /* owned, worker_count of them */
     void *scratch_memory;           /* owned, one block behind all of them */
 };
@@ -86,10 +86,10 @@ struct snapshot_spec {
     const struct text *static_ids;
     uint32_t static_count;
     uint32_t worker_count;
+    uint32_t item_count_max; /* as many items as the store may ever hold */
 };
 
-/* A snapshot that is to serve is built after its models were bound (model_bind).
- * A model that a policy names and that is not among the models is no error (the ladder answers
+/* A model that a policy names and that is not among the models is no error (the ladder answers
  * `no_model`); one of the wrong kind, or a ranker with a feature that nobody knows and that the
  * request cannot supply, is: ERR_BAD_INPUT. */
 MUST_CHECK enum err_code snapshot_build(const struct snapshot_spec *spec,

@@ -196,12 +196,12 @@ static void test_sources_are_blended_by_their_weights(void **state)
     (void)state;
     fixture_serve(&fixture,
                   SLOT("{\"source\": \"neighbors\", \"weight\": 2, \"count\": 1}," /* for rankers */
-                       "{\"source\": \"popular\", \"weight\": 0.5, \"count\": 2}",
+                       "{\"source\": \"popular\", \"weight\": 0.5, \"count\": 4}",
                        ""));
     fixture_act(&fixture, "purchase", "u", "a", FIXTURE_NOW_MS);
     const struct decision *decision = fixture_decide(
         &fixture, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 4, \"explain\": true}");
-    /* Neighbors bring b, c and d, popular brings e and d: d has its share of both. */
+    /* Neighbors bring b, c and d, popular f, e, a and d: d has its share of both. */
     double best = log1p(30.0); /* f: out of stock, and still the measure */
     assert_int_equal(decision->count, 4);
     assert_true(score_of("c") > 0.0f);

@@ -63,7 +63,8 @@ static struct snapshot *make_snapshot(uint32_t epoch, struct model *const *model
                                        .policies = set,
                                        .models = model,
                                        .model_count = 1,
-                                       .worker_count = DECIDERS};
+                                       .worker_count = DECIDERS,
+                                       .item_count_max = store_items_max(store)};
     assert_int_equal(snapshot_build(&spec, &snapshot, &err), ERR_OK);
     return snapshot;
 }
