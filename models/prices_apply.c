@@ -192,7 +192,8 @@ void prices_apply(const struct prices *prices, const struct price_input *input,
         asks_margin && has_cost ? margin_floor(input->cost_minor, found->margin_ppm) : 0;
     int64_t low = low_margin > found->floor_minor ? low_margin : found->floor_minor;
     int64_t high = found->ceiling_minor > low ? found->ceiling_minor : low;
-    if (amount < low)
+    /* A ceiling below the lower bound gives way to it, and is not what made the price. */
+    if (amount < low || (amount > high && found->ceiling_minor < low))
         bound = low_margin > found->floor_minor ? "margin" : "floor";
     else if (amount > high)
         bound = "ceiling";

@@ -59,7 +59,7 @@ bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *s
     if (p->request->explain && source != NULL) {
         struct decision_why *why = ARENA_NEW(p->arena, struct decision_why, 1);
         if (why != NULL) {
-            *why = (struct decision_why){source, score};
+            *why = (struct decision_why){source, added->score};
             added->why = why;
             added->why_count = 1;
         }
@@ -78,23 +78,42 @@ static enum level best_level(const struct pipeline *p, enum reason *ret_reason)
     return p->env->floor;
 }
 
-static bool has_model(const struct pipeline *p)
+/* Does the slot ask about the person at all? */
+static bool is_personal_slot(const struct pipeline *p)
 {
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         enum policy_source_kind kind = p->slot->source[s].kind;
-        if ((kind == SOURCE_neighbors || kind == SOURCE_factors) && p->models->source[s] != NULL)
+        if (kind == SOURCE_neighbors || kind == SOURCE_factors || kind == SOURCE_repeat)
             return true;
     }
     return false;
 }
 
-/* Why nothing personal was found. */
+/* The slot has models to ask about the person, and none of them is loaded. */
+static bool lacks_models(const struct pipeline *p)
+{
+    bool lacks = false;
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        enum policy_source_kind kind = p->slot->source[s].kind;
+        if (kind != SOURCE_neighbors && kind != SOURCE_factors)
+            continue;
+        if (p->models->source[s] != NULL)
+            return false;
+        lacks = true;
+    }
+    return lacks;
+}
+
+/* Why nothing personal was found.  A mode, a deadline or a model that failed come before what was
+ * found, but not before models that nobody could have asked. */
 static enum reason why_generic(const struct pipeline *p)
 {
     if (p->no_room)
         return REASON_overload;
-    if (!has_model(p))
+    if (lacks_models(p))
         return REASON_no_model;
+    if (p->out->reason != REASON_none)
+        return p->out->reason;
     bool known = p->history.count > 0 || p->seed_count > 0;
     return known ? REASON_no_candidates : REASON_unknown_user;
 }
@@ -124,10 +143,8 @@ static void recommend(struct pipeline *p)
     bool ranker = p->models->ranker != NULL && level == LEVEL_full;
     bool personal = candidates_choose(p, ranker ? rank_depth(p) : p->wanted);
     pipeline_stage(p, STAGE_CANDIDATES);
-    if (!personal) {
-        /* Mode, deadline and a model that failed come before what was found. */
-        reason = p->out->reason != REASON_none ? p->out->reason : why_generic(p);
-        ladder_descend(p, LEVEL_generic, reason);
+    if (is_personal_slot(p) ? !personal : p->chosen_count == 0) {
+        ladder_descend(p, LEVEL_generic, why_generic(p));
         return;
     }
     if (p->models->missing || p->models->ranker_missing)
@@ -187,30 +204,31 @@ static void similar(struct pipeline *p)
         ladder_fill_generic(p);
 }
 
-/* Below `full` the caller's own order stands: it is the cheapest ranking there is. */
+/* A slot without a ranker keeps the caller's order, and so does whatever keeps a ranker from being
+ * asked: it is the cheapest ranking there is. */
 static void rank(struct pipeline *p)
 {
     enum reason reason = REASON_none;
     enum level level = best_level(p, &reason);
-    if (level == LEVEL_full && p->models->ranker == NULL) {
-        level = LEVEL_generic;
-        reason = REASON_no_model;
-    }
-    p->out->level = level;
-    p->out->reason = reason;
-    if (level == LEVEL_full)
+    bool use_ranker = level == LEVEL_full && p->models->ranker != NULL;
+    if (use_ranker)
         sources_score(p, level);
-    if (!rank_callers_items(p, level == LEVEL_full))
-        pipeline_lower(p, LEVEL_generic, REASON_overload);
+    bool ranked = rank_callers_items(p, use_ranker);
+    if (p->env->floor >= LEVEL_cached) /* no answer is remembered for a caller's list */
+        pipeline_lower(p, p->env->floor == LEVEL_static ? LEVEL_static : LEVEL_generic, reason);
+    else if (level > LEVEL_full)
+        pipeline_lower(p, LEVEL_reduced, reason);
+    else if (p->models->ranker_missing)
+        pipeline_lower(p, LEVEL_reduced, REASON_no_model);
+    else if (!ranked)
+        pipeline_lower(p, LEVEL_reduced, REASON_overload);
 }
 
 /* Rules cost next to nothing and hold the bounds, so neither mode nor deadline lowers a price. */
 static void price(struct pipeline *p)
 {
-    if (p->models->prices == NULL) {
-        p->out->level = LEVEL_generic;
-        p->out->reason = REASON_no_model;
-    }
+    if (p->models->prices_missing)
+        pipeline_lower(p, LEVEL_reduced, REASON_no_model);
     price_callers_items(p);
 }
 

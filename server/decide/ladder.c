@@ -73,11 +73,13 @@ static void emit_popularity_model(struct pipeline *p)
         return;
     const uint32_t *order = popularity_order(model->as.popularity);
     uint32_t rows = model_row_count(model);
+    float best = rows > 0 ? popularity_score(model->as.popularity, order[0]) : 0.0f;
     for (uint32_t i = 0; i < rows && p->out->count < p->wanted; i++) {
         uint32_t item = model->item_of_row[order[i]];
         if (eligible(p, item))
-            (void)pipeline_emit(p, item, popularity_score(model->as.popularity, order[i]),
-                                "model_popular");
+            (void)pipeline_emit(
+                p, item, source_popular(popularity_score(model->as.popularity, order[i]), best),
+                "model_popular");
     }
     if (p->out->count > before)
         pipeline_use_model(p, model);

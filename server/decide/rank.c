@@ -109,11 +109,8 @@ static void use_popularity_models(struct pipeline *p)
 static void emit_asked(struct pipeline *p, uint32_t index, float score)
 {
     struct text id = p->request->items[index].id;
-    struct decision_item *item = &p->out->items[p->out->count];
-    float last = p->out->count > 0 ? item[-1].score : score;
-    p->out->count++;
-    *item = (struct decision_item){
-        .item = store_item_find(p->env->store, id), .id = id, .score = score < last ? score : last};
+    p->out->items[p->out->count++] = (struct decision_item){
+        .item = store_item_find(p->env->store, id), .id = id, .score = score};
 }
 
 bool rank_callers_items(struct pipeline *p, bool use_ranker)

@@ -129,9 +129,8 @@ static void test_an_empty_daemon_answers_everything(void **state)
     serves(daemon, "events", "{\"events\": []}");
     decides(daemon, "recommend", "{\"user\": \"u1\", \"n\": 2}", "static", "no_model");
     decides(daemon, "similar", "{\"items\": [\"i1\"]}", "static", "no_model");
-    decides(daemon, "rank", "{\"items\": [{\"id\": \"i1\"}]}", "generic", "no_model");
-    decides(daemon, "price", "{\"items\": [{\"id\": \"i1\", \"price\": 100}]}", "generic",
-            "no_model");
+    decides(daemon, "rank", "{\"items\": [{\"id\": \"i1\"}]}", "full", "");
+    decides(daemon, "price", "{\"items\": [{\"id\": \"i1\", \"price\": 100}]}", "full", "");
     refuses(daemon, "features", "{\"item\": \"i1\"}", "not_found", "item");
     refuses(daemon, "model_rollback", "{\"name\": \"m\"}", "not_found", "");
     refuses(daemon, "model_abort", "{\"upload\": \"u\"}", "not_found", "");

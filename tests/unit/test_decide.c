@@ -170,13 +170,14 @@ static void test_a_person_for_whom_nothing_is_left_gets_a_reason(void **state)
     assert_string_equal(ASK("\"user\": \"v\", \"n\": 1"), "generic/no_candidates: e");
 }
 
-static void test_a_slot_without_personal_sources_is_generic(void **state)
+static void test_a_slot_without_personal_sources_is_served_in_full(void **state)
 {
     (void)state;
     fixture_load_shop(&fixture);
     serve_models();
-    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"popular\", \"n\": 2"),
-                        "generic/no_model: e d");
+    assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"popular\", \"n\": 2"), "full: e d");
+    assert_string_equal(ASK("\"slot\": \"popular\", \"filters\": {\"categories\": [\"boats\"]}"),
+                        "static/no_candidates:");
 }
 
 static void test_a_named_model_that_is_missing_reduces(void **state)
@@ -337,7 +338,7 @@ int main(void)
         TEST(test_a_person_with_a_history_gets_a_full_answer),
         TEST(test_an_unknown_user_gets_what_is_popular),
         TEST(test_a_person_for_whom_nothing_is_left_gets_a_reason),
-        TEST(test_a_slot_without_personal_sources_is_generic),
+        TEST(test_a_slot_without_personal_sources_is_served_in_full),
         TEST(test_a_named_model_that_is_missing_reduces),
         TEST(test_a_model_that_cannot_be_evaluated_is_named_as_the_reason),
         TEST(test_the_mode_holds_the_level_down),

@@ -188,7 +188,8 @@ static void test_repeat_brings_back_what_was_bought_often_and_lately(void **stat
     assert_near(score_of("b"), log(2.0) + exp(-age_days / 60.0));
     /* Nothing to repeat for those who only looked. */
     fixture_act(&fixture, "view", "v", "d", FIXTURE_NOW_MS);
-    assert_string_equal(ASK("\"user\": \"v\", \"n\": 1"), "generic/no_model: e");
+    assert_string_equal(ASK("\"user\": \"v\", \"n\": 1"), "generic/no_candidates: e");
+    assert_string_equal(ASK("\"user\": \"nobody\", \"n\": 1"), "generic/unknown_user: e");
 }
 
 static void test_sources_are_blended_by_their_weights(void **state)
@@ -256,15 +257,24 @@ static void test_rank_without_a_ranker_keeps_the_callers_order(void **state)
 {
     (void)state;
     fixture_serve(&fixture, SLOT(NEAR, ""));
-    assert_string_equal(RANK(ASKED), "generic/no_model: b unknown a");
-    for (uint32_t i = 1; i < 3; i++)
-        assert_true(fixture.decision.items[i].score <= fixture.decision.items[i - 1].score);
-    assert_string_equal(RANK(ASKED ", \"n\": 2"), "generic/no_model: b unknown");
-    fixture.floor = LEVEL_reduced;
-    assert_string_equal(RANK(ASKED), "reduced/mode: b unknown a");
+    assert_string_equal(RANK(ASKED), "full: b unknown a");
+    assert_true(score_of("b") == 1.0f && score_of("a") == 3.0f);
+    assert_string_equal(RANK(ASKED ", \"n\": 2"), "full: b unknown");
+    static const char *const floors[LEVEL_COUNT] = {[LEVEL_full] = "full: b unknown a",
+                                                    [LEVEL_reduced] = "reduced/mode: b unknown a",
+                                                    [LEVEL_cached] = "generic/mode: b unknown a",
+                                                    [LEVEL_generic] = "generic/mode: b unknown a",
+                                                    [LEVEL_static] = "static/mode: b unknown a"};
+    for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
+        fixture.floor = (enum level)level;
+        assert_string_equal(RANK(ASKED), floors[level]);
+    }
     fixture.floor = LEVEL_full;
     fixture.deadline_ns = 1;
-    assert_string_equal(RANK(ASKED), "cached/deadline: b unknown a");
+    assert_string_equal(RANK(ASKED), "reduced/deadline: b unknown a");
+    fixture.deadline_ns = 0;
+    fixture_serve(&fixture, SLOT(NEAR, "\"ranker\": \"absent\","));
+    assert_string_equal(RANK(ASKED), "reduced/no_model: b unknown a");
 }
 
 /* Serves one ranker with these features. */
@@ -364,9 +374,9 @@ static void test_scores_that_no_float_holds_are_cut(void **state)
     static const double weights[] = {1e12, -1e12};
     assert_string_equal(RANK("\"items\": [{\"id\": \"a\", \"score\": 1e300},"
                              "{\"id\": \"b\", \"score\": -1e300}, {\"id\": \"c\", \"score\": 0}]"),
-                        "generic/no_model: a b c");
+                        "full: a b c");
     assert_true(fixture.decision.items[0].score == FLT_MAX);
-    assert_true(fixture.decision.items[2].score == -FLT_MAX);
+    assert_true(fixture.decision.items[1].score == -FLT_MAX);
     serve_ranker("3", "caller.score request.x", weights);
     assert_string_equal(RANK("\"items\": [{\"id\": \"a\", \"score\": -1e300},"
                              "{\"id\": \"b\", \"score\": 1e300},"
@@ -446,7 +456,7 @@ static void test_price_answers_in_the_order_asked_and_in_every_mode(void **state
                                   "100}], \"currency\": \"EUR\"";
     char text[1024];
     snprintf(text, sizeof text, "{\"op\": \"price\", %s}", request);
-    assert_string_equal(fixture_ask(&fixture, text), "generic/no_model: b a g d unknown");
+    assert_string_equal(fixture_ask(&fixture, text), "full: b a g d unknown");
     assert_price("b", 2000, NULL, NULL);
     serve_prices();
     for (int step = 0; step < 3; step++) {

@@ -117,7 +117,7 @@ static void test_bounds_hold_whichever_rule_made_the_price(void **state)
     assert_price(RULES("{\"name\":\"b\",\"ceiling\":300},{\"name\":\"c\",\"ceiling\":200}"), &i,
                  200, NULL, "ceiling");
     /* In a conflict the floor wins, and so does the margin. */
-    assert_price(RULES("{\"name\":\"b\",\"ceiling\":300,\"floor\":500}"), &i, 500, NULL, "ceiling");
+    assert_price(RULES("{\"name\":\"b\",\"ceiling\":300,\"floor\":500}"), &i, 500, NULL, "floor");
     i.price_minor = 400;
     assert_price(RULES("{\"name\":\"b\",\"ceiling\":300,\"floor\":500}"), &i, 500, NULL, "floor");
     i = input_of(400, 450);

@@ -161,8 +161,8 @@ static void test_decisions_without_models_and_with_them(void **state)
     struct service_rig *rig = *state;
     decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}", "static", "no_model");
     decides(rig, "{\"op\": \"similar\", \"items\": [\"i1\"]}", "static", "no_model");
-    decides(rig, "{\"op\": \"rank\", \"items\": [\"i1\"]}", "generic", "no_model");
-    decides(rig, "{\"op\": \"price\", \"items\": [\"i1\"]}", "generic", "no_model");
+    decides(rig, "{\"op\": \"rank\", \"items\": [\"i1\"]}", "full", "");
+    decides(rig, "{\"op\": \"price\", \"items\": [\"i1\"]}", "full", "");
     rig_publish(&rig->registry, "n", "1", MODEL_neighbors);
     rig_publish(&rig->registry, "f", "1", MODEL_factors);
     rig_scan(&rig->registry);
