@@ -30,13 +30,14 @@
     X(FILE, admin_token_file, "", 0, 4095, "path", RELOAD,                                         \
       "a file that holds the token of administration; empty: administration from this machine "    \
       "only")                                                                                      \
-    X(INT, message_bytes_max, 1048576, 4096, 67108864, "bytes", RESTART,                           \
-      "longest message of an nng peer; the connection of a longer one is closed")                  \
+    X(INT, message_bytes_max, 1048576, 524288, 67108864, "bytes", RESTART,                         \
+      "longest message of an nng peer; the connection of a longer one is closed (at least a full " \
+      "batch of events)")                                                                          \
     X(INT, connections_max, 1024, 1, 65536, "connections", RESTART,                                \
       "open nng connections; more are closed at once")                                             \
     X(INT, contexts, 64, 1, 4096, "requests", RESTART,                                             \
       "nng requests in progress, replies that are being sent included; 256 KiB each when used")    \
-    X(INT, send_timeout_ms, 1000, 10, 60000, "ms", RESTART,                                        \
+    X(INT, send_timeout_ms, 100, 10, 60000, "ms", RESTART,                                        \
       "an nng peer that does not take its reply for so long is disconnected")                      \
     X(INT, http_connections_max, 256, 1, 65536, "connections", RESTART,                            \
       "open HTTP connections; more are closed at once")                                            \
@@ -52,7 +53,7 @@
       "users, and as many anonymous ids; new ones beyond are refused")                             \
     X(INT, history_items_max, 100, 1, 1000, "items", RESTART,                                      \
       "distinct items kept per person, the newest")                                                \
-    X(INT, queue_events_max, 100000, 1, 1000000, "events", RESTART,                                \
+    X(INT, queue_events_max, 100000, 2000, 1000000, "events", RESTART,                             \
       "events waiting to be applied; when full, `events` answers `overloaded`")                    \
     X(INT, dedup_events_max, 1000000, 0, 10000000, "events", RESTART,                              \
       "event ids remembered to recognise duplicates, the newest")                                  \
