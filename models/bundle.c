@@ -75,7 +75,11 @@ static enum err_code read_manifest(struct bundle *bundle, struct err *err)
     char path[FILE_PATH_BYTES];
     uint8_t *bytes = NULL;
     size_t len = 0;
+    struct stat info;
     enum err_code rc = file_join(bundle->dir, MANIFEST_NAME, path, sizeof path, err);
+    if (rc == ERR_OK && lstat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        rc = err_set(err, ERR_CORRUPT, "%s: expected a regular file, got %s", MANIFEST_NAME,
+                     S_ISLNK(info.st_mode) ? "a symbolic link" : "something else");
     if (rc == ERR_OK)
         rc = file_read(path, MANIFEST_BYTES_MAX, &bytes, &len, err);
     if (rc == ERR_OK)

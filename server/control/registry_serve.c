@@ -100,8 +100,20 @@ static enum err_code check_room(const struct registry *registry, const struct re
                    SNAPSHOT_MODELS_MAX);
 }
 
-static enum err_code verify(const char *dir, const char *name, const char *version,
-                            struct model **ret_model, struct err *err)
+/* A person's row of training serves until the person acts after it: a time ahead of ours would make
+ * it serve for ever. */
+static enum err_code check_trained_at(const struct registry *registry, const struct model *model,
+                                      struct err *err)
+{
+    char got[CLOCK_ISO_BYTES];
+    if (model->trained_at_ms <= clock_wall_ms(registry->clock) + EVENT_FUTURE_MS_MAX)
+        return ERR_OK;
+    return err_set(err, ERR_CORRUPT, "manifest.json: trained.at: %s is in the future",
+                   clock_format_iso(model->trained_at_ms, got));
+}
+
+static enum err_code verify(const struct registry *registry, const char *dir, const char *name,
+                            const char *version, struct model **ret_model, struct err *err)
 {
     struct bundle *bundle = NULL;
     struct model *model = NULL;
@@ -110,6 +122,8 @@ static enum err_code verify(const char *dir, const char *name, const char *versi
         rc = model_load(bundle, &model, err);
     if (rc == ERR_OK)
         rc = model_check_golden(model, bundle, err);
+    if (rc == ERR_OK)
+        rc = check_trained_at(registry, model, err);
     bundle_close(&bundle);
     if (rc != ERR_OK) {
         model_destroy(&model);
@@ -188,7 +202,7 @@ enum err_code reg_serve(struct registry *registry, struct reg_name *name,
     uint64_t began_ns = clock_now_ns(registry->clock);
     enum err_code rc = check_room(registry, name, err);
     if (rc == ERR_OK && fresh)
-        rc = verify(dir, name->name, version->version, &model, err);
+        rc = verify(registry, dir, name->name, version->version, &model, err);
     if (rc == ERR_OK)
         rc = reg_build(registry, name, model, &registry->policies, &registry->static_list,
                        &snapshot, err);
@@ -224,7 +238,7 @@ enum err_code reg_preload(struct registry *registry, const struct reg_name *name
     struct model *model = NULL;
     enum err_code rc = reg_version_path(registry, name->name, version->version, dir, err);
     if (rc == ERR_OK)
-        rc = verify(dir, name->name, version->version, &model, err);
+        rc = verify(registry, dir, name->name, version->version, &model, err);
     if (rc == ERR_OK)
         rc = bind_items(registry, model, err);
     if (rc != ERR_OK) {

@@ -125,6 +125,21 @@ static void check(const struct bench *bench, int code, const char *out, const ch
 #define CHECK(code, out, err, ...) \
     check(bench, code, out, err, (const char *const[]){__VA_ARGS__, NULL})
 
+static void test_output_that_cannot_be_written_is_a_failure(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"decidectl --help", "decide-train --help",
+                                        "decide-bench --version", "decide-shop --version"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        char command[FILE_PATH_BYTES];
+        snprintf(command, sizeof command, "\"%s\"/%s >/dev/full 2>/dev/null",
+                 getenv("DECIDED_TOOLS"), lines[i]);
+        int status = system(command);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 1);
+    }
+}
+
 static void test_ping_and_status(void **state)
 {
     struct bench *bench = *state;
@@ -270,11 +285,27 @@ static void test_reload_and_drain(void **state)
     CHECK(1, NULL, "decidectl: ping: ", "ping");
 }
 
+static void test_a_token_file_is_read_as_the_daemon_reads_it(void **state)
+{
+    struct bench *bench = *state;
+    char token[2 * TEMP_DIR_BYTES];
+    temp_dir_write_text(&bench->daemon.dir, "token", " \t0123456789abcdef \r\n");
+    temp_dir_write_text(&bench->daemon.dir, "decided.json",
+                        "{\"listen\": [\"tcp://127.0.0.1:0\"], \"http\": \"127.0.0.1:0\", "
+                        "\"data_dir\": \"state\", \"models_dir\": \"models\", "
+                        "\"admin_token_file\": \"token\"}");
+    CHECK(0, "", NULL, "reload");
+    temp_dir_path(&bench->daemon.dir, "token", token);
+    CHECK(1, NULL, "unauthorized", "mode", "generic");
+    CHECK(0, "mode generic", NULL, "--token-file", token, "mode", "generic");
+}
+
 #define WITH_DAEMON(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_output_that_cannot_be_written_is_a_failure),
         WITH_DAEMON(test_ping_and_status),
         WITH_DAEMON(test_without_a_daemon_it_fails_and_says_what_to_do),
         WITH_DAEMON(test_usage),
@@ -284,6 +315,7 @@ int main(void)
         WITH_DAEMON(test_models_are_pushed_listed_and_rolled_back),
         WITH_DAEMON(test_configuration),
         WITH_DAEMON(test_reload_and_drain),
+        WITH_DAEMON(test_a_token_file_is_read_as_the_daemon_reads_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

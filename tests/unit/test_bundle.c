@@ -140,6 +140,10 @@ static void test_refuses_a_folder_that_is_not_what_the_manifest_says(void **stat
     bundle_close(&bundle);
     temp_dir_write_text(&dir, "m/1/golden.json", "{\"rows\": []}");
     assert_refused(bundle_dir, "m", "1", ERR_CORRUPT, "golden.json: sha256");
+    unlink(temp_dir_path(&dir, "m/1/manifest.json", path));
+    temp_dir_write_text(&dir, "elsewhere", "{}");
+    assert_int_equal(symlink("../../elsewhere", path), 0);
+    assert_refused(bundle_dir, "m", "1", ERR_CORRUPT, "manifest.json: expected a regular file");
 }
 
 #define HASH  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -124,6 +124,21 @@ static void put_other_version(const char *dir)
     model_sample_seal(dir, "m", "3", MODEL_popularity);
 }
 
+/* The manifest hashes the other files, not itself. */
+static void train_in_the_future(const char *dir)
+{
+    char path[4 * TEMP_DIR_BYTES];
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    snprintf(path, sizeof path, "%s/manifest.json", dir);
+    assert_int_equal(file_read(path, 1 << 20, &bytes, &len, NULL), ERR_OK);
+    char *year = strstr((char *)bytes, "2026-11-23");
+    assert_non_null(year);
+    memcpy(year, "2099", 4);
+    assert_int_equal(file_write_atomic(path, bytes, len, NULL), ERR_OK);
+    free(bytes);
+}
+
 static void test_what_is_bad_is_refused_by_name_and_the_old_version_serves(void **state)
 {
     static const struct {
@@ -134,7 +149,8 @@ static void test_what_is_bad_is_refused_by_name_and_the_old_version_serves(void 
                  {put_nan, "scores"},
                  {put_wrong_golden_row, "golden.json"},
                  {put_other_name, "name"},
-                 {put_other_version, "version"}};
+                 {put_other_version, "version"},
+                 {train_in_the_future, "trained.at"}};
     struct registry_rig *rig = *state;
     char work[2 * TEMP_DIR_BYTES], place[2 * TEMP_DIR_BYTES];
     rig_publish(rig, "m", "1", MODEL_popularity);

@@ -65,22 +65,25 @@ static enum err_code ask(const struct shop *shop, const char *url, struct evalua
 {
     const struct remote_options options = {
         .url = url,
-        .slot = {[EVALUATE_NEW] = "front", [EVALUATE_ANY] = "back"},
+        .slot = {[EVALUATE_NEW] = "front", [EVALUATE_ANY] = "front"},
         .k = 3,
         .threads = 2};
     return remote_evaluate(&options, &shop->interactions, &shop->dataset, &shop->targets,
                            evaluation, levels, err);
 }
 
-/* {"ok": true, "level": ..., "reason": ..., "items": [{"id": "x"}, {"id": "b"}]} */
-static void set_reply(struct fake_peer *peer, const char *level, const char *reason)
+/* {"ok": true, "policy": ..., "level": ..., "reason": ..., "items": [{"id": "x"}, {"id": "b"}]} */
+static void set_reply(struct fake_peer *peer, const char *policy, const char *level,
+                      const char *reason)
 {
     static const char *const ids[] = {"x", "b"};
     uint8_t bytes[512];
     struct pack pack = pack_into(bytes, sizeof bytes);
-    pack_map(&pack, reason != NULL ? 4 : 3);
+    pack_map(&pack, reason != NULL ? 5 : 4);
     pack_key(&pack, "ok");
     pack_bool(&pack, true);
+    pack_key(&pack, "policy");
+    pack_str(&pack, policy);
     pack_key(&pack, "level");
     pack_str(&pack, level);
     if (reason != NULL) {
@@ -107,7 +110,7 @@ static void test_lists_of_the_daemon_are_what_is_measured(void **state)
     struct err err = {0};
     uint8_t request[FAKE_BYTES_MAX];
     fake_peer_start(&peer, 0, FAKE_ANSWERS);
-    set_reply(&peer, "full", NULL);
+    set_reply(&peer, "front@1", "full", NULL);
     if (ask(&shop, peer.url, &evaluation, &levels, &err) != ERR_OK)
         fail_msg("%s", err.text);
     assert_int_equal(peer.request_count, 2 * PEOPLE);
@@ -122,9 +125,9 @@ static void test_lists_of_the_daemon_are_what_is_measured(void **state)
     assert_int_equal(levels.short_lists, 2 * PEOPLE);
     size_t len = fake_peer_request(&peer, request);
     assert_non_null(memmem(request, len,
-                           "\xa4slot\xa4"
-                           "back",
-                           10));
+                           "\xa4slot\xa5"
+                           "front",
+                           11));
     fake_peer_stop(&peer);
     shop_close(&shop);
 }
@@ -137,11 +140,30 @@ static void test_lower_levels_are_counted_by_reason(void **state)
     struct evaluation evaluation = {0};
     struct remote_levels levels = {0};
     fake_peer_start(&peer, 0, FAKE_ANSWERS);
-    set_reply(&peer, "generic", "unknown_user");
+    set_reply(&peer, "front@1", "generic", "unknown_user");
     assert_int_equal(ask(&shop, peer.url, &evaluation, &levels, NULL), ERR_OK);
     assert_int_equal(levels.count, 1);
     assert_string_equal(levels.level[0].name, "generic (unknown_user)");
     fake_peer_stop(&peer);
+    shop_close(&shop);
+}
+
+static void test_an_answer_of_another_slot_is_not_measured(void **state)
+{
+    (void)state;
+    static struct fake_peer peer;
+    static const char *const policies[] = {"home@1", "fronts@1", "front"};
+    struct shop shop = shop_open();
+    for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
+        struct evaluation evaluation = {0};
+        struct remote_levels levels = {0};
+        struct err err = {0};
+        fake_peer_start(&peer, 0, FAKE_ANSWERS);
+        set_reply(&peer, policies[i], "full", NULL);
+        assert_int_equal(ask(&shop, peer.url, &evaluation, &levels, &err), ERR_NOT_FOUND);
+        assert_non_null(strstr(err.text, "no slot 'front'"));
+        fake_peer_stop(&peer);
+    }
     shop_close(&shop);
 }
 
@@ -181,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lists_of_the_daemon_are_what_is_measured),
         cmocka_unit_test(test_lower_levels_are_counted_by_reason),
+        cmocka_unit_test(test_an_answer_of_another_slot_is_not_measured),
         cmocka_unit_test(test_a_call_that_fails_ends_it_and_says_whose),
         cmocka_unit_test(test_a_url_that_cannot_be_used),
     };

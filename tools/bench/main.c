@@ -8,6 +8,7 @@
 #include "tools/bench/report.h"
 #include "tools/bench/sweep.h"
 #include "tools/bench/traffic.h"
+#include "tools/cli/output.h"
 
 enum { BENCH_FINE = 0, BENCH_FAILED = 1, BENCH_USAGE = 2 };
 
@@ -76,7 +77,7 @@ static enum err_code run(struct bench *bench, struct err *err)
     return rc;
 }
 
-int main(int argc, char **argv)
+static int run_program(int argc, char **argv)
 {
     static struct bench bench; /* the histograms are large for a stack */
     struct err err = {0};
@@ -97,4 +98,9 @@ int main(int argc, char **argv)
         return BENCH_FAILED;
     }
     return BENCH_FINE;
+}
+
+int main(int argc, char **argv)
+{
+    return output_close("decide-bench", run_program(argc, argv));
 }

@@ -60,6 +60,13 @@ static bool read_token(struct ctl *ctl)
     }
     char *token = (char *)bytes;
     token[strcspn(token, "\r\n")] = '\0';
+    /* Blanks around it do not count, as for the daemon. */
+    size_t blanks = strspn(token, " \t");
+    size_t end = strlen(token);
+    while (end > blanks && (token[end - 1] == ' ' || token[end - 1] == '\t'))
+        end--;
+    memmove(token, token + blanks, end - blanks);
+    token[end - blanks] = '\0';
     if (token[0] == '\0') {
         free(bytes);
         ctl_fail(NULL, "--token-file: '%s' is empty", ctl->token_file);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "tools/cli/output.h"
 #include "tools/shop/generate.h"
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -161,7 +162,7 @@ static int command_generate(int argc, char **argv)
     return EXIT_FINE;
 }
 
-int main(int argc, char **argv)
+static int run_program(int argc, char **argv)
 {
     bool is_help = false;
     for (int i = 1; i < argc; i++)
@@ -178,4 +179,9 @@ int main(int argc, char **argv)
         return command_generate(argc - 1, argv + 1);
     fputs(help, stderr);
     return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    return output_close("decide-shop", run_program(argc, argv));
 }

@@ -2,12 +2,13 @@
 /* decide-train - events to model bundles, with evaluation.  docs/training.md */
 #include <stdio.h>
 
+#include "tools/cli/output.h"
 #include "tools/train/linear_algebra.h"
 #include "tools/train/run.h"
 
 enum { TRAIN_FINE = 0, TRAIN_FAILED = 1, TRAIN_USAGE = 2 };
 
-int main(int argc, char **argv)
+static int run_program(int argc, char **argv)
 {
     struct train_options options;
     struct err err = {0};
@@ -25,4 +26,9 @@ int main(int argc, char **argv)
         return TRAIN_FAILED;
     }
     return TRAIN_FINE;
+}
+
+int main(int argc, char **argv)
+{
+    return output_close("decide-train", run_program(argc, argv));
 }

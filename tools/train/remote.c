@@ -54,6 +54,17 @@ static enum err_code call_failed(const char *who, const struct decide_reply *rep
                    reply->error_message != NULL ? reply->error_message : "");
 }
 
+/* "home@3": the slot that answered, which is the default one when there is none of that name. */
+static enum err_code check_slot(const char *slot, const struct decide_reply *reply, struct err *err)
+{
+    size_t len = strlen(slot);
+    const char *policy = reply->policy != NULL ? reply->policy : "";
+    if (strncmp(policy, slot, len) == 0 && policy[len] == '@')
+        return ERR_OK;
+    return err_set(err, ERR_NOT_FOUND, "the daemon's policies have no slot '%s': '%s' answered",
+                   slot, policy);
+}
+
 static uint32_t column_of(const struct remote *remote, const char *id)
 {
     rcu_read_begin();
@@ -80,7 +91,7 @@ static enum err_code ask(void *ctx, uint32_t thread, uint32_t row, enum evaluate
     struct decide_reply *reply = decide_recommend(remote->client, &request);
     if (reply->status != DECIDE_OK || reply->fallback) {
         rc = call_failed(id, reply, err);
-    } else {
+    } else if ((rc = check_slot(request.slot, reply, err)) == ERR_OK) {
         count_answer(remote, reply);
         *ret_count = 0;
         for (size_t i = 0; i < reply->item_count && i < k; i++)
