@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every source adds its weighted natural scores to one array by item number.  Then the items that
- * were reached compete for the places, and only those that would get one are looked at. */
+ * were reached, which are those whose sum is not zero, compete for the places, and only those that
+ * would get one are looked at. */
 #include "server/decide/pipeline.h"
 
 /* Looking at each place of the array costs less than half of finding it through a list. */
 #define SCAN_ALL_SHARE 2
-
-/* Zero means "not reached": a sum that cancels out stays a little above it. */
-static inline void add(float *blend, uint32_t item, float score)
-{
-    float next = blend[item] + score;
-    blend[item] = next == 0.0f ? FLT_MIN : next;
-}
 
 /* The rows that a dense source may have scored. */
 static struct summed scored_rows(const struct pipeline *p, uint32_t s)
@@ -23,20 +17,17 @@ static struct summed scored_rows(const struct pipeline *p, uint32_t s)
 
 static void add_dense(const struct pipeline *p, uint32_t s)
 {
-    float *blend = p->scratch->blend;
-    const uint32_t *item = p->models->source[s]->item_of_row;
-    const float *value = source_scores(p, s);
+    float *restrict blend = p->scratch->blend;
+    const uint32_t *restrict item = p->models->source[s]->item_of_row;
+    const float *restrict value = source_scores(p, s);
     float weight = p->slot->source[s].weight;
     struct summed rows = scored_rows(p, s);
     if (rows.row != NULL) {
         for (uint32_t i = 0; i < rows.count; i++)
-            add(blend, item[rows.row[i]], weight * value[rows.row[i]]);
-    } else if (p->slot->source[s].kind == SOURCE_factors) {
-        for (uint32_t row = 0; row < rows.count; row++)
-            add(blend, item[row], weight * value[row]);
+            blend[item[rows.row[i]]] += weight * value[rows.row[i]];
     } else {
         for (uint32_t row = 0; row < rows.count; row++)
-            blend[item[row]] += weight * value[row]; /* most are reached; zero stays zero */
+            blend[item[row]] += weight * value[row];
     }
 }
 
@@ -60,9 +51,9 @@ static void add_model_popular(struct pipeline *p, uint32_t s)
     const uint32_t *order = popularity_order(popularity);
     float best = popularity_score(popularity, order[0]);
     for (uint32_t i = 0; i < count; i++)
-        add(p->scratch->blend, model->item_of_row[order[i]],
+        p->scratch->blend[model->item_of_row[order[i]]] +=
             p->slot->source[s].weight *
-                source_popular(popularity_score(popularity, order[i]), best));
+            source_popular(popularity_score(popularity, order[i]), best);
     pipeline_use_model(p, model);
 }
 
@@ -80,15 +71,13 @@ static void add_popular(const struct pipeline *p, uint32_t s)
 {
     struct top_list list = popular_list(p, s);
     for (uint32_t i = 0; i < list.count; i++)
-        add(p->scratch->blend, list.entry[i].item, p->slot->source[s].weight * list.entry[i].share);
+        p->scratch->blend[list.entry[i].item] += p->slot->source[s].weight * list.entry[i].share;
 }
 
 static void add_repeat(const struct pipeline *p, uint32_t s)
 {
     for (uint32_t i = 0; i < p->history.count; i++) {
-        float value = source_repeat(p, i);
-        if (value > 0.0f)
-            add(p->scratch->blend, p->history.item[i], p->slot->source[s].weight * value);
+        p->scratch->blend[p->history.item[i]] += p->slot->source[s].weight * source_repeat(p, i);
     }
 }
 
@@ -163,10 +152,7 @@ static bool is_personal(const struct pipeline *p, uint32_t item)
 {
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         enum policy_source_kind kind = p->slot->source[s].kind;
-        if (kind == SOURCE_factors && p->scored[s] &&
-            model_row(p->models->source[s], item) != MODEL_NO_ROW)
-            return true;
-        if (kind == SOURCE_neighbors && source_value(p, s, item) != 0.0f)
+        if (source_value(p, s, item) != 0.0f)
             return true;
         uint32_t position = kind == SOURCE_repeat ? subject_position(p, item) : 0;
         if (position > 0 && source_repeat(p, position - 1) > 0.0f)
@@ -201,10 +187,9 @@ bool candidates_choose(struct pipeline *p, uint32_t depth)
     add_all(p);
     compete_all(p, &top);
     top_sort(&top);
-    for (uint32_t i = 0; i < top.count; i++) {
-        float score = top.slot[i].score == FLT_MIN ? 0.0f : top.slot[i].score;
-        p->chosen[p->chosen_count++] = (struct candidate){.item = top.slot[i].key, .score = score};
-    }
+    for (uint32_t i = 0; i < top.count; i++)
+        p->chosen[p->chosen_count++] =
+            (struct candidate){.item = top.slot[i].key, .score = top.slot[i].score};
     return any_personal(p);
 }
 

@@ -7,7 +7,8 @@
 
 #define FOLD_IN_ROWS_MAX 1000
 #define REPEAT_AGE_S     (60.0f * 86400.0f)
-#define SUM_MANY_SHARE   4 /* lists of a quarter of all rows or more are summed without notes */
+#define LINE_ENTRIES     16 /* of 4 bytes in a cache line */
+#define SUM_MANY_SHARE   4  /* lists of a quarter of all rows or more are summed without notes */
 
 /* How much one item of the history says about a person's taste, by the strongest thing that
  * happened with it. */
@@ -22,7 +23,12 @@ static float class_weight(uint8_t classes)
     return (classes & 1u << EVENT_CLASS_VIEW) != 0 ? 0.3f : 0.0f;
 }
 
-/* Adds the lists and notes which rows they reach. */
+struct weighted_list {
+    struct neighbor_list list;
+    float factor;
+};
+
+/* Adds the list and notes which rows it reaches. */
 static void sum_few(struct pipeline *p, uint32_t place, const struct neighbor_list *list,
                     float factor)
 {
@@ -41,48 +47,62 @@ static void sum_few(struct pipeline *p, uint32_t place, const struct neighbor_li
     p->touched_count[place] = touched_count;
 }
 
-/* Notes nothing: nearly every row is reached, and all of them will be looked at. */
-static void sum_many(struct pipeline *p, uint32_t place, const struct neighbor_list *list,
-                     float factor)
+/* Notes nothing: nearly every row is reached, and all of them will be looked at.  The lists
+ * together are far larger than a near cache, so the next one is fetched meanwhile. */
+static void sum_many(float *restrict sum, const struct weighted_list *list,
+                     const struct weighted_list *next)
 {
-    float *restrict sum = p->scratch->sum[place];
-    const uint32_t *restrict row = list->row;
-    const float *restrict weight = list->weight;
-    for (uint32_t k = 0; k < list->count; k++)
-        sum[row[k]] += factor * weight[k];
+    const uint32_t *restrict row = list->list.row;
+    const float *restrict weight = list->list.weight;
+    uint32_t count = list->list.count;
+    for (uint32_t first = 0; first < count; first += LINE_ENTRIES) {
+        uint32_t end = first + LINE_ENTRIES < count ? first + LINE_ENTRIES : count;
+        if (first < next->list.count) {
+            __builtin_prefetch(next->list.row + first);
+            __builtin_prefetch(next->list.weight + first);
+        }
+        for (uint32_t k = first; k < end; k++)
+            sum[row[k]] += list->factor * weight[k];
+    }
 }
 
-static uint64_t entries_of(const struct model *model, const uint32_t *item, uint32_t count)
+/* The lists of those items that have one, and how many entries they have together. */
+static uint32_t find_lists(const struct model *model, const uint32_t *item, const float *weight,
+                           uint32_t count, struct weighted_list *ret_list, uint64_t *ret_entries)
 {
-    uint64_t entries = 0;
+    uint32_t found = 0;
+    *ret_entries = 0;
     for (uint32_t i = 0; i < count; i++) {
-        struct neighbor_list list;
         uint32_t row = model_row(model, item[i]);
-        if (row == MODEL_NO_ROW)
+        float factor = weight != NULL ? weight[i] : 1.0f;
+        if (row == MODEL_NO_ROW || factor == 0.0f)
             continue;
-        neighbors_of(model->as.neighbors, row, &list);
-        entries += list.count;
+        neighbors_of(model->as.neighbors, row, &ret_list[found].list);
+        *ret_entries += ret_list[found].list.count;
+        ret_list[found++].factor = factor;
     }
-    return entries;
+    return found;
 }
 
 void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,
                            const uint32_t *item, const float *weight, uint32_t count)
 {
     uint32_t rows = model_row_count(model);
-    if (entries_of(model, item, count) >= rows / SUM_MANY_SHARE)
+    uint64_t entries = 0;
+    struct weighted_list *list = ARENA_NEW(p->arena, struct weighted_list, count + 1);
+    if (list == NULL) {
+        p->no_room = true;
+        return;
+    }
+    uint32_t found = find_lists(model, item, weight, count, list, &entries);
+    list[found] = (struct weighted_list){0}; /* behind the last there is nothing to fetch */
+    if (entries >= rows / SUM_MANY_SHARE)
         p->summed_rows[place] = rows;
-    for (uint32_t i = 0; i < count; i++) {
-        struct neighbor_list list;
-        uint32_t row = model_row(model, item[i]);
-        float factor = weight != NULL ? weight[i] : 1.0f;
-        if (row == MODEL_NO_ROW || factor == 0.0f)
-            continue;
-        neighbors_of(model->as.neighbors, row, &list);
+    for (uint32_t i = 0; i < found; i++) {
         if (p->summed_rows[place] != 0)
-            sum_many(p, place, &list, factor);
+            sum_many(p->scratch->sum[place], &list[i], &list[i + 1]);
         else
-            sum_few(p, place, &list, factor);
+            sum_few(p, place, &list[i].list, list[i].factor);
     }
 }
 
