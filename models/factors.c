@@ -2,10 +2,11 @@
 #include <cblas-openblas.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "models/model_internal.h"
 
-enum { GRAM_BLOCK_ROWS = 1024 };
+enum { GRAM_BLOCK_ROWS = 1024, LINE_BYTES = 64 };
 
 static enum err_code take_matrix(struct bundle *bundle, const char *key, uint64_t dim,
                                  struct safetensors **ret_file, const struct tensor **ret_tensor,
@@ -47,6 +48,29 @@ static bool compute_gram(struct factors *factors)
     return ok;
 }
 
+/* The copy in bytes that factors_upper reads. */
+static bool make_bytes(struct factors *factors)
+{
+    uint32_t dim = factors->dim;
+    factors->stride = (dim + DOT_INT8_ALIGN - 1) / DOT_INT8_ALIGN * DOT_INT8_ALIGN;
+    size_t bytes = (size_t)factors->item_count * factors->stride;
+    bytes = (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    factors->bytes = aligned_alloc(LINE_BYTES, bytes); /* no load goes across two lines */
+    factors->row = malloc(factors->item_count * sizeof *factors->row);
+    factors->dot = dot_int8_best();
+    if (factors->bytes == NULL || factors->row == NULL)
+        return false;
+    memset(factors->bytes, 0, bytes);
+    for (uint32_t i = 0; i < factors->item_count; i++) {
+        const float *from = factors->item + (size_t)i * dim;
+        struct factors_row *row = &factors->row[i];
+        row->step =
+            factors_to_bytes(from, dim, factors->bytes + (size_t)i * factors->stride, &row->rest);
+        row->length = cblas_snrm2((int)dim, from, 1);
+    }
+    return true;
+}
+
 static enum err_code load_params(struct bundle *bundle, struct factors *factors, struct err *err)
 {
     enum err_code rc =
@@ -85,11 +109,12 @@ enum err_code factors_load(struct bundle *bundle, struct model *model, struct er
     factors->user_count = (uint32_t)user->dim[0];
     factors->item = item->data;
     factors->user = user->data;
-    if (!compute_gram(factors))
+    if (!compute_gram(factors) || !make_bytes(factors))
         return err_set(err, ERR_NOMEM, "out of memory for %u factors of model %s", factors->dim,
                        model->label);
     model->bytes += sizeof *factors + ids_bytes(factors->user_ids) +
-                    (uint64_t)factors->dim * factors->dim * sizeof *factors->gram;
+                    (uint64_t)factors->dim * factors->dim * sizeof *factors->gram +
+                    factors->item_count * (factors->stride + sizeof *factors->row);
     return ERR_OK;
 }
 
@@ -101,5 +126,7 @@ void factors_destroy(struct factors *factors)
     safetensors_close(&factors->item_file);
     ids_close(&factors->user_ids);
     free(factors->gram);
+    free(factors->bytes);
+    free(factors->row);
     free(factors);
 }

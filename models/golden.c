@@ -17,10 +17,8 @@ struct checker {
     uint32_t index;     /* of the row */
     struct arena arena; /* factors: for folding in */
     float *user;        /* factors: a vector */
-    float *scores;      /* factors: a score per row of the model */
     uint32_t *history;  /* factors: rows of a history */
     double *values;     /* linear: a value per feature */
-    bool scored_all;    /* factors: the whole matrix was scored once */
     struct err *err;
 };
 
@@ -115,12 +113,7 @@ static enum err_code check_factors(struct checker *c, const struct json_at *row)
     if (rc == ERR_OK)
         rc = read_number(c, row, "score", &expected);
     if (rc == ERR_OK)
-        rc = compare(c, expected, (double)factors_score_row(factors, vector, item));
-    if (rc == ERR_OK && !c->scored_all) { /* once, since it takes the time of a whole request */
-        factors_score(factors, vector, c->scores);
-        rc = compare(c, expected, (double)c->scores[item]);
-        c->scored_all = true;
-    }
+        rc = compare(c, expected, (double)factors_score(factors, vector, item));
     return rc;
 }
 
@@ -317,9 +310,8 @@ static enum err_code prepare(struct checker *c)
         if (arena_init(&c->arena, FACTORS_FOLD_IN_BYTES(dim), NULL) != ERR_OK)
             return err_set(c->err, ERR_NOMEM, "%s: out of memory", GOLDEN_NAME);
         c->user = malloc(dim * sizeof *c->user);
-        c->scores = malloc(model_row_count(model) * sizeof *c->scores);
         c->history = malloc(HISTORY_MAX * sizeof *c->history);
-        ok = c->user != NULL && c->scores != NULL && c->history != NULL;
+        ok = c->user != NULL && c->history != NULL;
     } else if (model->kind == MODEL_linear) {
         c->values = malloc(linear_feature_count(model->as.linear) * sizeof *c->values);
         ok = c->values != NULL;
@@ -369,7 +361,6 @@ enum err_code model_check_golden(const struct model *model, const struct bundle 
         rc = check_rows(&checker, &root);
     arena_deinit(&checker.arena);
     free(checker.user);
-    free(checker.scores);
     free(checker.history);
     free(checker.values);
     cJSON_Delete(json);

@@ -94,9 +94,10 @@ const float *factors_user(const struct factors *factors, struct text user);
  * definite. */
 bool factors_fold_in(const struct factors *factors, const uint32_t *rows, uint32_t row_count,
                      struct arena *arena, float *ret_user);
-/* ret_scores[model_row_count]. */
-void factors_score(const struct factors *factors, const float *user, float *ret_scores);
-float factors_score_row(const struct factors *factors, const float *user, uint32_t row);
+float factors_score(const struct factors *factors, const float *user, uint32_t row);
+/* For each row a number that its score does not exceed: ret_upper[model_row_count].  Close to the
+ * score, and several times as fast to get: what a caller wants to know exactly it asks for. */
+void factors_upper(const struct factors *factors, const float *user, float *ret_upper);
 
 /* ---- neighbors: item to item, the strongest few per row -------------------------------------- */
 

@@ -7,6 +7,7 @@
 #ifndef MODELS_MODEL_INTERNAL_H
 #define MODELS_MODEL_INTERNAL_H
 
+#include "models/dot_int8.h"
 #include "models/ids.h"
 #include "models/model.h"
 #include "models/safetensors.h"
@@ -17,6 +18,15 @@
 #define NEIGHBORS_PER_ROW_MAX 4096
 #define RULES_BYTES_MAX       ((size_t)16 << 20)
 
+/* Of an item's row: the step between its whole numbers, and the lengths of what they leave out and
+ * of the row itself. */
+struct factors_row {
+    float step, rest, length;
+};
+
+#define FACTORS_STRIDE_MAX \
+    ((FACTORS_DIM_MAX + DOT_INT8_ALIGN - 1) / DOT_INT8_ALIGN * DOT_INT8_ALIGN)
+
 struct factors {
     uint32_t user_count, item_count, dim;
     const float *user, *item;                  /* rows of dim floats, in the files below */
@@ -24,7 +34,11 @@ struct factors {
     struct ids *user_ids;                      /* owned */
     double unobserved_weight;                  /* alpha0 */
     double regularization, regularization_exponent;
-    double *gram; /* owned: alpha0 V'V, the upper triangle of dim rows */
+    double *gram;            /* owned: alpha0 V'V, the upper triangle of dim rows */
+    uint32_t stride;         /* of a row in bytes, dim filled up */
+    int8_t *bytes;           /* owned: the items' rows in whole numbers */
+    struct factors_row *row; /* owned */
+    dot_int8_fn dot;
 };
 
 struct neighbors {
@@ -67,6 +81,10 @@ void neighbors_destroy(struct neighbors *neighbors);
 void popularity_destroy(struct popularity *popularity);
 void linear_destroy(struct linear *linear);
 void prices_destroy(struct prices *prices);
+
+/* The vector in whole numbers -127..127 times the step that is returned; *ret_rest is the length of
+ * what they leave out. */
+float factors_to_bytes(const float *from, uint32_t dim, int8_t *ret_bytes, float *ret_rest);
 
 /* Takes the file of that key out of the bundle; it holds `tensor_count` tensors. */
 MUST_CHECK enum err_code model_take_tensors(struct bundle *bundle, const char *key,

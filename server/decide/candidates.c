@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every source adds its weighted natural scores to one array by item number.  Then the items that
- * were reached, which are those whose sum is not zero, compete for the places, and only those that
- * would get one are looked at. */
+/* Every source adds its weighted natural scores to an array by item number; factors add upper
+ * bounds of them to a second one.  Then the items that were reached, which are those whose sum is
+ * not zero, compete for the places, and only those that may get one are looked at and, where there
+ * are factors, computed. */
 #include "server/decide/pipeline.h"
 
 /* Looking at each place of the array costs less than half of finding it through a list. */
@@ -15,20 +16,44 @@ static struct summed scored_rows(const struct pipeline *p, uint32_t s)
     return (struct summed){NULL, model_row_count(p->models->source[s])};
 }
 
-static void add_dense(const struct pipeline *p, uint32_t s)
+static void add_neighbors(const struct pipeline *p, uint32_t s)
 {
     float *restrict blend = p->scratch->blend;
     const uint32_t *restrict item = p->models->source[s]->item_of_row;
-    const float *restrict value = source_scores(p, s);
+    const float *restrict sum = p->scratch->sum[p->models->place[s]];
     float weight = p->slot->source[s].weight;
     struct summed rows = scored_rows(p, s);
     if (rows.row != NULL) {
         for (uint32_t i = 0; i < rows.count; i++)
-            blend[item[rows.row[i]]] += weight * value[rows.row[i]];
+            blend[item[rows.row[i]]] += weight * sum[rows.row[i]];
     } else {
         for (uint32_t row = 0; row < rows.count; row++)
-            blend[item[row]] += weight * value[row];
+            blend[item[row]] += weight * sum[row];
     }
+}
+
+static void add_factors(const struct pipeline *p, uint32_t s)
+{
+    float *restrict upper = p->scratch->upper;
+    float *restrict row_upper = p->scratch->row_upper;
+    const struct model *model = p->models->source[s];
+    const uint32_t *restrict item = model->item_of_row;
+    uint32_t rows = model_row_count(model);
+    float weight = p->slot->source[s].weight;
+    factors_upper(model->as.factors, p->vector[s], row_upper);
+    for (uint32_t row = 0; row < rows; row++)
+        upper[item[row]] += weight * row_upper[row];
+}
+
+/* What all sources of factors add, exactly. */
+static float factors_part(const struct pipeline *p, uint32_t item)
+{
+    float part = 0.0f;
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->vector[s] != NULL)
+            part += p->slot->source[s].weight * source_value(p, s, item);
+    }
+    return part;
 }
 
 /* The best of a popularity model that the source may bring. */
@@ -88,20 +113,37 @@ static void add_all(struct pipeline *p)
         case SOURCE_repeat: add_repeat(p, s); break;
         case SOURCE_popular: add_popular(p, s); break;
         case SOURCE_model_popular: add_model_popular(p, s); break;
+        case SOURCE_neighbors:
+            if (p->scored[s])
+                add_neighbors(p, s);
+            break;
         default:
             if (p->scored[s])
-                add_dense(p, s);
+                add_factors(p, s);
         }
     }
 }
 
-/* The item's turn; whoever comes to it again finds nothing. */
-static inline void compete(struct pipeline *p, struct top *top, uint32_t item)
+/* Adding rounds, but the larger summand never gives the smaller sum: no item that should be among
+ * the best is left out because of its bound. */
+static void compute_and_put(const struct pipeline *p, struct top *top, uint32_t item, float blend)
 {
-    float score = p->scratch->blend[item];
-    p->scratch->blend[item] = 0.0f;
-    if (score != 0.0f && top_wants(top, score, item) && eligible(p, item))
+    if (!eligible(p, item))
+        return;
+    float score = blend + factors_part(p, item);
+    if (score != 0.0f && top_wants(top, score, item))
         top_put(top, score, item);
+}
+
+/* The item's turn; whoever comes to it again finds nothing. */
+static void compete(const struct pipeline *p, struct top *top, uint32_t item)
+{
+    float blend = p->scratch->blend[item];
+    float upper = p->scratch->upper[item];
+    p->scratch->blend[item] = 0.0f;
+    p->scratch->upper[item] = 0.0f;
+    if (blend + upper >= top_least(top) && (blend != 0.0f || upper != 0.0f))
+        compute_and_put(p, top, item, blend);
 }
 
 /* The items of one source, in any order. */
@@ -132,6 +174,21 @@ static void compete_of(struct pipeline *p, struct top *top, uint32_t s)
     }
 }
 
+static void compete_by_number(const struct pipeline *p, struct top *top, uint32_t item_count)
+{
+    float *restrict blend = p->scratch->blend;
+    float *restrict upper = p->scratch->upper;
+    float least = top_least(top);
+    for (uint32_t item = 0; item < item_count; item++) {
+        if (blend[item] + upper[item] >= least && (blend[item] != 0.0f || upper[item] != 0.0f)) {
+            compute_and_put(p, top, item, blend[item]);
+            least = top_least(top);
+        }
+    }
+    memset(blend, 0, item_count * sizeof blend[0]);
+    memset(upper, 0, item_count * sizeof upper[0]);
+}
+
 static void compete_all(struct pipeline *p, struct top *top)
 {
     uint32_t item_count = store_item_count(p->env->store);
@@ -139,8 +196,7 @@ static void compete_all(struct pipeline *p, struct top *top)
     for (uint32_t s = 0; s < p->slot->source_count; s++)
         dense_count += p->scored[s] ? scored_rows(p, s).count : 0;
     if (SCAN_ALL_SHARE * dense_count >= item_count) {
-        for (uint32_t item = 0; item < item_count; item++)
-            compete(p, top, item);
+        compete_by_number(p, top, item_count);
         return;
     }
     for (uint32_t s = 0; s < p->slot->source_count; s++)

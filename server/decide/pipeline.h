@@ -60,7 +60,8 @@ struct pipeline {
      * are that noting them does not pay, over how many rows the sums reach. */
     uint32_t touched_count[POLICY_SOURCES_MAX];
     uint32_t summed_rows[POLICY_SOURCES_MAX];
-    bool scored[POLICY_SOURCES_MAX]; /* the source's dense scores are there */
+    bool scored[POLICY_SOURCES_MAX]; /* the source's dense scores are there, or can be had */
+    const float *vector[POLICY_SOURCES_MAX]; /* of the person, for a source of factors */
 
     struct candidate *chosen; /* best blend first */
     uint32_t chosen_count;
@@ -93,8 +94,6 @@ struct summed {
 struct summed sources_summed(const struct pipeline *p, uint32_t place);
 void sources_clear(struct pipeline *p);
 float source_repeat(const struct pipeline *p, uint32_t position);
-/* The natural scores of dense source `s` by row of its model. */
-const float *source_scores(const struct pipeline *p, uint32_t s);
 /* The natural score that dense source `s` gives to the item; 0 where it has none. */
 float source_value(const struct pipeline *p, uint32_t s, uint32_t item);
 /* The same for a source of any kind; `position` as subject_position gives it. */

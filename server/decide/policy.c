@@ -6,8 +6,9 @@
 
 #include "base/file.h"
 
-#define POLICY_BYTES_MAX     ((size_t)1 << 20)
-#define POLICY_COUNT_DEFAULT 300
+#define POLICY_BYTES_MAX       ((size_t)1 << 20)
+#define POLICY_COUNT_DEFAULT   300
+#define POLICY_HISTORY_DEFAULT 50
 
 const char *policy_source_name(enum policy_source_kind kind)
 {
@@ -81,10 +82,12 @@ static enum err_code parse_window(const struct json_at *object, const char *key,
 static enum err_code parse_source(const struct json_at *at, struct policy_source *source,
                                   struct err *err)
 {
-    static const char *const known[] = {"source", "model", "weight", "count", "window", NULL};
+    static const char *const known[] = {"source", "model",   "weight", "count",
+                                        "window", "history", NULL};
     uint32_t kind = 0;
     double weight = 1.0;
     int64_t count = POLICY_COUNT_DEFAULT;
+    int64_t history = POLICY_HISTORY_DEFAULT;
     enum err_code rc = json_only(at, known, err);
     struct json_at member = json_member(at, "source");
     if (rc == ERR_OK)
@@ -95,10 +98,16 @@ static enum err_code parse_source(const struct json_at *at, struct policy_source
     member = json_member(at, "count");
     if (rc == ERR_OK && member.value != NULL)
         rc = json_int(&member, 1, POLICY_COUNT_MAX, &count, err);
+    member = json_member(at, "history");
+    if (rc == ERR_OK && member.value != NULL && kind != SOURCE_neighbors)
+        rc = err_set(err, ERR_BAD_INPUT, "%s: only the source 'neighbors' takes it", member.path);
+    if (rc == ERR_OK && member.value != NULL)
+        rc = json_int(&member, 1, POLICY_HISTORY_MAX, &history, err);
     *source = (struct policy_source){.kind = (enum policy_source_kind)kind,
                                      .window = STORE_WINDOW_14D,
                                      .weight = (float)weight,
-                                     .count = (uint32_t)count};
+                                     .count = (uint32_t)count,
+                                     .history = (uint32_t)history};
     if (rc == ERR_OK)
         rc = parse_window(at, "window", &source->window, err);
     if (rc == ERR_OK)

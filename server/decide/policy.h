@@ -4,11 +4,10 @@
  * a whole, immutable afterwards.
  *
  * The score of a candidate is the sum over sources of weight * natural score.  Natural scores:
- *   neighbors  sum over the history of the neighbour's weight (EASE and cosine: about 0..1)
- *   factors    the predicted preference (iALS: about 0..1)
- *   repeat     log(1 + days bought) + exp(-age / 60 days) for items bought before
- *   popular    log(1 + score) / log(1 + best score) in a window of the store, 0..1
- *   model_popular  the same over a popularity model's scores
+ *   neighbors  sum over the newest of the history of the neighbour's weight (EASE and cosine: about
+ * 0..1) factors    the predicted preference (iALS: about 0..1) repeat     log(1 + days bought) +
+ * exp(-age / 60 days) for items bought before popular    log(1 + score) / log(1 + best score) in a
+ * window of the store, 0..1 model_popular  the same over a popularity model's scores
  *
  * Threads: parsed on main or loader, then read by any.  Limits: 64 slots, 8 sources a slot. */
 #ifndef SERVER_DECIDE_POLICY_H
@@ -26,6 +25,7 @@
 #define POLICY_SLOTS_MAX   64
 #define POLICY_SOURCES_MAX 8
 #define POLICY_COUNT_MAX   1000 /* candidates of one source */
+#define POLICY_HISTORY_MAX 1000 /* as many as a history may hold */
 
 #define POLICY_SOURCES(X) X(neighbors) X(factors) X(repeat) X(popular) X(model_popular)
 
@@ -43,7 +43,8 @@ struct policy_source {
     char model[MODEL_NAME_BYTES]; /* "" for repeat and popular */
     enum store_window window;     /* popular */
     float weight;
-    uint32_t count; /* candidates taken from it */
+    uint32_t count;   /* candidates taken from it */
+    uint32_t history; /* neighbors: so many of the person's newest items speak */
 };
 
 enum policy_bought { BOUGHT_EXCLUDE, BOUGHT_ALLOW };

@@ -117,7 +117,7 @@ static enum err_code resolve_slot(struct snapshot *snapshot, uint32_t index, str
     };
     const struct policy_slot *slot = &snapshot->policies->slot[index];
     struct slot_models *models = &snapshot->slot[index];
-    uint8_t factors_count = 0, neighbors_count = 0;
+    uint8_t neighbors_count = 0;
     enum err_code rc = ERR_OK;
     for (uint32_t i = 0; i < slot->source_count && rc == ERR_OK; i++) {
         bool missing = false;
@@ -125,8 +125,6 @@ static enum err_code resolve_slot(struct snapshot *snapshot, uint32_t index, str
         rc = find_model(snapshot, slot->name, slot->source[i].model, kinds[kind],
                         &models->source[i], &missing, err);
         models->missing |= missing;
-        if (kind == SOURCE_factors)
-            models->place[i] = factors_count++;
         if (kind == SOURCE_neighbors)
             models->place[i] = neighbors_count++;
     }
@@ -143,12 +141,10 @@ static enum err_code resolve_slot(struct snapshot *snapshot, uint32_t index, str
     return rc;
 }
 
-/* How many arrays of each sort a worker needs, and how long they are. */
-static void scratch_size(const struct snapshot *snapshot, uint32_t *ret_factors,
-                         uint32_t *ret_neighbors, size_t *ret_rows)
+/* How many places for sums a worker needs, and how long they are. */
+static void scratch_size(const struct snapshot *snapshot, uint32_t *ret_places, size_t *ret_rows)
 {
-    *ret_factors = 0;
-    *ret_neighbors = 1; /* `similar` always has one */
+    *ret_places = 1; /* `similar` always has one */
     *ret_rows = 1;
     for (uint32_t i = 0; i < snapshot->model_count; i++) {
         uint32_t rows = model_row_count(snapshot->model[i]);
@@ -157,25 +153,22 @@ static void scratch_size(const struct snapshot *snapshot, uint32_t *ret_factors,
     }
     for (uint32_t i = 0; i < snapshot->policies->slot_count; i++) {
         const struct policy_slot *slot = &snapshot->policies->slot[i];
-        uint32_t factors = 0, neighbors = 0;
-        for (uint32_t s = 0; s < slot->source_count; s++) {
-            factors += slot->source[s].kind == SOURCE_factors;
+        uint32_t neighbors = 0;
+        for (uint32_t s = 0; s < slot->source_count; s++)
             neighbors += slot->source[s].kind == SOURCE_neighbors;
-        }
-        *ret_factors = factors > *ret_factors ? factors : *ret_factors;
-        *ret_neighbors = neighbors > *ret_neighbors ? neighbors : *ret_neighbors;
+        *ret_places = neighbors > *ret_places ? neighbors : *ret_places;
     }
 }
 
 static enum err_code scratch_create(struct snapshot *snapshot, uint32_t item_count_max,
                                     struct err *err)
 {
-    uint32_t factors = 0, neighbors = 0;
+    uint32_t places = 0;
     size_t rows = 0;
-    scratch_size(snapshot, &factors, &neighbors, &rows);
+    scratch_size(snapshot, &places, &rows);
     rows = (rows + 15) & ~(size_t)15; /* keeps each array on a cache line of its own */
     size_t items = ((size_t)item_count_max + 15) & ~(size_t)15;
-    size_t per_worker = rows * (factors + 2 * (size_t)neighbors) + items;
+    size_t per_worker = rows * (1 + 2 * (size_t)places) + 2 * items;
     snapshot->scratch = calloc(snapshot->worker_count, sizeof *snapshot->scratch);
     snapshot->scratch_memory = calloc(per_worker * snapshot->worker_count, sizeof(float));
     if (snapshot->scratch == NULL || snapshot->scratch_memory == NULL)
@@ -184,14 +177,14 @@ static enum err_code scratch_create(struct snapshot *snapshot, uint32_t item_cou
     float *next = snapshot->scratch_memory;
     for (uint32_t w = 0; w < snapshot->worker_count; w++) {
         struct worker_scratch *scratch = &snapshot->scratch[w];
-        for (uint32_t i = 0; i < factors; i++, next += rows)
-            scratch->score[i] = next;
-        for (uint32_t i = 0; i < neighbors; i++, next += 2 * rows) {
+        for (uint32_t i = 0; i < places; i++, next += 2 * rows) {
             scratch->sum[i] = next;
             scratch->touched[i] = (uint32_t *)(void *)(next + rows);
         }
-        scratch->blend = next;
-        next += items;
+        scratch->row_upper = next;
+        scratch->blend = next + rows;
+        scratch->upper = scratch->blend + items;
+        next = scratch->upper + items;
     }
     return ERR_OK;
 }

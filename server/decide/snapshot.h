@@ -43,7 +43,7 @@ struct rank_binding {
 
 struct slot_models {
     const struct model *source[POLICY_SOURCES_MAX]; /* NULL: not loaded, or the source needs none */
-    uint8_t place[POLICY_SOURCES_MAX]; /* which array of the scratch is the source's own */
+    uint8_t place[POLICY_SOURCES_MAX]; /* neighbors: which sums of the scratch are the source's */
     const struct model *ranker;
     const struct model *prices;
     struct rank_binding *binding; /* one per feature of the ranker; owned */
@@ -52,13 +52,15 @@ struct slot_models {
     char policy[2 * MODEL_NAME_BYTES]; /* "home@builtin" */
 };
 
-/* Per worker: arrays as long as the largest model has rows, one for each dense source of a slot,
- * and one as long as the store has items (resident as far as there are items). */
+/* Per worker: arrays as long as the largest model has rows, and two as long as the store has items
+ * (resident as far as there are items). */
 struct worker_scratch {
-    float *score[POLICY_SOURCES_MAX];      /* factors: a score per row */
+    float *row_upper;                      /* factors: an upper bound per row, of one source */
     float *sum[POLICY_SOURCES_MAX];        /* neighbors: sums, all zero between requests */
     uint32_t *touched[POLICY_SOURCES_MAX]; /* neighbors: the rows of `sum` that are not zero */
-    float *blend; /* by item number, item_count_max places; all zero between requests */
+    /* By item number, item_count_max places; all zero between requests: the exact sum of what
+     * neighbors, repeat and popularity add, and an upper bound of what factors add. */
+    float *blend, *upper;
 };
 
 struct snapshot {

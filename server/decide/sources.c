@@ -116,14 +116,17 @@ struct summed sources_summed(const struct pipeline *p, uint32_t place)
 static void score_neighbors(struct pipeline *p, uint32_t s)
 {
     const struct model *model = p->models->source[s];
-    float *weight = ARENA_NEW(p->arena, float, p->history.count);
+    uint32_t count = p->slot->source[s].history;
+    if (count > p->history.count)
+        count = p->history.count;
+    float *weight = ARENA_NEW(p->arena, float, count);
     if (weight == NULL) {
         p->no_room = true;
         return;
     }
-    for (uint32_t i = 0; i < p->history.count; i++)
+    for (uint32_t i = 0; i < count; i++)
         weight[i] = class_weight(p->history.classes[i]);
-    sources_sum_neighbors(p, model, p->models->place[s], p->history.item, weight, p->history.count);
+    sources_sum_neighbors(p, model, p->models->place[s], p->history.item, weight, count);
     sources_sum_neighbors(p, model, p->models->place[s], p->seed, NULL, p->seed_count);
     p->scored[s] = sources_summed(p, p->models->place[s]).count > 0;
 }
@@ -175,13 +178,9 @@ static const float *person_vector(struct pipeline *p, const struct model *model)
 
 static void score_factors(struct pipeline *p, uint32_t s)
 {
-    const struct model *model = p->models->source[s];
-    const float *vector = person_vector(p, model);
+    p->vector[s] = person_vector(p, p->models->source[s]);
+    p->scored[s] = p->vector[s] != NULL;
     pipeline_stage(p, STAGE_FOLD_IN);
-    if (vector == NULL)
-        return;
-    factors_score(model->as.factors, vector, p->scratch->score[p->models->place[s]]);
-    p->scored[s] = true;
 }
 
 void sources_score(struct pipeline *p, enum level level)
@@ -228,13 +227,6 @@ float source_repeat(const struct pipeline *p, uint32_t position)
     return logf(1.0f + (float)p->history.days[position]) + expf(-age / REPEAT_AGE_S);
 }
 
-const float *source_scores(const struct pipeline *p, uint32_t s)
-{
-    uint32_t place = p->models->place[s];
-    return p->slot->source[s].kind == SOURCE_factors ? p->scratch->score[place]
-                                                     : p->scratch->sum[place];
-}
-
 float source_value(const struct pipeline *p, uint32_t s, uint32_t item)
 {
     const struct model *model = p->models->source[s];
@@ -243,7 +235,9 @@ float source_value(const struct pipeline *p, uint32_t s, uint32_t item)
     uint32_t row = model_row(model, item);
     if (row == MODEL_NO_ROW)
         return 0.0f;
-    return source_scores(p, s)[row];
+    if (p->vector[s] != NULL)
+        return factors_score(model->as.factors, p->vector[s], row);
+    return p->scratch->sum[p->models->place[s]][row];
 }
 
 float source_popular(float score, float best)

@@ -10,6 +10,7 @@
 #ifndef SERVER_DECIDE_TOP_H
 #define SERVER_DECIDE_TOP_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -43,6 +44,14 @@ static inline bool top_before(float score, uint32_t key, const struct top_slot *
 static inline bool top_wants(const struct top *top, float score, uint32_t key)
 {
     return top->count < top->capacity || (top->capacity > 0 && top_before(score, key, top->slot));
+}
+
+/* What scores less is not wanted. */
+static inline float top_least(const struct top *top)
+{
+    return top->count < top->capacity ? -INFINITY
+           : top->capacity > 0        ? top->slot[0].score
+                                      : INFINITY;
 }
 
 void top_put(struct top *top, float score, uint32_t key);

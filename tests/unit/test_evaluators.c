@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/rand.h"
+#include "models/dot_int8.h"
 #include "models/model.h"
 #include "models/safetensors.h"
 #include "tests/support/alloc_fail.h"
@@ -269,37 +270,90 @@ static void test_fold_in_refuses_a_singular_system(void **state)
 static void test_scores_are_the_products(void **state)
 {
     (void)state;
-    /* Around the edges of the blocks, and wide rows that go in one piece. */
-    static const uint32_t shapes[][2] = {{1, 1},     {415, 64},  {416, 64}, {417, 64},
-                                         {1500, 64}, {1500, 33}, {7, 224},  {1000, 224},
-                                         {900, 225}, {300, 512}};
+    /* Around the edges of blocks, of four rows at a time and of strides. */
+    static const uint32_t shapes[][2] = {{1, 1},   {255, 64},  {256, 64},  {257, 64}, {1500, 33},
+                                         {7, 224}, {900, 225}, {300, 512}, {3, 32},   {66, 31}};
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         struct world world;
         uint32_t items = shapes[s][0];
         uint32_t dim = shapes[s][1];
-        static float scores[ITEMS_MAX + 1];
+        static float upper[ITEMS_MAX + 1];
         make_world(&world, items, dim);
         const struct factors *factors = world.model->as.factors;
         assert_int_equal(factors_dim(factors), dim);
         const float *user = factors_user(factors, TEXT_LITERAL("u1"));
         assert_memory_equal(user, world.user + dim, dim * sizeof *user);
         assert_null(factors_user(factors, TEXT_LITERAL("u3")));
-        scores[items] = 12345.0f;
-        factors_score(factors, user, scores);
-        assert_true(scores[items] == 12345.0f); /* not a row too many */
+        upper[items] = 12345.0f;
+        factors_upper(factors, user, upper);
+        assert_true(upper[items] == 12345.0f); /* not a row too many */
         for (uint32_t row = 0; row < items; row++) {
-            double expected = 0;
-            double size = 0;
+            double expected = 0, size = 0, length = 0, user_length = 0;
             for (uint32_t k = 0; k < dim; k++) {
-                double product = (double)user[k] * world.item[(size_t)row * dim + k];
-                expected += product;
-                size += fabs(product);
+                double value = world.item[(size_t)row * dim + k];
+                expected += user[k] * value;
+                size += fabs(user[k] * value);
+                length += value * value;
+                user_length += (double)user[k] * user[k];
             }
-            double bound = size * dim * FLT_EPSILON + FLT_MIN;
-            assert_true(fabs(scores[row] - expected) <= bound);
-            assert_true(fabs(factors_score_row(factors, user, row) - expected) <= bound);
+            float score = factors_score(factors, user, row);
+            assert_true(fabs(score - expected) <= size * dim * FLT_EPSILON + FLT_MIN);
+            assert_true(upper[row] >= score);
+            /* Close enough to be of use: two roundings to steps of a 127th of the largest. */
+            assert_true(upper[row] - score <= 0.06 * sqrt(length * user_length));
         }
         end_world(&world);
+    }
+}
+
+/* Whatever the values: tiny, huge, zero, or one that dwarfs the others. */
+static void test_no_score_exceeds_its_upper_bound(void **state)
+{
+    (void)state;
+    enum { DIM = 48, ITEMS = 40, ROUNDS = 200 };
+    struct world world;
+    struct rand rand;
+    float user[DIM], upper[ITEMS];
+    make_world(&world, ITEMS, DIM);
+    struct factors *factors = world.model->as.factors;
+    rand_init(&rand, 11);
+    for (int round = 0; round < ROUNDS; round++) {
+        double scale = pow(10.0, (double)rand_below(&rand, 40) - 30.0);
+        for (uint32_t k = 0; k < DIM; k++)
+            user[k] = rand_below(&rand, 4) == 0 ? 0.0f : (float)(rand_normal(&rand) * scale);
+        if (rand_below(&rand, 3) == 0)
+            user[rand_below(&rand, DIM)] = (float)(1e4 * scale);
+        factors_upper(factors, user, upper);
+        for (uint32_t row = 0; row < ITEMS; row++)
+            assert_true(upper[row] >= factors_score(factors, user, row));
+    }
+    end_world(&world);
+}
+
+static void test_the_kernel_of_this_machine_agrees_with_the_reference(void **state)
+{
+    (void)state;
+    enum { ROWS = 9, STRIDE = 96 };
+    static int8_t rows[ROWS * STRIDE + 1];
+    static int8_t vector[STRIDE];
+    int32_t expected[ROWS], got[ROWS + 1];
+    struct rand rand;
+    rand_init(&rand, 5);
+    for (int round = 0; round < 100; round++) {
+        bool extreme = round % 2 == 0; /* where sums of pairs are as large as they get */
+        for (size_t i = 0; i < ROWS * STRIDE; i++)
+            rows[i + 1] = (int8_t)(extreme ? (rand_below(&rand, 2) ? 127 : -127)
+                                           : (int)rand_below(&rand, 255) - 127);
+        for (size_t i = 0; i < STRIDE; i++)
+            vector[i] = (int8_t)(extreme ? (rand_below(&rand, 2) ? 127 : -127)
+                                         : (int)rand_below(&rand, 255) - 127);
+        for (uint32_t count = 0; count <= ROWS; count++) {
+            got[count] = 77;
+            dot_int8_portable(rows + 1, count, STRIDE, vector, expected);
+            dot_int8_best()(rows + 1, count, STRIDE, vector, got);
+            assert_memory_equal(got, expected, count * sizeof got[0]);
+            assert_int_equal(got[count], 77);
+        }
     }
 }
 
@@ -319,8 +373,8 @@ static void *call_many(void *arg)
     struct arena arena;
     uint32_t rows[64];
     float user[64];
-    float *scores = malloc(caller->world->item_count * sizeof *scores);
-    if (scores == NULL || arena_init(&arena, FACTORS_FOLD_IN_BYTES((size_t)64), NULL) != ERR_OK)
+    float *upper = malloc(caller->world->item_count * sizeof *upper);
+    if (upper == NULL || arena_init(&arena, FACTORS_FOLD_IN_BYTES((size_t)64), NULL) != ERR_OK)
         abort();
     rand_init(&rand, caller->seed);
     uint64_t before = alloc_count();
@@ -328,16 +382,18 @@ static void *call_many(void *arg)
         pick_history(&rand, caller->world->item_count, 40, rows);
         if (!factors_fold_in(factors, rows, 40, &arena, user))
             abort();
-        factors_score(factors, user, scores);
+        factors_upper(factors, user, upper);
         for (uint32_t row = 0; row < caller->world->item_count; row++) {
-            uint32_t bits;
-            memcpy(&bits, &scores[row], sizeof bits);
-            caller->digest = caller->digest * 31 + bits;
+            uint32_t bits[2];
+            float score = factors_score(factors, user, row);
+            memcpy(&bits[0], &upper[row], sizeof bits[0]);
+            memcpy(&bits[1], &score, sizeof bits[1]);
+            caller->digest = (caller->digest * 31 + bits[0]) * 31 + bits[1];
         }
     }
     caller->allocated = alloc_count() != before;
     arena_deinit(&arena);
-    free(scores);
+    free(upper);
     return NULL;
 }
 
@@ -470,6 +526,8 @@ int main(void)
         cmocka_unit_test(test_fold_in_knows_its_limits),
         cmocka_unit_test(test_fold_in_refuses_a_singular_system),
         cmocka_unit_test(test_scores_are_the_products),
+        cmocka_unit_test(test_no_score_exceeds_its_upper_bound),
+        cmocka_unit_test(test_the_kernel_of_this_machine_agrees_with_the_reference),
         cmocka_unit_test(test_many_threads_get_the_same_bits),
         cmocka_unit_test(test_neighbors_are_those_of_the_file),
         cmocka_unit_test(test_popularity_is_ordered_with_ties_by_row),

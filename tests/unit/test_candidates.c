@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The best items are the best by exact sums, whatever bounds they were found by. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rand.h"
+#include "tests/support/decide_fixture.h"
+#include "tests/support/small_models.h"
+
+enum { ITEMS = 200, DIM = 24, WANTED = 20, SEEDS = 3, ROUNDS = 12 };
+
+static char names[ITEMS * 8];
+static float item_factors[2][ITEMS * DIM];
+static float user_factors[2][DIM];
+static float neighbor_weight[ITEMS * ITEMS];
+
+struct scored {
+    double score;
+    uint32_t item;
+};
+
+static int better_first(const void *a, const void *b)
+{
+    const struct scored *left = a, *right = b;
+    return left->score < right->score ? 1 : left->score > right->score ? -1 : 0;
+}
+
+static void fill(struct rand *rand)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < ITEMS; i++)
+        used += (size_t)snprintf(names + used, 8, i == 0 ? "i%u" : " i%u", i);
+    for (int m = 0; m < 2; m++) {
+        for (uint32_t i = 0; i < ITEMS * DIM; i++)
+            item_factors[m][i] = (float)(rand_normal(rand) * (i % 7 == 0 ? 2.0 : 0.2));
+        for (uint32_t k = 0; k < DIM; k++)
+            user_factors[m][k] = (float)rand_normal(rand);
+    }
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        for (uint32_t j = 0; j < ITEMS; j++)
+            neighbor_weight[i * ITEMS + j] =
+                i == j || rand_below(rand, 4) != 0 ? 0.0f : (float)rand_normal(rand);
+    }
+}
+
+static double exact(uint32_t item, const uint32_t seed[SEEDS], double factors_weight)
+{
+    double score = 0;
+    for (int s = 0; s < SEEDS; s++)
+        score += neighbor_weight[seed[s] * ITEMS + item];
+    for (int m = 0; m < 2; m++) {
+        double product = 0;
+        for (uint32_t k = 0; k < DIM; k++)
+            product += (double)user_factors[m][k] * item_factors[m][item * DIM + k];
+        score += factors_weight * (m == 0 ? 1.0 : 0.25) * product;
+    }
+    return score;
+}
+
+static void add_models(struct fixture *fixture)
+{
+    for (int m = 0; m < 2; m++) {
+        struct small_factors factors = {.users = "u",
+                                        .user_factors = user_factors[m],
+                                        .items = names,
+                                        .item_factors = item_factors[m],
+                                        .dim = DIM,
+                                        .regularization = 0.01,
+                                        .trained_at = "2023-11-14T00:00:00Z"};
+        fixture_add_model(fixture, small_factors(m == 0 ? "one" : "two", "1", &factors));
+    }
+    fixture_add_model(fixture, small_neighbors("near", "1", names, neighbor_weight));
+}
+
+/* Neighbors alone, factors alone, and everything together: the reply has the best by their exact
+ * sums, in that order, with those scores. */
+static void test_bounds_leave_no_better_item_out(void **state)
+{
+    (void)state;
+    static struct fixture fixture;
+    struct rand rand;
+    char policies[1024], request[256];
+    rand_init(&rand, 3);
+    for (int round = 0; round < ROUNDS; round++) {
+        static const double weights[] = {0.001, 0.3, 40};
+        double weight = weights[round % 3];
+        fill(&rand);
+        fixture_init(&fixture);
+        add_models(&fixture);
+        snprintf(policies, sizeof policies,
+                 "{\"slots\": {\"home\": {\"sources\": ["
+                 "{\"source\": \"neighbors\", \"model\": \"near\"},"
+                 "{\"source\": \"factors\", \"model\": \"one\", \"weight\": %g},"
+                 "{\"source\": \"factors\", \"model\": \"two\", \"weight\": %g}]}}}",
+                 weight, weight / 4);
+        fixture_serve(&fixture, policies);
+        /* Seeds would fold the person in anew; what they saw before training does not. */
+        uint32_t seed[SEEDS];
+        for (uint32_t s = 0; s < SEEDS; s++) {
+            char name[16];
+            seed[s] = s * 60 + (uint32_t)rand_below(&rand, 60);
+            snprintf(name, sizeof name, "i%u", seed[s]);
+            fixture_act(&fixture, "purchase", "u", name, FIXTURE_NOW_MS - INT64_C(172800000));
+        }
+        struct scored all[ITEMS];
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < ITEMS; i++) {
+            if (i != seed[0] && i != seed[1] && i != seed[2])
+                all[count++] = (struct scored){exact(i, seed, weight), i};
+        }
+        qsort(all, count, sizeof all[0], better_first);
+        snprintf(request, sizeof request, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": %d}",
+                 WANTED);
+        const struct decision *decision = fixture_decide(&fixture, request);
+        assert_int_equal(decision->level, LEVEL_full);
+        assert_int_equal(decision->count, WANTED);
+        for (uint32_t i = 0; i < WANTED; i++) {
+            double tolerance = 1e-5 * (1.0 + fabs(all[i].score)) * (1.0 + weight);
+            assert_true(fabs(decision->items[i].score - all[i].score) <= tolerance);
+        }
+        fixture_deinit(&fixture);
+    }
+}
+
+/* The newest items speak, as many as the policy lets. */
+static void test_history_says_how_many_items_speak(void **state)
+{
+    (void)state;
+    static struct fixture fixture;
+    static const float weight[25] = {
+        /* a b c d e */
+        0, 0, 0, 1, 0,    /* a */
+        0, 0, 0, 0, 0.5f, /* b */
+    };
+    fixture_init(&fixture);
+    fixture_add_model(&fixture, small_neighbors("near", "1", "a b c d e", weight));
+    fixture_act(&fixture, "purchase", "u", "a", FIXTURE_NOW_MS - 2000);
+    fixture_act(&fixture, "purchase", "u", "b", FIXTURE_NOW_MS - 1000);
+    static const char slot[] =
+        "{\"slots\": {\"home\": {\"sources\": [{\"source\": \"neighbors\"%s}]}}}";
+    static const struct {
+        const char *more, *expected;
+    } cases[] = {
+        {"", "full: d e"}, {", \"history\": 2", "full: d e"}, {", \"history\": 1", "full: e"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char policies[256];
+        snprintf(policies, sizeof policies, slot, cases[i].more);
+        fixture_serve(&fixture, policies);
+        assert_string_equal(
+            fixture_ask(&fixture, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 2}"),
+            cases[i].expected);
+    }
+    fixture_deinit(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bounds_leave_no_better_item_out),
+        cmocka_unit_test(test_history_says_how_many_items_speak),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
