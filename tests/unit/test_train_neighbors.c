@@ -10,6 +10,7 @@
 
 #include "base/rand.h"
 #include "tests/support/alloc_fail.h"
+#include "tools/train/energy.h"
 #include "tools/train/linear_algebra.h"
 #include "tools/train/neighbors.h"
 
@@ -174,6 +175,75 @@ static void test_ease_keeps_the_strongest(void **state)
     matrix_deinit(&m);
 }
 
+static int by_magnitude(const void *a, const void *b)
+{
+    const float *left = a, *right = b;
+    return *left < *right ? 1 : *left > *right ? -1 : 0;
+}
+
+static void test_energy_counts_the_strongest_that_hold_a_share(void **state)
+{
+    (void)state;
+    enum { VALUES = 5000 };
+    static struct energy energy;
+    static float value[VALUES];
+    struct rand rand;
+    double total = 0.0;
+    rand_init(&rand, 31);
+    memset(&energy, 0, sizeof energy);
+    for (int i = 0; i < VALUES; i++) {
+        value[i] = i % 50 == 0 ? 0.0f : (float)exp(3.0 * rand_normal(&rand));
+        total += (double)value[i] * value[i];
+        energy_see(&energy, value[i]);
+    }
+    qsort(value, VALUES, sizeof value[0], by_magnitude);
+    static const double shares[] = {0.1, 0.5, 0.9, 0.99, 1.0};
+    for (size_t s = 0; s < sizeof shares / sizeof shares[0]; s++) {
+        uint64_t count = energy_count(&energy, shares[s]), least = 0;
+        double held = 0.0;
+        while (least < VALUES && held < shares[s] * total * (1 - 1e-12))
+            held += (double)value[least] * value[least], least++;
+        assert_true(count >= least);
+        /* No more than those of the last one's bin, an eighth of a power of two wide. */
+        assert_true(shares[s] == 1.0 || count == least ||
+                    value[count - 1] > value[least - 1] / 1.13f);
+    }
+}
+
+/* Two hundred items in ten groups: the weights within a group hold nearly all of the energy. */
+static void test_ease_keeps_what_holds_the_energy(void **state)
+{
+    (void)state;
+    enum { MANY = 200, BUYERS = 600, GROUP = 20 };
+    static struct matrix_entry entries[BUYERS * GROUP];
+    struct matrix m = {0};
+    struct rand rand;
+    uint64_t count = 0;
+    rand_init(&rand, 37);
+    for (uint32_t p = 0; p < BUYERS; p++) {
+        for (uint32_t i = 0; i < GROUP; i++) {
+            if (rand_below(&rand, 2) == 0)
+                entries[count++] = (struct matrix_entry){p, p % 10 * GROUP + i, 1.0f};
+        }
+    }
+    assert_int_equal(matrix_build(entries, count, BUYERS, MANY, &m, NULL), ERR_OK);
+    static const struct {
+        double energy;
+        uint32_t per_row_max;
+    } cases[] = {{0.0, 150}, {0.9, ENERGY_PER_ROW_MIN}, {1.0, 150}};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        struct neighbor_lists lists = {0};
+        struct neighbors_options options = usual;
+        options.per_row = 150;
+        options.energy = cases[c].energy;
+        assert_int_equal(neighbors_ease(&m, &options, &lists, NULL), ERR_OK);
+        assert_true(lists.offset[MANY] <= (int64_t)cases[c].per_row_max * MANY);
+        assert_true(lists.offset[MANY] > 0);
+        neighbor_lists_deinit(&lists);
+    }
+    matrix_deinit(&m);
+}
+
 static void test_cosine_agrees_with_the_formula(void **state)
 {
     (void)state;
@@ -303,6 +373,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ease_agrees_with_the_formula),
         cmocka_unit_test(test_ease_keeps_the_strongest),
+        cmocka_unit_test(test_energy_counts_the_strongest_that_hold_a_share),
+        cmocka_unit_test(test_ease_keeps_what_holds_the_energy),
         cmocka_unit_test(test_cosine_agrees_with_the_formula),
         cmocka_unit_test(test_a_second_run_gives_the_same),
         cmocka_unit_test(test_one_person_and_one_item),

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tools/train/best.h"
+#include "tools/train/energy.h"
 #include "tools/train/linear_algebra.h"
 #include "tools/train/neighbors.h"
 #include "tools/train/parallel.h"
@@ -19,7 +20,7 @@ struct ease {
     float lambda;
     float *weight;   /* items x items: X'X, then its inverse, then B */
     float *diagonal; /* of the inverse */
-    uint32_t per_row_sure;
+    uint32_t per_row, per_row_sure;
     struct best_entry *last_sure; /* of each row, by magnitude: the weakest that it surely keeps */
     struct best_entry *heap[PARALLEL_THREADS_MAX];
 };
@@ -41,17 +42,50 @@ static void fill_gram(void *ctx, uint32_t thread, uint32_t begin, uint32_t end)
     }
 }
 
-/* The inverse becomes B, and each row learns what it surely keeps. */
+/* The inverse becomes B. */
 static void weigh_rows(void *ctx, uint32_t thread, uint32_t begin, uint32_t end)
 {
     const struct ease *ease = ctx;
+    (void)thread;
     for (uint32_t item = begin; item < end; item++) {
         float *row = row_of(ease, item);
-        struct best best = {ease->heap[thread], 0, ease->per_row_sure};
-        for (uint32_t other = 0; other < ease->items; other++) {
+        for (uint32_t other = 0; other < ease->items; other++)
             row[other] = other == item ? 0.0f : -row[other] / ease->diagonal[other];
+    }
+}
+
+/* Entries per row, on average: as many as are asked for, or as many of the strongest as hold the
+ * share of the energy. */
+static enum err_code choose_per_row(struct ease *ease, const struct neighbors_options *options,
+                                    struct err *err)
+{
+    ease->per_row = options->per_row;
+    if (options->energy > 0.0 && ease->items > 0) {
+        struct energy *energy = calloc(1, sizeof *energy);
+        if (energy == NULL)
+            return err_set(err, ERR_NOMEM, "ease: out of memory");
+        for (size_t i = 0; i < (size_t)ease->items * ease->items; i++)
+            energy_see(energy, fabsf(ease->weight[i]));
+        uint64_t enough = energy_count(energy, options->energy) / ease->items + 1;
+        free(energy);
+        if (enough < ENERGY_PER_ROW_MIN)
+            enough = ENERGY_PER_ROW_MIN;
+        if (enough < ease->per_row)
+            ease->per_row = (uint32_t)enough;
+    }
+    ease->per_row_sure = (ease->per_row + 2) / 3;
+    return ERR_OK;
+}
+
+/* Each row learns what it surely keeps. */
+static void find_sure(void *ctx, uint32_t thread, uint32_t begin, uint32_t end)
+{
+    const struct ease *ease = ctx;
+    for (uint32_t item = begin; item < end; item++) {
+        const float *row = row_of(ease, item);
+        struct best best = {ease->heap[thread], 0, ease->per_row_sure};
+        for (uint32_t other = 0; other < ease->items; other++)
             best_offer(&best, fabsf(row[other]), other);
-        }
         ease->last_sure[item] = best.entry[0];
     }
 }
@@ -161,7 +195,7 @@ static enum err_code allocate(struct ease *ease, const struct neighbors_options 
     ease->diagonal = calloc(items + 1, sizeof ease->diagonal[0]);
     ease->last_sure = calloc(items + 1, sizeof ease->last_sure[0]);
     for (uint32_t t = 0; t < options->threads; t++) {
-        ease->heap[t] = calloc(ease->per_row_sure, sizeof ease->heap[t][0]);
+        ease->heap[t] = calloc(options->per_row, sizeof ease->heap[t][0]);
         ok = ok && ease->heap[t] != NULL;
     }
     if (ok && ease->weight != NULL && ease->diagonal != NULL && ease->last_sure != NULL)
@@ -189,9 +223,13 @@ static enum err_code compute(struct ease *ease, const struct neighbors_options *
         ease->diagonal[item] = row_of(ease, item)[item];
     step(options, 2);
     parallel_for(options->threads, ease->items, ROWS_PER_SHARE, weigh_rows, ease);
+    enum err_code rc = choose_per_row(ease, options, err);
+    if (rc != ERR_OK)
+        return rc;
+    parallel_for(options->threads, ease->items, ROWS_PER_SHARE, find_sure, ease);
     step(options, 3);
-    uint64_t rest = options->per_row - ease->per_row_sure;
-    enum err_code rc = pack_lists(ease, rest_threshold(ease, rest * ease->items), ret_lists, err);
+    uint64_t rest = ease->per_row - ease->per_row_sure;
+    rc = pack_lists(ease, rest_threshold(ease, rest * ease->items), ret_lists, err);
     step(options, STEPS);
     return rc;
 }
@@ -200,10 +238,8 @@ enum err_code neighbors_ease(const struct matrix *pairs, const struct neighbors_
                              struct neighbor_lists *ret_lists, struct err *err)
 {
     ASSERT(options->per_row >= 1 && options->per_row <= NEIGHBORS_PER_ROW_MAX);
-    struct ease ease = {.by_person = pairs,
-                        .items = pairs->column_count,
-                        .lambda = (float)options->lambda,
-                        .per_row_sure = (options->per_row + 2) / 3};
+    struct ease ease = {
+        .by_person = pairs, .items = pairs->column_count, .lambda = (float)options->lambda};
     if (ease.items > EASE_ITEMS_MAX)
         return err_set(err, ERR_LIMIT,
                        "ease: %u items need %.1f GiB; at most %u items (%.1f GiB): use --method "

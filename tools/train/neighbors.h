@@ -7,7 +7,8 @@
  * ease    Steck, "Embarrassingly shallow autoencoders for sparse data" (2019): B = I - P / diag(P)
  *         by columns, P = (X'X + lambda I)^-1.  Weights may be negative, and what is cut matters:
  *         `per_row` entries a row are kept on average, a third of them the strongest of each row,
- *         the others the strongest of all that is left of the matrix, by magnitude.
+ *         the others the strongest of all that is left of the matrix, by magnitude.  With `energy`
+ *         fewer are, where the strongest hold that share of the sum of all squares.
  *         Memory: one dense matrix, 4 * items^2 bytes; more than EASE_ITEMS_MAX items are refused.
  * cosine  x_i.x_j / (|x_i| |x_j| + shrinkage): the `per_row` strongest of each row.
  *         Memory: 8 bytes an item and thread beside the lists.
@@ -23,10 +24,12 @@
 #include "tools/train/matrix.h"
 
 #define EASE_ITEMS_MAX        40000u /* 6.0 GiB */
+#define ENERGY_PER_ROW_MIN    60u    /* `energy` leaves each row enough for `similar` */
 #define NEIGHBORS_PER_ROW_MAX 4096u  /* what a bundle may hold (docs/bundles.md) */
 
 struct neighbors_options {
     uint32_t per_row; /* 1..NEIGHBORS_PER_ROW_MAX */
+    double energy;    /* ease: 0..1; 0 keeps per_row whatever they hold */
     double lambda;    /* ease; above 0 */
     double shrinkage; /* cosine; at least 0 */
     uint32_t threads;

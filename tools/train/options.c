@@ -74,7 +74,10 @@ static const struct option options[] = {
     {"--method", "ease|cosine", OPTION_METHOD, N, 0, AT(method), 0, 0, "ease",
      "ease: a linear model over all items; cosine: overlap of buyers"},
     {"--neighbors", "K", OPTION_COUNT, N, 0, AT(neighbor_count), 1, NEIGHBORS_PER_ROW_MAX, NULL,
-     "neighbors kept per item, on average for ease (default: ease 300, cosine 50)"},
+     "neighbors kept per item, on average for ease (default: ease what --energy says, cosine 50)"},
+    {"--energy", "E", OPTION_REAL, N, 0, AT(energy), 0, 1, "0.9",
+     "ease without --neighbors: keep the strongest until they hold this share of the sum of all "
+     "squared weights, 60 to 300 per item"},
     {"--lambda", "L", OPTION_REAL, N, 0, AT(lambda), 1e-6, 1e9, "500", "regularisation of ease"},
     {"--shrinkage", "S", OPTION_REAL, N, 0, AT(shrinkage), 0, 1e9, "10",
      "pulls cosines of items with few buyers to zero"},

@@ -31,7 +31,7 @@ struct train_options {
     /* neighbors */
     const char *method;      /* "ease" or "cosine" */
     uint64_t neighbor_count; /* 0: the default of the method */
-    double lambda, shrinkage;
+    double energy, lambda, shrinkage;
     /* popularity */
     uint64_t days; /* 0: all */
     /* eval */

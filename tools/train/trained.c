@@ -56,6 +56,7 @@ static enum err_code make_neighbors(const struct train_options *options,
     const uint64_t usual = ease ? EASE_NEIGHBORS : COSINE_NEIGHBORS;
     const struct neighbors_options neighbors = {
         .per_row = (uint32_t)(options->neighbor_count > 0 ? options->neighbor_count : usual),
+        .energy = options->neighbor_count > 0 ? 0.0 : options->energy,
         .lambda = options->lambda,
         .shrinkage = options->shrinkage,
         .threads = (uint32_t)options->threads,
