@@ -15,7 +15,11 @@ static const char *const level_values[] = {LEVELS(NAME_ONLY) NULL};
 static const char *const reason_values[] = {REASONS(NAME_ONLY) NULL};
 static const char *const stage_values[] = {"decode", "candidates", "fold_in", "rank",
                                            "price",  "encode",     NULL};
-static const char *const transport_values[] = {"nng", "http", NULL};
+static const char *const transport_values[] = {"nng", "http", "sp", NULL};
+static const char *const close_values[] = {"peer",      "handshake",   "malformed",
+                                           "too_large", "slow_reader", "no_memory",
+                                           "error",     "stopped",     NULL};
+static const char *const direction_values[] = {"received", "sent", NULL};
 static const char *const event_values[] = {"accepted", "duplicate", "rejected", NULL};
 static const char *const person_values[] = {"user", "anon", NULL};
 static const char *const part_values[] = {"items", "people", "counts", NULL};
@@ -57,6 +61,22 @@ const struct metric_family server_metric_families[M_COUNT] = {
                                COUNTER,
                                "Connections closed at once because of the connection limit.",
                                {{"transport", transport_values}}},
+    [M_CONNECTIONS_ACCEPTED] = {"decided_connections_accepted_total",
+                                COUNTER,
+                                "Connections taken by the native request socket.",
+                                {{"transport", transport_values}}},
+    [M_CONNECTIONS_CLOSED] = {"decided_connections_closed_total",
+                              COUNTER,
+                              "Connections of the native request socket that ended, and why.",
+                              {{"reason", close_values}}},
+    [M_ACCEPT_PAUSES] = {"decided_accept_pauses_total",
+                         COUNTER,
+                         "Times that accepting paused for lack of descriptors or memory.",
+                         {{0}}},
+    [M_SOCKET_BYTES] = {"decided_socket_bytes_total",
+                        COUNTER,
+                        "Bytes through the native request socket.",
+                        {{"direction", direction_values}}},
     [M_SLOW_READERS_CLOSED] = {"decided_slow_readers_closed_total",
                                COUNTER,
                                "Connections closed because they did not take their replies.",

@@ -14,6 +14,10 @@ enum server_metric {
     M_STAGE_DURATION,         /* histogram {stage} */
     M_CONNECTIONS,            /* gauge {transport} */
     M_CONNECTIONS_REFUSED,    /* counter {transport} */
+    M_CONNECTIONS_ACCEPTED,   /* counter {transport}: of the native request socket */
+    M_CONNECTIONS_CLOSED,     /* counter {reason}: of the native request socket */
+    M_ACCEPT_PAUSES,          /* counter: no descriptor or memory for a connection */
+    M_SOCKET_BYTES,           /* counter {direction}: of the native request socket */
     M_SLOW_READERS_CLOSED,    /* counter */
     M_MESSAGES_REFUSED,       /* counter {transport}: too large or malformed frames */
     M_LISTENER_RESTARTS,      /* counter: the watchdog had to restart a listener */
@@ -48,7 +52,18 @@ enum server_metric {
 extern const struct metric_family server_metric_families[M_COUNT];
 
 /* Positions in label lists that the hot path uses. */
-enum metric_transport { TRANSPORT_NNG, TRANSPORT_HTTP };
+enum metric_transport { TRANSPORT_NNG, TRANSPORT_HTTP, TRANSPORT_SP };
+enum metric_close {
+    CLOSE_PEER, /* by its peer */
+    CLOSE_HANDSHAKE,
+    CLOSE_MALFORMED,
+    CLOSE_TOO_LARGE,
+    CLOSE_SLOW_READER,
+    CLOSE_NO_MEMORY,
+    CLOSE_ERROR, /* the system's, such as a peer whose machine is gone */
+    CLOSE_STOPPED
+};
+enum metric_direction { BYTES_RECEIVED, BYTES_SENT };
 enum metric_stage {
     STAGE_DECODE,
     STAGE_CANDIDATES,

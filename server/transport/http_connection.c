@@ -6,21 +6,8 @@
 #include <sys/socket.h>
 
 #include "server/metrics.h"
+#include "server/transport/address.h"
 #include "server/transport/http_internal.h"
-
-bool http_address_is_loopback(const struct sockaddr *address)
-{
-    static const uint8_t mapped4[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
-        return (ntohl(in->sin_addr.s_addr) >> 24) == 127;
-    }
-    if (address->sa_family == AF_INET6) {
-        const struct in6_addr *in6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
-        return IN6_IS_ADDR_LOOPBACK(in6) || memcmp(in6, mapped4, sizeof mapped4) == 0;
-    }
-    return false;
-}
 
 static void wait_at_most(struct http_connection *connection, uint32_t timeout_ms)
 {
@@ -162,7 +149,7 @@ static void attach(struct http_connection *connection)
     connection->phase = HTTP_IDLE;
     connection->peer_is_local =
         getpeername(connection->fd, (struct sockaddr *)&peer, &peer_bytes) == 0 &&
-        http_address_is_loopback((struct sockaddr *)&peer);
+        address_is_loopback((struct sockaddr *)&peer);
     if (connection->refused || !put_by_fd(connection)) {
         refuse(connection);
         free_connection(connection);

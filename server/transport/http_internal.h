@@ -89,7 +89,6 @@ struct http_connection *http_connection_of(const struct http_server *server,
 void http_connection_serving(struct http_connection *connection);
 /* So that none is left whose end evhttp would not tell. */
 void http_connection_attach_all(struct http_server *server);
-bool http_address_is_loopback(const struct sockaddr *address);
 
 /* http_request.c */
 void http_request_serve(struct evhttp_request *request, void *server);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/num.h"
+#include "server/transport/address.h"
 #include "server/transport/http_internal.h"
 
 #define ACCEPT_PAUSE_S 1
@@ -52,7 +53,7 @@ static void note_bound(struct http_server *server, int fd)
     char host[INET6_ADDRSTRLEN] = "";
     if (getsockname(fd, (struct sockaddr *)&bound, &bound_bytes) != 0)
         return;
-    server->listener_is_local = http_address_is_loopback((struct sockaddr *)&bound);
+    server->listener_is_local = address_is_loopback((struct sockaddr *)&bound);
     if (bound.ss_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)&bound;
         inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);

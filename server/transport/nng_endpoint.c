@@ -2,16 +2,11 @@
 /* The addresses of the socket: bound without disturbing whoever is there already, and who of their
  * peers counts as local. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "server/transport/address.h"
 #include "server/transport/nng_internal.h"
-
-#define IPC_SCHEME          "ipc://"
-#define IPC_MODE            0660
-#define OCCUPANT_TIMEOUT_MS 1000
 
 static bool is_loopback(const nng_sockaddr *address)
 {
@@ -72,34 +67,6 @@ bool nng_pipe_is_local(const struct nng_server *server, nng_pipe pipe)
     return false;
 }
 
-/* nng would remove whatever file has that name, and would find out about a living daemon by a
- * connection that breaks off in the handshake, which stops that daemon's listener when it has no
- * remedy against nng issue 1518. */
-static enum err_code check_ipc_path(const char *path, struct err *err)
-{
-    union nng_probe_address address = {.un = {.sun_family = AF_UNIX}};
-    struct stat status;
-    size_t path_bytes = strlen(path);
-    if (path[0] != '/' || path_bytes >= sizeof address.un.sun_path)
-        return err_set(err, ERR_BAD_INPUT,
-                       "address '" IPC_SCHEME "%s': expected an absolute path of at most %zu bytes",
-                       path, sizeof address.un.sun_path - 1);
-    if (lstat(path, &status) != 0) {
-        if (errno == ENOENT)
-            return ERR_OK;
-        return err_set(err, ERR_IO, "address '" IPC_SCHEME "%s': %s", path, strerror(errno));
-    }
-    if (!S_ISSOCK(status.st_mode))
-        return err_set(err, ERR_EXISTS,
-                       "address '" IPC_SCHEME "%s': there is a file of that name, not a socket",
-                       path);
-    memcpy(address.un.sun_path, path, path_bytes + 1);
-    if (nng_probe(&address, sizeof address.un, OCCUPANT_TIMEOUT_MS) != PROBE_NOBODY)
-        return err_set(err, ERR_BUSY, "address '" IPC_SCHEME "%s' is in use by another process",
-                       path);
-    return ERR_OK;
-}
-
 static enum err_code listen_failure(const char *address, int rc, struct err *err)
 {
     switch (rc) {
@@ -156,9 +123,9 @@ static void note_bound(struct nng_endpoint *endpoint)
 enum err_code nng_endpoint_listen(struct nng_server *server, struct nng_endpoint *endpoint,
                                   struct err *err)
 {
-    bool is_ipc = strncmp(endpoint->address, IPC_SCHEME, strlen(IPC_SCHEME)) == 0;
+    bool is_ipc = strncmp(endpoint->address, ADDRESS_IPC, strlen(ADDRESS_IPC)) == 0;
     if (is_ipc) {
-        enum err_code rc = check_ipc_path(endpoint->address + strlen(IPC_SCHEME), err);
+        enum err_code rc = address_check_ipc_path(endpoint->address + strlen(ADDRESS_IPC), err);
         if (rc != ERR_OK)
             return rc;
     }
@@ -167,7 +134,7 @@ enum err_code nng_endpoint_listen(struct nng_server *server, struct nng_endpoint
     if (rc != 0)
         return listen_failure(endpoint->address, rc, err);
     if (is_ipc)
-        rc = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS, IPC_MODE);
+        rc = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS, ADDRESS_IPC_MODE);
     if (rc == 0)
         rc = nng_listener_start(listener, 0);
     if (rc != 0) {

@@ -12,14 +12,13 @@
 #ifndef SERVER_TRANSPORT_NNG_INTERNAL_H
 #define SERVER_TRANSPORT_NNG_INTERNAL_H
 
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/un.h>
 
 #include <nng/nng.h>
 
+#include "server/transport/nng_probe.h"
 #include "server/transport/nng_server.h"
 
 struct nng_context {
@@ -30,13 +29,6 @@ struct nng_context {
     nng_msg *message;
     nng_pipe pipe; /* that the request came by */
     struct call call;
-};
-
-union nng_probe_address {
-    struct sockaddr any;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-    struct sockaddr_un un;
 };
 
 struct nng_endpoint {
@@ -92,16 +84,6 @@ void nng_endpoint_settle_locality(struct nng_server *server);
 void nng_endpoint_note_peer(struct nng_server *server,
                             nng_pipe pipe); /* before its first request */
 bool nng_pipe_is_local(const struct nng_server *server, nng_pipe pipe);
-
-/* nng_probe.c: whether a listener serves who connects, found out by a plain socket. */
-enum nng_probe_result {
-    PROBE_ANSWERED,
-    PROBE_SILENT,     /* the connection was taken, and then nothing happened in time */
-    PROBE_NOBODY,     /* nobody listens there */
-    PROBE_IMPOSSIBLE, /* no descriptor left, or the like: says nothing about the listener */
-};
-enum nng_probe_result nng_probe(const union nng_probe_address *address, socklen_t address_bytes,
-                                uint32_t timeout_ms);
 
 /* nng_watchdog.c */
 MUST_CHECK enum err_code nng_watchdog_start(struct nng_server *server, struct err *err);

@@ -1,32 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nng_fixture - an nng_server with a service that does what the text of the request says.
- *
- *   "local"      "yes" or "no": call.local
- *   "big:N"      N bytes
- *   "later..."   is deferred until nng_fixture_complete, then sent back
- *   other        sent back
- * Threads: the tests' own. */
+/* nng_fixture - an nng_server with the service of text_service.h.  Threads: the tests' own. */
 #ifndef TESTS_SUPPORT_NNG_FIXTURE_H
 #define TESTS_SUPPORT_NNG_FIXTURE_H
 
-#include <pthread.h>
 #include <stdbool.h>
 
 #include "base/metrics.h"
 #include "server/transport/nng_server.h"
 #include "tests/support/temp_dir.h"
-
-#define NNG_FIXTURE_DEFERRED_MAX 64
+#include "tests/support/text_service.h"
 
 struct nng_fixture {
     struct temp_dir dir; /* the ipc addresses lie here */
     struct metrics *metrics;
     struct nng_server *server;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    struct call *deferred[NNG_FIXTURE_DEFERRED_MAX];
-    uint32_t deferred_count;
-    _Atomic uint32_t claimed_count;
+    struct text_service service;
 };
 
 /* Test options: one tcp address, 16 contexts, 100 connections, 64 KiB, 50 ms. */
@@ -38,8 +26,6 @@ void nng_fixture_deinit(struct nng_fixture *fixture);
 
 const char *nng_fixture_url(const struct nng_fixture *fixture);
 char *nng_fixture_ipc_url(struct nng_fixture *fixture, char *buf, size_t buf_bytes);
-/* True when a new client is served; the whole way, within SP_TIMEOUT_S. */
-bool nng_fixture_serves(const char *url);
 bool nng_fixture_wait_deferred(struct nng_fixture *fixture, uint32_t count);
 /* Completes what is deferred, newest first. */
 void nng_fixture_complete(struct nng_fixture *fixture);

@@ -170,3 +170,14 @@ ssize_t sp_ask(struct sp_client *client, const char *text, void *reply, size_t c
     ssize_t len = sp_receive(client, &got_id, reply, capacity);
     return got_id == id ? len : -1;
 }
+
+bool sp_serves(const char *url)
+{
+    struct sp_client client;
+    char reply[16];
+    if (!sp_open(&client, url))
+        return false;
+    ssize_t len = sp_ask(&client, "alive?", reply, sizeof reply);
+    sp_close(&client);
+    return len == 6 && memcmp(reply, "alive?", 6) == 0;
+}

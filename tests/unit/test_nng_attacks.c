@@ -52,7 +52,7 @@ static int tear_down(void **state)
 {
     struct target *target = *state;
     struct nng_fixture *fixture = &target->fixture;
-    bool fine = nng_fixture_serves(target->url[0]) && nng_fixture_serves(target->url[1]) &&
+    bool fine = sp_serves(target->url[0]) && sp_serves(target->url[1]) &&
                 nng_fixture_metric_becomes(fixture, M_CONNECTIONS, TRANSPORT_NNG, 0) &&
                 metric_value(fixture->metrics, M_LISTENER_RESTARTS, 0, 0) == 0 &&
                 nng_fixture_becomes_idle(fixture);
@@ -149,8 +149,8 @@ static void test_half_messages_from_many_do_not_stop_others(void **state)
                                : sp_announce(&clients[i], 60000) &&
                                      sp_send_raw(&clients[i], "half a message", 14));
     }
-    assert_true(nng_fixture_serves(target->url[0]));
-    assert_true(nng_fixture_serves(target->url[1]));
+    assert_true(sp_serves(target->url[0]));
+    assert_true(sp_serves(target->url[1]));
     for (uint32_t i = 0; i < 64; i++)
         sp_close(&clients[i]);
 }
@@ -188,7 +188,7 @@ static void test_hundreds_of_idle_connections(void **state)
     for (uint32_t i = 0; i < 400; i++)
         assert_true(sp_open(&clients[i], target->url[i % 2]));
     assert_true(nng_fixture_metric_becomes(&target->fixture, M_CONNECTIONS, TRANSPORT_NNG, 400));
-    assert_true(nng_fixture_serves(target->url[0]));
+    assert_true(sp_serves(target->url[0]));
     for (uint32_t i = 0; i < 400; i += 40)
         assert_int_equal(sp_ask(&clients[i], "hello", reply, sizeof reply), 5);
     for (uint32_t i = 0; i < 400; i++)

@@ -203,7 +203,7 @@ static void test_a_body_of_the_limit_passes_and_one_byte_more_is_refused(void **
     assert_true(sp_is_closed_by_peer(&client));
     assert_true(nng_fixture_metric_becomes(fixture, M_MESSAGES_REFUSED, TRANSPORT_NNG, 2));
     sp_close(&client);
-    assert_true(nng_fixture_serves(nng_fixture_url(fixture)));
+    assert_true(sp_serves(nng_fixture_url(fixture)));
 }
 
 static void
@@ -229,7 +229,7 @@ test_a_second_server_on_the_same_address_is_refused_and_the_first_serves_on(void
             assert_non_null(strstr(err.text, busy));
             nng_server_destroy(&second);
         }
-        assert_true(nng_fixture_serves(busy));
+        assert_true(sp_serves(busy));
         nng_listener unused; /* and nothing was left listening on the first address */
         assert_int_equal(nng_listen(fixture->server->socket, "inproc://first", &unused, 0), 0);
         nng_listener_close(unused);
@@ -255,7 +255,7 @@ static void test_a_stale_socket_is_replaced_and_a_file_is_left_alone(void **stat
     assert_int_equal(bind(fd, (struct sockaddr *)&stale, sizeof stale), 0);
     close(fd);
     assert_int_equal(nng_server_start(fixture->server, &err), ERR_OK);
-    assert_true(nng_fixture_serves(ipc));
+    assert_true(sp_serves(ipc));
 }
 
 static void test_bad_options_are_refused_by_name(void **state)
@@ -315,7 +315,7 @@ static void test_connections_beyond_the_limit_are_closed_and_counted(void **stat
     for (uint32_t i = 0; i < 3; i++)
         sp_close(&clients[i]);
     assert_true(nng_fixture_metric_becomes(fixture, M_CONNECTIONS, TRANSPORT_NNG, 0));
-    assert_true(nng_fixture_serves(nng_fixture_url(fixture)));
+    assert_true(sp_serves(nng_fixture_url(fixture)));
 }
 
 static void test_in_a_drain_open_connections_are_served_and_new_ones_closed(void **state)

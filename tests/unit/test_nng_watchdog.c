@@ -75,7 +75,7 @@ static void test_the_watchdog_restarts_a_deaf_listener_and_leaves_others_alone(v
     assert_true(sp_open(&untouched, nng_server_address(fixture->server, 1)));
     make_deaf(ipc);
     assert_true(nng_fixture_metric_becomes(fixture, M_LISTENER_RESTARTS, 0, 1));
-    assert_true(nng_fixture_serves(ipc));
+    assert_true(sp_serves(ipc));
     char reply[8];
     assert_int_equal(sp_ask(&untouched, "hello", reply, sizeof reply), 5);
     assert_int_equal(metric_value(fixture->metrics, M_LISTENER_RESTARTS, 0, 0), 1);

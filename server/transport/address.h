@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* address - what the transports ask of socket addresses.  Threads: no state. */
+#ifndef SERVER_TRANSPORT_ADDRESS_H
+#define SERVER_TRANSPORT_ADDRESS_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+
+#define ADDRESS_TCP      "tcp://"
+#define ADDRESS_IPC      "ipc://"
+#define ADDRESS_IPC_MODE 0660
+
+/* 127.0.0.0/8, ::1, and the former written as the latter. */
+bool address_is_loopback(const struct sockaddr *address);
+
+/* That a listener may take the path: nothing is there, or a socket that nobody listens on.
+ * ERR_BUSY: somebody does; ERR_EXISTS: a file that is no socket. */
+MUST_CHECK enum err_code address_check_ipc_path(const char *path, struct err *err);
+
+#endif
