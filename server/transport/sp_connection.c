@@ -130,7 +130,7 @@ static void read_while(struct sp_connection *connection, bool wanted)
 
 static bool is_done(const struct sp_connection *connection)
 {
-    return connection->input_ended && !connection->ready && connection->deferred_count == 0 &&
+    return connection->input_ended && connection->deferred_count == 0 &&
            STAILQ_EMPTY(&connection->replies);
 }
 

@@ -82,7 +82,7 @@ void sp_input_park(struct sp_connection *connection)
     struct sp_worker *worker = connection->worker;
     struct sp_block *block = connection->input;
     size_t left = connection->input_end - connection->input_begin;
-    if (left == 0 || (connection->input_ended && !connection->ready)) {
+    if (left == 0 || connection->input_ended) { /* the rest of a message will not come */
         sp_input_drop(connection);
         return;
     }

@@ -8,7 +8,8 @@
  *    socket does not take replies (`writing`, in worker->stuck).
  * 3. It is read while it `may_serve`: nothing is stuck and few of its calls are deferred.
  * 4. `ready` means that unserved bytes may hold a whole message; a connection that is ready and may
- *    be served waits in worker->again for its next turn, and is not read meanwhile.
+ *    be served waits in worker->again for its next turn, and is not read meanwhile.  So the peer's
+ *    end is met when nothing is ready any more.
  * 5. A connection is freed in one place, at the end of a turn, when it is `closing`.
  * 6. A call is in the pool, in connection->replies, or deferred; then it is in
  *    connection->deferred until it comes back or the connection closes (call->connection NULL). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_echo - what the request socket costs over a bare echo: the same clients ask, in turns, an
- * epoll loop that speaks the same wire and does nothing, and nng_server with a service that copies
- * a reply.
+/* bench_echo - what the request sockets cost over a bare echo: the same clients ask, in turns, an
+ * epoll loop that speaks the same wire and does nothing, and sp_server and nng_server with a
+ * service that copies a reply.
  *
  * usage: bench_echo [ROUNDS [MILLISECONDS]]     (default 5 rounds of 1000 ms each)
  *
@@ -26,6 +26,7 @@
 #include "base/num.h"
 #include "server/metrics.h"
 #include "server/transport/nng_server.h"
+#include "server/transport/sp_server.h"
 #include "tests/support/sp_client.h"
 
 enum { REQUEST_BYTES = 200, REPLY_BYTES = 1000, CLIENTS_MAX = 4, ID_BYTES = 4, LENGTH_BYTES = 8 };
@@ -109,7 +110,7 @@ static void start_bare_echo(char *ret_url, size_t url_bytes)
     snprintf(ret_url, url_bytes, "tcp://127.0.0.1:%u", ntohs(address.sin_port));
 }
 
-/* The request socket, as the daemon sets it up. */
+/* The request sockets, as the daemon sets them up. */
 
 static enum call_state copy_reply(void *service, struct worker *worker, struct call *call)
 {
@@ -126,10 +127,40 @@ static struct worker *claim_worker(void *ctx)
     return ctx; /* never looked into */
 }
 
+static const char *const addresses[] = {"tcp://127.0.0.1:0"};
+static char worker;
+
+static void must(enum err_code rc, const struct err *err)
+{
+    if (rc == ERR_OK)
+        return;
+    fprintf(stderr, "bench_echo: %s\n", err->text);
+    exit(1);
+}
+
+static struct sp_server *start_sp_server(struct metrics *metrics)
+{
+    const struct sp_server_options options = {.addresses = addresses,
+                                              .address_count = 1,
+                                              .worker_count = sp_server_usable_processors(),
+                                              .message_bytes_max = 1 << 20,
+                                              .connections_max = 100,
+                                              .handshake_timeout_ms = 10000,
+                                              .send_timeout_ms = 50,
+                                              .call = copy_reply,
+                                              .claim_worker = claim_worker,
+                                              .claim_ctx = &worker,
+                                              .metrics = metrics,
+                                              .clock = clock_system()};
+    struct sp_server *server = NULL;
+    struct err err;
+    must(sp_server_create(&options, &server, &err), &err);
+    must(sp_server_start(server, &err), &err);
+    return server;
+}
+
 static struct nng_server *start_nng_server(struct metrics *metrics)
 {
-    static const char *const addresses[] = {"tcp://127.0.0.1:0"};
-    static char worker;
     const struct nng_server_options options = {.addresses = addresses,
                                                .address_count = 1,
                                                .message_bytes_max = 1 << 20,
@@ -143,11 +174,8 @@ static struct nng_server *start_nng_server(struct metrics *metrics)
                                                .clock = clock_system()};
     struct nng_server *server = NULL;
     struct err err;
-    if (nng_server_create(&options, &server, &err) != ERR_OK ||
-        nng_server_start(server, &err) != ERR_OK) {
-        fprintf(stderr, "bench_echo: %s\n", err.text);
-        exit(1);
-    }
+    must(nng_server_create(&options, &server, &err), &err);
+    must(nng_server_start(server, &err), &err);
     return server;
 }
 
@@ -199,31 +227,34 @@ static void measure(const char *url, uint32_t client_count, uint64_t duration_ns
     }
 }
 
-static void report(uint32_t client_count, const char *name, const struct hist *hist, double seconds)
+enum side { BARE, SP, NNG, SIDES };
+
+static void report(uint32_t client_count, enum side side, const struct hist *hists, double seconds)
 {
-    printf("%u client%s  %-10s  p50 %6.1f us  p99 %7.1f us  %8.0f requests/s\n", client_count,
-           client_count == 1 ? " " : "s", name, (double)hist_quantile(hist, 0.5) / 1e3,
-           (double)hist_quantile(hist, 0.99) / 1e3, (double)hist->count / seconds);
+    static const char *const names[SIDES] = {"bare echo", "sp_server", "nng_server"};
+    double p50 = (double)hist_quantile(&hists[side], 0.5);
+    double p99 = (double)hist_quantile(&hists[side], 0.99);
+    printf("%u client%s  %-10s  p50 %6.1f us  p99 %7.1f us  %8.0f requests/s", client_count,
+           client_count == 1 ? " " : "s", names[side], p50 / 1e3, p99 / 1e3,
+           (double)hists[side].count / seconds);
+    printf("   of the bare echo: p50 %5.2f  p99 %5.2f  rate %5.2f\n",
+           p50 / (double)hist_quantile(&hists[BARE], 0.5),
+           p99 / (double)hist_quantile(&hists[BARE], 0.99),
+           (double)hists[side].count / (double)hists[BARE].count);
 }
 
-static void compare(const char *bare_url, const char *nng_url, uint32_t client_count,
-                    int64_t rounds, int64_t round_ms)
+static void compare(const char *const urls[SIDES], uint32_t client_count, int64_t rounds,
+                    int64_t round_ms)
 {
-    static struct hist bare;
-    static struct hist nng;
-    double seconds = (double)(rounds * round_ms) / 1e3;
-    hist_reset(&bare);
-    hist_reset(&nng);
+    static struct hist hists[SIDES];
+    for (int side = 0; side < SIDES; side++)
+        hist_reset(&hists[side]);
     for (int64_t i = 0; i < rounds; i++) {
-        measure(bare_url, client_count, (uint64_t)round_ms * 1000000, &bare);
-        measure(nng_url, client_count, (uint64_t)round_ms * 1000000, &nng);
+        for (int side = 0; side < SIDES; side++)
+            measure(urls[side], client_count, (uint64_t)round_ms * 1000000, &hists[side]);
     }
-    report(client_count, "bare echo", &bare, seconds);
-    report(client_count, "nng_server", &nng, seconds);
-    printf("%u client%s  ratio       p50 %6.2f     p99 %7.2f\n", client_count,
-           client_count == 1 ? " " : "s",
-           (double)hist_quantile(&nng, 0.5) / (double)hist_quantile(&bare, 0.5),
-           (double)hist_quantile(&nng, 0.99) / (double)hist_quantile(&bare, 0.99));
+    for (int side = 0; side < SIDES; side++)
+        report(client_count, (enum side)side, hists, (double)(rounds * round_ms) / 1e3);
 }
 
 int main(int argc, char **argv)
@@ -237,16 +268,18 @@ int main(int argc, char **argv)
     }
     struct metrics *metrics = NULL;
     struct err err;
-    if (metrics_create(server_metric_families, M_COUNT, 4, &metrics, &err) != ERR_OK) {
-        fprintf(stderr, "bench_echo: %s\n", err.text);
-        return 1;
-    }
+    must(metrics_create(server_metric_families, M_COUNT, 2 * SP_SERVER_WORKERS_MAX, &metrics, &err),
+         &err);
     char bare_url[64];
     start_bare_echo(bare_url, sizeof bare_url);
-    struct nng_server *server = start_nng_server(metrics);
-    compare(bare_url, nng_server_address(server, 0), 1, rounds, round_ms);
-    compare(bare_url, nng_server_address(server, 0), CLIENTS_MAX, rounds, round_ms);
-    nng_server_destroy(&server);
+    struct sp_server *sp_server = start_sp_server(metrics);
+    struct nng_server *nng_server = start_nng_server(metrics);
+    const char *const urls[SIDES] = {bare_url, sp_server_address(sp_server, 0),
+                                     nng_server_address(nng_server, 0)};
+    compare(urls, 1, rounds, round_ms);
+    compare(urls, CLIENTS_MAX, rounds, round_ms);
+    nng_server_destroy(&nng_server);
+    sp_server_destroy(&sp_server);
     metrics_destroy(&metrics);
     return 0;
 }
