@@ -14,10 +14,7 @@
 #include "server/control/pages.h"
 #include "server/metrics.h"
 #include "server/transport/http_server.h"
-#include "server/transport/nng_server.h"
-
-/* Those of nng, and the one of the event loop. */
-#define WORKER_COUNT (NNG_SERVER_TASK_THREADS + 1)
+#include "server/transport/request_sockets.h"
 
 struct daemon {
     const struct clock *clock;
@@ -37,7 +34,9 @@ struct daemon {
     struct lifecycle *lifecycle;
     struct service *service;
     struct pages pages;
-    struct nng_server *nng;
+    struct request_sockets_options sockets_options;
+    uint32_t worker_count; /* those of the request sockets, and the one of the event loop */
+    struct request_sockets *sockets;
     struct http_server *http;
 };
 
@@ -65,14 +64,14 @@ static bool get_page(void *ctx, const char *path, const char *query, struct http
 static void refuse_new(void *ctx)
 {
     struct daemon *daemon = ctx;
-    nng_server_refuse_new(daemon->nng);
+    request_sockets_refuse_new(daemon->sockets);
     http_server_refuse_new(daemon->http);
 }
 
 static uint32_t in_flight(void *ctx)
 {
     struct daemon *daemon = ctx;
-    return nng_server_in_flight(daemon->nng) + http_server_in_flight(daemon->http);
+    return request_sockets_in_flight(daemon->sockets) + http_server_in_flight(daemon->http);
 }
 
 /* ---- starting -------------------------------------------------------------------------------- */
@@ -107,12 +106,32 @@ static enum err_code start_store(struct daemon *daemon, struct err *err)
     return rc == ERR_OK ? store_start(daemon->store, err) : rc;
 }
 
+/* How many threads will answer is known from the configuration alone. */
+static void plan_sockets(struct daemon *daemon)
+{
+    const struct config *config = daemon->config;
+    daemon->sockets_options = (struct request_sockets_options){
+        .addresses = (const char *const *)config->listen.ptr,
+        .address_count = config->listen.count,
+        .native_workers = (uint32_t)config->workers,
+        .message_bytes_max = (uint32_t)config->message_bytes_max,
+        .connections_max = (uint32_t)config->connections_max,
+        .contexts = (uint32_t)config->contexts,
+        .send_timeout_ms = (uint32_t)config->send_timeout_ms,
+        .tls_certificate_file = config->tls_certificate_file,
+        .call = service_call,
+        .claim_worker = claim_worker,
+        .clock = daemon->clock,
+    };
+    daemon->worker_count = request_sockets_worker_count(&daemon->sockets_options) + 1;
+}
+
 static enum err_code start_workers(struct daemon *daemon, struct err *err)
 {
     enum err_code rc = answers_create((uint32_t)daemon->config->answers_max, &daemon->answers, err);
     if (rc == ERR_OK)
-        rc = workers_create(WORKER_COUNT, daemon->metrics, daemon->clock, rand_seed_system(),
-                            &daemon->workers, err);
+        rc = workers_create(daemon->worker_count, daemon->metrics, daemon->clock,
+                            rand_seed_system(), &daemon->workers, err);
     return rc;
 }
 
@@ -128,7 +147,7 @@ static enum err_code start_registry(struct daemon *daemon, struct err *err)
         .policies_path = config->policies[0] == '\0' ? NULL : config->policies,
         .static_ids = static_ids,
         .static_count = config->static_items.count,
-        .worker_count = WORKER_COUNT,
+        .worker_count = daemon->worker_count,
         .rescan_ms = (uint64_t)config->models_rescan_ms,
         .store = daemon->store,
         .serving = &daemon->serving,
@@ -203,28 +222,16 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
     return service_create(&options, &daemon->service, err);
 }
 
-static enum err_code start_nng(struct daemon *daemon, struct err *err)
+static enum err_code start_sockets(struct daemon *daemon, struct err *err)
 {
-    const struct config *config = daemon->config;
-    struct nng_server_options options = {
-        .addresses = (const char *const *)config->listen.ptr,
-        .address_count = config->listen.count,
-        .message_bytes_max = (uint32_t)config->message_bytes_max,
-        .connections_max = (uint32_t)config->connections_max,
-        .contexts = (uint32_t)config->contexts,
-        .send_timeout_ms = (uint32_t)config->send_timeout_ms,
-        .call = service_call,
-        .service = daemon->service,
-        .claim_worker = claim_worker,
-        .claim_ctx = daemon->workers,
-        .metrics = daemon->metrics,
-        .clock = daemon->clock,
-    };
-    enum err_code rc = nng_server_create(&options, &daemon->nng, err);
-    if (rc == ERR_OK)
-        rc = nng_server_start(daemon->nng, err);
-    for (uint32_t i = 0; rc == ERR_OK && i < nng_server_address_count(daemon->nng); i++)
-        log_at(LOG_INFO, "listening", LOG_STR("address", nng_server_address(daemon->nng, i)));
+    struct request_sockets_options *options = &daemon->sockets_options;
+    options->service = daemon->service;
+    options->claim_ctx = daemon->workers;
+    options->metrics = daemon->metrics;
+    enum err_code rc = request_sockets_start(options, &daemon->sockets, err);
+    for (uint32_t i = 0; rc == ERR_OK && i < request_sockets_address_count(daemon->sockets); i++)
+        log_at(LOG_INFO, "listening",
+               LOG_STR("address", request_sockets_address(daemon->sockets, i)));
     return rc;
 }
 
@@ -258,12 +265,13 @@ static enum err_code start_http(struct daemon *daemon, struct err *err)
 static enum err_code start(struct daemon *daemon, const struct config_source *source,
                            struct err *err)
 {
+    plan_sockets(daemon);
     enum err_code rc = check_libraries(err);
     if (rc == ERR_OK)
         rc = take_data_dir(daemon, err);
     if (rc == ERR_OK)
-        rc = metrics_create(server_metric_families, M_COUNT, WORKER_COUNT + 1, &daemon->metrics,
-                            err);
+        rc = metrics_create(server_metric_families, M_COUNT, 2 * daemon->worker_count,
+                            &daemon->metrics, err);
     if (rc == ERR_OK)
         rc = lifecycle_create(&daemon->lifecycle, err);
     if (rc == ERR_OK)
@@ -278,7 +286,7 @@ static enum err_code start(struct daemon *daemon, const struct config_source *so
         rc = start_service(daemon, err);
     if (rc == ERR_OK)
         rc = start_http(daemon, err);
-    return rc == ERR_OK ? start_nng(daemon, err) : rc;
+    return rc == ERR_OK ? start_sockets(daemon, err) : rc;
 }
 
 static enum err_code serve(struct daemon *daemon, struct err *err)
@@ -311,7 +319,7 @@ static void stop(struct daemon *daemon)
         registry_stop(daemon->registry);
     if (daemon->store != NULL)
         store_stop(daemon->store);
-    nng_server_destroy(&daemon->nng);
+    request_sockets_destroy(&daemon->sockets);
     http_server_destroy(&daemon->http);
     service_destroy(&daemon->service);
     jobs_destroy(&daemon->jobs);

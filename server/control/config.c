@@ -96,11 +96,36 @@ static bool is_host_port(const char *value)
     return colon != NULL && colon != value && num_parse_int(text_of(colon + 1), 0, 65535, &port);
 }
 
-static bool is_nng_address(const char *value)
+/* "ws://HOST:PORT/PATH"; the path may be "/" or nothing. */
+static bool is_websocket(const char *value)
 {
-    if (strncmp(value, "ipc://", 6) == 0)
-        return value[6] == '/' && value[7] != '\0';
-    return strncmp(value, "tcp://", 6) == 0 && is_host_port(value + 6);
+    char host_port[256];
+    if (strncmp(value, "ws://", 5) != 0)
+        return false;
+    struct text text = {value + 5, (uint32_t)strcspn(value + 5, "/")};
+    return text.len < sizeof host_port &&
+           is_host_port(text_copy(text, host_port, sizeof host_port));
+}
+
+/* What must follow the scheme. */
+static bool is_socket_address(const char *value)
+{
+    static const struct {
+        const char *scheme;
+        bool is_path, is_name;
+    } schemes[] = {
+        {"tcp://", false, false}, {"nng+tcp://", false, false}, {"tls+tcp://", false, false},
+        {"ipc://", true, false},  {"nng+ipc://", true, false},  {"inproc://", false, true},
+    };
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t len = strlen(schemes[i].scheme);
+        if (strncmp(value, schemes[i].scheme, len) != 0)
+            continue;
+        if (schemes[i].is_path)
+            return value[len] == '/' && value[len + 1] != '\0';
+        return schemes[i].is_name ? value[len] != '\0' : is_host_port(value + len);
+    }
+    return is_websocket(value);
 }
 
 /* What the text should have been, or NULL when it is that. */
@@ -109,7 +134,7 @@ static const char *text_fault(const struct config_option *option, const char *va
     enum log_level level;
     switch (option->kind) {
     case CONFIG_ADDRESSES:
-        return is_nng_address(value) ? NULL : "expected tcp://HOST:PORT or ipc:///PATH";
+        return is_socket_address(value) ? NULL : "expected tcp://HOST:PORT or ipc:///PATH";
     case CONFIG_ADDRESS: return is_host_port(value) ? NULL : "expected HOST:PORT";
     case CONFIG_IDS: return text_is_id(text_of(value)) ? NULL : "expected an id of 1..128 bytes";
     case CONFIG_LEVEL:
@@ -256,6 +281,12 @@ static enum err_code complete(struct config *config, const char *data_dir, struc
     if (data_dir != NULL) {
         rc = text_set(data_dir, &config->data_dir, err);
         config->origin[OPTION_data_dir] = FROM_COMMAND_LINE;
+    }
+    for (uint32_t i = 0; rc == ERR_OK && i < config->listen.count; i++) {
+        if (strncmp(config->listen.ptr[i], "tls+", 4) == 0 &&
+            config->tls_certificate_file[0] == '\0')
+            rc = err_set(err, ERR_BAD_INPUT, "listen[%u]: '%.100s' needs tls_certificate_file", i,
+                         config->listen.ptr[i]);
     }
     if (rc == ERR_OK && config->models_dir[0] == '\0')
         rc = path_set(config->data_dir, "models", &config->models_dir, err);

@@ -4,17 +4,18 @@
  *
  *   kind, name, default, least, most, unit, when a change counts, help
  *
- * Kinds: INT; ADDRESSES (a list of nng addresses); ADDRESS (HOST:PORT); DIR and FILE (paths, "" for
- * none); IDS (a list of item ids); LEVEL (of the log).  `least` and `most` are values of an INT,
- * elements of a list, bytes of a text. */
+ * Kinds: INT; ADDRESSES (a list of addresses of peers); ADDRESS (HOST:PORT); DIR and FILE (paths,
+ * "" for none); IDS (a list of item ids); LEVEL (of the log).  `least` and `most` are values of an
+ * INT, elements of a list, bytes of a text. */
 #ifndef SERVER_CONTROL_CONFIG_OPTIONS_H
 #define SERVER_CONTROL_CONFIG_OPTIONS_H
 
 /* clang-format off */
 #define CONFIG_OPTIONS(X)                                                                          \
     X(ADDRESSES, listen, "tcp://127.0.0.1:7100", 1, 16, "addresses", RESTART,                      \
-      "where nng and nanomsg peers connect: `tcp://HOST:PORT` or `ipc:///PATH`; port 0 takes a "   \
-      "free one, which the log names")                                                             \
+      "where nng and nanomsg peers connect: `tcp://HOST:PORT` or `ipc:///PATH`; by the nng "       \
+      "library: `nng+tcp://`, `nng+ipc://`, `inproc://NAME`, `ws://HOST:PORT/PATH`, "              \
+      "`tls+tcp://HOST:PORT`; port 0 takes a free one, which the log names")                       \
     X(ADDRESS, http, "127.0.0.1:7101", 1, 255, "address", RESTART,                                 \
       "`HOST:PORT` for REST, `/livez`, `/readyz` and `/metrics`")                                  \
     X(DIR, data_dir, "/var/lib/decided", 1, 4095, "path", RESTART,                                 \
@@ -30,15 +31,20 @@
     X(FILE, admin_token_file, "", 0, 4095, "path", RELOAD,                                         \
       "a file that holds the token of administration; empty: administration from this machine "    \
       "only")                                                                                      \
+    X(INT, workers, 0, 0, 64, "threads", RESTART,                                                  \
+      "threads that serve `tcp://` and `ipc://`; 0: one per processor that the daemon may use")    \
+    X(FILE, tls_certificate_file, "", 0, 4095, "path", RESTART,                                    \
+      "certificates and private key (PEM) for `tls+tcp://`")                                       \
     X(INT, message_bytes_max, 1048576, 524288, 67108864, "bytes", RESTART,                         \
-      "longest message of an nng peer; the connection of a longer one is closed (at least a full " \
+      "longest message of a peer; the connection of a longer one is closed (at least a full "      \
       "batch of events)")                                                                          \
     X(INT, connections_max, 1024, 1, 65536, "connections", RESTART,                                \
-      "open nng connections; more are closed at once")                                             \
+      "open connections of peers; more are closed at once")                                             \
     X(INT, contexts, 64, 1, 4096, "requests", RESTART,                                             \
-      "nng requests in progress, replies that are being sent included; 256 KiB each when used")    \
+      "requests in progress in the nng library, replies that are being sent included; 256 KiB "    \
+      "each when used")    \
     X(INT, send_timeout_ms, 100, 10, 60000, "ms", RESTART,                                        \
-      "an nng peer that does not take its reply for so long is disconnected")                      \
+      "a peer that does not take its reply for so long is disconnected")                      \
     X(INT, http_connections_max, 256, 1, 65536, "connections", RESTART,                            \
       "open HTTP connections; more are closed at once")                                            \
     X(INT, http_body_bytes_max, 1048576, 4096, 67108864, "bytes", RESTART,                         \

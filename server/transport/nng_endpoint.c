@@ -8,6 +8,8 @@
 #include "server/transport/address.h"
 #include "server/transport/nng_internal.h"
 
+#define TLS_SCHEME "tls+tcp://"
+#define WS_SCHEME  "ws://"
 static bool is_loopback(const nng_sockaddr *address)
 {
     static const uint8_t loopback6[16] = {[15] = 1};
@@ -108,6 +110,22 @@ static socklen_t probe_address_of(const nng_sockaddr *bound, union nng_probe_add
     }
 }
 
+/* nng does not say the port of a ws address that left it open. */
+static void note_ws_port(struct nng_endpoint *endpoint, const nng_sockaddr *bound)
+{
+    char path[NNG_ADDRESS_BYTES];
+    char *host = endpoint->address + strlen(WS_SCHEME);
+    char *slash = host + strcspn(host, "/");
+    snprintf(path, sizeof path, "%s", slash);
+    *slash = '\0';
+    char *colon = strrchr(host, ':');
+    if (colon == NULL)
+        return;
+    uint16_t port = bound->s_family == NNG_AF_INET ? bound->s_in.sa_port : bound->s_in6.sa_port;
+    snprintf(colon, (size_t)(endpoint->address + sizeof endpoint->address - colon), ":%u%s",
+             ntohs(port), path);
+}
+
 static void note_bound(struct nng_endpoint *endpoint)
 {
     nng_sockaddr bound = {.s_family = NNG_AF_INPROC};
@@ -117,7 +135,13 @@ static void note_bound(struct nng_endpoint *endpoint)
     nng_strfree(url);
     nng_listener_get_addr(endpoint->listener, NNG_OPT_LOCADDR, &bound);
     endpoint->local = is_loopback(&bound);
-    endpoint->probe_address_bytes = probe_address_of(&bound, &endpoint->probe_address);
+    if (strncmp(endpoint->address, WS_SCHEME, strlen(WS_SCHEME)) == 0)
+        note_ws_port(endpoint, &bound);
+    /* What the probe says is no opening of TLS or HTTP. */
+    endpoint->probe_address_bytes = 0;
+    if (strncmp(endpoint->address, ADDRESS_TCP, strlen(ADDRESS_TCP)) == 0 ||
+        strncmp(endpoint->address, ADDRESS_IPC, strlen(ADDRESS_IPC)) == 0)
+        endpoint->probe_address_bytes = probe_address_of(&bound, &endpoint->probe_address);
 }
 
 enum err_code nng_endpoint_listen(struct nng_server *server, struct nng_endpoint *endpoint,
@@ -135,6 +159,9 @@ enum err_code nng_endpoint_listen(struct nng_server *server, struct nng_endpoint
         return listen_failure(endpoint->address, rc, err);
     if (is_ipc)
         rc = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS, ADDRESS_IPC_MODE);
+    else if (strncmp(endpoint->address, TLS_SCHEME, strlen(TLS_SCHEME)) == 0)
+        rc = nng_listener_set_string(listener, NNG_OPT_TLS_CERT_KEY_FILE,
+                                     server->options.tls_certificate_file);
     if (rc == 0)
         rc = nng_listener_start(listener, 0);
     if (rc != 0) {

@@ -37,7 +37,7 @@ struct nng_endpoint {
     _Atomic int listener_id; /* 0: does not listen; read by task threads */
     bool local;              /* reachable from this machine only */
     union nng_probe_address probe_address;
-    socklen_t probe_address_bytes; /* 0: inproc, which needs no probe */
+    socklen_t probe_address_bytes; /* 0: of a transport that is not probed */
     uint32_t silent_probe_count;   /* in a row; watchdog thread */
 };
 

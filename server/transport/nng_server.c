@@ -19,7 +19,7 @@
 
 static enum err_code check_options(const struct nng_server_options *options, struct err *err)
 {
-    static const char *const schemes[] = {"tcp://", "ipc://", "inproc://"};
+    static const char *const schemes[] = {"tcp://", "ipc://", "inproc://", "ws://", "tls+tcp://"};
     if (options->address_count < 1 || options->address_count > NNG_ADDRESSES_MAX)
         return err_set(err, ERR_LIMIT, "listen: expected 1..%d addresses, got %u",
                        NNG_ADDRESSES_MAX, options->address_count);
@@ -34,7 +34,8 @@ static enum err_code check_options(const struct nng_server_options *options, str
         if (!known)
             return err_set(
                 err, ERR_BAD_INPUT,
-                "address '%.200s': expected tcp://HOST:PORT, ipc:///PATH or inproc://NAME",
+                "address '%.200s': expected tcp://HOST:PORT, ipc:///PATH, inproc://NAME, "
+                "ws://HOST:PORT/PATH or tls+tcp://HOST:PORT",
                 address);
         if (strlen(address) >= NNG_ADDRESS_BYTES)
             return err_set(err, ERR_LIMIT, "address '%.40s...': longer than %d bytes", address,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nng_server - the request/reply socket: whole messages of any nng transport, handed to the
- * service.
+/* nng_server - the request/reply socket by the nng library: whole messages of any of its
+ * transports (tcp, ipc, inproc, ws, tls+tcp), handed to the service.
  *
  * Calls are answered on nng's task threads, inline; a deferred call is sent when it completes, from
  * whichever thread completes it.  Every mitigation of Debian 12's nng 1.5.2 lives here: a listener
  * that survives clients which leave during the handshake (nng issue 1518), few task threads, a
  * bounded message size, a send timeout so that a client which does not read cannot stop the others,
- * a limit of connections.  A watchdog asks every listener each second and restarts one that is
- * silent.
+ * a limit of connections.  A watchdog asks every tcp and ipc listener each second and restarts one
+ * that is silent.
  *
  * A call is local when the listener and the peer are loopback, ipc or inproc addresses.
  *
@@ -37,6 +37,7 @@ struct nng_server_options {
     uint32_t connections_max;
     uint32_t contexts;        /* requests in progress, slow sends included */
     uint32_t send_timeout_ms; /* a reply that is not taken within this closes the connection */
+    const char *tls_certificate_file; /* for tls+tcp://, PEM; NULL or "": none */
     call_fn call;
     void *service;
     struct worker *(*claim_worker)(void *ctx); /* once per thread that answers; NULL: none left */

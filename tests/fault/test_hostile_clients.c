@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A whole daemon under clients that storm, babble and do not read: it serves the others meanwhile,
- * its pages say what happened, nothing is left over, and it stops with exit status 0. */
+ * its pages say what happened, nothing is left over, and it stops with exit status 0.  All of that
+ * with the native request socket and with the one of the nng library. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,10 +26,18 @@
 
 static char reply[CALL_REPLY_BYTES];
 
-static int set_up(void **state)
+static int set_up_native(void **state)
 {
     struct daemon *daemon = malloc(sizeof *daemon);
     daemon_start(daemon, NULL);
+    *state = daemon;
+    return 0;
+}
+
+static int set_up_nng(void **state)
+{
+    struct daemon *daemon = malloc(sizeof *daemon);
+    daemon_start_on(daemon, "nng+tcp://127.0.0.1:0", NULL);
     *state = daemon;
     return 0;
 }
@@ -86,11 +95,17 @@ static void assert_becomes(const struct daemon *daemon, const char *row, double 
             fail_msg("%s is %f, not %f", row, metric(daemon, row), value);
 }
 
+static const char *connections_of(const struct daemon *daemon)
+{
+    return daemon->by_nng ? "decided_connections{transport=\"nng\"}"
+                          : "decided_connections{transport=\"sp\"}";
+}
+
 static void test_storms_leave_nothing_behind(void **state)
 {
     struct daemon *daemon = *state;
     assert_true(is_served(daemon));
-    assert_becomes(daemon, "decided_connections{transport=\"nng\"}", 0);
+    assert_becomes(daemon, connections_of(daemon), 0);
     double descriptors = metric(daemon, "process_open_fds");
     for (int i = 0; i < STORM_COUNT; i++) {
         static const char *const openings[] = {
@@ -107,7 +122,7 @@ static void test_storms_leave_nothing_behind(void **state)
         close(fd);
     }
     assert_true(is_served(daemon));
-    assert_becomes(daemon, "decided_connections{transport=\"nng\"}", 0);
+    assert_becomes(daemon, connections_of(daemon), 0);
     assert_becomes(daemon, "decided_connections{transport=\"http\"}", 1);
     assert_becomes(daemon, "process_open_fds", descriptors);
     assert_true(metric(daemon, "decided_listener_restarts_total") <= 0);
@@ -127,7 +142,7 @@ static void test_a_slow_reader_is_closed_while_others_are_served(void **state)
     assert_true(clock_now_ns(clock_system()) - asked_ns < UINT64_C(2000000000));
     assert_becomes(daemon, "decided_slow_readers_closed_total", 1);
     sp_close(&slow);
-    assert_becomes(daemon, "decided_connections{transport=\"nng\"}", 0);
+    assert_becomes(daemon, connections_of(daemon), 0);
 }
 
 static void test_it_stops_cleanly_with_clients_of_every_kind_connected(void **state)
@@ -151,12 +166,15 @@ static void test_it_stops_cleanly_with_clients_of_every_kind_connected(void **st
 
 int main(void)
 {
+#define TEST(name)                                             \
+    {#name " (native)", name, set_up_native, tear_down, NULL}, \
+    {                                                          \
+#name " (nng)", name, set_up_nng, tear_down, NULL      \
+    }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_storms_leave_nothing_behind, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_slow_reader_is_closed_while_others_are_served,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_it_stops_cleanly_with_clients_of_every_kind_connected,
-                                        set_up, tear_down),
+        TEST(test_storms_leave_nothing_behind),
+        TEST(test_a_slow_reader_is_closed_while_others_are_served),
+        TEST(test_it_stops_cleanly_with_clients_of_every_kind_connected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

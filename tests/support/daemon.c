@@ -101,16 +101,16 @@ static void find_address(struct daemon *daemon, const char *before, const char *
     free(text);
 }
 
-static void write_config(struct daemon *daemon, const char *extra)
+static void write_config(struct daemon *daemon, const char *listen, const char *extra)
 {
     size_t bytes = 512 + (extra == NULL ? 0 : strlen(extra));
     char *text = malloc(bytes);
     if (text == NULL)
         abort();
     snprintf(text, bytes,
-             "{\"listen\": [\"tcp://127.0.0.1:0\"], \"http\": \"127.0.0.1:0\",\n"
+             "{\"listen\": [\"%s\"], \"http\": \"127.0.0.1:0\",\n"
              " \"data_dir\": \"state\", \"models_dir\": \"models\"%s%s}\n",
-             extra == NULL ? "" : ",\n ", extra == NULL ? "" : extra);
+             listen, extra == NULL ? "" : ",\n ", extra == NULL ? "" : extra);
     temp_dir_write_text(&daemon->dir, "decided.json", text);
     free(text);
 }
@@ -141,9 +141,15 @@ static void spawn(struct daemon *daemon)
 
 void daemon_start(struct daemon *daemon, const char *config_extra)
 {
+    daemon_start_on(daemon, "tcp://127.0.0.1:0", config_extra);
+}
+
+void daemon_start_on(struct daemon *daemon, const char *listen, const char *config_extra)
+{
     *daemon = (struct daemon){.pid = -1};
     temp_dir_create(&daemon->dir);
-    write_config(daemon, config_extra);
+    write_config(daemon, listen, config_extra);
+    daemon->by_nng = strncmp(listen, "nng+", 4) == 0;
     daemon_restart(daemon);
 }
 
@@ -156,7 +162,8 @@ void daemon_restart(struct daemon *daemon)
     spawn(daemon);
     if (!wait_for_log(daemon, "\"msg\":\"ready\"", READY_MS))
         die(daemon, "it did not get ready");
-    find_address(daemon, "\"address\":\"tcp://", "tcp://", daemon->url, sizeof daemon->url);
+    find_address(daemon, daemon->by_nng ? "\"address\":\"nng+tcp://" : "\"address\":\"tcp://",
+                 "tcp://", daemon->url, sizeof daemon->url);
     find_address(daemon, "\"address\":\"http://", "", daemon->http, sizeof daemon->http);
 }
 

@@ -15,6 +15,7 @@
 struct daemon {
     pid_t pid;
     struct temp_dir dir; /* decided.json, state/, models/, decided.log */
+    bool by_nng;         /* it listens by the nng library */
     char url[256];       /* "tcp://127.0.0.1:PORT" */
     char http[256];      /* "127.0.0.1:PORT" */
 };
@@ -22,6 +23,8 @@ struct daemon {
 /* `config_extra`: members to put into the configuration, such as "\"history_items_max\": 1000", or
  * NULL.  Waits until it is ready. */
 void daemon_start(struct daemon *daemon, const char *config_extra);
+/* On "tcp://127.0.0.1:0" or "nng+tcp://127.0.0.1:0". */
+void daemon_start_on(struct daemon *daemon, const char *listen, const char *config_extra);
 /* The same directory and configuration again, after daemon_wait; the addresses are new ones. */
 void daemon_restart(struct daemon *daemon);
 void daemon_signal(const struct daemon *daemon, int signal);

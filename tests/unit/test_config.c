@@ -113,7 +113,15 @@ static void test_refuses_and_says_where(void **state)
         {"{\"listen\": \"tcp://a:1\"}", "listen: expected an array, got a string"},
         {"{\"listen\": [\"tcp://a\"]}", "listen[0]: expected tcp://HOST:PORT or ipc:///PATH"},
         {"{\"listen\": [\"tcp://a:1\", 7]}", "listen[1]: expected a string, got a number"},
-        {"{\"listen\": [\"ws://a:1\"]}", "expected tcp://"},
+        {"{\"listen\": [\"udp://a:1\"]}", "expected tcp://"},
+        {"{\"listen\": [\"nng+tcp://a\"]}", "expected tcp://"},
+        {"{\"listen\": [\"nng+ws://a:1\"]}", "expected tcp://"},
+        {"{\"listen\": [\"nng+ipc://a\"]}", "expected tcp://"},
+        {"{\"listen\": [\"inproc://\"]}", "expected tcp://"},
+        {"{\"listen\": [\"ws://a/x:1\"]}", "expected tcp://"},
+        {"{\"listen\": [\"tls+tcp://a:1\"]}", "needs tls_certificate_file"},
+        {"{\"workers\": 65}", "workers"},
+        {"{\"workers\": -1}", "workers"},
         {"{\"listen\": [\"ipc://a\"]}", "expected tcp://"},
         {"{\"listen\": [\"tcp://a:1\", \"tcp://a:1\"]}", "listen[1]: 'tcp://a:1' is given twice"},
         {"{\"static_items\": [\"\"]}", "static_items[0]: expected an id"},
@@ -135,6 +143,23 @@ static void test_refuses_and_says_where(void **state)
         if (strstr(err.text, bad[i].says) == NULL)
             fail_msg("%s\n  says: %s\n  without: %s", bad[i].text, err.text, bad[i].says);
     }
+}
+
+static void test_takes_addresses_of_every_scheme(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"listen\": [\"tcp://[::1]:0\", \"ipc:///a\", \"nng+tcp://localhost:1\", "
+        "\"nng+ipc:///b\", "
+        "\"inproc://c\", \"ws://d:2\", \"ws://d:2/e/f\", \"tls+tcp://g:3\"], "
+        "\"tls_certificate_file\": \"h.pem\", \"workers\": 64}";
+    struct config *config = NULL;
+    struct err err = {0};
+    assert_int_equal(config_parse("/x/c.json", text, strlen(text), NULL, &config, &err), ERR_OK);
+    assert_int_equal(config->listen.count, 8);
+    assert_int_equal(config->workers, 64);
+    assert_string_equal(config->tls_certificate_file, "/x/h.pem");
+    config_destroy(&config);
 }
 
 static void test_paths_begin_in_the_folder_of_the_file(void **state)
@@ -282,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_paths_begin_in_the_folder_of_the_file),
         cmocka_unit_test(test_the_dump_is_a_configuration_and_says_where_from),
         cmocka_unit_test(test_the_page_names_every_option),
+        cmocka_unit_test(test_takes_addresses_of_every_scheme),
         cmocka_unit_test(test_only_reloadable_values_are_exchanged),
         cmocka_unit_test(test_files_referred_to_are_read),
         cmocka_unit_test(test_no_memory),

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request_sockets - the request/reply sockets of a daemon: the native responder for tcp:// and
+ * ipc://, the nng library for nng+tcp://, nng+ipc://, inproc://, ws:// and tls+tcp://.  Each of the
+ * two is started only when an address asks for it.
+ *
+ * Threads: all on main, but in_flight on any.  Errors name the address. */
+#ifndef SERVER_TRANSPORT_REQUEST_SOCKETS_H
+#define SERVER_TRANSPORT_REQUEST_SOCKETS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/metrics.h"
+#include "server/protocol/call.h"
+
+#define REQUEST_SOCKETS_ADDRESSES_MAX 16
+
+struct request_sockets;
+
+struct request_sockets_options {
+    const char *const *addresses;
+    uint32_t address_count;  /* 1..REQUEST_SOCKETS_ADDRESSES_MAX */
+    uint32_t native_workers; /* threads of the native responder; 0: one per usable processor */
+    uint32_t message_bytes_max;
+    uint32_t connections_max; /* of either */
+    uint32_t contexts;        /* of nng: requests in progress */
+    uint32_t send_timeout_ms;
+    const char *tls_certificate_file; /* for tls+tcp://; certificates and key, PEM */
+    call_fn call;
+    void *service;
+    struct worker *(*claim_worker)(void *ctx); /* once per thread that answers */
+    void *claim_ctx;
+    struct metrics *metrics; /* borrowed; the native responder takes a slot per worker */
+    const struct clock *clock;
+};
+
+/* How many workers these addresses claim at most, with so many native ones. */
+uint32_t request_sockets_worker_count(const struct request_sockets_options *options);
+
+/* Listens on every address, or on none. */
+MUST_CHECK enum err_code request_sockets_start(const struct request_sockets_options *options,
+                                               struct request_sockets **ret_sockets,
+                                               struct err *err);
+uint32_t request_sockets_address_count(const struct request_sockets *sockets);
+/* As bound, with the scheme that was asked for.  Valid until destroy. */
+const char *request_sockets_address(const struct request_sockets *sockets, uint32_t index);
+void request_sockets_refuse_new(struct request_sockets *sockets);
+uint32_t request_sockets_in_flight(const struct request_sockets *sockets);
+void request_sockets_destroy(struct request_sockets **sockets);
+
+#endif
