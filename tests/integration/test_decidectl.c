@@ -157,7 +157,7 @@ static void test_without_a_daemon_it_fails_and_says_what_to_do(void **state)
     CHECK(1, NULL, "is decided running there?", "--url", "tcp://127.0.0.1:1", "ping");
     CHECK(1, "{\"ok\":false,\"error\":{\"code\":\"unreachable\"", "decidectl: ping: ", "--url",
           "tcp://127.0.0.1:1", "--json", "ping");
-    CHECK(1, NULL, "expected tcp://", "--url", "nonsense", "ping");
+    CHECK(2, NULL, "expected tcp://", "--url", "nonsense", "ping");
     CHECK(1, NULL, "cannot open", "--token-file", "/nonexistent/token", "ping");
 }
 
@@ -260,7 +260,8 @@ static void test_configuration(void **state)
     temp_dir_path(&bench->dir, "bad.json", bad);
     CHECK(0, "is fine", "", "config", "check", good);
     CHECK(78, NULL, "listen", "config", "check", bad);
-    CHECK(78, "{\"ok\": false, \"exit_code\": 78}", "listen", "--json", "config", "check", bad);
+    CHECK(78, "{\"ok\":false,\"error\":{\"code\":\"bad_config\",\"message\":\"", "listen", "--json",
+          "config", "check", bad);
     CHECK(2, NULL, "expected check FILE", "config", "test", good);
     assert_int_equal(setenv("PATH", "/nonexistent", 1), 0);
     CHECK(1, NULL, "cannot run decided", "config", "check", good);

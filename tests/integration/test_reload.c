@@ -29,7 +29,7 @@
 #include "models/bundle.h"
 #include "models/safetensors.h"
 #include "tests/support/daemon.h"
-#include "tools/ctl/value.h"
+#include "tools/cli/value.h"
 
 #define CLIENTS       4
 #define ROWS          40000 /* a version is large enough for a leak of one to show */

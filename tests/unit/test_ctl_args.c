@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/cli/value.h"
 #include "tools/ctl/args.h"
 #include "tools/ctl/duration.h"
 #include "tools/ctl/table.h"
-#include "tools/ctl/value.h"
 
 static void test_durations(void **state)
 {

@@ -186,6 +186,47 @@ static void test_a_call_that_fails_ends_it_and_says_whose(void **state)
     shop_close(&shop);
 }
 
+static void test_a_daemon_that_knows_the_test_is_refused(void **state)
+{
+    (void)state;
+    static struct fake_peer peer;
+    struct shop shop = shop_open();
+    static const struct {
+        int64_t watermark_ms;
+        bool refused; /* otherwise it goes on, to an answer that is no recommendation */
+    } cases[] = {{1999, false}, {2000, true}, {86400000, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct evaluation evaluation = {0};
+        struct remote_levels levels = {0};
+        struct err err = {0};
+        uint8_t bytes[256];
+        struct pack pack = pack_into(bytes, sizeof bytes);
+        pack_map(&pack, 2);
+        pack_key(&pack, "ok");
+        pack_bool(&pack, true);
+        pack_key(&pack, "store");
+        pack_map(&pack, 1);
+        pack_key(&pack, "watermark_ms");
+        pack_int(&pack, cases[i].watermark_ms);
+        fake_peer_start(&peer, 0, FAKE_ANSWERS);
+        fake_peer_set_reply(&peer, bytes, pack.used);
+        const struct remote_options options = {
+            .url = peer.url,
+            .slot = {[EVALUATE_NEW] = "front", [EVALUATE_ANY] = "front"},
+            .split_ms = 2000,
+            .k = 3,
+            .threads = 1};
+        enum err_code rc = remote_evaluate(&options, &shop.interactions, &shop.dataset,
+                                           &shop.targets, &evaluation, &levels, &err);
+        assert_int_equal(rc == ERR_BAD_INPUT, cases[i].refused);
+        assert_int_not_equal(rc, ERR_OK);
+        assert_non_null(strstr(err.text, cases[i].refused ? "the test begins at 1970-01-01T00:00:02"
+                                                          : "recommend for"));
+        fake_peer_stop(&peer);
+    }
+    shop_close(&shop);
+}
+
 static void test_a_url_that_cannot_be_used(void **state)
 {
     (void)state;
@@ -205,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_lower_levels_are_counted_by_reason),
         cmocka_unit_test(test_an_answer_of_another_slot_is_not_measured),
         cmocka_unit_test(test_a_call_that_fails_ends_it_and_says_whose),
+        cmocka_unit_test(test_a_daemon_that_knows_the_test_is_refused),
         cmocka_unit_test(test_a_url_that_cannot_be_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,8 +140,8 @@ static void test_the_report_and_the_bundle_agree(void **state)
         assert_true(number(report, "eval/new/users") == USERS);
         assert_true(number(report, "eval/any/users") == USERS);
         /* The default version is the time of the clock. */
-        snprintf(name, sizeof name, "out/%s/20120101-000000", kinds[k]);
-        if (bundle_open(temp_dir_path(&dir, name, path), kinds[k], "20120101-000000", &bundle,
+        snprintf(name, sizeof name, "out/%s/20120101-000000.000", kinds[k]);
+        if (bundle_open(temp_dir_path(&dir, name, path), kinds[k], "20120101-000000.000", &bundle,
                         &err) != ERR_OK)
             fail_msg("%s", err.text);
         const cJSON *trained = cJSON_GetObjectItem(bundle->manifest, "trained");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/bench/options.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/num.h"
@@ -20,7 +21,8 @@ struct row {
 #define AT(field) offsetof(struct bench_options, field)
 
 static const struct row rows[] = {
-    {"url", KIND_TEXT, AT(url), 0, 4096, "URL", "the daemon (tcp://127.0.0.1:7100)"},
+    {"url", KIND_TEXT, AT(url), 0, 4096, "URL",
+     "the daemon (DECIDED_URL, or tcp://127.0.0.1:7100)"},
     {"rate", KIND_REAL, AT(rate), 1, BENCH_RATE_MAX, "R", "requests a second (1000)"},
     {"duration", KIND_REAL, AT(duration_s), 0.01, BENCH_SECONDS_MAX, "S", "seconds measured (10)"},
     {"warmup", KIND_REAL, AT(warmup_s), 0, BENCH_SECONDS_MAX, "S", "seconds before that (1)"},
@@ -177,8 +179,10 @@ enum err_code bench_options_parse(int argc, char **argv, struct bench_options *r
                                   struct err *err)
 {
     bool has_op = false;
-    struct bench_options options = {.url = "tcp://127.0.0.1:7100",
-                                    .rate = 1000,
+    const char *url = getenv("DECIDED_URL");
+    struct bench_options options = {.url = url != NULL && url[0] != '\0' ? url
+                                                                         : "tcp://127.0.0.1:7100",
+                                    .rate = 0,
                                     .duration_s = 10,
                                     .warmup_s = 1,
                                     .poisson = true,
@@ -195,6 +199,10 @@ enum err_code bench_options_parse(int argc, char **argv, struct bench_options *r
     }
     if (!has_op && !options.help && !options.version)
         return err_set(err, ERR_BAD_INPUT, "--op is missing");
+    if (options.mode == BENCH_CLOSED && options.rate > 0)
+        return err_set(err, ERR_BAD_INPUT, "--rate has no meaning with --closed");
+    if (options.rate <= 0)
+        options.rate = 1000;
     if (options.connections == 0)
         options.connections = options.mode == BENCH_CLOSED ? 1 : 4;
     *ret_options = options;

@@ -60,6 +60,12 @@ static const struct arg *find_letter(const struct parse *parse, char letter)
     return NULL;
 }
 
+/* As the help writes it: -n, --slot. */
+static const char *dashes(const struct arg *arg)
+{
+    return arg->name[1] == '\0' ? "-" : "--";
+}
+
 static int unknown(const struct parse *parse, const char *option, struct text name)
 {
     const char *names[NAMES_MAX] = {NULL};
@@ -83,14 +89,15 @@ static int set_value(const struct parse *parse, const struct arg *arg, const cha
         if (num_parse_int(text_of(value), arg->min, arg->max, arg->value))
             return 0;
         ctl_usage(parse->command,
-                  "--%s: expected a whole number %" PRId64 "..%" PRId64 ", got '%s'", arg->name,
-                  arg->min, arg->max, value);
+                  "%s%s: expected a whole number %" PRId64 "..%" PRId64 ", got '%s'", dashes(arg),
+                  arg->name, arg->min, arg->max, value);
         return -1;
     case ARG_DURATION:
         if (duration_parse(value, arg->value))
             return 0;
-        ctl_usage(parse->command, "--%s: expected a time such as 500ms, 30m or 1h30m, got '%s'",
-                  arg->name, value);
+        ctl_usage(parse->command,
+                  "--%s: expected a time such as 500ms, 30m or 1h30m, at most %s, got '%s'",
+                  arg->name, DURATION_MAX_TEXT, value);
         return -1;
     }
     return -1;
@@ -119,12 +126,12 @@ static int take_option(const struct parse *parse, int argc, char **argv, int *at
     if (arg == NULL)
         return unknown(parse, option, name);
     if (arg->kind == ARG_FLAG && value != NULL) {
-        ctl_usage(parse->command, "--%s takes no value, got '%s'", arg->name, option);
+        ctl_usage(parse->command, "%s%s takes no value, got '%s'", dashes(arg), arg->name, option);
         return -1;
     }
     if (arg->kind != ARG_FLAG && value == NULL) {
         if (*at + 1 == argc) {
-            ctl_usage(parse->command, "--%s needs a value", arg->name);
+            ctl_usage(parse->command, "%s%s needs a value", dashes(arg), arg->name);
             return -1;
         }
         value = argv[++*at];

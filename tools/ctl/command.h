@@ -45,7 +45,7 @@ int ctl_main(int argc, char **argv);
 
 /* ---- connection.c */
 
-/* NULL after a message when the url is unusable. */
+/* NULL after a message when the url or the token file is unusable: EXIT_USAGE. */
 struct decide_client *ctl_client(struct ctl *ctl);
 void ctl_close(struct ctl *ctl);
 /* Prints why the reply is no success, in words and with --json as JSON; returns EXIT_FAILED. */
@@ -63,6 +63,8 @@ struct cursor ctl_map(const struct decide_reply *reply);
 
 /* "decidectl: import: ..." on stderr; returns EXIT_USAGE. */
 int ctl_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* With --json such a message is also a JSON value on stdout, even one about --json's neighbors. */
+void ctl_usage_as_json(bool json);
 /* The same for failures; returns EXIT_FAILED. */
 int ctl_fail(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

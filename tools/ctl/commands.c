@@ -120,6 +120,15 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
+static bool wants_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    }
+    return false;
+}
+
 static struct ctl ctl_of_environment(void)
 {
     const char *url = getenv("DECIDED_URL");
@@ -137,6 +146,7 @@ int ctl_main(int argc, char **argv)
     bool help = false, version = false;
     const struct arg args[] = {{"help", 'h', ARG_FLAG, &help, 0, 0},
                                {"version", 0, ARG_FLAG, &version, 0, 0}};
+    ctl_usage_as_json(wants_json(argc, argv));
     int first = args_parse_leading(&ctl, argc, argv, args, 2);
     if (first < 0)
         return EXIT_USAGE;

@@ -23,12 +23,26 @@ static void say(const char *command, const char *fmt, va_list list)
     fputc('\n', stderr);
 }
 
+static bool usage_as_json; /* also on stdout */
+
+void ctl_usage_as_json(bool json)
+{
+    usage_as_json = json;
+}
+
 int ctl_usage(const char *command, const char *fmt, ...)
 {
     va_list list;
     va_start(list, fmt);
     say(command, fmt, list);
     va_end(list);
+    if (usage_as_json) {
+        char message[ERROR_BYTES / 2];
+        va_start(list, fmt);
+        vsnprintf(message, sizeof message, fmt, list);
+        va_end(list);
+        ctl_json_error("usage", message);
+    }
     if (command == NULL)
         fputs("try: decidectl --help\n", stderr);
     else
@@ -189,7 +203,7 @@ int ctl_call(struct ctl *ctl, const char *op, const struct pack *body, uint64_t 
     if (body != NULL && body->overflow)
         return ctl_usage(op, "the arguments are too long");
     if (ctl_client(ctl) == NULL)
-        return EXIT_FAILED;
+        return EXIT_USAGE;
     struct decide_reply *reply = decide_call(ctl->client, op, body == NULL ? NULL : body->bytes,
                                              body == NULL ? 0 : body->used, timeout_us);
     if (reply->status != DECIDE_OK || reply->bytes == NULL)

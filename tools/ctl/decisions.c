@@ -6,9 +6,9 @@
 
 #include "base/money.h"
 #include "base/num.h"
+#include "tools/cli/value.h"
 #include "tools/ctl/args.h"
 #include "tools/ctl/table.h"
-#include "tools/ctl/value.h"
 
 #define BODY_BYTES_MAX 262144
 #define ITEMS_MAX      1000
@@ -22,21 +22,23 @@ struct ask {
     int item_count;
 };
 
-/* "a,b,c" as an array. */
-static void pack_ids(struct pack *pack, const char *list)
+/* "a,b,c" as an array; false when an id is empty. */
+static bool pack_ids(struct pack *pack, const char *list)
 {
     size_t mark = pack_array_open(pack);
     uint32_t count = 0;
-    while (*list != '\0') {
+    for (;;) {
         size_t len = strcspn(list, ",");
-        if (len > 0) {
-            pack_text(pack, (struct text){list, (uint32_t)len});
-            count++;
-        }
-        list += len;
-        list += *list == ',';
+        if (len == 0)
+            return false;
+        pack_text(pack, (struct text){list, (uint32_t)len});
+        count++;
+        if (list[len] == '\0')
+            break;
+        list += len + 1;
     }
     pack_array_close(pack, mark, count);
+    return true;
 }
 
 static void pack_pair(struct pack *pack, uint32_t *count, const char *key, const char *value)
@@ -107,7 +109,10 @@ static bool pack_body(struct pack *pack, const char *op, const struct ask *ask)
     }
     if (ask->seeds != NULL) {
         pack_key(pack, "seeds");
-        pack_ids(pack, ask->seeds);
+        if (!pack_ids(pack, ask->seeds)) {
+            ctl_usage(op, "--seeds: expected ids separated by commas, got '%s'", ask->seeds);
+            return false;
+        }
         count++;
     }
     if (ask->item_count > 0) {

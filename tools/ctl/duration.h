@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DURATION_US_MAX (UINT64_C(366) * 24 * 3600 * 1000000)
+#define DURATION_US_MAX   (UINT64_C(366) * 24 * 3600 * 1000000)
+#define DURATION_MAX_TEXT "366d"
 
 /* Whole numbers with units, largest first, each at most once: d h m s ms us.  False when it is
  * anything else, zero or above DURATION_US_MAX. */

@@ -91,7 +91,7 @@ static int find_daemon(struct ctl *ctl)
 {
     struct decide_client *client = ctl_client(ctl);
     if (client == NULL)
-        return EXIT_FAILED;
+        return EXIT_USAGE;
     struct decide_reply *reply = decide_call(client, "ping", NULL, 0, ctl->timeout_us);
     int code = reply->status == DECIDE_OK ? EXIT_FINE : ctl_report(ctl, "import", reply);
     decide_reply_free(reply);

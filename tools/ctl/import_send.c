@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "tools/cli/value.h"
 #include "tools/ctl/command.h"
 #include "tools/ctl/import.h"
-#include "tools/ctl/value.h"
 
 #define SEND_TIMEOUT_US UINT64_C(10000000) /* at least: a batch may wait in the store's queue */
 

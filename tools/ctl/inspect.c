@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "base/transcode.h"
+#include "tools/cli/value.h"
 #include "tools/ctl/args.h"
 #include "tools/ctl/duration.h"
 #include "tools/ctl/model_table.h"
 #include "tools/ctl/table.h"
-#include "tools/ctl/value.h"
 
 #define BODY_BYTES_MAX (1 << 20)
 

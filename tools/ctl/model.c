@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "models/model.h"
+#include "tools/cli/value.h"
 #include "tools/ctl/args.h"
 #include "tools/ctl/model_table.h"
-#include "tools/ctl/value.h"
 
 /* A rollback waits for a load that is under way. */
 #define ROLLBACK_TIMEOUT_US 600000000

@@ -11,8 +11,8 @@
 #include "base/file.h"
 #include "models/bundle.h"
 #include "tools/cli/progress.h"
+#include "tools/cli/value.h"
 #include "tools/ctl/command.h"
-#include "tools/ctl/value.h"
 
 #define PIECE_BYTES       262144 /* the most that model_chunk takes */
 #define PIECE_EXTRA_BYTES 1024   /* the map around it */

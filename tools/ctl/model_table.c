@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "tools/cli/value.h"
 #include "tools/ctl/table.h"
-#include "tools/ctl/value.h"
 
 char *model_time(int64_t ms, char buf[MODEL_TIME_BYTES])
 {

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/cli/value.h"
 #include "tools/ctl/args.h"
 #include "tools/ctl/model_table.h"
-#include "tools/ctl/value.h"
 
 static void show_mode(const struct decide_reply *reply)
 {

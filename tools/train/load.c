@@ -3,8 +3,6 @@
 
 #include <inttypes.h>
 
-#include "featurestore/reader.h"
-
 #define ARENA_BYTES (256 * 1024) /* the items of one event */
 
 struct load {
@@ -100,7 +98,7 @@ enum err_code load_events(const struct load_options *options, struct interaction
                           struct load_summary *ret_summary, struct err *err)
 {
     const struct reader_options reader = {
-        .format = READER_AUTO, .kind = READER_EVENTS, .map_path = options->map};
+        .format = options->format, .kind = READER_EVENTS, .map_path = options->map};
     struct load load = {.options = options, .interactions = interactions};
     struct err local;
     err = err != NULL ? err : &local; /* lines are described from it */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "featurestore/reader.h"
 #include "tools/cli/progress.h"
 #include "tools/train/interactions.h"
 
@@ -28,6 +29,7 @@ struct load_summary {
 
 struct load_options {
     const char *events, *map; /* map NULL: none */
+    enum reader_format format;
     const struct clock *clock;
     FILE *messages;            /* descriptions of bad lines; NULL: none */
     struct progress *progress; /* started by the caller; NULL: none */

@@ -2,6 +2,7 @@
 #include "tools/train/options.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -16,6 +17,7 @@ enum option_kind {
     OPTION_TEXT,
     OPTION_NAME, /* a plain name, fit for a folder */
     OPTION_METHOD,
+    OPTION_FORMAT,
     OPTION_COUNT, /* whole number, min..max */
     OPTION_REAL,  /* min..max */
     OPTION_SPLIT, /* time:ISODATE */
@@ -50,8 +52,10 @@ static const struct option options[] = {
      "name of the model (default: the kind)"},
     {"--version", "VERSION", OPTION_NAME, T, 0, AT(version), 0, 0, NULL,
      "version of the model (default: the time in UTC)"},
-    {"--url", "URL", OPTION_TEXT, E, E, AT(url), 0, 0, NULL,
-     "the daemon to ask, such as tcp://127.0.0.1:7100"},
+    {"--format", "csv|ndjson", OPTION_FORMAT, A, 0, AT(format), 0, 0, NULL,
+     "of the file (default: by its name)"},
+    {"--url", "URL", OPTION_TEXT, E, 0, AT(url), 0, 0, NULL,
+     "the daemon to ask (default: DECIDED_URL, or tcp://127.0.0.1:7100)"},
     {"--eval", "time:DATE", OPTION_SPLIT, A, E, AT(eval_s), 0, 0, NULL,
      "train on events before that time (UTC), test on those after it"},
     {"--k", "K", OPTION_COUNT, A, 0, AT(k), 1, EVALUATE_K_MAX, "20", "length of the lists tested"},
@@ -220,6 +224,11 @@ static enum err_code set_option(const struct option *option, const char *text,
             return err_set(err, ERR_BAD_INPUT, "%s: expected ease or cosine, got '%.40s'",
                            option->name, text);
         break;
+    case OPTION_FORMAT:
+        if (strcmp(text, "csv") != 0 && strcmp(text, "ndjson") != 0)
+            return err_set(err, ERR_BAD_INPUT, "%s: expected csv or ndjson, got '%.40s'",
+                           option->name, text);
+        break;
     case OPTION_TEXT:
         if (text[0] == '\0')
             return err_set(err, ERR_BAD_INPUT, "%s: is empty", option->name);
@@ -267,6 +276,36 @@ static enum err_code set_defaults(struct train_options *to, struct err *err)
     return ERR_OK;
 }
 
+/* What would have no effect is no help to anybody. */
+static enum err_code check_method(const struct train_options *to, uint64_t seen, struct err *err)
+{
+    static const struct {
+        const char *option, *method;
+    } only[] = {{"--lambda", "ease"}, {"--energy", "ease"}, {"--shrinkage", "cosine"}};
+    bool neighbors = false, energy = false;
+    for (size_t i = 0; i < OPTION_ROWS; i++) {
+        if ((seen & UINT64_C(1) << i) == 0)
+            continue;
+        neighbors = neighbors || strcmp(options[i].name, "--neighbors") == 0;
+        energy = energy || strcmp(options[i].name, "--energy") == 0;
+        for (size_t k = 0; k < sizeof only / sizeof only[0]; k++) {
+            if (strcmp(options[i].name, only[k].option) == 0 &&
+                strcmp(to->method, only[k].method) != 0)
+                return err_set(err, ERR_BAD_INPUT, "%s: only for --method %s", only[k].option,
+                               only[k].method);
+        }
+    }
+    if (neighbors && energy)
+        return err_set(err, ERR_BAD_INPUT, "--neighbors and --energy exclude each other");
+    return ERR_OK;
+}
+
+static const char *default_url(void)
+{
+    const char *url = getenv("DECIDED_URL");
+    return url != NULL && url[0] != '\0' ? url : "tcp://127.0.0.1:7100";
+}
+
 enum err_code train_options_parse(int argc, char *const *argv, struct train_options *ret_options,
                                   struct err *err)
 {
@@ -282,8 +321,11 @@ enum err_code train_options_parse(int argc, char *const *argv, struct train_opti
     enum err_code rc = parse_command(argv[1], &made.command, err);
     if (rc == ERR_OK)
         rc = set_defaults(&made, err);
+    made.url = default_url();
     for (int at = 2; at < argc && rc == ERR_OK && !made.help;)
         rc = parse_one(argc, argv, &at, &made, &seen, err);
+    if (rc == ERR_OK && !made.help && made.command == TRAIN_NEIGHBORS)
+        rc = check_method(&made, seen, err);
     for (size_t i = 0; i < OPTION_ROWS && rc == ERR_OK && !made.help; i++) {
         if ((options[i].required & 1u << made.command) != 0 && (seen & UINT64_C(1) << i) == 0)
             rc = err_set(err, ERR_BAD_INPUT, "%s: %s %s is missing",

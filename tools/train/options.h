@@ -22,7 +22,8 @@ struct train_options {
     enum train_command command;
     bool help; /* --help: nothing else was checked */
     const char *events, *map, *out, *name, *version;
-    uint32_t eval_s; /* 0: no evaluation */
+    const char *format; /* "csv", "ndjson" or NULL: by the name of the file */
+    uint32_t eval_s;    /* 0: no evaluation */
     uint64_t k, threads, seed;
     bool json;
     /* factors */

@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/cursor.h"
 #include "base/rcu.h"
 #include "client/decide.h"
+#include "tools/cli/value.h"
 
 /* Generous: a slow answer is an answer here, and the daemon is told that there is time. */
 #define CALL_TIMEOUT_US 5000000
@@ -43,11 +46,13 @@ static void count_answer(struct remote *remote, const struct decide_reply *reply
     pthread_mutex_unlock(&remote->lock);
 }
 
-static enum err_code call_failed(const char *who, const struct decide_reply *reply, struct err *err)
+/* `what`: "status", "recommend for 'u1'". */
+static enum err_code call_failed(const char *what, const struct decide_reply *reply,
+                                 struct err *err)
 {
     const char *why =
         reply->fallback ? "answered by the client itself" : decide_status_name(reply->status);
-    return err_set(err, ERR_IO, "recommend for '%s' failed: %s%s%s%s%s", who, why,
+    return err_set(err, ERR_IO, "%s failed: %s%s%s%s%s", what, why,
                    reply->error_code != NULL ? ": " : "",
                    reply->error_code != NULL ? reply->error_code : "",
                    reply->error_message != NULL ? ": " : "",
@@ -90,13 +95,37 @@ static enum err_code ask(void *ctx, uint32_t thread, uint32_t row, enum evaluate
                                            .timeout_us = CALL_TIMEOUT_US};
     struct decide_reply *reply = decide_recommend(remote->client, &request);
     if (reply->status != DECIDE_OK || reply->fallback) {
-        rc = call_failed(id, reply, err);
+        char what[ID_BYTES_MAX + 24];
+        snprintf(what, sizeof what, "recommend for '%s'", id);
+        rc = call_failed(what, reply, err);
     } else if ((rc = check_slot(request.slot, reply, err)) == ERR_OK) {
         count_answer(remote, reply);
         *ret_count = 0;
         for (size_t i = 0; i < reply->item_count && i < k; i++)
             ret_columns[(*ret_count)++] = column_of(remote, reply->items[i].id);
     }
+    decide_reply_free(reply);
+    return rc;
+}
+
+/* What was to be foretold must not be known. */
+static enum err_code check_knows_no_test(const struct remote *remote, struct err *err)
+{
+    struct cursor store;
+    int64_t watermark_ms = 0;
+    char known[CLOCK_ISO_BYTES], split[CLOCK_ISO_BYTES];
+    struct decide_reply *reply = decide_call(remote->client, "status", NULL, 0, CALL_TIMEOUT_US);
+    enum err_code rc = ERR_OK;
+    if (reply->status != DECIDE_OK || reply->bytes == NULL ||
+        cursor_check(reply->bytes, reply->bytes_len, CURSOR_VALUES_MAX, err) != ERR_OK ||
+        !value_find(cursor_of(reply->bytes, reply->bytes_len), "store", &store))
+        rc = call_failed("status", reply, err);
+    else if ((watermark_ms = value_int(store, "watermark_ms", 0)) >= remote->options->split_ms)
+        rc = err_set(err, ERR_BAD_INPUT,
+                     "the daemon has seen events of %s, and the test begins at %s: give a daemon "
+                     "the events before that alone (docs/evaluation.md)",
+                     clock_format_iso(watermark_ms, known),
+                     clock_format_iso(remote->options->split_ms, split));
     decide_reply_free(reply);
     return rc;
 }
@@ -121,8 +150,9 @@ enum err_code remote_evaluate(const struct remote_options *options,
     client.connections_max = options->threads;
     if (decide_client_create(&client, &remote.client, message) != DECIDE_OK)
         return err_set(err, ERR_BAD_INPUT, "--url: %s", message);
-    enum err_code rc =
-        evaluate(dataset, targets, &source, options->k, options->threads, ret_evaluation, err);
+    enum err_code rc = options->split_ms > 0 ? check_knows_no_test(&remote, err) : ERR_OK;
+    if (rc == ERR_OK)
+        rc = evaluate(dataset, targets, &source, options->k, options->threads, ret_evaluation, err);
     decide_client_destroy(&remote.client);
     if (rc == ERR_OK)
         *ret_levels = remote.levels;

@@ -27,12 +27,14 @@ struct remote_levels {
 struct remote_options {
     const char *url;
     const char *slot[EVALUATE_MODES];
+    int64_t split_ms; /* a daemon that has seen events from here on is refused; 0: not looked at */
     uint32_t k, threads;
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* NULL: none */
     void *progress_ctx;
 };
 
-/* ERR_IO "user '17850': timeout ..." when a call fails, ERR_BAD_INPUT for an unusable url. */
+/* ERR_IO "recommend for '17850' failed: ..." when a call fails, ERR_BAD_INPUT for an unusable url
+ * or a daemon that knows what it is to be tested on. */
 MUST_CHECK enum err_code remote_evaluate(const struct remote_options *options,
                                          const struct interactions *interactions,
                                          const struct dataset *dataset,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/train/run.h"
 
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,13 +56,23 @@ static enum err_code choose_place(struct run *run, struct err *err)
 {
     const struct train_options *options = run->options;
     const char *name = options->name != NULL ? options->name : train_command_name(options->command);
-    time_t now = (time_t)(clock_wall_ms(run->clock) / 1000);
+    int64_t now_ms = clock_wall_ms(run->clock);
+    time_t now = (time_t)(now_ms / 1000);
     struct tm utc;
     gmtime_r(&now, &utc);
-    strftime(run->version, sizeof run->version, "%Y%m%d-%H%M%S", &utc);
+    size_t len = strftime(run->version, sizeof run->version, "%Y%m%d-%H%M%S", &utc);
+    /* Two runs within a second are not rare in scripts. */
+    snprintf(run->version + len, sizeof run->version - len, ".%03d", (int)(now_ms % 1000));
     return publish_place(options->out, name,
                          options->version != NULL ? options->version : run->version, &run->place,
                          err);
+}
+
+static enum reader_format format_of(const struct train_options *options)
+{
+    if (options->format == NULL)
+        return READER_AUTO;
+    return strcmp(options->format, "csv") == 0 ? READER_CSV : READER_NDJSON;
 }
 
 static enum err_code read_all(struct run *run, struct err *err)
@@ -70,6 +81,7 @@ static enum err_code read_all(struct run *run, struct err *err)
     const struct train_options *options = run->options;
     struct progress progress = start_progress(run, "reading", "lines");
     const struct load_options load = {.events = options->events,
+                                      .format = format_of(options),
                                       .map = options->map,
                                       .clock = run->clock,
                                       .messages = run->messages,
@@ -113,6 +125,7 @@ static enum err_code ask_daemon(struct run *run, struct err *err)
     struct progress progress = start_progress(run, "asking", "people");
     const struct remote_options remote = {
         .url = options->url,
+        .split_ms = (int64_t)options->eval_s * 1000,
         .slot = {[EVALUATE_NEW] = options->slot_new, [EVALUATE_ANY] = options->slot_any},
         .k = (uint32_t)options->k,
         .threads = (uint32_t)options->threads,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* value - reads the MessagePack maps of replies by key, and leaves out what is not there.
  * For checked bytes only (cursor_check).  Threads: no state. */
-#ifndef TOOLS_CTL_VALUE_H
-#define TOOLS_CTL_VALUE_H
+#ifndef TOOLS_CLI_VALUE_H
+#define TOOLS_CLI_VALUE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/ctl/value.h"
+#include "tools/cli/value.h"
 
 #include <inttypes.h>
 #include <stdio.h>
