@@ -25,6 +25,21 @@ static locale_t c_locale_get(void)
     return c_locale;
 }
 
+bool num_parse_uint(struct text text, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    for (uint32_t at = 0; at < text.len; at++) {
+        unsigned digit = (unsigned)(unsigned char)text.ptr[at] - '0';
+        if (digit > 9 || __builtin_mul_overflow(value, UINT64_C(10), &value) ||
+            __builtin_add_overflow(value, (uint64_t)digit, &value))
+            return false;
+    }
+    if (text.len == 0)
+        return false;
+    *ret_value = value;
+    return true;
+}
+
 bool num_parse_int(struct text text, int64_t min, int64_t max, int64_t *ret_value)
 {
     uint32_t at = 0;

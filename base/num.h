@@ -11,6 +11,8 @@
 
 #include "base/text.h"
 
+/* Digits alone, up to UINT64_MAX. */
+bool num_parse_uint(struct text text, uint64_t *ret_value);
 /* Decimal integer with optional '-'.  False when malformed or outside min..max. */
 bool num_parse_int(struct text text, int64_t min, int64_t max, int64_t *ret_value);
 

@@ -82,6 +82,12 @@ void pack_int(struct pack *pack, int64_t value)
     msgpack_pack_int64(&packer, value);
 }
 
+void pack_uint(struct pack *pack, uint64_t value)
+{
+    msgpack_packer packer = packer_of(pack);
+    msgpack_pack_uint64(&packer, value);
+}
+
 void pack_real(struct pack *pack, double value)
 {
     msgpack_packer packer = packer_of(pack);

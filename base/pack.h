@@ -32,6 +32,7 @@ char *pack_text_reserve(struct pack *pack, uint32_t len);
 void pack_str(struct pack *pack, const char *s); /* NULL becomes nil */
 void pack_bin(struct pack *pack, const void *ptr, uint32_t len);
 void pack_int(struct pack *pack, int64_t value);
+void pack_uint(struct pack *pack, uint64_t value);
 void pack_real(struct pack *pack, double value); /* float64 */
 void pack_real32(struct pack *pack, float value);
 void pack_bool(struct pack *pack, bool value);

@@ -61,9 +61,14 @@ static void put_string(struct pack *pack, const struct json_scan *scan)
 static bool put_number(struct pack *pack, struct text digits, bool is_integer)
 {
     int64_t integer;
+    uint64_t large;
     double real;
     if (is_integer && num_parse_int(digits, INT64_MIN, INT64_MAX, &integer)) {
         pack_int(pack, integer);
+        return true;
+    }
+    if (is_integer && num_parse_uint(digits, &large)) {
+        pack_uint(pack, large);
         return true;
     }
     if (!num_parse_real(digits, &real))

@@ -64,15 +64,32 @@ static bool within_windows(int64_t time_ms, int64_t watermark_ms)
     return watermark_ms / day_ms - time_ms / day_ms < WINDOWS_DAY_TILES;
 }
 
+/* The table itself does not know which option made it as large as it is. */
+static enum err_code add_id(struct idmap *ids, struct text id, const char *option,
+                            uint32_t *ret_number, struct err *err)
+{
+    enum err_code rc = idmap_add(ids, id, ret_number, NULL, err);
+    if (rc != ERR_LIMIT)
+        return rc;
+    return err_set(err, ERR_LIMIT, "%s is reached: there is no room for '%.*s'", option,
+                   (int)id.len, id.ptr);
+}
+
+enum err_code store_add_item_id(struct store *store, struct text id, uint32_t *ret_number,
+                                struct err *err)
+{
+    return add_id(store->item_ids, id, "items_max", ret_number, err);
+}
+
 static enum err_code resolve(struct store *store, const struct event *event,
                              struct mention *mention, struct err *err)
 {
     bool by_user = event->user.ptr != NULL;
     mention->people = by_user ? &store->users : &store->anons;
-    enum err_code rc = idmap_add(mention->people->ids, by_user ? event->user : event->anon,
-                                 &mention->person, NULL, err);
+    enum err_code rc = add_id(mention->people->ids, by_user ? event->user : event->anon,
+                              "people_max", &mention->person, err);
     for (uint32_t i = 0; i < event->item_count && rc == ERR_OK; i++) {
-        rc = idmap_add(store->item_ids, event->items[i].id, &store->item[i], NULL, err);
+        rc = store_add_item_id(store, event->items[i].id, &store->item[i], err);
         if (rc == ERR_OK && mention->counted &&
             !make_windows(store, store->item[i], mention->event_class))
             rc = err_set(err, ERR_NOMEM, "out of memory for the counts of an item");

@@ -118,7 +118,7 @@ static enum err_code upsert_one(struct store *store, const struct event *event, 
                                 struct err *err)
 {
     const struct event_item *news = &event->items[at];
-    enum err_code rc = idmap_add(store->item_ids, news->id, &store->item[at], NULL, err);
+    enum err_code rc = store_add_item_id(store, news->id, &store->item[at], err);
     if (rc != ERR_OK)
         return rc;
     const struct item_slot *slot = store_item_slot_make(store, store->item[at]);

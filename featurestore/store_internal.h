@@ -187,6 +187,9 @@ void store_queue_discard(struct store *store);
 
 /* ---- store_apply.c: bytes as in store_submit; fills store->result. */
 void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len, int64_t arrival_ms);
+/* ERR_LIMIT names the option. */
+MUST_CHECK enum err_code store_add_item_id(struct store *store, struct text id,
+                                           uint32_t *ret_number, struct err *err);
 
 /* ---- store_catalogue.c */
 MUST_CHECK enum err_code store_catalogue_upsert(struct store *store, const struct event *event,

@@ -14,10 +14,10 @@ enum {
     TICK_MS = 1000,
     EXPIRE_TICKS = 60, /* abandoned uploads are looked for this often */
     DRAIN_POLL_MS = 10,
-    /* Answers `draining` at least so often, to those whose requests were under way... */
-    DRAIN_POLLS_MIN = 5,
+    /* Answers `draining` until nobody asked for so long, since requests may be under way... */
+    DRAIN_POLLS_QUIET = 10,
     /* ...and does not wait longer than this for peers that go on asking. */
-    DRAIN_POLLS_BUSY = 100,
+    DRAIN_POLLS_BUSY = 200,
 };
 
 enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_LEAVE, TIMER_DRAIN, TIMER_COUNT };
@@ -31,7 +31,8 @@ struct lifecycle {
     struct lifecycle_options with;
     _Atomic bool leaving; /* set once; relaxed, nothing is published with it */
     bool draining;
-    uint32_t tick_count, poll_count;
+    uint32_t tick_count, poll_count, quiet_count;
+    uint64_t turned_away_count; /* as of the last poll */
 };
 
 static bool start_timer(struct lifecycle *lifecycle, enum timer timer, uint64_t us)
@@ -69,8 +70,12 @@ static void on_drain_timer(evutil_socket_t fd, short what, void *ctx)
     lifecycle->poll_count++;
     uint32_t deferred = service_deferred_count(with->service);
     uint32_t in_flight = with->in_flight(with->transports);
-    bool done = deferred == 0 && lifecycle->poll_count >= DRAIN_POLLS_MIN &&
-                (in_flight == 0 || lifecycle->poll_count >= DRAIN_POLLS_BUSY);
+    uint64_t turned_away = service_turned_away_count(with->service);
+    bool quiet = in_flight == 0 && turned_away == lifecycle->turned_away_count;
+    lifecycle->quiet_count = quiet ? lifecycle->quiet_count + 1 : 0;
+    lifecycle->turned_away_count = turned_away;
+    bool done = deferred == 0 && (lifecycle->quiet_count >= DRAIN_POLLS_QUIET ||
+                                  lifecycle->poll_count >= DRAIN_POLLS_BUSY);
     bool late = (uint64_t)lifecycle->poll_count * DRAIN_POLL_MS >= with->drain_timeout_ms;
     if (late && deferred > 0)
         log_at(LOG_WARN, "drain_timeout_ms is over", LOG_INT("unanswered", deferred));

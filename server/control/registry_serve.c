@@ -124,6 +124,8 @@ static enum err_code verify(const struct registry *registry, const char *dir, co
         rc = model_check_golden(model, bundle, err);
     if (rc == ERR_OK)
         rc = check_trained_at(registry, model, err);
+    if (rc == ERR_OK && model->kind == MODEL_linear)
+        rc = snapshot_check_features(model, err);
     bundle_close(&bundle);
     if (rc != ERR_OK) {
         model_destroy(&model);

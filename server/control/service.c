@@ -81,6 +81,7 @@ static enum reply_code gate(struct service *service, const struct call *call,
 {
     uint64_t deadline_ns = deadline_of(call, request);
     if (service_is_draining(service) && request->op != OP_status) {
+        atomic_fetch_add_explicit(&service->turned_away_count, 1, memory_order_relaxed);
         *ret_message = "this daemon is about to stop: use another one";
         return REPLY_draining;
     }
@@ -152,6 +153,11 @@ enum call_state service_call(void *ctx, struct worker *worker, struct call *call
     metric_observe(worker->metrics, M_REQUEST_DURATION, request.op, 0,
                    now_ns > call->arrived_ns ? now_ns - call->arrived_ns : 0);
     return CALL_DONE;
+}
+
+uint64_t service_turned_away_count(const struct service *service)
+{
+    return atomic_load_explicit(&service->turned_away_count, memory_order_relaxed);
 }
 
 bool service_is_draining(const struct service *service)

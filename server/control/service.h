@@ -53,6 +53,8 @@ enum call_state service_call(void *service, struct worker *worker, struct call *
 
 void service_drain(struct service *service);
 bool service_is_draining(const struct service *service);
+/* Requests that were answered `draining`. */
+uint64_t service_turned_away_count(const struct service *service);
 /* Calls that were deferred and are not complete. */
 uint32_t service_deferred_count(const struct service *service);
 

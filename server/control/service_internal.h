@@ -24,7 +24,8 @@ struct service {
      * counted before the drain looks. */
     _Atomic bool draining;
     _Atomic uint32_t deferred_count;
-    pthread_mutex_t deferred_lock; /* guards deferred_metrics: its writers change */
+    _Atomic uint64_t turned_away_count; /* relaxed: a number by itself */
+    pthread_mutex_t deferred_lock;      /* guards deferred_metrics: its writers change */
     struct metric_slot *deferred_metrics;
 };
 

@@ -83,7 +83,8 @@ static bool check_names(const struct subject *subject, const struct text_list *n
         if (feature == NULL)
             what = "is no feature";
         else if (!is_of(subject, feature))
-            what = "is of what was not asked for";
+            what = feature->subject == FEATURE_ITEM ? "is of items, and a person was asked for"
+                                                    : "is of people, and an item was asked for";
         else if (is_repeated(names, i))
             what = "is given twice";
         if (what == NULL)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/decide/policy.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,8 +36,14 @@ static enum err_code parse_name(const struct json_at *at, const char *const *nam
         }
     }
     const char *nearest = json_nearest(text_of(value), names);
-    return err_set(err, ERR_BAD_INPUT, "%s: unknown name '%.64s', did you mean '%s'?", at->path,
-                   value, nearest != NULL ? nearest : names[0]);
+    if (nearest != NULL)
+        return err_set(err, ERR_BAD_INPUT, "%s: unknown name '%.64s', did you mean '%s'?", at->path,
+                       value, nearest);
+    char list[128] = "";
+    for (size_t i = 0, used = 0; names[i] != NULL && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, i == 0 ? "%s" : ", %s", names[i]);
+    return err_set(err, ERR_BAD_INPUT, "%s: unknown name '%.64s', expected one of %s", at->path,
+                   value, list);
 }
 
 static const char *const source_names[] = {

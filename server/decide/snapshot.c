@@ -92,6 +92,34 @@ static enum err_code bind_feature(const struct policy_slot *slot, const char *na
     return ERR_OK;
 }
 
+static bool is_source(struct text kind)
+{
+    for (uint32_t i = 0; i < SOURCE_KIND_COUNT; i++) {
+        if (text_is(kind, policy_source_name((enum policy_source_kind)i)))
+            return true;
+    }
+    return false;
+}
+
+enum err_code snapshot_check_features(const struct model *linear, struct err *err)
+{
+    static const struct policy_slot none = {.name = "none"};
+    for (uint32_t i = 0; i < linear_feature_count(linear->as.linear); i++) {
+        const char *name = linear_feature_name(linear->as.linear, i);
+        struct rank_binding binding;
+        struct text kind = {0};
+        bool known = starts_with(text_of(name), "source.", &kind)
+                         ? is_source(kind)
+                         : bind_feature(&none, name, &binding, NULL) == ERR_OK;
+        if (!known)
+            return err_set(err, ERR_BAD_INPUT,
+                           "manifest.json: features[%u]: nothing supplies '%.64s' "
+                           "(docs/policies.md)",
+                           i, name);
+    }
+    return ERR_OK;
+}
+
 static enum err_code bind_ranker(const struct policy_slot *slot, struct slot_models *models,
                                  struct err *err)
 {

@@ -196,6 +196,9 @@ static enum err_code check_needs(struct request_read *read, const struct request
     if (request->op == OP_features && request->user.ptr == NULL && request->anon.ptr == NULL &&
         request->feature_item.ptr == NULL)
         return read_fail(read, ERR_BAD_INPUT, "user: give user, anon or item");
+    if (request->op == OP_features && request->feature_item.ptr != NULL &&
+        (request->user.ptr != NULL || request->anon.ptr != NULL))
+        return read_fail(read, ERR_BAD_INPUT, "item: give a person or an item, not both");
     return ERR_OK;
 }
 

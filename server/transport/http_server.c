@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "base/num.h"
 #include "server/transport/address.h"
 #include "server/transport/http_internal.h"
@@ -70,7 +71,10 @@ static void note_bound(struct http_server *server, int fd)
 static void on_accept_error(struct evconnlistener *listener, void *evhttp)
 {
     (void)evhttp;
+    int error = errno; /* as accept left it */
     evconnlistener_disable(listener);
+    log_at(LOG_WARN, "cannot accept HTTP connections for a moment",
+           LOG_STR("error", strerror(error)));
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *arg)

@@ -158,7 +158,7 @@ static void test_without_a_daemon_it_fails_and_says_what_to_do(void **state)
     CHECK(1, "{\"ok\":false,\"error\":{\"code\":\"unreachable\"", "decidectl: ping: ", "--url",
           "tcp://127.0.0.1:1", "--json", "ping");
     CHECK(2, NULL, "expected tcp://", "--url", "nonsense", "ping");
-    CHECK(1, NULL, "cannot open", "--token-file", "/nonexistent/token", "ping");
+    CHECK(2, NULL, "cannot open", "--token-file", "/nonexistent/token", "ping");
 }
 
 static void test_usage(void **state)

@@ -73,7 +73,9 @@ static void test_values_survive_the_round_trip(void **state)
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
         assert_trip(same[i], same[i]);
     assert_trip(" [ 1 ,\t2\r\n] ", "[1,2]");
-    assert_trip("9223372036854775808", "9.223372036854776e+18");
+    assert_trip("9223372036854775808", "9223372036854775808");
+    assert_trip("18446744073709551615", "18446744073709551615");
+    assert_trip("18446744073709551616", "1.8446744073709552e+19");
     assert_trip("-9223372036854775809", "-9.223372036854776e+18");
     assert_trip("1.50e1", "15.0");
     assert_trip("-0", "0");
