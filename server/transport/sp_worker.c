@@ -99,10 +99,11 @@ static void arm_deadline(struct sp_worker *worker)
     event_add(worker->deadline_event, &left);
 }
 
+/* Since now, not since the loop woke up: what it did meanwhile is not the peer's fault. */
 void sp_worker_wait(struct sp_connection_list *list, struct sp_connection *connection)
 {
     bool is_first = TAILQ_EMPTY(list);
-    connection->waiting_since_ns = connection->worker->turn_ns;
+    connection->waiting_since_ns = clock_now_ns(connection->worker->server->options.clock);
     TAILQ_INSERT_TAIL(list, connection, wait);
     if (is_first)
         arm_deadline(connection->worker);

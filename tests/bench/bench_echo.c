@@ -5,8 +5,9 @@
  *
  * usage: bench_echo [ROUNDS [MILLISECONDS]]     (default 5 rounds of 1000 ms each)
  *
- * Closed loop over tcp: 200-byte requests, 1,000-byte replies, one client and four.  Turns are
- * short and alternate, so that noise of the machine meets both alike; the ratios are what counts.
+ * Closed loop over tcp: 200-byte requests, 1,000-byte replies; one client and four with one request
+ * at a time, and four with sixteen.  Turns are short and alternate, so that noise of the machine
+ * meets all alike; the ratios are what counts.
  */
 #include <arpa/inet.h>
 #include <endian.h>
@@ -29,12 +30,23 @@
 #include "server/transport/sp_server.h"
 #include "tests/support/sp_client.h"
 
-enum { REQUEST_BYTES = 200, REPLY_BYTES = 1000, CLIENTS_MAX = 4, ID_BYTES = 4, LENGTH_BYTES = 8 };
-
-struct frame {
-    uint64_t length; /* big-endian: id and body */
-    uint8_t payload[ID_BYTES + REPLY_BYTES];
+enum {
+    REQUEST_BYTES = 200,
+    REPLY_BYTES = 1000,
+    HEADER_BYTES = 12, /* length and id */
+    REQUEST_FRAME = HEADER_BYTES + REQUEST_BYTES,
+    REPLY_FRAME = HEADER_BYTES + REPLY_BYTES,
+    CLIENTS_MAX = 4,
+    DEPTH_MAX = 16 /* requests that a client sends at once */
 };
+
+/* Length and id of a message with a body of so many bytes. */
+static void put_header(uint8_t *frame, uint64_t body_bytes)
+{
+    uint64_t length = htobe64(HEADER_BYTES - 8 + body_bytes);
+    memcpy(frame, &length, sizeof length);
+    memcpy(frame + sizeof length, "\200\0\0\1", 4);
+}
 
 static _Noreturn void fail(const char *what)
 {
@@ -42,7 +54,7 @@ static _Noreturn void fail(const char *what)
     exit(1);
 }
 
-/* The bare echo: one thread, one read and one write for a request. */
+/* The bare echo: one thread, one read and one write for what a client sends at once. */
 
 static void shake_hands(int fd)
 {
@@ -57,17 +69,23 @@ static void shake_hands(int fd)
 
 static void echo_once(int epoll_fd, int fd)
 {
-    struct frame request;
-    struct frame reply = {.length = htobe64(ID_BYTES + REPLY_BYTES)};
-    ssize_t n = recv(fd, &request, sizeof request, 0);
+    static uint8_t requests[DEPTH_MAX * REQUEST_FRAME];
+    static uint8_t replies[DEPTH_MAX * REPLY_FRAME];
+    ssize_t n = recv(fd, requests, sizeof requests, 0);
     if (n <= 0) {
         epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
         close(fd);
         return;
     }
-    memcpy(reply.payload, request.payload, ID_BYTES);
-    memset(reply.payload + ID_BYTES, 'r', REPLY_BYTES);
-    if (send(fd, &reply, LENGTH_BYTES + ID_BYTES + REPLY_BYTES, MSG_NOSIGNAL) < 0)
+    size_t cut = (size_t)n % REQUEST_FRAME;
+    if (cut > 0 && recv(fd, requests + n, REQUEST_FRAME - cut, MSG_WAITALL) <= 0)
+        fail("recv");
+    size_t count = ((size_t)n + REQUEST_FRAME - 1) / REQUEST_FRAME;
+    for (size_t i = 0; i < count; i++) {
+        put_header(replies + i * REPLY_FRAME, REPLY_BYTES);
+        memset(replies + i * REPLY_FRAME + HEADER_BYTES, 'r', REPLY_BYTES);
+    }
+    if (send(fd, replies, count * REPLY_FRAME, MSG_NOSIGNAL) < 0)
         fail("send");
 }
 
@@ -183,6 +201,7 @@ static struct nng_server *start_nng_server(struct metrics *metrics)
 
 struct client {
     const char *url;
+    uint32_t depth;
     uint64_t until_ns;
     struct hist *hist;
     pthread_t thread;
@@ -192,36 +211,45 @@ static void *run_client(void *arg)
 {
     struct client *client = arg;
     struct sp_client socket;
-    struct frame request = {.length = htobe64(ID_BYTES + REQUEST_BYTES), .payload = {0x80}};
-    struct frame reply;
+    uint8_t requests[DEPTH_MAX * REQUEST_FRAME] = {0};
+    uint8_t replies[DEPTH_MAX * REPLY_FRAME];
+    size_t wanted = client->depth * REPLY_FRAME;
+    for (uint32_t i = 0; i < client->depth; i++)
+        put_header(requests + i * REQUEST_FRAME, REQUEST_BYTES);
     if (!sp_open(&socket, client->url))
         fail(client->url);
     uint64_t before_ns = clock_now_ns(clock_system());
     while (before_ns < client->until_ns) {
-        size_t wanted = LENGTH_BYTES + ID_BYTES + REPLY_BYTES;
-        if (!sp_send_raw(&socket, &request, LENGTH_BYTES + ID_BYTES + REQUEST_BYTES) ||
-            recv(socket.fd, &reply, wanted, MSG_WAITALL) != (ssize_t)wanted)
+        if (!sp_send_raw(&socket, requests, client->depth * REQUEST_FRAME) ||
+            recv(socket.fd, replies, wanted, MSG_WAITALL) != (ssize_t)wanted)
             fail("round trip");
         uint64_t now_ns = clock_now_ns(clock_system());
-        hist_record(client->hist, now_ns - before_ns);
+        for (uint32_t i = 0; i < client->depth; i++)
+            hist_record(client->hist, now_ns - before_ns);
         before_ns = now_ns;
     }
     sp_close(&socket);
     return NULL;
 }
 
-static void measure(const char *url, uint32_t client_count, uint64_t duration_ns, struct hist *into)
+struct load {
+    uint32_t client_count;
+    uint32_t depth;
+};
+
+static void measure(const char *url, struct load load, uint64_t duration_ns, struct hist *into)
 {
     static struct hist hists[CLIENTS_MAX];
     struct client clients[CLIENTS_MAX];
     uint64_t until_ns = clock_now_ns(clock_system()) + duration_ns;
-    for (uint32_t i = 0; i < client_count; i++) {
+    for (uint32_t i = 0; i < load.client_count; i++) {
         hist_reset(&hists[i]);
-        clients[i] = (struct client){.url = url, .until_ns = until_ns, .hist = &hists[i]};
+        clients[i] = (struct client){
+            .url = url, .depth = load.depth, .until_ns = until_ns, .hist = &hists[i]};
         if (pthread_create(&clients[i].thread, NULL, run_client, &clients[i]) != 0)
             fail("thread");
     }
-    for (uint32_t i = 0; i < client_count; i++) {
+    for (uint32_t i = 0; i < load.client_count; i++) {
         pthread_join(clients[i].thread, NULL);
         hist_merge(into, &hists[i]);
     }
@@ -229,21 +257,20 @@ static void measure(const char *url, uint32_t client_count, uint64_t duration_ns
 
 enum side { BARE, SP, NNG, SIDES };
 
-static void report(uint32_t client_count, enum side side, const struct hist *hists, double seconds)
+static void report(struct load load, enum side side, const struct hist *hists, double seconds)
 {
     static const char *const names[SIDES] = {"bare echo", "sp_server", "nng_server"};
     double p50 = (double)hist_quantile(&hists[side], 0.5);
     double p99 = (double)hist_quantile(&hists[side], 0.99);
-    printf("%u client%s  %-10s  p50 %6.1f us  p99 %7.1f us  %8.0f requests/s", client_count,
-           client_count == 1 ? " " : "s", names[side], p50 / 1e3, p99 / 1e3,
-           (double)hists[side].count / seconds);
+    printf("%u x %-2u  %-10s  p50 %6.1f us  p99 %7.1f us  %8.0f requests/s", load.client_count,
+           load.depth, names[side], p50 / 1e3, p99 / 1e3, (double)hists[side].count / seconds);
     printf("   of the bare echo: p50 %5.2f  p99 %5.2f  rate %5.2f\n",
            p50 / (double)hist_quantile(&hists[BARE], 0.5),
            p99 / (double)hist_quantile(&hists[BARE], 0.99),
            (double)hists[side].count / (double)hists[BARE].count);
 }
 
-static void compare(const char *const urls[SIDES], uint32_t client_count, int64_t rounds,
+static void compare(const char *const urls[SIDES], struct load load, int64_t rounds,
                     int64_t round_ms)
 {
     static struct hist hists[SIDES];
@@ -251,10 +278,10 @@ static void compare(const char *const urls[SIDES], uint32_t client_count, int64_
         hist_reset(&hists[side]);
     for (int64_t i = 0; i < rounds; i++) {
         for (int side = 0; side < SIDES; side++)
-            measure(urls[side], client_count, (uint64_t)round_ms * 1000000, &hists[side]);
+            measure(urls[side], load, (uint64_t)round_ms * 1000000, &hists[side]);
     }
     for (int side = 0; side < SIDES; side++)
-        report(client_count, (enum side)side, hists, (double)(rounds * round_ms) / 1e3);
+        report(load, (enum side)side, hists, (double)(rounds * round_ms) / 1e3);
 }
 
 int main(int argc, char **argv)
@@ -276,8 +303,9 @@ int main(int argc, char **argv)
     struct nng_server *nng_server = start_nng_server(metrics);
     const char *const urls[SIDES] = {bare_url, sp_server_address(sp_server, 0),
                                      nng_server_address(nng_server, 0)};
-    compare(urls, 1, rounds, round_ms);
-    compare(urls, CLIENTS_MAX, rounds, round_ms);
+    compare(urls, (struct load){1, 1}, rounds, round_ms);
+    compare(urls, (struct load){CLIENTS_MAX, 1}, rounds, round_ms);
+    compare(urls, (struct load){CLIENTS_MAX, DEPTH_MAX}, rounds, round_ms);
     nng_server_destroy(&nng_server);
     sp_server_destroy(&sp_server);
     metrics_destroy(&metrics);
