@@ -31,6 +31,7 @@
 
 #define SP_INPUT_BYTES      65536  /* one read takes this much at most */
 #define SP_TURN_MESSAGES    16     /* served per connection before others get their turn */
+#define SP_TURN_NS          50000  /* after which no further one is begun */
 #define SP_TURN_REPLY_BYTES 131072 /* replies that are collected before they are written */
 #define SP_BLOCK_CLASSES    16
 
