@@ -21,8 +21,7 @@ void sp_connection_fail(struct sp_connection *connection, enum metric_close reas
     connection->close_reason = reason;
 }
 
-/* ---- serving ----------------------------------------------------------------------------------
- */
+/* ---- serving -------------------------------------------------------------------------- */
 
 static void serve(struct sp_connection *connection, const struct sp_frame *frame)
 {
@@ -125,8 +124,7 @@ static void serve_ready(struct sp_connection *connection)
     }
 }
 
-/* ---- turns ------------------------------------------------------------------------------------
- */
+/* ---- turns ---------------------------------------------------------------------------- */
 
 static void read_while(struct sp_connection *connection, bool wanted)
 {
@@ -200,8 +198,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     sp_worker_end(worker);
 }
 
-/* ---- beginning and end ------------------------------------------------------------------------
- */
+/* ---- beginning and end ---------------------------------------------------------------- */
 
 void sp_connection_open(struct sp_connection *connection)
 {

@@ -57,8 +57,7 @@ static bool set_tcp_options(int fd)
     return true;
 }
 
-/* ---- binding ----------------------------------------------------------------------------------
- */
+/* ---- binding -------------------------------------------------------------------------- */
 
 /* A name, an address (of IPv6: in brackets) or * for all, and a port. */
 static enum err_code resolve(const char *address, struct addrinfo **ret_found, struct err *err)
@@ -121,8 +120,7 @@ static enum err_code bind_ipc(struct sp_listener *listener, struct err *err)
     return rc;
 }
 
-/* ---- taking over ------------------------------------------------------------------------------
- */
+/* ---- taking over ---------------------------------------------------------------------- */
 
 static enum err_code take_over(struct sp_listener *listener, struct err *err)
 {
@@ -145,8 +143,7 @@ static enum err_code take_over(struct sp_listener *listener, struct err *err)
     return ERR_OK;
 }
 
-/* ---- what was bound ---------------------------------------------------------------------------
- */
+/* ---- what was bound ------------------------------------------------------------------- */
 
 static void note_tcp(struct sp_listener *listener, const struct sockaddr_storage *bound)
 {

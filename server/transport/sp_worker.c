@@ -33,8 +33,7 @@ void sp_worker_end(struct sp_worker *worker)
         event_base_loopbreak(worker->base);
 }
 
-/* ---- turns ------------------------------------------------------------------------------------
- */
+/* ---- turns ---------------------------------------------------------------------------- */
 
 void sp_worker_again(struct sp_connection *connection)
 {
@@ -77,8 +76,7 @@ static void on_inbox(evutil_socket_t fd, short what, void *arg)
     sp_worker_end(arg);
 }
 
-/* ---- waiting ----------------------------------------------------------------------------------
- */
+/* ---- waiting -------------------------------------------------------------------------- */
 
 static uint64_t deadline_of(const struct sp_connection_list *list, uint32_t timeout_ms)
 {
@@ -147,8 +145,7 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
     sp_worker_end(worker);
 }
 
-/* ---- stopping ---------------------------------------------------------------------------------
- */
+/* ---- stopping ------------------------------------------------------------------------- */
 
 static void on_stop_timeout(evutil_socket_t fd, short what, void *arg)
 {
@@ -176,8 +173,7 @@ void sp_worker_stop(struct sp_worker *worker)
     }
 }
 
-/* ---- the thread -------------------------------------------------------------------------------
- */
+/* ---- the thread ----------------------------------------------------------------------- */
 
 static void *run(void *arg)
 {

@@ -58,8 +58,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- nng --------------------------------------------------------------------------------------
- */
+/* ---- nng ------------------------------------------------------------------------------ */
 
 static nng_socket dial(const char *url)
 {
@@ -210,8 +209,7 @@ static void test_requests_come_through_a_chain_of_devices_of_nng(void **state)
     }
 }
 
-/* ---- pieces -----------------------------------------------------------------------------------
- */
+/* ---- pieces --------------------------------------------------------------------------- */
 
 static size_t put_request(uint8_t *at, bool ipc, uint32_t hops, uint32_t id, const void *body,
                           size_t len)
