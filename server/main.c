@@ -29,6 +29,7 @@ struct daemon {
     struct model_ops *model_ops;
     struct modes modes;
     struct access access;
+    struct admission admission;
     struct jobs *jobs;
     struct reload reload;
     struct lifecycle *lifecycle;
@@ -195,12 +196,17 @@ static enum err_code start_control(struct daemon *daemon, const struct config_so
 
 static enum err_code start_service(struct daemon *daemon, struct err *err)
 {
+    daemon->admission = (struct admission){
+        .target_ns = (uint64_t)daemon->config->queue_delay_target_us * 1000,
+        .max_ns = (uint64_t)daemon->config->queue_delay_max_us * 1000,
+    };
     struct service_options options = {
         .store = daemon->store,
         .serving = &daemon->serving,
         .answers = daemon->answers,
         .modes = &daemon->modes,
         .access = &daemon->access,
+        .admission = &daemon->admission,
         .jobs = daemon->jobs,
         .reload = &daemon->reload,
         .model_ops = daemon->model_ops,

@@ -13,6 +13,7 @@ static const char *const op_values[] = {OPS(NAME_FIRST) "invalid", NULL};
 static const char *const code_values[] = {REPLY_CODES(NAME_FIRST) NULL};
 static const char *const level_values[] = {LEVELS(NAME_ONLY) NULL};
 static const char *const reason_values[] = {REASONS(NAME_ONLY) NULL};
+static const char *const overload_values[] = {"fine", "cheaper", "cheapest", "refusing", NULL};
 static const char *const stage_values[] = {"decode", "candidates", "fold_in", "rank",
                                            "price",  "encode",     NULL};
 static const char *const transport_values[] = {"nng", "http", "sp", NULL};
@@ -53,6 +54,14 @@ const struct metric_family server_metric_families[M_COUNT] = {
                           HISTOGRAM,
                           "Time spent in each stage of a decision.",
                           {{"stage", stage_values}}},
+    [M_QUEUE_DELAY] = {"decided_queue_delay_seconds",
+                       HISTOGRAM,
+                       "How long requests waited before a worker began with them.",
+                       {{0}}},
+    [M_OVERLOAD] = {"decided_overload_requests_total",
+                    COUNTER,
+                    "Requests, by how overloaded their worker was.",
+                    {{"state", overload_values}}},
     [M_CONNECTIONS] = {"decided_connections",
                        GAUGE,
                        "Connections now open.",

@@ -12,6 +12,8 @@ enum server_metric {
     M_REQUEST_DURATION,       /* histogram {op}: from arrival to the packed reply */
     M_DECISIONS,              /* counter {level, reason} */
     M_STAGE_DURATION,         /* histogram {stage} */
+    M_QUEUE_DELAY,            /* histogram: from arrival until a worker began */
+    M_OVERLOAD,               /* counter {state}: requests, by enum overload when they began */
     M_CONNECTIONS,            /* gauge {transport} */
     M_CONNECTIONS_REFUSED,    /* counter {transport} */
     M_CONNECTIONS_ACCEPTED,   /* counter {transport}: of the native request socket */

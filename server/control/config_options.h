@@ -40,6 +40,12 @@
       "batch of events)")                                                                          \
     X(INT, connections_max, 1024, 1, 65536, "connections", RESTART,                                \
       "open connections of peers; more are closed at once")                                             \
+    X(INT, queue_delay_target_us, 500, 0, 1000000, "us", RESTART,                                  \
+      "when no request of a tenth of a second waited less, the daemon is overloaded and "          \
+      "decisions get cheaper; 0: never")                                                           \
+    X(INT, queue_delay_max_us, 2000, 100, 60000000, "us", RESTART,                                 \
+      "an overloaded daemon refuses decisions that waited longer, events after half of it, "       \
+      "uploads of models after a quarter")                                                         \
     X(INT, contexts, 64, 1, 4096, "requests", RESTART,                                             \
       "requests in progress in the nng library, replies that are being sent included; 256 KiB "    \
       "each when used")    \

@@ -49,18 +49,20 @@ static void serve_ping(struct service *service, struct call *call, const struct 
 }
 
 static void serve_decision(struct service *service, struct worker *worker, struct call *call,
-                           const struct request *request)
+                           const struct request *request, enum level overload_floor)
 {
     const struct service_options *with = &service->with;
     struct decision decision;
     struct reply reply;
+    enum level mode_floor = modes_floor(with->modes, clock_now_ns(with->clock));
     /* Snapshot, records and ids stay what they are until the reply holds copies of them. */
     rcu_read_begin();
     struct decide_env env = {
         .store = with->store,
         .snapshot = serving_current(with->serving),
         .answers = with->answers,
-        .floor = modes_floor(with->modes, clock_now_ns(with->clock)),
+        .floor = overload_floor > mode_floor ? overload_floor : mode_floor,
+        .floor_reason = overload_floor > mode_floor ? REASON_overload : REASON_mode,
         .deadline_ns = deadline_of(call, request),
         .wall_ms = clock_wall_ms(with->clock),
     };
@@ -71,8 +73,9 @@ static void serve_decision(struct service *service, struct worker *worker, struc
     decision_pack(&decision, &reply);
     reply_end(&reply);
     rcu_read_end();
-    metric_observe(worker->metrics, M_STAGE_DURATION, STAGE_ENCODE, 0,
-                   clock_now_ns(with->clock) - began_ns);
+    uint64_t encode_ns = clock_now_ns(with->clock) - began_ns;
+    decide_learn_finish(worker, encode_ns);
+    metric_observe(worker->metrics, M_STAGE_DURATION, STAGE_ENCODE, 0, encode_ns);
 }
 
 /* Why the request is not served at all, or REPLY_ok. */
@@ -100,7 +103,7 @@ static enum reply_code gate(struct service *service, const struct call *call,
 }
 
 static enum call_state serve(struct service *service, struct worker *worker, struct call *call,
-                             const struct request *request)
+                             const struct request *request, const struct admission_verdict *verdict)
 {
     const char *message = NULL;
     enum reply_code code = gate(service, call, request, &message);
@@ -108,11 +111,17 @@ static enum call_state serve(struct service *service, struct worker *worker, str
         reply_error(call, request->id_raw, service->with.clock, code, message, NULL);
         return CALL_DONE;
     }
+    if (verdict->refused) {
+        reply_overloaded(call, request->id_raw, service->with.clock,
+                         "requests wait longer than this daemon can serve them",
+                         verdict->retry_after_ms);
+        return CALL_DONE;
+    }
     switch (request->op) {
     case OP_recommend:
     case OP_similar:
     case OP_rank:
-    case OP_price: serve_decision(service, worker, call, request); return CALL_DONE;
+    case OP_price: serve_decision(service, worker, call, request, verdict->floor); return CALL_DONE;
     case OP_ping: serve_ping(service, call, request); return CALL_DONE;
     case OP_events: return service_events(service, call, request);
     case OP_features: service_features(service, call, request); return CALL_DONE;
@@ -137,15 +146,22 @@ enum call_state service_call(void *ctx, struct worker *worker, struct call *call
     struct err err = {.text = ""};
     enum call_state state = CALL_DONE;
     uint64_t began_ns = clock_now_ns(service->with.clock);
+    uint64_t waited_ns = began_ns > call->arrived_ns ? began_ns - call->arrived_ns : 0;
+    admission_note(service->with.admission, &worker->queue, began_ns, waited_ns);
+    metric_observe(worker->metrics, M_QUEUE_DELAY, 0, 0, waited_ns);
+    metric_add(worker->metrics, M_OVERLOAD, worker->queue.overload, 0, 1);
     arena_reset(&worker->arena);
     enum err_code rc =
         request_decode(call->request, call->request_bytes, &worker->arena, &request, field, &err);
     uint64_t decoded_ns = clock_now_ns(service->with.clock);
     metric_observe(worker->metrics, M_STAGE_DURATION, STAGE_DECODE, 0, decoded_ns - began_ns);
-    if (rc != ERR_OK)
+    if (rc != ERR_OK) {
         reply_error(call, request.id_raw, service->with.clock, refusal_of(rc), err.text, field);
-    else
-        state = serve(service, worker, call, &request);
+    } else {
+        struct admission_verdict verdict =
+            admission_judge(service->with.admission, request.op, worker->queue.overload, waited_ns);
+        state = serve(service, worker, call, &request, &verdict);
+    }
     if (state == CALL_DEFERRED)
         return state; /* it may be complete already, and is counted there */
     uint64_t now_ns = clock_now_ns(service->with.clock);

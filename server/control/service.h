@@ -18,6 +18,7 @@
 #include "base/metrics.h"
 #include "featurestore/store.h"
 #include "server/control/access.h"
+#include "server/control/admission.h"
 #include "server/control/jobs.h"
 #include "server/control/model_ops.h"
 #include "server/control/modes.h"
@@ -35,6 +36,7 @@ struct service_options { /* all borrowed */
     struct answers *answers;
     struct modes *modes;
     struct access *access;
+    const struct admission *admission;
     struct jobs *jobs;
     struct reload *reload;
     struct model_ops *model_ops;

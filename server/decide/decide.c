@@ -17,6 +17,33 @@ bool pipeline_late(const struct pipeline *p)
     return p->env->deadline_ns != 0 && clock_now_ns(p->worker->clock) >= p->env->deadline_ns;
 }
 
+bool pipeline_affords(const struct pipeline *p, uint32_t stages)
+{
+    uint64_t needed_ns = 0;
+    if (p->env->deadline_ns == 0)
+        return true;
+    for (uint32_t stage = 0; stage < COST_COUNT; stage++)
+        needed_ns += (stages >> stage & 1) != 0 ? p->worker->cost[stage] : 0;
+    return clock_now_ns(p->worker->clock) + needed_ns < p->env->deadline_ns;
+}
+
+void pipeline_cost_begin(struct pipeline *p)
+{
+    p->cost_began_ns = clock_now_ns(p->worker->clock);
+}
+
+void pipeline_cost_learn(struct pipeline *p, enum cost stage)
+{
+    uint64_t now_ns = clock_now_ns(p->worker->clock);
+    cost_learn(&p->worker->cost[stage], now_ns - p->cost_began_ns);
+    p->cost_began_ns = now_ns;
+}
+
+void decide_learn_finish(struct worker *worker, uint64_t ns)
+{
+    cost_learn(&worker->cost[COST_FINISH], ns);
+}
+
 void pipeline_use_model(struct pipeline *p, const struct model *model)
 {
     struct decision *out = p->out;
@@ -70,11 +97,14 @@ bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *s
 /* The level that the mode and the time left allow, and why it is not full. */
 static enum level best_level(const struct pipeline *p, enum reason *ret_reason)
 {
-    if (pipeline_late(p) && p->env->floor <= LEVEL_reduced) {
+    const uint32_t least = 1u << COST_NEIGHBORS | 1u << COST_CHOOSE_REDUCED | 1u << COST_FINISH;
+    if (p->env->floor <= LEVEL_reduced && !pipeline_affords(p, least)) {
+        for (uint32_t stage = 0; stage < COST_COUNT; stage++)
+            cost_fade(&p->worker->cost[stage]);
         *ret_reason = REASON_deadline;
         return LEVEL_cached;
     }
-    *ret_reason = p->env->floor > LEVEL_full ? REASON_mode : REASON_none;
+    *ret_reason = p->env->floor > LEVEL_full ? p->env->floor_reason : REASON_none;
     return p->env->floor;
 }
 
@@ -129,6 +159,19 @@ static uint32_t rank_depth(const struct pipeline *p)
     return depth;
 }
 
+static void rank_in_time(struct pipeline *p)
+{
+    if (!pipeline_affords(p, 1u << COST_RANK | 1u << COST_FINISH)) {
+        cost_fade(&p->worker->cost[COST_RANK]);
+        pipeline_lower(p, LEVEL_reduced, REASON_deadline);
+        return;
+    }
+    pipeline_cost_begin(p);
+    if (!rank_candidates(p))
+        pipeline_lower(p, LEVEL_reduced, REASON_overload);
+    pipeline_cost_learn(p, COST_RANK);
+}
+
 static void recommend(struct pipeline *p)
 {
     enum reason reason = REASON_none;
@@ -141,7 +184,9 @@ static void recommend(struct pipeline *p)
     p->out->reason = reason;
     sources_score(p, level);
     bool ranker = p->models->ranker != NULL && level == LEVEL_full;
+    pipeline_cost_begin(p);
     bool personal = candidates_choose(p, ranker ? rank_depth(p) : p->wanted);
+    pipeline_cost_learn(p, sources_have_vector(p) ? COST_CHOOSE_FULL : COST_CHOOSE_REDUCED);
     pipeline_stage(p, STAGE_CANDIDATES);
     if (is_personal_slot(p) ? !personal : p->chosen_count == 0) {
         ladder_descend(p, LEVEL_generic, why_generic(p));
@@ -149,12 +194,8 @@ static void recommend(struct pipeline *p)
     }
     if (p->models->missing || p->models->ranker_missing)
         pipeline_lower(p, LEVEL_reduced, REASON_no_model);
-    if (ranker) {
-        if (pipeline_late(p))
-            pipeline_lower(p, LEVEL_reduced, REASON_deadline);
-        else if (!rank_candidates(p))
-            pipeline_lower(p, LEVEL_reduced, REASON_overload);
-    }
+    if (ranker)
+        rank_in_time(p);
     candidates_emit(p);
     ladder_remember(p);
     if (p->out->count < p->wanted)
@@ -213,7 +254,16 @@ static void rank(struct pipeline *p)
     bool use_ranker = level == LEVEL_full && p->models->ranker != NULL;
     if (use_ranker)
         sources_score(p, level);
+    if (use_ranker && !pipeline_affords(p, 1u << COST_RANK | 1u << COST_FINISH)) {
+        cost_fade(&p->worker->cost[COST_RANK]);
+        use_ranker = false;
+        level = LEVEL_reduced;
+        reason = REASON_deadline;
+    }
+    pipeline_cost_begin(p);
     bool ranked = rank_callers_items(p, use_ranker);
+    if (use_ranker)
+        pipeline_cost_learn(p, COST_RANK);
     if (p->env->floor >= LEVEL_cached) /* no answer is remembered for a caller's list */
         pipeline_lower(p, p->env->floor == LEVEL_static ? LEVEL_static : LEVEL_generic, reason);
     else if (level > LEVEL_full)
@@ -249,6 +299,16 @@ static void run(struct pipeline *p)
         pipeline_lower(p, LEVEL_reduced, REASON_overload);
 }
 
+static enum cost_op cost_op(enum op op)
+{
+    switch (op) {
+    case OP_similar: return COST_OP_SIMILAR;
+    case OP_rank: return COST_OP_RANK;
+    case OP_price: return COST_OP_PRICE;
+    default: return COST_OP_RECOMMEND;
+    }
+}
+
 /* A slot that the policies do not name is served by the default one; the reply says which. */
 static uint32_t slot_index(const struct policy_set *policies, struct text name)
 {
@@ -274,6 +334,7 @@ void decide(const struct decide_env *env, struct worker *worker, const struct re
                          .out = ret_decision,
                          .wanted = all ? request->item_count : request->n,
                          .stage_began_ns = clock_now_ns(worker->clock)};
+    worker->cost = worker->costs.ns[cost_op(request->op)][slot];
     *ret_decision = (struct decision){.policy = p.models->policy, .epoch = env->snapshot->epoch};
     ulid_make(&worker->rand, env->wall_ms, ret_decision->id);
     ret_decision->items = ARENA_NEW(p.arena, struct decision_item, p.wanted);

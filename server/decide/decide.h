@@ -21,14 +21,17 @@
 struct decide_env {
     const struct store *store;
     const struct snapshot *snapshot;
-    struct answers *answers; /* last good answers, for level `cached` */
-    enum level floor;        /* LEVEL_full unless set by hand */
-    uint64_t deadline_ns;    /* 0: none */
+    struct answers *answers;  /* last good answers, for level `cached` */
+    enum level floor;         /* the best level that is allowed */
+    enum reason floor_reason; /* why, unless it is LEVEL_full */
+    uint64_t deadline_ns;     /* 0: none */
     int64_t wall_ms;
 };
 
 /* request->op is recommend, similar, rank or price. */
 void decide(const struct decide_env *env, struct worker *worker, const struct request *request,
             struct decision *ret_decision);
+/* What it took from there to the packed reply: the next decision leaves room for it. */
+void decide_learn_finish(struct worker *worker, uint64_t ns);
 
 #endif

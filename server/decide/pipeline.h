@@ -14,6 +14,7 @@
 
 #include <float.h>
 
+#include "server/decide/costs.h"
 #include "server/decide/decide.h"
 #include "server/decide/top.h"
 
@@ -73,6 +74,7 @@ struct pipeline {
     struct decision *out;
     uint32_t wanted;
     uint64_t stage_began_ns;
+    uint64_t cost_began_ns;
 };
 
 /* ---- subject.c */
@@ -93,6 +95,7 @@ struct summed {
 };
 struct summed sources_summed(const struct pipeline *p, uint32_t place);
 void sources_clear(struct pipeline *p);
+bool sources_have_vector(const struct pipeline *p); /* of any source of factors */
 float source_repeat(const struct pipeline *p, uint32_t position);
 /* The natural score that dense source `s` gives to the item; 0 where it has none. */
 float source_value(const struct pipeline *p, uint32_t s, uint32_t item);
@@ -141,6 +144,10 @@ static inline struct top pipeline_top(struct pipeline *p, uint32_t capacity)
 /* The decision is no better than `level`, because of `reason`. */
 void pipeline_lower(struct pipeline *p, enum level level, enum reason reason);
 bool pipeline_late(const struct pipeline *p);
+/* Whether there is time for these stages (bits by enum cost) before the deadline. */
+bool pipeline_affords(const struct pipeline *p, uint32_t stages);
+void pipeline_cost_begin(struct pipeline *p);
+void pipeline_cost_learn(struct pipeline *p, enum cost stage); /* the time since then */
 void pipeline_use_model(struct pipeline *p, const struct model *model);
 void pipeline_stage(struct pipeline *p, uint32_t stage); /* observes the time since the last one */
 /* Appends an item to the decision; false when it is full or has the item already.  Scores never

@@ -183,23 +183,42 @@ static void score_factors(struct pipeline *p, uint32_t s)
     pipeline_stage(p, STAGE_FOLD_IN);
 }
 
+/* Neighbors come first, so that there is something to fall back on when time gets short. */
 void sources_score(struct pipeline *p, enum level level)
 {
+    const uint32_t full = 1u << COST_FACTORS | 1u << COST_CHOOSE_FULL | 1u << COST_FINISH;
+    pipeline_cost_begin(p);
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        enum policy_source_kind kind = p->slot->source[s].kind;
-        if (p->models->source[s] == NULL)
-            continue;
-        if (kind == SOURCE_neighbors)
+        if (p->slot->source[s].kind == SOURCE_neighbors && p->models->source[s] != NULL)
             score_neighbors(p, s);
-        if (kind == SOURCE_factors && level == LEVEL_full) {
-            if (pipeline_late(p))
-                pipeline_lower(p, LEVEL_reduced, REASON_deadline);
-            else
-                score_factors(p, s);
+    }
+    pipeline_cost_learn(p, COST_NEIGHBORS);
+    for (uint32_t s = 0; s < p->slot->source_count && level == LEVEL_full; s++) {
+        if (p->slot->source[s].kind != SOURCE_factors || p->models->source[s] == NULL)
+            continue;
+        if (!pipeline_affords(p, full)) {
+            cost_fade(&p->worker->cost[COST_FACTORS]);
+            cost_fade(&p->worker->cost[COST_CHOOSE_FULL]);
+            pipeline_lower(p, LEVEL_reduced, REASON_deadline);
+            break;
         }
+        pipeline_cost_begin(p);
+        score_factors(p, s);
+        pipeline_cost_learn(p, COST_FACTORS);
+    }
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
         if (p->scored[s])
             pipeline_use_model(p, p->models->source[s]);
     }
+}
+
+bool sources_have_vector(const struct pipeline *p)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->vector[s] != NULL)
+            return true;
+    }
+    return false;
 }
 
 void sources_clear(struct pipeline *p)

@@ -13,8 +13,16 @@
 #include "base/err.h"
 #include "base/metrics.h"
 #include "base/rand.h"
+#include "server/decide/costs.h"
 
 #define WORKER_ARENA_BYTES ((size_t)4 << 20)
+
+/* How long requests waited for this worker; see server/control/admission.h. */
+struct queue_delay {
+    uint64_t window_began_ns;
+    uint32_t count, prompt_count; /* in this window */
+    uint32_t overload;            /* enum overload */
+};
 
 struct worker {
     uint32_t index; /* 0..count-1: which scratch of a snapshot is its own */
@@ -22,6 +30,9 @@ struct worker {
     struct rand rand;
     struct metric_slot *metrics;
     const struct clock *clock;
+    struct queue_delay queue;
+    struct costs costs;
+    uint32_t *cost; /* the row of the decision that is made, COST_COUNT of them */
 };
 
 struct workers;

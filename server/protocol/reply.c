@@ -42,8 +42,9 @@ void reply_end(struct reply *reply)
                     "the reply does not fit into a message; ask for less", NULL);
 }
 
-void reply_error(struct call *call, struct text id_raw, const struct clock *clock,
-                 enum reply_code code, const char *message, const char *field)
+static void refuse(struct call *call, struct text id_raw, const struct clock *clock,
+                   enum reply_code code, const char *message, const char *field,
+                   uint32_t retry_after_ms)
 {
     struct reply reply = {.call = call, .id_raw = id_raw, .clock = clock};
     struct text text = text_of(message);
@@ -61,7 +62,7 @@ void reply_error(struct call *call, struct text id_raw, const struct clock *cloc
         pack_raw(&reply.pack, id_raw.ptr, id_raw.len);
     }
     reply_key(&reply, "error");
-    pack_map(&reply.pack, has_field ? 3 : 2);
+    pack_map(&reply.pack, 2u + has_field + (retry_after_ms > 0));
     pack_key(&reply.pack, "code");
     pack_str(&reply.pack, reply_code_name(code));
     pack_key(&reply.pack, "message");
@@ -70,9 +71,25 @@ void reply_error(struct call *call, struct text id_raw, const struct clock *cloc
         pack_key(&reply.pack, "field");
         pack_str(&reply.pack, field);
     }
+    if (retry_after_ms > 0) {
+        pack_key(&reply.pack, "retry_after_ms");
+        pack_int(&reply.pack, retry_after_ms);
+    }
     reply_close(&reply);
     ASSERT(!reply.pack.overflow); /* the capacity of a call is far above an error reply */
     call->code = code;
+}
+
+void reply_error(struct call *call, struct text id_raw, const struct clock *clock,
+                 enum reply_code code, const char *message, const char *field)
+{
+    refuse(call, id_raw, clock, code, message, field, 0);
+}
+
+void reply_overloaded(struct call *call, struct text id_raw, const struct clock *clock,
+                      const char *message, uint32_t retry_after_ms)
+{
+    refuse(call, id_raw, clock, REPLY_overloaded, message, NULL, retry_after_ms);
 }
 
 enum reply_code reply_code_of(enum err_code code)

@@ -35,6 +35,10 @@ void reply_end(struct reply *reply);
 void reply_error(struct call *call, struct text id_raw, const struct clock *clock,
                  enum reply_code code, const char *message, const char *field);
 
+/* The same for REPLY_overloaded, with a hint when to ask again. */
+void reply_overloaded(struct call *call, struct text id_raw, const struct clock *clock,
+                      const char *message, uint32_t retry_after_ms);
+
 /* The code that fits a failure: BAD_INPUT -> bad_request, LIMIT -> too_large, ... */
 enum reply_code reply_code_of(enum err_code code);
 

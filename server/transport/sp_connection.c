@@ -52,6 +52,15 @@ static void serve(struct sp_connection *connection, const struct sp_frame *frame
         sp_output_add(connection, call);
 }
 
+static void step_over(struct sp_connection *connection, size_t bytes)
+{
+    size_t unserved = connection->input_end - connection->input_begin;
+    uint64_t span_ns =
+        connection->rest_ns > connection->first_ns ? connection->rest_ns - connection->first_ns : 0;
+    connection->first_ns += (uint64_t)((double)span_ns * (double)bytes / (double)unserved);
+    connection->input_begin += bytes;
+}
+
 static void refuse_message(struct sp_connection *connection)
 {
     metric_add(connection->worker->metrics, M_MESSAGES_REFUSED, TRANSPORT_SP, 0, 1);
@@ -78,8 +87,7 @@ static bool take_message(struct sp_connection *connection)
         sp_connection_fail(connection, CLOSE_MALFORMED);
         return false;
     }
-    connection->input_begin += frame.frame_bytes;
-    connection->first_ns = connection->rest_ns;
+    step_over(connection, frame.frame_bytes);
     return true;
 }
 
@@ -94,8 +102,7 @@ static bool take_greeting(struct sp_connection *connection)
     }
     if (!whole)
         return false;
-    connection->input_begin += SP_FRAME_GREETING_BYTES;
-    connection->first_ns = connection->rest_ns;
+    step_over(connection, SP_FRAME_GREETING_BYTES);
     connection->greeted = true;
     sp_worker_wait_over(&connection->worker->greeting, connection);
     return true;

@@ -103,8 +103,9 @@ struct sp_connection {
     struct event writable;
     struct sp_block *input; /* unserved bytes, or NULL */
     size_t input_begin, input_end;
+    bool read_was_full;           /* there was, or may have been, more */
     uint64_t first_ns;            /* when the first unserved byte arrived */
-    uint64_t rest_ns;             /* and those behind its message */
+    uint64_t rest_ns;             /* when the last one did; those between came evenly, we assume */
     struct sp_call_queue replies; /* to be written */
     size_t reply_bytes;           /* in `replies` */
     struct sp_call_list deferred;

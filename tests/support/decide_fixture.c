@@ -157,6 +157,7 @@ const struct decision *fixture_decide(struct fixture *fixture, const char *reque
                                    .snapshot = fixture->snapshot,
                                    .answers = fixture->answers,
                                    .floor = fixture->floor,
+                                   .floor_reason = REASON_mode,
                                    .deadline_ns = fixture->deadline_ns,
                                    .wall_ms = FIXTURE_NOW_MS};
     decide(&env, fixture->worker, &decoded, &fixture->decision);

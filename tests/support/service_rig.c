@@ -44,6 +44,7 @@ static void create_parts(struct service_rig *rig)
     rig->worker = workers_claim(rig->workers);
     must(modes_init(&rig->modes, rig->registry.dir.path, clock, &warning, &err), "modes", &err);
     access_init(&rig->access, &no_token);
+    rig->admission = (struct admission){.target_ns = 500000, .max_ns = 2000000};
     must(config_load(&source, &rig->config, &err), "configuration", &err);
     must(jobs_create(&rig->jobs, &err), "jobs", &err);
     must(jobs_start(rig->jobs, &err), "jobs", &err);
@@ -74,6 +75,7 @@ void service_rig_create(struct service_rig *rig)
         .answers = rig->answers,
         .modes = &rig->modes,
         .access = &rig->access,
+        .admission = &rig->admission,
         .jobs = rig->jobs,
         .reload = &rig->reload,
         .model_ops = rig->model_ops,

@@ -20,6 +20,7 @@ struct service_rig {
     struct worker *worker;
     struct modes modes;
     struct access access;
+    struct admission admission; /* a target of 0.5 ms, 2 ms at most */
     struct config *config;
     struct jobs *jobs;
     struct reload reload;

@@ -162,9 +162,70 @@ static void test_history_says_how_many_items_speak(void **state)
     fixture_deinit(&fixture);
 }
 
+static const char *ask_by(struct fixture *fixture, enum cost stage, uint32_t ns)
+{
+    uint32_t *cost = fixture->worker->costs.ns[COST_OP_RECOMMEND][0];
+    memset(cost, 0, sizeof fixture->worker->costs.ns[0][0]);
+    cost[stage] = ns;
+    return fixture_ask(fixture, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 1}");
+}
+
+/* There are 100 us left; what a stage took lately decides what is left out, before it is late. */
+static void test_a_stage_that_would_be_late_is_left_out(void **state)
+{
+    (void)state;
+    static struct fixture fixture;
+    static const float weight[4] = {0, 1, 0, 0};
+    static const float vectors[2] = {1, 0.5f};
+    static const double ranks[] = {1.0};
+    fixture_init(&fixture);
+    fixture_add_model(&fixture, small_neighbors("near", "1", "a b", weight));
+    struct small_factors factors = {.users = "u",
+                                    .user_factors = vectors,
+                                    .items = "a b",
+                                    .item_factors = vectors,
+                                    .dim = 1,
+                                    .regularization = 0.01,
+                                    .trained_at = "2023-11-14T00:00:00Z"};
+    fixture_add_model(&fixture, small_factors("taste", "1", &factors));
+    fixture_add_model(&fixture, small_linear("rank", "1", "blend.score", ranks, 0));
+    fixture_act(&fixture, "purchase", "u", "a", FIXTURE_NOW_MS - INT64_C(172800000));
+    fixture_serve(&fixture, NULL);
+    fixture.deadline_ns = clock_now_ns(&fixture.clock.clock) + 100000;
+    static const struct {
+        enum cost stage;
+        uint32_t ns;
+        const char *expected;
+    } cases[] = {
+        {COST_NEIGHBORS, 99999, "full: b"},
+        {COST_NEIGHBORS, 100000, "cached/deadline: b"}, /* as was answered before */
+        {COST_CHOOSE_REDUCED, 100000, "cached/deadline: b"},
+        {COST_FACTORS, 99999, "full: b"},
+        {COST_FACTORS, 100000, "reduced/deadline: b"},
+        {COST_CHOOSE_FULL, 100000, "reduced/deadline: b"},
+        {COST_RANK, 99999, "full: b"},
+        {COST_RANK, 100000, "reduced/deadline: b"},
+        {COST_FINISH, 100000, "cached/deadline: b"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_string_equal(ask_by(&fixture, cases[i].stage, cases[i].ns), cases[i].expected);
+    /* Without a deadline no cost is too high; and what was left out is tried again. */
+    fixture.deadline_ns = 0;
+    assert_string_equal(ask_by(&fixture, COST_FACTORS, COST_NS_MAX), "full: b");
+    fixture.deadline_ns = clock_now_ns(&fixture.clock.clock) + 100000;
+    const char *line = ask_by(&fixture, COST_FACTORS, 200000);
+    int tries = 1;
+    for (; strncmp(line, "reduced", 7) == 0 && tries < 1000; tries++)
+        line = fixture_ask(&fixture, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 1}");
+    assert_string_equal(line, "full: b");
+    assert_in_range(tries, 100, 999);
+    fixture_deinit(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_stage_that_would_be_late_is_left_out),
         cmocka_unit_test(test_bounds_leave_no_better_item_out),
         cmocka_unit_test(test_history_says_how_many_items_speak),
     };

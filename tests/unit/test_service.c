@@ -175,6 +175,38 @@ static void test_decisions_without_models_and_with_them(void **state)
     decides(rig, "{\"op\": \"similar\", \"items\": [\"i1\"]}", "full", "");
 }
 
+/* Requests that all wait: decisions get cheaper, then some are refused with a hint. */
+static void test_a_queue_that_stays_makes_decisions_cheaper(void **state)
+{
+    struct service_rig *rig = *state;
+    rig_publish(&rig->registry, "f", "1", MODEL_factors);
+    rig_scan(&rig->registry);
+    clock_manual_advance_ns(&rig->clock, UINT64_C(10000000000));
+    static const char *const levels[] = {"full", "static", "cached"};
+    decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}", "full", "");
+    rig->waited_ns = 5000000;
+    for (size_t i = 0; i < 4; i++) {
+        for (int k = 0; k < 20; k++)
+            cJSON_Delete(service_rig_ask(rig, "{\"op\": \"ping\"}"));
+        if (i < 3) {
+            decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}", levels[i],
+                    i == 0 ? "" : "overload");
+            clock_manual_advance_ns(&rig->clock, 100000000);
+        }
+    }
+    cJSON *reply = service_rig_ask(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}");
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
+    assert_string_equal(text_of_key(error, "code"), "overloaded");
+    assert_true(cJSON_GetObjectItemCaseSensitive(error, "retry_after_ms")->valuedouble >= 100);
+    cJSON_Delete(reply);
+    cJSON_Delete(serves(rig, "{\"op\": \"status\"}"));
+    /* One that need not wait is answered, and an idle second ends it. */
+    rig->waited_ns = 0;
+    decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}", "cached", "overload");
+    clock_manual_advance_ns(&rig->clock, 1000000000);
+    decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}", "full", "");
+}
+
 static void test_an_expired_budget_lowers_decisions_and_ends_the_rest(void **state)
 {
     struct service_rig *rig = *state;
@@ -369,6 +401,7 @@ int main(void)
         TEST(test_bad_requests_name_the_field),
         TEST(test_bytes_that_are_no_messagepack_are_answered),
         TEST(test_decisions_without_models_and_with_them),
+        TEST(test_a_queue_that_stays_makes_decisions_cheaper),
         TEST(test_an_expired_budget_lowers_decisions_and_ends_the_rest),
         TEST(test_events_are_deferred_counted_and_visible),
         TEST(test_many_rejections_are_counted_beyond_those_described),
