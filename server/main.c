@@ -75,6 +75,12 @@ static uint32_t in_flight(void *ctx)
     return request_sockets_in_flight(daemon->sockets) + http_server_in_flight(daemon->http);
 }
 
+static bool are_alive(void *ctx)
+{
+    struct daemon *daemon = ctx;
+    return request_sockets_are_alive(daemon->sockets, clock_now_ns(daemon->clock));
+}
+
 /* ---- starting -------------------------------------------------------------------------------- */
 
 static enum err_code check_libraries(struct err *err)
@@ -308,6 +314,7 @@ static enum err_code serve(struct daemon *daemon, struct err *err)
         .model_ops = daemon->model_ops,
         .refuse_new = refuse_new,
         .in_flight = in_flight,
+        .are_alive = are_alive,
         .transports = daemon,
     };
     return lifecycle_run(daemon->lifecycle, &options, err);

@@ -31,6 +31,7 @@ struct lifecycle {
     struct lifecycle_options with;
     _Atomic bool leaving; /* set once; relaxed, nothing is published with it */
     bool draining;
+    bool starving; /* the watchdog was not fed the last time */
     uint32_t tick_count, poll_count, quiet_count;
     uint64_t turned_away_count; /* as of the last poll */
 };
@@ -157,10 +158,15 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 
 static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
 {
+    struct lifecycle *lifecycle = ctx;
     (void)fd;
     (void)what;
-    (void)ctx;
-    notify_send("WATCHDOG=1");
+    bool alive = lifecycle->with.are_alive(lifecycle->with.transports);
+    if (alive)
+        notify_send("WATCHDOG=1");
+    else if (!lifecycle->starving)
+        log_write(LOG_ERROR, "a worker stands still: the watchdog is not fed any more", NULL, 0);
+    lifecycle->starving = !alive;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

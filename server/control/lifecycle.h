@@ -34,6 +34,7 @@ struct lifecycle_options { /* all borrowed */
     /* Of all transports. */
     void (*refuse_new)(void *ctx);
     uint32_t (*in_flight)(void *ctx);
+    bool (*are_alive)(void *ctx); /* the watchdog is fed as long as they are */
     void *transports;
 };
 

@@ -20,6 +20,9 @@ struct request_sockets {
     struct sp_server *sp;
     struct nng_server *nng;
     char nng_address[NNG_ADDRESSES_MAX][NNG_ADDRESS_BYTES + sizeof NNG_PREFIX];
+    uint64_t looked_ns; /* 0: never */
+    bool alive;         /* as of then */
+    uint64_t progress[SP_SERVER_WORKERS_MAX];
 };
 
 static bool starts_with(const char *text, const char *prefix)
@@ -175,6 +178,22 @@ uint32_t request_sockets_in_flight(const struct request_sockets *sockets)
 {
     return (sockets->sp == NULL ? 0 : sp_server_in_flight(sockets->sp)) +
            (sockets->nng == NULL ? 0 : nng_server_in_flight(sockets->nng));
+}
+
+bool request_sockets_are_alive(struct request_sockets *sockets, uint64_t now_ns)
+{
+    uint32_t count = sockets->sp == NULL ? 0 : sp_server_worker_count(sockets->sp);
+    bool first = sockets->looked_ns == 0;
+    if (!first && now_ns - sockets->looked_ns < REQUEST_SOCKETS_LOOK_NS)
+        return sockets->alive;
+    sockets->looked_ns = now_ns;
+    sockets->alive = true;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t progress = sp_server_progress(sockets->sp, i);
+        sockets->alive = sockets->alive && (first || progress != sockets->progress[i]);
+        sockets->progress[i] = progress;
+    }
+    return sockets->alive;
 }
 
 void request_sockets_destroy(struct request_sockets **sockets)

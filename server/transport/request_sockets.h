@@ -16,6 +16,7 @@
 #include "server/protocol/call.h"
 
 #define REQUEST_SOCKETS_ADDRESSES_MAX 16
+#define REQUEST_SOCKETS_LOOK_NS       UINT64_C(5000000000)
 
 struct request_sockets;
 
@@ -48,6 +49,9 @@ uint32_t request_sockets_address_count(const struct request_sockets *sockets);
 const char *request_sockets_address(const struct request_sockets *sockets, uint32_t index);
 void request_sockets_refuse_new(struct request_sockets *sockets);
 uint32_t request_sockets_in_flight(const struct request_sockets *sockets);
+/* For a watchdog: false when a native worker stood still between the last two looks, which are at
+ * least REQUEST_SOCKETS_LOOK_NS apart.  One thread. */
+bool request_sockets_are_alive(struct request_sockets *sockets, uint64_t now_ns);
 void request_sockets_destroy(struct request_sockets **sockets);
 
 #endif
