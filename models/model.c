@@ -61,14 +61,18 @@ enum err_code model_load(struct bundle *bundle, struct model **ret_model, struct
     };
     ASSERT(bundle->kind < MODEL_KIND_COUNT);
     struct model *model = calloc(1, sizeof *model);
-    if (model == NULL)
+    if (model != NULL)
+        model->breaker = calloc(1, sizeof *model->breaker);
+    if (model == NULL || model->breaker == NULL) {
+        free(model);
         return err_set(err, ERR_NOMEM, "out of memory for model %s", bundle->name);
+    }
     model->kind = bundle->kind;
     memcpy(model->name, bundle->name, sizeof model->name);
     memcpy(model->version, bundle->version, sizeof model->version);
     snprintf(model->label, sizeof model->label, "%s@%s", bundle->name, bundle->version);
     model->trained_at_ms = bundle->trained_at_ms;
-    model->bytes = sizeof *model + bundle->bytes;
+    model->bytes = sizeof *model + sizeof *model->breaker + bundle->bytes;
     enum err_code rc = load[bundle->kind](bundle, model, err);
     if (rc == ERR_OK) {
         if (model->items != NULL)
@@ -94,6 +98,7 @@ void model_destroy(struct model **model)
     case MODEL_KIND_COUNT: break;
     }
     ids_close(&old->items);
+    free(old->breaker);
     free(old->item_of_row);
     free(old->row_of_item);
     free(old);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/breaker.h"
 #include "base/err.h"
 #include "base/money.h"
 #include "base/text.h"
@@ -36,6 +37,7 @@ struct model {
     char label[2 * MODEL_NAME_BYTES]; /* "name@version" */
     int64_t trained_at_ms;            /* 0 when the manifest does not say */
     uint64_t bytes;                   /* memory held */
+    struct breaker *breaker; /* owned; of its use in decisions, the one part that changes */
     union {
         struct factors *factors;
         struct neighbors *neighbors;

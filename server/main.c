@@ -213,6 +213,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .modes = &daemon->modes,
         .access = &daemon->access,
         .admission = &daemon->admission,
+        .model_slow_ns = (uint64_t)daemon->config->model_slow_us * 1000,
         .jobs = daemon->jobs,
         .reload = &daemon->reload,
         .model_ops = daemon->model_ops,

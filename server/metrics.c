@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "models/bundle.h"
 #include "server/decide/decision.h"
 #include "server/protocol/ops.h"
 
@@ -13,6 +14,11 @@ static const char *const op_values[] = {OPS(NAME_FIRST) "invalid", NULL};
 static const char *const code_values[] = {REPLY_CODES(NAME_FIRST) NULL};
 static const char *const level_values[] = {LEVELS(NAME_ONLY) NULL};
 static const char *const reason_values[] = {REASONS(NAME_ONLY) NULL};
+static const char *const kind_values[] = {
+#define X(name) #name,
+    MODEL_KINDS(X)
+#undef X
+        NULL};
 static const char *const overload_values[] = {"fine", "cheaper", "cheapest", "refusing", NULL};
 static const char *const stage_values[] = {"decode", "candidates", "fold_in", "rank",
                                            "price",  "encode",     NULL};
@@ -50,6 +56,14 @@ const struct metric_family server_metric_families[M_COUNT] = {
                      COUNTER,
                      "Decisions, by level of the ladder and reason for not being full.",
                      {{"level", level_values}, {"reason", reason_values}}},
+    [M_BREAKER_SKIPS] = {"decided_breaker_skips_total",
+                         COUNTER,
+                         "Uses of a model that its breaker prevented.",
+                         {{"kind", kind_values}}},
+    [M_BREAKERS_OPEN] = {"decided_breakers_open",
+                         GAUGE,
+                         "Models whose breaker is not closed.",
+                         {{0}}},
     [M_STAGE_DURATION] = {"decided_decision_stage_duration_seconds",
                           HISTOGRAM,
                           "Time spent in each stage of a decision.",

@@ -11,6 +11,8 @@ enum server_metric {
     M_REQUESTS,               /* counter {op, code} */
     M_REQUEST_DURATION,       /* histogram {op}: from arrival to the packed reply */
     M_DECISIONS,              /* counter {level, reason} */
+    M_BREAKER_SKIPS,          /* counter {kind}: uses of a model that its breaker prevented */
+    M_BREAKERS_OPEN,          /* gauge: models that are not used, or tried again */
     M_STAGE_DURATION,         /* histogram {stage} */
     M_QUEUE_DELAY,            /* histogram: from arrival until a worker began */
     M_OVERLOAD,               /* counter {state}: requests, by enum overload when they began */

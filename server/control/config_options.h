@@ -46,6 +46,9 @@
     X(INT, queue_delay_max_us, 2000, 100, 60000000, "us", RESTART,                                 \
       "an overloaded daemon refuses decisions that waited longer, events after half of it, "       \
       "uploads of models after a quarter")                                                         \
+    X(INT, model_slow_us, 20000, 0, 60000000, "us", RESTART,                                       \
+      "a use of a model in a decision that takes longer counts as failed; when most within a "     \
+      "second do, its breaker opens; 0: however long it takes")                                    \
     X(INT, contexts, 64, 1, 4096, "requests", RESTART,                                             \
       "requests in progress in the nng library, replies that are being sent included; 256 KiB "    \
       "each when used")    \

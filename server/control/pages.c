@@ -52,10 +52,30 @@ static bool check_mode(struct pages *pages, char detail[DETAIL_BYTES])
     return true;
 }
 
+/* Decisions go on without the model, so that this is no reason to stay away either. */
+static bool check_breakers(struct pages *pages, char detail[DETAIL_BYTES])
+{
+    size_t used = 0;
+    rcu_read_begin();
+    const struct snapshot *snapshot = serving_current(pages->serving);
+    for (uint32_t i = 0; snapshot != NULL && i < snapshot->model_count; i++) {
+        const struct model *model = snapshot->model[i];
+        if (breaker_is_closed(model->breaker) || used >= DETAIL_BYTES)
+            continue;
+        used += (size_t)snprintf(detail + used, DETAIL_BYTES - used, "%s%s is %s",
+                                 used > 0 ? ", " : "", model->label, breaker_name(model->breaker));
+    }
+    rcu_read_end();
+    if (used == 0)
+        snprintf(detail, DETAIL_BYTES, "closed");
+    return true;
+}
+
 static const struct check checks[] = {
     {"snapshot", check_snapshot},
     {"draining", check_draining},
     {"mode", check_mode},
+    {"breakers", check_breakers},
 };
 
 /* In etcd's form. */

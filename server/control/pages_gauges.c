@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
+#include "base/rcu.h"
 #include "server/control/pages.h"
 #include "server/control/process_stats.h"
 #include "server/metrics.h"
@@ -31,6 +32,17 @@ static void set_store(const struct pages *pages)
     set(pages, M_EVENT_WATERMARK, 0, (double)store_watermark_ms(pages->store) / 1000.0);
 }
 
+static void set_breakers(const struct pages *pages)
+{
+    uint32_t open = 0;
+    rcu_read_begin();
+    const struct snapshot *snapshot = serving_current(pages->serving);
+    for (uint32_t i = 0; snapshot != NULL && i < snapshot->model_count; i++)
+        open += !breaker_is_closed(snapshot->model[i]->breaker);
+    rcu_read_end();
+    set(pages, M_BREAKERS_OPEN, 0, open);
+}
+
 static void set_process(const struct pages *pages)
 {
     struct process_stats stats;
@@ -56,5 +68,6 @@ void pages_set_gauges(struct pages *pages, bool is_ready)
     set(pages, M_READY, 0, is_ready);
     set(pages, M_DRAINING, 0, pages->is_leaving(pages->ctx));
     set_store(pages);
+    set_breakers(pages);
     set_process(pages);
 }

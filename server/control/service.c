@@ -64,6 +64,7 @@ static void serve_decision(struct service *service, struct worker *worker, struc
         .floor = overload_floor > mode_floor ? overload_floor : mode_floor,
         .floor_reason = overload_floor > mode_floor ? REASON_overload : REASON_mode,
         .deadline_ns = deadline_of(call, request),
+        .slow_ns = with->model_slow_ns,
         .wall_ms = clock_wall_ms(with->clock),
     };
     ASSERT(env.snapshot != NULL);

@@ -37,6 +37,7 @@ struct service_options { /* all borrowed */
     struct modes *modes;
     struct access *access;
     const struct admission *admission;
+    uint64_t model_slow_ns; /* a use of a model that takes longer counts against it; 0: none does */
     struct jobs *jobs;
     struct reload *reload;
     struct model_ops *model_ops;

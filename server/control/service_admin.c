@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
+#include "base/rcu.h"
 #include "server/control/service_internal.h"
 
 static void refuse(struct service *service, struct call *call, const struct request *request,
@@ -123,6 +124,66 @@ static enum call_state serve_mode(struct service *service, struct call *call,
     return CALL_DONE;
 }
 
+/* ---- breakers -------------------------------------------------------------------------------- */
+
+static const struct model *find_model(const struct snapshot *snapshot, struct text name)
+{
+    for (uint32_t i = 0; i < snapshot->model_count; i++) {
+        if (text_is(name, snapshot->model[i]->name))
+            return snapshot->model[i];
+    }
+    return NULL;
+}
+
+static bool parse_hold(struct text text, enum breaker_hold *ret_hold)
+{
+    static const char *const names[] = {"auto", "open", "closed"}; /* as enum breaker_hold */
+    for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (text_is(text, names[i])) {
+            *ret_hold = (enum breaker_hold)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void serve_breaker(struct service *service, struct call *call, const struct request *request)
+{
+    struct text name = {0}, hold_text = {0};
+    enum breaker_hold hold = BREAKER_AUTO;
+    bool name_ok = false, hold_ok = true;
+    struct reply reply;
+    bool has_name = request_body_text(request, "model", &name, &name_ok);
+    bool has_hold = request_body_text(request, "hold", &hold_text, &hold_ok);
+    if (!has_name || !name_ok) {
+        refuse(service, call, request, "expected the name of a model", "model");
+        return;
+    }
+    if (has_hold && (!hold_ok || !parse_hold(hold_text, &hold))) {
+        refuse(service, call, request, "expected auto, open or closed", "hold");
+        return;
+    }
+    rcu_read_begin();
+    const struct model *model = find_model(serving_current(service->with.serving), name);
+    if (model == NULL) {
+        reply_error(call, request->id_raw, service->with.clock, REPLY_not_found,
+                    "no model of that name serves", "model");
+    } else {
+        if (has_hold) {
+            breaker_hold(model->breaker, hold);
+            log_at(LOG_WARN, "breaker set", LOG_STR("model", model->label),
+                   LOG_STR("breaker", breaker_name(model->breaker)));
+        }
+        reply_begin(&reply, call, request->id_raw, service->with.clock);
+        reply_key(&reply, "model");
+        pack_str(&reply.pack, model->label);
+        reply_key(&reply, "breaker");
+        pack_str(&reply.pack, breaker_name(model->breaker));
+        reply_end(&reply);
+    }
+    rcu_read_end();
+}
+
 /* ---- reload and drain ------------------------------------------------------------------------ */
 
 /* On the thread of jobs. */
@@ -185,6 +246,7 @@ enum call_state service_admin(struct service *service, struct call *call,
 {
     switch (request->op) {
     case OP_mode: return serve_mode(service, call, request);
+    case OP_breaker: serve_breaker(service, call, request); return CALL_DONE;
     case OP_reload: return serve_reload(service, call, request);
     case OP_drain: serve_drain(service, call, request); return CALL_DONE;
     default: return serve_models(service, call, request);

@@ -144,7 +144,7 @@ static void pack_models(struct pack *pack, const struct snapshot *snapshot)
     pack_array(pack, snapshot->model_count);
     for (uint32_t i = 0; i < snapshot->model_count; i++) {
         const struct model *model = snapshot->model[i];
-        pack_map(pack, 6);
+        pack_map(pack, 7);
         pack_key(pack, "name");
         pack_str(pack, model->name);
         pack_key(pack, "version");
@@ -160,6 +160,8 @@ static void pack_models(struct pack *pack, const struct snapshot *snapshot)
             pack_int(pack, model->trained_at_ms);
         pack_key(pack, "bytes");
         pack_int(pack, (int64_t)model->bytes);
+        pack_key(pack, "breaker");
+        pack_str(pack, breaker_name(model->breaker));
     }
 }
 

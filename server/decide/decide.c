@@ -55,6 +55,23 @@ void pipeline_use_model(struct pipeline *p, const struct model *model)
         out->models[out->model_count++] = model->label;
 }
 
+bool pipeline_model_begin(struct pipeline *p, const struct model *model)
+{
+    p->model_began_ns = clock_now_ns(p->worker->clock);
+    if (breaker_allows(model->breaker, p->model_began_ns))
+        return true;
+    pipeline_lower(p, LEVEL_reduced, REASON_breaker);
+    metric_add(p->worker->metrics, M_BREAKER_SKIPS, model->kind, 0, 1);
+    return false;
+}
+
+void pipeline_model_end(struct pipeline *p, const struct model *model, bool good)
+{
+    uint64_t now_ns = clock_now_ns(p->worker->clock);
+    bool slow = p->env->slow_ns != 0 && now_ns - p->model_began_ns > p->env->slow_ns;
+    breaker_record(model->breaker, now_ns, good && !slow);
+}
+
 void pipeline_stage(struct pipeline *p, uint32_t stage)
 {
     uint64_t now_ns = clock_now_ns(p->worker->clock);
@@ -166,10 +183,14 @@ static void rank_in_time(struct pipeline *p)
         pipeline_lower(p, LEVEL_reduced, REASON_deadline);
         return;
     }
+    if (!pipeline_model_begin(p, p->models->ranker))
+        return;
     pipeline_cost_begin(p);
-    if (!rank_candidates(p))
+    bool good = true;
+    if (!rank_candidates(p, &good))
         pipeline_lower(p, LEVEL_reduced, REASON_overload);
     pipeline_cost_learn(p, COST_RANK);
+    pipeline_model_end(p, p->models->ranker, good);
 }
 
 static void recommend(struct pipeline *p)
@@ -222,7 +243,12 @@ static void similar(struct pipeline *p)
     }
     p->out->level = level;
     p->out->reason = reason;
+    if (!pipeline_model_begin(p, model)) {
+        ladder_descend(p, LEVEL_generic, REASON_breaker);
+        return;
+    }
     sources_sum_neighbors(p, model, 0, p->seed, NULL, p->seed_count);
+    pipeline_model_end(p, model, true);
     struct top top = pipeline_top(p, p->wanted);
     struct summed summed = sources_summed(p, 0);
     for (uint32_t i = 0; i < summed.count; i++) {
@@ -260,10 +286,18 @@ static void rank(struct pipeline *p)
         level = LEVEL_reduced;
         reason = REASON_deadline;
     }
+    if (use_ranker && !pipeline_model_begin(p, p->models->ranker)) {
+        use_ranker = false;
+        level = LEVEL_reduced;
+        reason = REASON_breaker;
+    }
+    bool good = true;
     pipeline_cost_begin(p);
-    bool ranked = rank_callers_items(p, use_ranker);
-    if (use_ranker)
+    bool ranked = rank_callers_items(p, use_ranker, &good);
+    if (use_ranker) {
         pipeline_cost_learn(p, COST_RANK);
+        pipeline_model_end(p, p->models->ranker, good);
+    }
     if (p->env->floor >= LEVEL_cached) /* no answer is remembered for a caller's list */
         pipeline_lower(p, p->env->floor == LEVEL_static ? LEVEL_static : LEVEL_generic, reason);
     else if (level > LEVEL_full)

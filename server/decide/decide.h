@@ -25,6 +25,7 @@ struct decide_env {
     enum level floor;         /* the best level that is allowed */
     enum reason floor_reason; /* why, unless it is LEVEL_full */
     uint64_t deadline_ns;     /* 0: none */
+    uint64_t slow_ns;         /* a use of a model that takes longer is bad; 0: none is */
     int64_t wall_ms;
 };
 

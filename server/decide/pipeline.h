@@ -75,6 +75,7 @@ struct pipeline {
     uint32_t wanted;
     uint64_t stage_began_ns;
     uint64_t cost_began_ns;
+    uint64_t model_began_ns;
 };
 
 /* ---- subject.c */
@@ -111,9 +112,10 @@ bool candidates_choose(struct pipeline *p, uint32_t depth);
 void candidates_emit(struct pipeline *p);
 
 /* ---- rank.c */
-bool rank_candidates(struct pipeline *p);
-/* False when the ranker was to be used and there is no room for it: the caller's order stands. */
-bool rank_callers_items(struct pipeline *p, bool use_ranker);
+bool rank_candidates(struct pipeline *p, bool *ret_good);
+/* False when the ranker was to be used and there is no room for it: the caller's order stands.
+ * *ret_good stays unless a score is no number. */
+bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good);
 
 /* ---- price.c */
 void price_items(struct pipeline *p);
@@ -149,6 +151,9 @@ bool pipeline_affords(const struct pipeline *p, uint32_t stages);
 void pipeline_cost_begin(struct pipeline *p);
 void pipeline_cost_learn(struct pipeline *p, enum cost stage); /* the time since then */
 void pipeline_use_model(struct pipeline *p, const struct model *model);
+/* A use of a model: false when its breaker keeps it from being used, and the level falls. */
+bool pipeline_model_begin(struct pipeline *p, const struct model *model);
+void pipeline_model_end(struct pipeline *p, const struct model *model, bool good);
 void pipeline_stage(struct pipeline *p, uint32_t stage); /* observes the time since the last one */
 /* Appends an item to the decision; false when it is full or has the item already.  Scores never
  * rise from one item to the next, so that sorting by them keeps the order. */

@@ -53,13 +53,16 @@ static double feature_value(const struct pipeline *p, const struct rank_binding 
     return NAN;
 }
 
-static float ranker_score(const struct pipeline *p, const struct ranked *ranked, double *values)
+static float ranker_score(const struct pipeline *p, const struct ranked *ranked, double *values,
+                          bool *ret_good)
 {
     const struct linear *linear = p->models->ranker->as.linear;
     uint32_t count = linear_feature_count(linear);
     for (uint32_t i = 0; i < count; i++)
         values[i] = feature_value(p, &p->models->binding[i], ranked);
-    return finite_score(linear_score(linear, values));
+    double score = linear_score(linear, values);
+    *ret_good = *ret_good && isfinite(score);
+    return finite_score(score);
 }
 
 static double *feature_row(struct pipeline *p)
@@ -69,7 +72,7 @@ static double *feature_row(struct pipeline *p)
     return ARENA_NEW(p->arena, double, linear_feature_count(p->models->ranker->as.linear));
 }
 
-bool rank_candidates(struct pipeline *p)
+bool rank_candidates(struct pipeline *p, bool *ret_good)
 {
     double *values = feature_row(p);
     if (values == NULL)
@@ -80,7 +83,7 @@ bool rank_candidates(struct pipeline *p)
                                 .position = subject_position(p, candidate->item),
                                 .caller_score = NAN,
                                 .blend_score = candidate->score};
-        candidate->score = ranker_score(p, &ranked, values);
+        candidate->score = ranker_score(p, &ranked, values, ret_good);
     }
     p->ranked = true;
     pipeline_use_model(p, p->models->ranker);
@@ -113,7 +116,7 @@ static void emit_asked(struct pipeline *p, uint32_t index, float score)
         .item = store_item_find(p->env->store, id), .id = id, .score = score};
 }
 
-bool rank_callers_items(struct pipeline *p, bool use_ranker)
+bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
 {
     double *values = use_ranker ? feature_row(p) : NULL;
     uint32_t count = p->request->item_count;
@@ -126,7 +129,7 @@ bool rank_callers_items(struct pipeline *p, bool use_ranker)
                                 .asked = asked};
         ranked.position = subject_position(p, ranked.item);
         ranked.blend_score = blend_of(p, ranked.item, ranked.position);
-        float score = ranker_score(p, &ranked, values);
+        float score = ranker_score(p, &ranked, values, ret_good);
         if (top_wants(&top, score, i))
             top_put(&top, score, i);
     }

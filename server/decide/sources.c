@@ -151,7 +151,7 @@ static uint32_t live_rows(const struct pipeline *p, const struct model *model,
 
 /* The row from training serves as long as the person did nothing since; otherwise the vector is
  * folded in from what is known now. */
-static const float *person_vector(struct pipeline *p, const struct model *model)
+static const float *person_vector(struct pipeline *p, const struct model *model, bool *ret_good)
 {
     const struct factors *factors = model->as.factors;
     const float *trained = NULL;
@@ -173,14 +173,18 @@ static const float *person_vector(struct pipeline *p, const struct model *model)
     if (factors_fold_in(factors, row, row_count, p->arena, vector))
         return vector;
     pipeline_lower(p, LEVEL_reduced, REASON_model_error);
+    *ret_good = false;
     return trained;
 }
 
-static void score_factors(struct pipeline *p, uint32_t s)
+/* False when the model could not be evaluated. */
+static bool score_factors(struct pipeline *p, uint32_t s)
 {
-    p->vector[s] = person_vector(p, p->models->source[s]);
+    bool good = true;
+    p->vector[s] = person_vector(p, p->models->source[s], &good);
     p->scored[s] = p->vector[s] != NULL;
     pipeline_stage(p, STAGE_FOLD_IN);
+    return good;
 }
 
 /* Neighbors come first, so that there is something to fall back on when time gets short. */
@@ -189,8 +193,12 @@ void sources_score(struct pipeline *p, enum level level)
     const uint32_t full = 1u << COST_FACTORS | 1u << COST_CHOOSE_FULL | 1u << COST_FINISH;
     pipeline_cost_begin(p);
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        if (p->slot->source[s].kind == SOURCE_neighbors && p->models->source[s] != NULL)
-            score_neighbors(p, s);
+        const struct model *model = p->models->source[s];
+        if (p->slot->source[s].kind != SOURCE_neighbors || model == NULL ||
+            !pipeline_model_begin(p, model))
+            continue;
+        score_neighbors(p, s);
+        pipeline_model_end(p, model, true);
     }
     pipeline_cost_learn(p, COST_NEIGHBORS);
     for (uint32_t s = 0; s < p->slot->source_count && level == LEVEL_full; s++) {
@@ -202,9 +210,12 @@ void sources_score(struct pipeline *p, enum level level)
             pipeline_lower(p, LEVEL_reduced, REASON_deadline);
             break;
         }
+        if (!pipeline_model_begin(p, p->models->source[s]))
+            continue;
         pipeline_cost_begin(p);
-        score_factors(p, s);
+        bool good = score_factors(p, s);
         pipeline_cost_learn(p, COST_FACTORS);
+        pipeline_model_end(p, p->models->source[s], good);
     }
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         if (p->scored[s])

@@ -14,6 +14,7 @@
     X(features, PUBLIC)    \
     X(status, PUBLIC)      \
     X(mode, ADMIN)         \
+    X(breaker, ADMIN)      \
     X(reload, ADMIN)       \
     X(drain, ADMIN)        \
     X(model_list, ADMIN)   \

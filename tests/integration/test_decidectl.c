@@ -229,6 +229,13 @@ static void test_models_are_pushed_listed_and_rolled_back(void **state)
     }
     CHECK(0, "m: version 2 serves", NULL, "model", "push", dir); /* again is fine */
     CHECK(0, "stable", NULL, "model", "list");
+    CHECK(0, "m@2: closed", NULL, "breaker", "m");
+    CHECK(0, "m@2: held_open", NULL, "breaker", "m", "open");
+    CHECK(0, "\"breaker\":\"held_open\"", NULL, "status", "--json");
+    CHECK(0, "m@2: closed", NULL, "breaker", "m", "auto");
+    CHECK(1, NULL, "no model of that name", "breaker", "x");
+    CHECK(1, NULL, "expected auto, open or closed", "breaker", "m", "ajar");
+    CHECK(2, NULL, "expected MODEL", "breaker");
     CHECK(0, "\"state\":\"previous\"", NULL, "model", "list", "--json");
     CHECK(0, "m: version 1 serves", NULL, "model", "rollback", "m");
     CHECK(1, NULL, "there is no version of 'm' before 1", "model", "rollback", "m");

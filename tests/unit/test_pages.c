@@ -70,7 +70,7 @@ static void test_health_says_why_not(void **state)
     page_is(f, "/readyz", "", 200, "ok\n");
     page_is(f, "/readyz", "verbose", 200,
             "[+]snapshot ok: epoch 1, policies builtin, 0 models\n[+]draining ok: no\n"
-            "[+]mode ok: full\nok\n");
+            "[+]mode ok: full\n[+]breakers ok: closed\nok\n");
     assert_int_equal(modes_set(&f->rig.modes, LEVEL_generic, 1000, text_of("a sale"), &err),
                      ERR_OK);
     f->leaving = true;
@@ -80,7 +80,8 @@ static void test_health_says_why_not(void **state)
     page_is(f, "/readyz", "x=1&verbose=1", 503,
             "[+]snapshot ok: epoch 1, policies builtin, 0 models\n"
             "[-]draining failed: the daemon is about to stop\n"
-            "[+]mode ok: generic until 2023-11-14T22:13:21.000Z: a sale\nreadyz check failed\n");
+            "[+]mode ok: generic until 2023-11-14T22:13:21.000Z: a sale\n"
+            "[+]breakers ok: closed\nreadyz check failed\n");
     page_is(f, "/readyz", "verbosely", 503,
             "[-]draining failed: the daemon is about to stop\nreadyz check failed\n");
     assert_false(pages_get(&f->pages, "/", "", &page));

@@ -64,6 +64,7 @@ static void serves(struct service_rig *rig, const char *json)
 
 static const char *const admin_requests[] = {
     "{\"op\": \"mode\"}",
+    "{\"op\": \"breaker\", \"model\": \"n\"}",
     "{\"op\": \"reload\"}",
     "{\"op\": \"drain\"}",
     "{\"op\": \"model_list\"}",
@@ -156,6 +157,30 @@ static void test_a_mode_lowers_decisions_and_ends_by_itself(void **state)
     assert_string_equal(text_of_key(reply, "mode"), "full");
     assert_null(cJSON_GetObjectItemCaseSensitive(reply, "until_ms"));
     cJSON_Delete(reply);
+}
+
+static void test_a_breaker_is_held_by_hand(void **state)
+{
+    struct service_rig *rig = *state;
+    rig_publish(&rig->registry, "f", "1", MODEL_factors);
+    rig_scan(&rig->registry);
+    level_is(rig, "full", "");
+    cJSON *reply =
+        answers_with(rig, "{\"op\": \"breaker\", \"model\": \"f\", \"hold\": \"open\"}", REPLY_ok);
+    assert_string_equal(text_of_key(reply, "model"), "f@1");
+    assert_string_equal(text_of_key(reply, "breaker"), "held_open");
+    cJSON_Delete(reply);
+    level_is(rig, "static", "breaker");
+    reply = answers_with(rig, "{\"op\": \"breaker\", \"model\": \"f\"}", REPLY_ok);
+    assert_string_equal(text_of_key(reply, "breaker"), "held_open"); /* it only asked */
+    cJSON_Delete(reply);
+    serves(rig, "{\"op\": \"breaker\", \"model\": \"f\", \"hold\": \"auto\"}");
+    level_is(rig, "full", "");
+    refuses(rig, "{\"op\": \"breaker\", \"model\": \"g\"}", REPLY_not_found, "model", "serves");
+    refuses(rig, "{\"op\": \"breaker\"}", REPLY_bad_request, "model", "expected");
+    refuses(rig, "{\"op\": \"breaker\", \"model\": 1}", REPLY_bad_request, "model", "expected");
+    refuses(rig, "{\"op\": \"breaker\", \"model\": \"f\", \"hold\": true}", REPLY_bad_request,
+            "hold", "expected");
 }
 
 static void test_bad_modes_are_refused_and_change_nothing(void **state)
@@ -323,6 +348,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_administration_is_for_this_machine_or_the_token),
         TEST(test_a_mode_lowers_decisions_and_ends_by_itself),
+        TEST(test_a_breaker_is_held_by_hand),
         TEST(test_bad_modes_are_refused_and_change_nothing),
         TEST(test_reload_applies_all_of_it),
         TEST(test_a_refused_reload_changes_nothing),

@@ -50,6 +50,11 @@ const struct command ctl_commands[] = {
      "                  version that served stays loaded\n"
      "  rollback NAME   serve the version before the present one, at once\n"
      "  verify DIR      check a bundle as the daemon would; needs no daemon\n"},
+    {"breaker", "MODEL [open|closed|auto]", "the breaker of a model; hold it by hand",
+     command_breaker,
+     "  open            decisions do without the model\n"
+     "  closed          it is used, whatever happens\n"
+     "  auto            left to itself: opens when most uses within a second fail or are slow\n"},
     {"mode", "[full|reduced|cached|generic|static] [--for T] [--reason TEXT]",
      "show or set the best level of answers", command_mode,
      "  --for T         how long, such as 30m or 1h30m; until it is changed otherwise\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mode, reload, drain: what an operator tells the daemon. */
+/* mode, breaker, reload, drain: what an operator tells the daemon. */
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +65,34 @@ int command_mode(struct ctl *ctl, int argc, char **argv)
         code = ctl_print_json(reply);
     else
         show_mode(reply);
+    decide_reply_free(reply);
+    return code;
+}
+
+int command_breaker(struct ctl *ctl, int argc, char **argv)
+{
+    struct decide_reply *reply = NULL;
+    uint8_t bytes[1024];
+    struct pack body = pack_into(bytes, sizeof bytes);
+    int count = args_parse_count(ctl, argc, argv, NULL, 0, 1, 2, "MODEL [open|closed|auto]");
+    if (count < 0)
+        return EXIT_USAGE;
+    pack_map(&body, (uint32_t)count);
+    pack_key(&body, "model");
+    pack_str(&body, argv[1]);
+    if (count == 2) {
+        pack_key(&body, "hold");
+        pack_str(&body, argv[2]);
+    }
+    int code = ctl_call(ctl, "breaker", &body, ctl->timeout_us, &reply);
+    if (reply == NULL)
+        return code;
+    struct text model = value_text(ctl_map(reply), "model");
+    struct text state = value_text(ctl_map(reply), "breaker");
+    if (ctl->json)
+        code = ctl_print_json(reply);
+    else
+        printf("%.*s: %.*s\n", (int)model.len, model.ptr, (int)state.len, state.ptr);
     decide_reply_free(reply);
     return code;
 }
