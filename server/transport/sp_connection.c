@@ -243,6 +243,10 @@ void sp_connection_close(struct sp_connection *connection)
         event_del(&connection->readable);
     if (connection->writing)
         event_del(&connection->writable);
+    /* Before the peer can know of it. */
+    metric_add(worker->metrics, M_CONNECTIONS_CLOSED, connection->close_reason, 0, 1);
+    if (connection->close_reason == CLOSE_SLOW_READER)
+        metric_add(worker->metrics, M_SLOW_READERS_CLOSED, 0, 0, 1);
     close(connection->fd);
     TAILQ_FOREACH(call, &connection->deferred, link)
     call->connection = NULL;
@@ -255,9 +259,6 @@ void sp_connection_close(struct sp_connection *connection)
     if (connection->in_again)
         TAILQ_REMOVE(&worker->again, connection, again);
     TAILQ_REMOVE(&worker->connections, connection, link);
-    metric_add(worker->metrics, M_CONNECTIONS_CLOSED, connection->close_reason, 0, 1);
-    if (connection->close_reason == CLOSE_SLOW_READER)
-        metric_add(worker->metrics, M_SLOW_READERS_CLOSED, 0, 0, 1);
     atomic_fetch_sub_explicit(&worker->connection_count, 1, memory_order_relaxed);
     sp_server_count_connection(worker->server, false, &full);
     free(connection);
