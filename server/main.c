@@ -213,6 +213,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .modes = &daemon->modes,
         .access = &daemon->access,
         .admission = &daemon->admission,
+        .latency_target_ns = (uint64_t)daemon->config->latency_target_us * 1000,
         .model_slow_ns = (uint64_t)daemon->config->model_slow_us * 1000,
         .jobs = daemon->jobs,
         .reload = &daemon->reload,
@@ -232,6 +233,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .ctx = daemon->lifecycle,
         .started_ms = clock_wall_ms(daemon->clock),
     };
+    metric_set(daemon->metrics, M_WORK_FACTOR, 0, 0, 1);
     return service_create(&options, &daemon->service, err);
 }
 

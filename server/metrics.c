@@ -72,6 +72,11 @@ const struct metric_family server_metric_families[M_COUNT] = {
                        HISTOGRAM,
                        "How long requests waited before a worker began with them.",
                        {{0}}},
+    [M_WORK_FACTOR] = {"decided_work_factor",
+                       GAUGE,
+                       "How much of the policy's work decisions get, 0.1 to 1; of the worker where "
+                       "it changed last.",
+                       {{0}}},
     [M_OVERLOAD] = {"decided_overload_requests_total",
                     COUNTER,
                     "Requests, by how overloaded their worker was.",

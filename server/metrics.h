@@ -15,6 +15,7 @@ enum server_metric {
     M_BREAKERS_OPEN,          /* gauge: models that are not used, or tried again */
     M_STAGE_DURATION,         /* histogram {stage} */
     M_QUEUE_DELAY,            /* histogram: from arrival until a worker began */
+    M_WORK_FACTOR,            /* gauge: of the worker whose effort changed last */
     M_OVERLOAD,               /* counter {state}: requests, by enum overload when they began */
     M_CONNECTIONS,            /* gauge {transport} */
     M_CONNECTIONS_REFUSED,    /* counter {transport} */

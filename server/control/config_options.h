@@ -39,21 +39,24 @@
       "longest message of a peer; the connection of a longer one is closed (at least a full "      \
       "batch of events)")                                                                          \
     X(INT, connections_max, 1024, 1, 65536, "connections", RESTART,                                \
-      "open connections of peers; more are closed at once")                                             \
+      "open connections of peers; more are closed at once")                                        \
     X(INT, queue_delay_target_us, 500, 0, 1000000, "us", RESTART,                                  \
       "when no request of a tenth of a second waited less, the daemon is overloaded and "          \
       "decisions get cheaper; 0: never")                                                           \
     X(INT, queue_delay_max_us, 2000, 100, 60000000, "us", RESTART,                                 \
       "an overloaded daemon refuses decisions that waited longer, events after half of it, "       \
       "uploads of models after a quarter")                                                         \
+    X(INT, latency_target_us, 0, 0, 60000000, "us", RESTART,                                       \
+      "99 of 100 decisions shall take no longer from arrival to reply; while they do, less work "  \
+      "goes into each; 0: no target")                                                              \
     X(INT, model_slow_us, 20000, 0, 60000000, "us", RESTART,                                       \
       "a use of a model in a decision that takes longer counts as failed; when most within a "     \
       "second do, its breaker opens; 0: however long it takes")                                    \
     X(INT, contexts, 64, 1, 4096, "requests", RESTART,                                             \
       "requests in progress in the nng library, replies that are being sent included; 256 KiB "    \
-      "each when used")    \
-    X(INT, send_timeout_ms, 100, 10, 60000, "ms", RESTART,                                        \
-      "a peer that does not take its reply for so long is disconnected")                      \
+      "each when used")                                                                            \
+    X(INT, send_timeout_ms, 100, 10, 60000, "ms", RESTART,                                         \
+      "a peer that does not take its reply for so long is disconnected")                           \
     X(INT, http_connections_max, 256, 1, 65536, "connections", RESTART,                            \
       "open HTTP connections; more are closed at once")                                            \
     X(INT, http_body_bytes_max, 1048576, 4096, 67108864, "bytes", RESTART,                         \

@@ -65,6 +65,7 @@ static void serve_decision(struct service *service, struct worker *worker, struc
         .floor_reason = overload_floor > mode_floor ? REASON_overload : REASON_mode,
         .deadline_ns = deadline_of(call, request),
         .slow_ns = with->model_slow_ns,
+        .spared_permille = worker->effort.spared_permille,
         .wall_ms = clock_wall_ms(with->clock),
     };
     ASSERT(env.snapshot != NULL);
@@ -131,6 +132,16 @@ static enum call_state serve(struct service *service, struct worker *worker, str
     }
 }
 
+static void hold_latency(const struct service *service, struct worker *worker, uint64_t now_ns,
+                         uint64_t took_ns)
+{
+    uint32_t before = worker->effort.spared_permille;
+    effort_note(&worker->effort, service->with.latency_target_ns, now_ns, took_ns);
+    if (worker->effort.spared_permille != before)
+        metric_set(service->with.metrics, M_WORK_FACTOR, 0, 0,
+                   (double)effort_permille(&worker->effort) / EFFORT_FULL);
+}
+
 static enum reply_code refusal_of(enum err_code rc)
 {
     if (rc == ERR_NOT_FOUND)
@@ -169,6 +180,8 @@ enum call_state service_call(void *ctx, struct worker *worker, struct call *call
     metric_add(worker->metrics, M_REQUESTS, request.op, call->code, 1);
     metric_observe(worker->metrics, M_REQUEST_DURATION, request.op, 0,
                    now_ns > call->arrived_ns ? now_ns - call->arrived_ns : 0);
+    if (is_decision(request.op))
+        hold_latency(service, worker, now_ns, now_ns - call->arrived_ns);
     return CALL_DONE;
 }
 

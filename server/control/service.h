@@ -19,6 +19,7 @@
 #include "featurestore/store.h"
 #include "server/control/access.h"
 #include "server/control/admission.h"
+#include "server/control/effort.h"
 #include "server/control/jobs.h"
 #include "server/control/model_ops.h"
 #include "server/control/modes.h"
@@ -37,6 +38,7 @@ struct service_options { /* all borrowed */
     struct modes *modes;
     struct access *access;
     const struct admission *admission;
+    uint64_t latency_target_ns; /* 0: none */
     uint64_t model_slow_ns; /* a use of a model that takes longer counts against it; 0: none does */
     struct jobs *jobs;
     struct reload *reload;

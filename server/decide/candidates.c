@@ -301,7 +301,7 @@ void candidates_emit(struct pipeline *p)
         const struct candidate candidate = {.item = top.slot[i].key, .score = top.slot[i].score};
         if (!pipeline_emit(p, candidate.item, candidate.score, NULL))
             continue;
-        if (p->request->explain)
+        if (p->explains)
             explain(p, &candidate, &p->out->items[p->out->count - 1]);
     }
 }

@@ -4,12 +4,25 @@
 #include "server/decide/pipeline.h"
 #include "server/metrics.h"
 
+#define EXPLAINED_PERMILLE 500 /* when more than this is spared, nothing is explained */
+
 void pipeline_lower(struct pipeline *p, enum level level, enum reason reason)
 {
     if (p->out->level < level) {
         p->out->level = level;
         p->out->reason = reason;
     }
+}
+
+uint32_t pipeline_spare(struct pipeline *p, uint32_t count, uint32_t least)
+{
+    uint64_t kept = count - (uint64_t)count * p->env->spared_permille / 1000;
+    if (kept < least)
+        kept = least;
+    if (kept >= count)
+        return count;
+    pipeline_lower(p, LEVEL_reduced, REASON_overload);
+    return (uint32_t)kept;
 }
 
 bool pipeline_late(const struct pipeline *p)
@@ -100,7 +113,7 @@ bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *s
     *added = (struct decision_item){.item = item,
                                     .id = store_item_id(p->env->store, item),
                                     .score = score < last ? score : last};
-    if (p->request->explain && source != NULL) {
+    if (p->explains && source != NULL) {
         struct decision_why *why = ARENA_NEW(p->arena, struct decision_why, 1);
         if (why != NULL) {
             *why = (struct decision_why){source, added->score};
@@ -166,14 +179,14 @@ static enum reason why_generic(const struct pipeline *p)
 }
 
 /* How many candidates the ranker gets. */
-static uint32_t rank_depth(const struct pipeline *p)
+static uint32_t rank_depth(struct pipeline *p)
 {
     uint32_t depth = p->wanted;
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         if (p->slot->source[s].count > depth)
             depth = p->slot->source[s].count;
     }
-    return depth;
+    return pipeline_spare(p, depth, p->wanted);
 }
 
 static void rank_in_time(struct pipeline *p)
@@ -318,6 +331,7 @@ static void price(struct pipeline *p)
 
 static void run(struct pipeline *p)
 {
+    p->explains = p->request->explain && p->env->spared_permille <= EXPLAINED_PERMILLE;
     switch (p->request->op) {
     case OP_similar: similar(p); break;
     case OP_rank: rank(p); break;
@@ -329,7 +343,7 @@ static void run(struct pipeline *p)
             pipeline_lower(p, LEVEL_reduced, REASON_no_model);
         price_items(p);
     }
-    if (p->no_room)
+    if (p->no_room || p->explains != p->request->explain)
         pipeline_lower(p, LEVEL_reduced, REASON_overload);
 }
 

@@ -26,6 +26,7 @@ struct decide_env {
     enum reason floor_reason; /* why, unless it is LEVEL_full */
     uint64_t deadline_ns;     /* 0: none */
     uint64_t slow_ns;         /* a use of a model that takes longer is bad; 0: none is */
+    uint32_t spared_permille; /* of the history that speaks and of what the ranker sees */
     int64_t wall_ms;
 };
 

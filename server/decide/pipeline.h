@@ -66,7 +66,8 @@ struct pipeline {
 
     struct candidate *chosen; /* best blend first */
     uint32_t chosen_count;
-    bool ranked;  /* scores are the ranker's */
+    bool ranked; /* scores are the ranker's */
+    bool explains;
     bool no_room; /* something was left out because the arena is full */
 
     const struct price_context *context; /* of the request, for price rules */
@@ -143,6 +144,9 @@ static inline struct top pipeline_top(struct pipeline *p, uint32_t capacity)
     return top;
 }
 
+/* As much of `count` as the effort allows, but at least `least`; less than that lowers the level.
+ */
+uint32_t pipeline_spare(struct pipeline *p, uint32_t count, uint32_t least);
 /* The decision is no better than `level`, because of `reason`. */
 void pipeline_lower(struct pipeline *p, enum level level, enum reason reason);
 bool pipeline_late(const struct pipeline *p);

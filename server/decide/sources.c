@@ -7,6 +7,7 @@
 
 #define FOLD_IN_ROWS_MAX 1000
 #define REPEAT_AGE_S     (60.0f * 86400.0f)
+#define SPEAKING_MIN     5  /* items of a history speak however short the time is */
 #define LINE_ENTRIES     16 /* of 4 bytes in a cache line */
 #define SUM_MANY_SHARE   4  /* lists of a quarter of all rows or more are summed without notes */
 
@@ -119,6 +120,7 @@ static void score_neighbors(struct pipeline *p, uint32_t s)
     uint32_t count = p->slot->source[s].history;
     if (count > p->history.count)
         count = p->history.count;
+    count = pipeline_spare(p, count, SPEAKING_MIN);
     float *weight = ARENA_NEW(p->arena, float, count);
     if (weight == NULL) {
         p->no_room = true;

@@ -24,6 +24,13 @@ struct queue_delay {
     uint32_t overload;            /* enum overload */
 };
 
+/* What is left out of decisions, to hold their latency; see server/control/effort.h. */
+struct effort {
+    uint64_t window_began_ns;
+    uint32_t count, late_count; /* in this window */
+    uint32_t spared_permille;
+};
+
 struct worker {
     uint32_t index; /* 0..count-1: which scratch of a snapshot is its own */
     struct arena arena;
@@ -31,6 +38,7 @@ struct worker {
     struct metric_slot *metrics;
     const struct clock *clock;
     struct queue_delay queue;
+    struct effort effort;
     struct costs costs;
     uint32_t *cost; /* the row of the decision that is made, COST_COUNT of them */
 };

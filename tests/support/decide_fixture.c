@@ -158,6 +158,7 @@ const struct decision *fixture_decide(struct fixture *fixture, const char *reque
                                    .answers = fixture->answers,
                                    .floor = fixture->floor,
                                    .floor_reason = REASON_mode,
+                                   .spared_permille = fixture->spared_permille,
                                    .deadline_ns = fixture->deadline_ns,
                                    .wall_ms = FIXTURE_NOW_MS};
     decide(&env, fixture->worker, &decoded, &fixture->decision);

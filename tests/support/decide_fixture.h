@@ -27,6 +27,7 @@ struct fixture {
     uint32_t model_count;
     enum level floor;
     uint64_t deadline_ns; /* of the worker's clock; 0: none */
+    uint32_t spared_permille;
     uint64_t epoch;
     struct events events;
     uint8_t request_bytes[65536];

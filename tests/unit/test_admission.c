@@ -9,6 +9,7 @@
 
 #include "base/rand.h"
 #include "server/control/admission.h"
+#include "server/control/effort.h"
 #include "server/decide/costs.h"
 
 #define MS UINT64_C(1000000)
@@ -142,6 +143,44 @@ static void test_what_gives_way_first(void **state)
     assert_false(verdict.refused);
 }
 
+static void decisions(struct effort *effort, uint64_t *now_ns, uint32_t count, uint32_t late)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        *now_ns += MS;
+        effort_note(effort, MS, *now_ns, i < late ? 2 * MS : MS);
+    }
+}
+
+static void test_effort_falls_quickly_and_rises_slowly(void **state)
+{
+    (void)state;
+    struct effort effort = {0};
+    uint64_t now_ns = 1000 * MS;
+    decisions(&effort, &now_ns, 1, 0); /* the first window ends at once */
+    decisions(&effort, &now_ns, EFFORT_DECISIONS, 2);
+    assert_int_equal(effort_permille(&effort), 1000); /* one in a hundred may be late */
+    decisions(&effort, &now_ns, EFFORT_DECISIONS, 3);
+    assert_int_equal(effort_permille(&effort), 900);
+    decisions(&effort, &now_ns, EFFORT_DECISIONS, EFFORT_DECISIONS);
+    assert_int_equal(effort_permille(&effort), 810);
+    decisions(&effort, &now_ns, EFFORT_DECISIONS, 1); /* near the target: as it is */
+    assert_int_equal(effort_permille(&effort), 810);
+    decisions(&effort, &now_ns, EFFORT_DECISIONS, 0);
+    assert_int_equal(effort_permille(&effort), 830);
+    for (int i = 0; i < 40; i++)
+        decisions(&effort, &now_ns, EFFORT_DECISIONS, EFFORT_DECISIONS);
+    assert_int_equal(effort_permille(&effort), EFFORT_LEAST);
+    for (int i = 0; i < 60; i++)
+        decisions(&effort, &now_ns, EFFORT_DECISIONS, 0);
+    assert_int_equal(effort_permille(&effort), EFFORT_FULL);
+    /* Without a target nothing is spared; with few decisions a second is a window. */
+    for (int i = 0; i < 1000; i++)
+        effort_note(&effort, 0, now_ns += MS, 3600000 * MS);
+    assert_int_equal(effort_permille(&effort), EFFORT_FULL);
+    effort_note(&effort, MS, now_ns += 2000 * MS, 2 * MS);
+    assert_int_equal(effort_permille(&effort), 900);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_steps_up_and_down),
         cmocka_unit_test(test_few_requests_say_nothing_and_idling_forgets),
         cmocka_unit_test(test_what_gives_way_first),
+        cmocka_unit_test(test_effort_falls_quickly_and_rises_slowly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,6 +162,51 @@ static void test_history_says_how_many_items_speak(void **state)
     fixture_deinit(&fixture);
 }
 
+/* Twenty purchases of which each leads to an item of its own: how many speak is how many items
+ * there are to show. */
+static void test_less_effort_is_less_of_the_history(void **state)
+{
+    (void)state;
+    enum { BOUGHT = 20 };
+    static struct fixture fixture;
+    memset(neighbor_weight, 0, sizeof neighbor_weight);
+    fixture_init(&fixture);
+    names[0] = '\0';
+    for (size_t i = 0, used = 0; i < 2 * BOUGHT; i++)
+        used += (size_t)snprintf(names + used, 8, i == 0 ? "i%zu" : " i%zu", i);
+    for (size_t i = 0; i < BOUGHT; i++)
+        neighbor_weight[i * 2 * BOUGHT + BOUGHT + i] = 1.0f;
+    fixture_add_model(&fixture, small_neighbors("near", "1", names, neighbor_weight));
+    for (int i = 0; i < BOUGHT; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "i%d", i);
+        fixture_act(&fixture, "purchase", "u", name, FIXTURE_NOW_MS - i * 1000);
+    }
+    fixture_serve(&fixture,
+                  "{\"slots\": {\"home\": {\"sources\": [{\"source\": \"neighbors\"}]}}}");
+    static const struct {
+        uint32_t spared_permille, items;
+        enum level level;
+        bool explained;
+    } cases[] = {{0, BOUGHT, LEVEL_full, true},
+                 {500, BOUGHT / 2, LEVEL_reduced, true},
+                 {501, BOUGHT / 2, LEVEL_reduced, false},
+                 {900, 5, LEVEL_reduced, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fixture.spared_permille = cases[i].spared_permille;
+        const struct decision *decision = fixture_decide(
+            &fixture, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 40, \"explain\": true}");
+        uint32_t of_neighbors = 0;
+        for (uint32_t k = 0; k < decision->count; k++)
+            of_neighbors += decision->items[k].score == 1.0f;
+        assert_int_equal(decision->level, cases[i].level);
+        assert_in_range(of_neighbors, cases[i].items, cases[i].items + 1);
+        assert_int_equal(decision->items[0].why_count > 0, cases[i].explained);
+        assert_int_equal(decision->reason, i == 0 ? REASON_none : REASON_overload);
+    }
+    fixture_deinit(&fixture);
+}
+
 static const char *ask_by(struct fixture *fixture, enum cost stage, uint32_t ns)
 {
     uint32_t *cost = fixture->worker->costs.ns[COST_OP_RECOMMEND][0];
@@ -225,6 +270,7 @@ static void test_a_stage_that_would_be_late_is_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_less_effort_is_less_of_the_history),
         cmocka_unit_test(test_a_stage_that_would_be_late_is_left_out),
         cmocka_unit_test(test_bounds_leave_no_better_item_out),
         cmocka_unit_test(test_history_says_how_many_items_speak),
