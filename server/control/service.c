@@ -158,7 +158,7 @@ enum call_state service_call(void *ctx, struct worker *worker, struct call *call
     struct err err = {.text = ""};
     enum call_state state = CALL_DONE;
     uint64_t began_ns = clock_now_ns(service->with.clock);
-    uint64_t waited_ns = began_ns > call->arrived_ns ? began_ns - call->arrived_ns : 0;
+    uint64_t waited_ns = began_ns > call->whole_ns ? began_ns - call->whole_ns : 0;
     admission_note(service->with.admission, &worker->queue, began_ns, waited_ns);
     metric_observe(worker->metrics, M_QUEUE_DELAY, 0, 0, waited_ns);
     metric_add(worker->metrics, M_OVERLOAD, worker->queue.overload, 0, 1);

@@ -24,7 +24,8 @@ struct worker; /* server/decide/worker.h */
 struct call {
     const uint8_t *request;
     size_t request_bytes;
-    uint64_t arrived_ns; /* monotonic, when the transport had the first byte (or the message) */
+    uint64_t arrived_ns; /* monotonic, when the first byte came: budgets count from here */
+    uint64_t whole_ns;   /* when the last byte had come: from here on it waits for us */
     bool local;          /* the listener is reachable from this machine only */
     uint8_t *reply;
     size_t reply_capacity; /* >= CALL_REPLY_BYTES */

@@ -83,7 +83,9 @@ struct http_call *http_call_new(struct http_connection *connection, struct evhtt
                                .request = request,
                                .returns = server->returns,
                                .message = call->reply_bytes + CALL_REPLY_BYTES};
-    call->call = (struct call){.arrived_ns = clock_now_ns(server->options.clock),
+    uint64_t now_ns = clock_now_ns(server->options.clock);
+    call->call = (struct call){.arrived_ns = now_ns,
+                               .whole_ns = now_ns,
                                .reply = call->reply_bytes,
                                .reply_capacity = CALL_REPLY_BYTES,
                                .code = REPLY_internal,

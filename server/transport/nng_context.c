@@ -119,6 +119,7 @@ static void on_received(void *arg)
     call->request = nng_msg_body(message);
     call->request_bytes = nng_msg_len(message);
     call->arrived_ns = now_ns;
+    call->whole_ns = now_ns;
     call->local = nng_pipe_is_local(server, context->pipe);
     call->reply_bytes = 0;
     call->code = REPLY_internal;

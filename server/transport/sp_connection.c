@@ -23,6 +23,21 @@ void sp_connection_fail(struct sp_connection *connection, enum metric_close reas
 
 /* ---- serving -------------------------------------------------------------------------- */
 
+/* When the last of the first so many unserved bytes came, if they came evenly. */
+static uint64_t came_ns(const struct sp_connection *connection, size_t bytes)
+{
+    size_t unserved = connection->input_end - connection->input_begin;
+    uint64_t span_ns =
+        connection->rest_ns > connection->first_ns ? connection->rest_ns - connection->first_ns : 0;
+    return connection->first_ns + (uint64_t)((double)span_ns * (double)bytes / (double)unserved);
+}
+
+static void step_over(struct sp_connection *connection, size_t bytes)
+{
+    connection->first_ns = came_ns(connection, bytes);
+    connection->input_begin += bytes;
+}
+
 static void serve(struct sp_connection *connection, const struct sp_frame *frame)
 {
     struct sp_worker *worker = connection->worker;
@@ -39,6 +54,7 @@ static void serve(struct sp_connection *connection, const struct sp_frame *frame
     call->call = (struct call){.request = frame->body,
                                .request_bytes = frame->body_bytes,
                                .arrived_ns = connection->first_ns,
+                               .whole_ns = came_ns(connection, frame->frame_bytes),
                                .local = connection->local,
                                .reply = call->body,
                                .reply_capacity = CALL_REPLY_BYTES,
@@ -50,15 +66,6 @@ static void serve(struct sp_connection *connection, const struct sp_frame *frame
         sp_call_defer(connection, call);
     else
         sp_output_add(connection, call);
-}
-
-static void step_over(struct sp_connection *connection, size_t bytes)
-{
-    size_t unserved = connection->input_end - connection->input_begin;
-    uint64_t span_ns =
-        connection->rest_ns > connection->first_ns ? connection->rest_ns - connection->first_ns : 0;
-    connection->first_ns += (uint64_t)((double)span_ns * (double)bytes / (double)unserved);
-    connection->input_begin += bytes;
 }
 
 static void refuse_message(struct sp_connection *connection)

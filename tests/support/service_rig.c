@@ -142,6 +142,7 @@ static size_t run(struct service_rig *rig, const uint8_t *bytes, size_t len)
         .request = bytes,
         .request_bytes = len,
         .arrived_ns = clock_now_ns(&rig->clock.clock) - rig->waited_ns,
+        .whole_ns = clock_now_ns(&rig->clock.clock) - rig->waited_ns,
         .local = !rig->remote,
         .reply = rig->reply_bytes,
         .reply_capacity = CALL_REPLY_BYTES,

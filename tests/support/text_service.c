@@ -66,9 +66,11 @@ static size_t number_behind(const struct call *call, size_t skip)
 enum call_state text_service_call(void *ctx, struct worker *worker, struct call *call)
 {
     struct text_service *service = ctx;
-    must(worker != NULL && call->arrived_ns > 0, "a call lacks its worker or its time");
+    must(worker != NULL && call->arrived_ns > 0 && call->whole_ns >= call->arrived_ns,
+         "a call lacks its worker or its times");
     must(call->reply_capacity >= CALL_REPLY_BYTES, "the reply buffer is small");
     atomic_store(&service->last_arrived_ns, call->arrived_ns);
+    atomic_store(&service->last_whole_ns, call->whole_ns);
     if (starts_with(call, "local")) {
         reply_with(call, call->local ? "yes" : "no", call->local ? 3 : 2);
     } else if (starts_with(call, "worker")) {

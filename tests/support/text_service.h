@@ -29,7 +29,7 @@ struct text_service {
     uint32_t deferred_count;
     uint32_t workers_max; /* how many claims succeed */
     _Atomic uint32_t claimed_count;
-    _Atomic uint64_t last_arrived_ns; /* of the call that was served last */
+    _Atomic uint64_t last_arrived_ns, last_whole_ns; /* of the call that was served last */
 };
 
 void text_service_init(struct text_service *service, uint32_t workers_max);
