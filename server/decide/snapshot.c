@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static const struct model *first_of_kind(const struct snapshot *snapshot, enum model_kind kind)
 {
@@ -198,7 +199,14 @@ static enum err_code scratch_create(struct snapshot *snapshot, uint32_t item_cou
     size_t items = ((size_t)item_count_max + 15) & ~(size_t)15;
     size_t per_worker = rows * (1 + 2 * (size_t)places) + 2 * items;
     snapshot->scratch = calloc(snapshot->worker_count, sizeof *snapshot->scratch);
-    snapshot->scratch_memory = calloc(per_worker * snapshot->worker_count, sizeof(float));
+    /* Straight from the kernel, zeroed and resident only where it is used; calloc would sooner or
+     * later recycle what it was given back, and touch all of it. */
+    size_t bytes = per_worker * snapshot->worker_count * sizeof(float);
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED) {
+        snapshot->scratch_memory = memory;
+        snapshot->scratch_bytes = bytes;
+    }
     if (snapshot->scratch == NULL || snapshot->scratch_memory == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the scratch of %u workers, %zu rows",
                        snapshot->worker_count, rows);
@@ -281,6 +289,7 @@ void snapshot_destroy(struct snapshot **snapshot)
     free(old->static_text);
     free(old->static_ids);
     free(old->scratch);
-    free(old->scratch_memory);
+    if (old->scratch_memory != NULL)
+        munmap(old->scratch_memory, old->scratch_bytes);
     free(old);
 }

@@ -77,7 +77,8 @@ struct snapshot {
     uint32_t static_count;
     uint32_t worker_count;
     struct worker_scratch *scratch; /* owned, worker_count of them */
-    void *scratch_memory;           /* owned, one block behind all of them */
+    void *scratch_memory;           /* owned, one mapping behind all of them */
+    size_t scratch_bytes;
 };
 
 struct snapshot_spec {
