@@ -2,12 +2,15 @@
 #include "base/json_scan.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/num.h"
 #include "base/rand.h"
+
+#define KEY_SHOWN_BYTES 48 /* of a key, in a message */
 
 /* The states between two tokens. */
 enum expect {
@@ -82,6 +85,19 @@ static bool keys_grow(struct json_scan *scan)
     return true;
 }
 
+/* The key as it is written, whole characters of it. */
+static enum json_token key_is_repeated(struct json_scan *scan)
+{
+    uint32_t shown_len = 0;
+    size_t bytes;
+    while ((bytes = text_utf8_length(scan->raw.ptr + shown_len, scan->raw.len - shown_len)) > 0 &&
+           shown_len + bytes <= KEY_SHOWN_BYTES)
+        shown_len += (uint32_t)bytes;
+    snprintf(scan->what_buf, sizeof scan->what_buf, "the key '%.*s'%s stands twice in one object",
+             (int)shown_len, scan->raw.ptr, shown_len < scan->raw.len ? "..." : "");
+    return bad(scan, ERR_BAD_INPUT, scan->what_buf);
+}
+
 /* Two different keys of one object with equal 64-bit hashes would be taken for duplicates; with
  * 65,536 keys that happens once in 8 * 10^9 messages. */
 static enum json_token key_add(struct json_scan *scan)
@@ -100,7 +116,7 @@ static enum json_token key_add(struct json_scan *scan)
     hash += hash == 0; /* 0 is a free slot */
     uint64_t *slot = key_slot(scan->keys, scan->keys_capacity, hash);
     if (*slot != 0)
-        return bad(scan, ERR_BAD_INPUT, "a key stands twice in one object");
+        return key_is_repeated(scan);
     *slot = hash;
     scan->keys_used++;
     return JSON_TOKEN_KEY;

@@ -21,6 +21,7 @@
 #define JSON_SCAN_DEPTH_MAX     32
 #define JSON_SCAN_KEY_BYTES_MAX 1024
 #define JSON_SCAN_KEYS_INLINE   64 /* slots; a power of two */
+#define JSON_SCAN_WHAT_BYTES    96
 
 enum json_token {
     JSON_TOKEN_END, /* the value is complete and nothing but blanks followed */
@@ -52,6 +53,7 @@ struct json_scan {
     /* The fault, after JSON_TOKEN_BAD. */
     enum err_code code; /* ERR_BAD_INPUT, ERR_LIMIT or ERR_NOMEM */
     const char *what;
+    char what_buf[JSON_SCAN_WHAT_BYTES]; /* where `what` names a key */
 
     uint8_t expect; /* what may come next: see json_scan.c */
     uint32_t depth;

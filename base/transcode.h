@@ -2,10 +2,10 @@
 /* transcode - JSON text to MessagePack and back, so that one decoder serves both.
  *
  * JSON in: RFC 8259 as json_scan reads it (strict UTF-8, surrogates in pairs, duplicate keys
- * refused), nesting up to CURSOR_DEPTH_MAX.  Numbers without '.' or exponent and within int64
- * become integers, exactly; others float64, rounded once.  JSON out: integers exact, reals with the
- * fewest digits that read back the same (float32 as float32) and always with '.' or 'e', bin as
- * base64 text.
+ * refused), nesting up to CURSOR_DEPTH_MAX.  Numbers without '.' or exponent and within int64 or
+ * uint64 become integers, exactly; others float64, rounded once.  JSON out: integers exact, reals
+ * with the fewest digits that read back the same (float32 as float32) and always with '.' or 'e',
+ * bin as base64 text.
  *
  * Threads: any.  Allocates (on the way in only for objects with many keys), so never on the hot
  * path. */

@@ -324,6 +324,11 @@ static enum err_code read_event(struct event_read *read, int64_t arrival_ms)
     return rc;
 }
 
+const char *event_fault_prefix(const struct err *err)
+{
+    return strncmp(err->text, "event:", strlen("event:")) == 0 ? "" : "field ";
+}
+
 enum err_code event_decode(struct cursor *cursor, int64_t arrival_ms, struct arena *arena,
                            struct event *ret_event, struct err *err)
 {

@@ -107,6 +107,10 @@ const char *event_type_name(enum event_type type);
 bool event_type_parse(struct text name, enum event_type *ret_type);
 enum event_class event_type_class(enum event_type type);
 
+/* What stands between "line 3, " and a message of event_decode: "field ", or nothing when the event
+ * as a whole is at fault. */
+const char *event_fault_prefix(const struct err *err);
+
 /* Reads one event; the cursor stands behind it afterwards, also after a refusal.  Bytes must have
  * passed cursor_check.  `arrival_ms` is the time of arrival.  ERR_BAD_INPUT with the field first in
  * the text: "ts: expected milliseconds or RFC 3339 text, got a map"; ERR_LIMIT "items: 501 of at

@@ -115,7 +115,8 @@ static enum err_code find_format(const char *path, enum reader_format *format, s
         *format = READER_NDJSON;
     else
         return err_set(err, ERR_BAD_INPUT,
-                       "'%s': the format cannot be told from the name; say csv or ndjson", path);
+                       "'%s': the format cannot be told from the name; say --format csv or ndjson",
+                       path);
     return ERR_OK;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A row through a map: texts are put together, checked and written as the event's values. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -215,6 +216,19 @@ static enum err_code put_text(struct row_write *write, const struct map_field *f
     return ERR_OK;
 }
 
+/* What was expected of money that money_parse refuses. */
+static const char *money_expectation(struct text text, int digits, char *buf, size_t buf_bytes)
+{
+    double value = 0;
+    char most[32];
+    money_format(MONEY_MINOR_MAX, digits, most);
+    if (num_parse_real(text, &value) && fabs(value) * pow(10, digits) > (double)MONEY_MINOR_MAX)
+        snprintf(buf, buf_bytes, "an amount within +-%s", most);
+    else
+        snprintf(buf, buf_bytes, "a decimal number with at most %d decimals", digits);
+    return buf;
+}
+
 static enum err_code put_number(struct row_write *write, const struct map_field *field,
                                 struct text text)
 {
@@ -227,11 +241,10 @@ static enum err_code put_number(struct row_write *write, const struct map_field 
         !(take_whole(&text) && num_parse_int(text, INT64_MIN, INT64_MAX, &value)))
         return refuse(write, field, "a whole number", text);
     bool is_decimal = key->value == MAP_VALUE_MONEY && !write->map->money_is_minor;
-    if (is_decimal && !money_parse(text, write->money_digits, &value)) {
-        snprintf(expected, sizeof expected, "a decimal number with at most %d decimals",
-                 write->money_digits);
-        return refuse(write, field, expected, text);
-    }
+    if (is_decimal && !money_parse(text, write->money_digits, &value))
+        return refuse(write, field,
+                      money_expectation(text, write->money_digits, expected, sizeof expected),
+                      text);
     if (key->value == MAP_VALUE_MONEY && !is_decimal &&
         !num_parse_int(text, INT64_MIN, INT64_MAX, &value))
         return refuse(write, field, "a whole number of minor units", text);

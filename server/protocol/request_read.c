@@ -172,19 +172,49 @@ static enum err_code read_features(struct request_read *read, struct request_ite
     return ERR_OK;
 }
 
-static enum err_code read_item_key(struct request_read *read, struct text key,
-                                   struct request_item *item)
+/* The keys of a map within a request, by their whole names. */
+struct inner_keys {
+    const char *const *name; /* "items.id", ... */
+    uint32_t count;
+    uint32_t prefix_len; /* of "items." */
+    uint32_t seen;       /* bit by key */
+};
+
+/* The next key: its place among the names, or their count when it is none of them. */
+static enum err_code read_inner_key(struct request_read *read, struct inner_keys *keys,
+                                    struct text *ret_key, uint32_t *ret_at)
 {
-    if (text_is(key, "id"))
-        return read_id(read, "items.id", &item->id);
-    if (text_is(key, "score"))
-        return read_real(read, "items.score", &item->score);
-    if (text_is(key, "qty"))
-        return read_int(read, "items.qty", 1, 1000000, &item->qty);
-    if (text_is(key, "price"))
-        return read_int(read, "items.price", 0, MONEY_MINOR_MAX, &item->price_minor);
-    if (text_is(key, "features"))
-        return read_features(read, item);
+    struct text key;
+    uint32_t at = 0;
+    bool is_text = cursor_text(&read->cursor, &key);
+    ASSERT(is_text); /* cursor_check has seen to it */
+    while (at < keys->count && !text_is(key, keys->name[at] + keys->prefix_len))
+        at++;
+    if (at < keys->count && (keys->seen >> at & 1) != 0)
+        return read_twice(read, text_of(keys->name[at]));
+    if (at < keys->count)
+        keys->seen |= UINT32_C(1) << at;
+    *ret_key = key;
+    *ret_at = at;
+    return ERR_OK;
+}
+
+enum item_key { ITEM_ID, ITEM_SCORE, ITEM_QTY, ITEM_PRICE, ITEM_FEATURES, ITEM_KEY_COUNT };
+
+static const char *const item_keys[ITEM_KEY_COUNT] = {"items.id", "items.score", "items.qty",
+                                                      "items.price", "items.features"};
+
+static enum err_code read_item_value(struct request_read *read, enum item_key key,
+                                     struct request_item *item)
+{
+    switch (key) {
+    case ITEM_ID: return read_id(read, item_keys[key], &item->id);
+    case ITEM_SCORE: return read_real(read, item_keys[key], &item->score);
+    case ITEM_QTY: return read_int(read, item_keys[key], 1, 1000000, &item->qty);
+    case ITEM_PRICE: return read_int(read, item_keys[key], 0, MONEY_MINOR_MAX, &item->price_minor);
+    case ITEM_FEATURES: return read_features(read, item);
+    case ITEM_KEY_COUNT: break;
+    }
     cursor_skip(&read->cursor, NULL);
     return ERR_OK;
 }
@@ -197,11 +227,13 @@ static enum err_code read_item(struct request_read *read, struct request_item *i
     uint32_t pair_count = 0;
     if (!cursor_map(&read->cursor, &pair_count))
         return read_kind(read, "items", "ids or maps with an id", cursor_peek(&read->cursor));
+    struct inner_keys keys = {item_keys, ITEM_KEY_COUNT, sizeof "items." - 1, 0};
     for (uint32_t i = 0; i < pair_count; i++) {
-        struct text key;
-        if (!cursor_text(&read->cursor, &key))
-            return read_kind(read, "items", "keys of text", cursor_peek(&read->cursor));
-        enum err_code rc = read_item_key(read, key, item);
+        struct text name;
+        uint32_t key = 0;
+        enum err_code rc = read_inner_key(read, &keys, &name, &key);
+        if (rc == ERR_OK)
+            rc = read_item_value(read, (enum item_key)key, item);
         if (rc != ERR_OK)
             return rc;
     }
@@ -250,22 +282,35 @@ enum err_code read_context(struct request_read *read, struct request *request)
     return ERR_OK;
 }
 
-static enum err_code read_filter(struct request_read *read, struct text key,
-                                 struct request_filters *filters)
+enum filter_key {
+    FILTER_CATEGORIES,
+    FILTER_BRANDS,
+    FILTER_MIN_PRICE,
+    FILTER_MAX_PRICE,
+    FILTER_IN_STOCK,
+    FILTER_KEY_COUNT
+};
+
+static const char *const filter_keys[FILTER_KEY_COUNT] = {"filters.categories", "filters.brands",
+                                                          "filters.min_price", "filters.max_price",
+                                                          "filters.in_stock"};
+
+static enum err_code read_filter(struct request_read *read, enum filter_key key,
+                                 struct text written, struct request_filters *filters)
 {
-    if (text_is(key, "categories"))
-        return read_one_or_many(read, "filters.categories", &filters->categories);
-    if (text_is(key, "brands"))
-        return read_one_or_many(read, "filters.brands", &filters->brands);
-    if (text_is(key, "min_price"))
-        return read_int(read, "filters.min_price", 0, MONEY_MINOR_MAX, &filters->min_price_minor);
-    if (text_is(key, "max_price"))
-        return read_int(read, "filters.max_price", 0, MONEY_MINOR_MAX, &filters->max_price_minor);
-    if (text_is(key, "in_stock"))
-        return read_bool(read, "filters.in_stock", &filters->in_stock);
+    switch (key) {
+    case FILTER_CATEGORIES: return read_one_or_many(read, filter_keys[key], &filters->categories);
+    case FILTER_BRANDS: return read_one_or_many(read, filter_keys[key], &filters->brands);
+    case FILTER_MIN_PRICE:
+        return read_int(read, filter_keys[key], 0, MONEY_MINOR_MAX, &filters->min_price_minor);
+    case FILTER_MAX_PRICE:
+        return read_int(read, filter_keys[key], 0, MONEY_MINOR_MAX, &filters->max_price_minor);
+    case FILTER_IN_STOCK: return read_bool(read, filter_keys[key], &filters->in_stock);
+    case FILTER_KEY_COUNT: break;
+    }
     /* A filter that is not understood would let through what the caller wanted to keep out. */
     char name[REQUEST_FIELD_BYTES];
-    text_copy(key, name, sizeof name);
+    text_copy(written, name, sizeof name);
     name_field(read, "filters");
     return err_set(read->err, ERR_BAD_INPUT,
                    "filters: unknown filter '%s'; known: categories brands min_price max_price "
@@ -278,11 +323,13 @@ enum err_code read_filters(struct request_read *read, struct request_filters *fi
     uint32_t pair_count = 0;
     if (!cursor_map(&read->cursor, &pair_count))
         return read_kind(read, "filters", "a map", cursor_peek(&read->cursor));
+    struct inner_keys keys = {filter_keys, FILTER_KEY_COUNT, sizeof "filters." - 1, 0};
     for (uint32_t i = 0; i < pair_count; i++) {
-        struct text key;
-        if (!cursor_text(&read->cursor, &key))
-            return read_kind(read, "filters", "keys of text", cursor_peek(&read->cursor));
-        enum err_code rc = read_filter(read, key, filters);
+        struct text name;
+        uint32_t key = 0;
+        enum err_code rc = read_inner_key(read, &keys, &name, &key);
+        if (rc == ERR_OK)
+            rc = read_filter(read, (enum filter_key)key, name, filters);
         if (rc != ERR_OK)
             return rc;
     }

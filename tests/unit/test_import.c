@@ -248,7 +248,7 @@ static void test_rejections_name_their_lines(void **state)
     assert_int_equal(f.result.rejected, 142);
     assert_int_equal(f.result.errors, 143);
     assert_int_equal(f.result.accepted, 1000 - 142);
-    assert_non_null(strstr(f.messages, ": line 2, type: there is no type 'viev'\n"));
+    assert_non_null(strstr(f.messages, ": line 2, field type: there is no type 'viev'\n"));
     assert_non_null(strstr(f.messages, ": line 9, rejected: items: no place left\n"));
     assert_non_null(strstr(f.messages, ": line 16, rejected: items: no place left\n"));
     char *text = calloc(1, 65536);

@@ -51,7 +51,7 @@ static void test_a_bad_json_line_is_named_and_the_next_one_is_read(void **state)
                 "!line 1, column 11: expected a key in quotes\n"
                 "!line 2: expected an object, got an array\n"
                 "!line 3: expected an object, got a text\n"
-                "!line 4, column 8: a key stands twice in one object\n"
+                "!line 4, column 8: the key 'a' stands twice in one object\n"
                 "+{\"id\":\"3\",\"type\":\"viev\"}\n*type: there is no type 'viev'\n"
                 "!line 6, column 7: a string is not UTF-8\n"
                 "+" EVENT2 "\n");

@@ -81,6 +81,34 @@ static void test_money_is_exact_and_follows_the_currency(void **state)
     }
 }
 
+static void test_money_that_is_refused_says_why(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *price, *expected;
+    } cases[] = {
+        {"abc", "!line 2, field p: expected a decimal number with at most 2 decimals, got 'abc'\n"},
+        {"1.005",
+         "!line 2, field p: expected a decimal number with at most 2 decimals, got '1.005'\n"},
+        {"99999999999999999999999", "!line 2, field p: expected an amount within "
+                                    "+-10000000000000.00, got '99999999999999999999999'\n"},
+        {"10000000000000.01",
+         "!line 2, field p: expected an amount within +-10000000000000.00, got "
+         "'10000000000000.01'\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char csv[128];
+        snprintf(csv, sizeof csv, "p\n%s\n", cases[i].price);
+        char *transcript = reader_transcript_of(
+            "f.csv", csv, strlen(csv),
+            "{\"events\": {\"id\": \"1\", \"type\": \"view\", \"user\": \"u\", \"currency\": "
+            "\"EUR\", \"items\": [{\"id\": \"i\", \"price\": \"{p}\"}]}}",
+            READER_EVENTS);
+        assert_string_equal(transcript, cases[i].expected);
+        free(transcript);
+    }
+}
+
 static void test_times(void **state)
 {
     (void)state;
@@ -389,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_key_of_an_event),
         cmocka_unit_test(test_money_is_exact_and_follows_the_currency),
+        cmocka_unit_test(test_money_that_is_refused_says_why),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_filters_and_renamed_types),
         cmocka_unit_test(test_numbers_and_ids_are_judged_by_line),

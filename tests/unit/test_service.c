@@ -121,12 +121,15 @@ static void test_bad_requests_name_the_field(void **state)
         {"{\"op\": \"recommend\", \"budget_us\": -1}", "bad_request", "budget_us"},
         {"{\"op\": \"similar\"}", "bad_request", "items"},
         {"{\"op\": \"rank\", \"items\": []}", "bad_request", "items"},
+        {"{\"op\": \"rank\", \"items\": [1]}", "bad_request", "items"},
         {"{\"op\": \"price\", \"items\": [{\"qty\": 1}]}", "bad_request", "items.id"},
         {"{\"op\": \"events\"}", "bad_request", "events"},
         {"{\"op\": \"events\", \"events\": {}}", "bad_request", "events"},
         {"{\"op\": \"events\", \"events\": [], \"ack\": \"never\"}", "bad_request", "ack"},
         {"{\"op\": \"events\", \"events\": [], \"ack\": \"disk\"}", "bad_request", "ack"},
         {"{\"op\": \"features\"}", "bad_request", "user"},
+        {"{\"op\": \"features\", \"item\": \"i\", \"user\": \"u\"}", "bad_request", "item"},
+        {"{\"op\": \"features\", \"item\": \"i\", \"anon\": \"a\"}", "bad_request", "item"},
         {"{\"op\": \"features\", \"item\": \"none\"}", "not_found", "item"},
         {"{\"op\": \"features\", \"user\": \"none\"}", "not_found", "user"},
         {"{\"op\": \"features\", \"anon\": \"none\"}", "not_found", "anon"},
@@ -137,6 +140,36 @@ static void test_bad_requests_name_the_field(void **state)
         metric_value(rig->registry.metrics, M_REQUESTS, OP_recommend, REPLY_bad_request), 13);
     assert_int_equal(metric_value(rig->registry.metrics, M_REQUESTS, OP_COUNT, REPLY_unknown_op),
                      1);
+}
+
+static void test_known_keys_given_twice_are_refused_by_name(void **state)
+{
+    struct service_rig *rig = *state;
+    static const struct {
+        const char *bytes, *field; /* NULL: served */
+    } cases[] = {
+        {"\x83\xa2op\xa9recommend\xa4user\xa1x\xa4user\xa1y", "user"},
+        {"\x82\xa2op\xa4rank\xa5items\x91\x82\xa2id\xa1x\xa2id\xa1y", "items.id"},
+        {"\x82\xa2op\xa4rank\xa5items\x91\x83\xa2id\xa1x\xa5score\x01\xa5score\x02", "items.score"},
+        {"\x82\xa2op\xa9recommend\xa7"
+         "filters\x82\xa6"
+         "brands\xa1x\xa6"
+         "brands\xa1y",
+         "filters.brands"},
+        {"\x83\xa2op\xa4ping\xa2zz\x01\xa2zz\x02", NULL},
+        {"\x82\xa2op\xa4rank\xa5items\x91\x83\xa2id\xa1x\xa2zz\x01\xa2zz\x02", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cJSON *reply =
+            service_rig_call(rig, (const uint8_t *)cases[i].bytes, strlen(cases[i].bytes));
+        const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
+        assert_int_equal(rig->code, cases[i].field == NULL ? REPLY_ok : REPLY_bad_request);
+        if (cases[i].field != NULL) {
+            assert_string_equal(text_of_key(error, "field"), cases[i].field);
+            assert_non_null(strstr(text_of_key(error, "message"), ": given twice"));
+        }
+        cJSON_Delete(reply);
+    }
 }
 
 static void test_bytes_that_are_no_messagepack_are_answered(void **state)
@@ -318,6 +351,11 @@ static void test_features_of_items_by_name(void **state)
     refuses(rig,
             "{\"op\": \"features\", \"item\": \"i1\", \"names\": [\"item.cost\", \"item.cost\"]}",
             "bad_request", "names");
+    reply = service_rig_ask(rig, "{\"op\": \"features\", \"item\": \"i1\", \"names\": "
+                                 "[\"user.events\"]}");
+    assert_string_equal(text_of_key(cJSON_GetObjectItemCaseSensitive(reply, "error"), "message"),
+                        "names: 'user.events' is of people, and an item was asked for");
+    cJSON_Delete(reply);
 }
 
 static void test_status_tells_what_serves(void **state)
@@ -399,6 +437,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_ping_echoes_the_id_and_pads),
         TEST(test_bad_requests_name_the_field),
+        TEST(test_known_keys_given_twice_are_refused_by_name),
         TEST(test_bytes_that_are_no_messagepack_are_answered),
         TEST(test_decisions_without_models_and_with_them),
         TEST(test_a_queue_that_stays_makes_decisions_cheaper),

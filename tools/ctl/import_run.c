@@ -142,10 +142,15 @@ static enum err_code take_event(struct run *run, struct text bytes, struct err *
     struct err why;
     arena_reset(&run->arena);
     enum err_code rc = cursor_check((const uint8_t *)bytes.ptr, bytes.len, CURSOR_VALUES_MAX, &why);
-    if (rc == ERR_OK)
-        rc = event_decode(&cursor, clock_wall_ms(run->link->clock), &run->arena, &event, &why);
     if (rc != ERR_OK) {
         report_at(run, run->line, ", ", why.text);
+        return ERR_OK;
+    }
+    rc = event_decode(&cursor, clock_wall_ms(run->link->clock), &run->arena, &event, &why);
+    if (rc != ERR_OK) {
+        char what[16];
+        snprintf(what, sizeof what, ", %s", event_fault_prefix(&why));
+        report_at(run, run->line, what, why.text);
         return ERR_OK;
     }
     if (event.ts_ms < run->job->since_ms || event.ts_ms >= run->job->before_ms) {

@@ -46,9 +46,12 @@ static enum err_code take_event(struct load *load, struct text bytes, struct err
     struct cursor cursor = cursor_of(start, bytes.len);
     struct event event;
     arena_reset(&load->arena);
+    const char *prefix = "";
     enum err_code rc = cursor_check(start, bytes.len, CURSOR_VALUES_MAX, err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
         rc = event_decode(&cursor, clock_wall_ms(load->options->clock), &load->arena, &event, err);
+        prefix = rc == ERR_OK ? "" : event_fault_prefix(err);
+    }
     if (rc == ERR_OK)
         return interactions_add(load->interactions, &event, err);
     if (rc == ERR_UNSUPPORTED) {
@@ -58,7 +61,7 @@ static enum err_code take_event(struct load *load, struct text bytes, struct err
     struct reader_progress at;
     char line[ERR_TEXT_BYTES];
     reader_progress(load->reader, &at);
-    snprintf(line, sizeof line, "line %" PRIu64 ", %.300s", at.line, err->text);
+    snprintf(line, sizeof line, "line %" PRIu64 ", %s%.300s", at.line, prefix, err->text);
     count_bad(load, line);
     return ERR_OK;
 }
