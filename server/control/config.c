@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/num.h"
+#include "server/control/config_address.h"
 
 #define FALLBACK_INT(value)       .fallback_int = (value)
 #define FALLBACK_ADDRESSES(value) .fallback_text = (value)
@@ -88,54 +88,13 @@ static enum err_code path_set(const char *folder, const char *value, char **fiel
     return rc == ERR_OK ? text_set(path, field, err) : rc;
 }
 
-/* The name of the host may be any; the port is a number. */
-static bool is_host_port(const char *value)
-{
-    const char *colon = strrchr(value, ':');
-    int64_t port;
-    return colon != NULL && colon != value && num_parse_int(text_of(colon + 1), 0, 65535, &port);
-}
-
-/* "ws://HOST:PORT/PATH"; the path may be "/" or nothing. */
-static bool is_websocket(const char *value)
-{
-    char host_port[256];
-    if (strncmp(value, "ws://", 5) != 0)
-        return false;
-    struct text text = {value + 5, (uint32_t)strcspn(value + 5, "/")};
-    return text.len < sizeof host_port &&
-           is_host_port(text_copy(text, host_port, sizeof host_port));
-}
-
-/* What must follow the scheme. */
-static bool is_socket_address(const char *value)
-{
-    static const struct {
-        const char *scheme;
-        bool is_path, is_name;
-    } schemes[] = {
-        {"tcp://", false, false}, {"nng+tcp://", false, false}, {"tls+tcp://", false, false},
-        {"ipc://", true, false},  {"nng+ipc://", true, false},  {"inproc://", false, true},
-    };
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        size_t len = strlen(schemes[i].scheme);
-        if (strncmp(value, schemes[i].scheme, len) != 0)
-            continue;
-        if (schemes[i].is_path)
-            return value[len] == '/' && value[len + 1] != '\0';
-        return schemes[i].is_name ? value[len] != '\0' : is_host_port(value + len);
-    }
-    return is_websocket(value);
-}
-
 /* What the text should have been, or NULL when it is that. */
 static const char *text_fault(const struct config_option *option, const char *value)
 {
     enum log_level level;
     switch (option->kind) {
-    case CONFIG_ADDRESSES:
-        return is_socket_address(value) ? NULL : "expected tcp://HOST:PORT or ipc:///PATH";
-    case CONFIG_ADDRESS: return is_host_port(value) ? NULL : "expected HOST:PORT";
+    case CONFIG_ADDRESSES: return config_listen_fault(value);
+    case CONFIG_ADDRESS: return config_http_fault(value);
     case CONFIG_IDS: return text_is_id(text_of(value)) ? NULL : "expected an id of 1..128 bytes";
     case CONFIG_LEVEL:
         return log_level_parse(value, &level) == ERR_OK ? NULL
@@ -287,6 +246,9 @@ static enum err_code complete(struct config *config, const char *data_dir, struc
             config->tls_certificate_file[0] == '\0')
             rc = err_set(err, ERR_BAD_INPUT, "listen[%u]: '%.100s' needs tls_certificate_file", i,
                          config->listen.ptr[i]);
+        else if (config_addresses_clash(config->listen.ptr[i], config->http))
+            rc = err_set(err, ERR_BAD_INPUT, "http: '%.100s' has the port of listen[%u], '%.100s'",
+                         config->http, i, config->listen.ptr[i]);
     }
     if (rc == ERR_OK && config->models_dir[0] == '\0')
         rc = path_set(config->data_dir, "models", &config->models_dir, err);

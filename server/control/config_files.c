@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "server/control/access.h"
@@ -21,9 +24,26 @@ static enum err_code check_policies(const char *path, struct err *err)
     return rc;
 }
 
+/* It may be missing, since it is made at the start; what stands in its place must be one. */
+static enum err_code check_dir(const char *option, const char *path, struct err *err)
+{
+    struct stat info;
+    if (stat(path, &info) == 0)
+        return S_ISDIR(info.st_mode)
+                   ? ERR_OK
+                   : err_set(err, ERR_BAD_INPUT, "%s: '%s' is not a directory", option, path);
+    return errno == ENOENT ? ERR_OK
+                           : err_set(err, ERR_BAD_INPUT, "%s: cannot use '%s': %s", option, path,
+                                     strerror(errno));
+}
+
 enum err_code config_check_files(const struct config *config, struct err *err)
 {
     struct access_token token;
     enum err_code rc = check_policies(config->policies, err);
+    if (rc == ERR_OK)
+        rc = check_dir("data_dir", config->data_dir, err);
+    if (rc == ERR_OK)
+        rc = check_dir("models_dir", config->models_dir, err);
     return rc == ERR_OK ? access_read_token(config->admin_token_file, &token, err) : rc;
 }

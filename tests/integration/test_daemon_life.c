@@ -83,7 +83,7 @@ static void test_a_bad_start_ends_with_its_code(void **state)
     } bad[] = {
         {"{\"items_maxx\": 1}", "items_max", 78},
         {"{\"policies\": \"none.json\"}", "none.json", 78},
-        {"{\"data_dir\": \"decided.json\"}", "decided.json", 1},
+        {"{\"data_dir\": \"decided.json\"}", "decided.json' is not a directory", 78},
         {"{\"listen\": [\"tcp://127.0.0.1:0\"], \"http\": \"192.0.2.1:1\", \"data_dir\": \"s\"}",
          "192.0.2.1", 1},
         {"{\"listen\": [\"tcp://192.0.2.1:1\"], \"http\": \"127.0.0.1:0\", \"data_dir\": \"s\"}",

@@ -12,6 +12,8 @@
 #include "tests/support/alloc_fail.h"
 #include "tests/support/temp_dir.h"
 
+#define LONG_NAME "123456789 123456789 123456789 123456789 123456789"
+
 static struct config *parsed(const char *text)
 {
     struct config *config = NULL;
@@ -106,9 +108,19 @@ static void test_refuses_and_says_where(void **state)
         {"{\"zzzzzzzz\": 1}", "unknown key 'zzzzzzzz'"},
         {"{\"http\": 1}", "c.json: http: expected a string, got a number"},
         {"{\"http\": \"\"}", "c.json: http: expected 1..255 bytes, got 0"},
-        {"{\"http\": \"localhost\"}", "http: expected HOST:PORT, got 'localhost'"},
-        {"{\"http\": \":80\"}", "expected HOST:PORT"},
-        {"{\"http\": \"a:65536\"}", "expected HOST:PORT"},
+        {"{\"http\": \"127.0.0.1\"}",
+         "http: expected an IP address and a port, such as 127.0.0.1:7101, got '127.0.0.1'"},
+        {"{\"http\": \":80\"}", "expected an IP address"},
+        {"{\"http\": \"localhost:80\"}", "expected an IP address"},
+        {"{\"http\": \"::1:80\"}", "expected an IP address"},
+        {"{\"http\": \"127.0.0.1:65536\"}", "expected an IP address"},
+        {"{\"http\": \"127.0.0.1:7100\"}",
+         "http: '127.0.0.1:7100' has the port of listen[0], 'tcp://127.0.0.1:7100'"},
+        {"{\"http\": \"0.0.0.0:9\", \"listen\": [\"ipc:///a\", \"ws://a:9/x\"]}",
+         "has the port of listen[1]"},
+        {"{\"http\": \"[::1]:9\", \"listen\": [\"nng+tcp://*:9\"]}", "has the port of listen[0]"},
+        {"{\"listen\": [\"ipc:///" LONG_NAME LONG_NAME "123456789\"]}",
+         "listen[0]: expected a path of at most 107 bytes, got '"},
         {"{\"listen\": []}", "listen: expected 1..16 addresses, got 0"},
         {"{\"listen\": \"tcp://a:1\"}", "listen: expected an array, got a string"},
         {"{\"listen\": [\"tcp://a\"]}", "listen[0]: expected tcp://HOST:PORT or ipc:///PATH"},
@@ -131,7 +143,7 @@ static void test_refuses_and_says_where(void **state)
         {"{\"items_max\": 1.5}", "items_max: expected an integer"},
         {"{\"items_max\": \"1\"}", "items_max: expected an integer, got a string"},
         {"{\"items_max\": 1, \"items_max\": 2}", "c.json:1:"},
-        {"{\"http\": \"a:1\",}", "c.json:1:"},
+        {"{\"http\": \"127.0.0.1:1\",}", "c.json:1:"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct config *config = NULL;
@@ -149,14 +161,15 @@ static void test_takes_addresses_of_every_scheme(void **state)
 {
     (void)state;
     static const char text[] =
-        "{\"listen\": [\"tcp://[::1]:0\", \"ipc:///a\", \"nng+tcp://localhost:1\", "
+        "{\"http\": \"[::1]:7100\", \"listen\": [\"tcp://[::1]:0\", \"ipc:///" LONG_NAME LONG_NAME
+        "12345678\", \"tcp://127.0.0.1:7100\", \"nng+tcp://localhost:1\", "
         "\"nng+ipc:///b\", "
         "\"inproc://c\", \"ws://d:2\", \"ws://d:2/e/f\", \"tls+tcp://g:3\"], "
         "\"tls_certificate_file\": \"h.pem\", \"workers\": 64}";
     struct config *config = NULL;
     struct err err = {0};
     assert_int_equal(config_parse("/x/c.json", text, strlen(text), NULL, &config, &err), ERR_OK);
-    assert_int_equal(config->listen.count, 8);
+    assert_int_equal(config->listen.count, 9);
     assert_int_equal(config->workers, 64);
     assert_string_equal(config->tls_certificate_file, "/x/h.pem");
     config_destroy(&config);
@@ -187,7 +200,7 @@ static void test_paths_begin_in_the_folder_of_the_file(void **state)
 static void test_the_dump_is_a_configuration_and_says_where_from(void **state)
 {
     (void)state;
-    const char *text = "{\"http\": \"a\\\"\\u0007b:1\", \"static_items\": [\"x\", \"y\"]}";
+    const char *text = "{\"policies\": \"a\\\"\\u0007b\", \"static_items\": [\"x\", \"y\"]}";
     struct config *config = NULL, *again = NULL;
     struct err err = {0};
     assert_int_equal(config_parse("/e/d.json", text, strlen(text), "/s", &config, &err), ERR_OK);
@@ -266,6 +279,23 @@ static void test_files_referred_to_are_read(void **state)
         assert_int_equal(rc, ERR_BAD_INPUT);
         assert_non_null(strstr(err.text, cases[i].says));
         assert_null(strstr(err.text, "0123456789abcdef")); /* the secret stays one */
+    }
+    temp_dir_write_text(&dir, "p.json", cases[0].policies);
+    temp_dir_write_text(&dir, "file", "");
+    static const struct {
+        const char *dir, *says;
+    } places[] = {{"{\"data_dir\": \"file\"}", "data_dir: '"},
+                  {"{\"data_dir\": \"file/x\"}", "data_dir: cannot use '"},
+                  {"{\"data_dir\": \"new\", \"models_dir\": \"file\"}", "models_dir: '"},
+                  {"{\"data_dir\": \"new\"}", NULL}};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        config_destroy(&config);
+        temp_dir_write_text(&dir, "d.json", places[i].dir);
+        assert_int_equal(config_load(&source, &config, &err), ERR_OK);
+        enum err_code rc = config_check_files(config, &err);
+        assert_int_equal(rc, places[i].says == NULL ? ERR_OK : ERR_BAD_INPUT);
+        assert_true(places[i].says == NULL ||
+                    strncmp(err.text, places[i].says, strlen(places[i].says)) == 0);
     }
     config_destroy(&config);
     struct config_source missing = {.path = "/nonexistent/d.json"};

@@ -243,8 +243,9 @@ static void test_reload_applies_all_of_it(void **state)
     temp_dir_write_text(&rig->registry.dir, "p.json", GOOD_POLICIES);
     temp_dir_write_text(&rig->registry.dir, "t", TOKEN);
     in_force(rig, "builtin", "i7", false);
-    reload_file(rig, "{\"policies\": \"p.json\", \"admin_token_file\": \"t\", \"static_items\": "
-                     "[\"s1\"], \"log_level\": \"error\", \"items_max\": 5, \"http\": \"a:1\"}");
+    reload_file(rig,
+                "{\"policies\": \"p.json\", \"admin_token_file\": \"t\", \"static_items\": "
+                "[\"s1\"], \"log_level\": \"error\", \"items_max\": 5, \"http\": \"127.0.0.1:1\"}");
     for (int i = 0; i < 2; i++) { /* what needs a restart is named each time */
         const char *json = i == 0 ? "{\"op\": \"reload\", \"id\": 3}"
                                   : "{\"op\": \"reload\", \"token\": \"" TOKEN "\"}";
