@@ -215,11 +215,11 @@ static enum err_code lock_is_taken(int fd, const char *dir, struct err *err)
                    holder[0] == '\0' ? "(unknown)" : holder);
 }
 
-enum err_code file_lock_dir(const char *dir, int *ret_fd, struct err *err)
+enum err_code file_lock_dir(const char *dir, const char *name, int *ret_fd, struct err *err)
 {
     char path[FILE_PATH_BYTES];
     char owner[32];
-    enum err_code rc = file_join(dir, "lock", path, sizeof path, err);
+    enum err_code rc = file_join(dir, name, path, sizeof path, err);
     if (rc != ERR_OK)
         return rc;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);

@@ -36,9 +36,10 @@ MUST_CHECK enum err_code file_remove_tree(const char *path, struct err *err);
 /* fsync of a directory, so that renames in it are on disk. */
 MUST_CHECK enum err_code file_sync_dir(const char *path, struct err *err);
 
-/* Takes `dir/lock` for this process (flock); ERR_BUSY when another process holds it, and names its
- * process id.  Close the descriptor to give it back. */
-MUST_CHECK enum err_code file_lock_dir(const char *dir, int *ret_fd, struct err *err);
+/* Takes the file `dir/name` for this process (flock), and with it the directory; ERR_BUSY when
+ * another process holds it, and names its process id.  Close the descriptor to give it back. */
+MUST_CHECK enum err_code file_lock_dir(const char *dir, const char *name, int *ret_fd,
+                                       struct err *err);
 
 /* True for names that are safe as one path component: 1..64 of [A-Za-z0-9._-], not starting with
  * '.' or '-'. */

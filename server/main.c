@@ -96,7 +96,8 @@ static enum err_code check_libraries(struct err *err)
 static enum err_code take_data_dir(struct daemon *daemon, struct err *err)
 {
     enum err_code rc = file_make_dir(daemon->config->data_dir, err);
-    return rc == ERR_OK ? file_lock_dir(daemon->config->data_dir, &daemon->lock_fd, err) : rc;
+    return rc == ERR_OK ? file_lock_dir(daemon->config->data_dir, "lock", &daemon->lock_fd, err)
+                        : rc;
 }
 
 static enum err_code start_store(struct daemon *daemon, struct err *err)

@@ -22,6 +22,21 @@
 
 #define LOADER_NICE 10
 
+#define LOCK_NAME ".lock" /* no name of a model */
+
+/* Two daemons would move each other's folders about.  Where the file system takes no lock, as a
+ * read-only one does not, neither can. */
+static enum err_code lock_dir(struct registry *registry, struct err *err)
+{
+    struct err why = {.text = ""};
+    enum err_code rc = file_lock_dir(registry->models_dir, LOCK_NAME, &registry->lock_fd, &why);
+    if (rc == ERR_BUSY)
+        return err_set(err, ERR_BUSY, "models_dir: %s: each daemon needs its own", why.text);
+    if (rc != ERR_OK)
+        log_at(LOG_WARN, "models_dir is not locked", LOG_STR("error", why.text));
+    return ERR_OK;
+}
+
 enum err_code registry_create(const struct registry_options *options,
                               struct registry **ret_registry, struct err *err)
 {
@@ -30,6 +45,7 @@ enum err_code registry_create(const struct registry_options *options,
     struct registry *registry = calloc(1, sizeof *registry);
     if (registry == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the registry of models");
+    registry->lock_fd = -1;
     registry->worker_count = options->worker_count;
     registry->rescan_ns = options->rescan_ms * 1000000;
     registry->store = options->store;
@@ -53,6 +69,8 @@ enum err_code registry_create(const struct registry_options *options,
         rc = reg_policies_read(options->policies_path, &registry->policies, err);
     if (rc == ERR_OK)
         rc = file_make_dir(registry->models_dir, err);
+    if (rc == ERR_OK)
+        rc = lock_dir(registry, err);
     if (rc == ERR_OK && stat(registry->models_dir, &info) != 0)
         rc = err_set(err, ERR_IO, "cannot stat '%s': %s", registry->models_dir, strerror(errno));
     if (rc != ERR_OK) {
@@ -334,6 +352,8 @@ void registry_destroy(struct registry **registry_ref)
         close(registry->wake_fd);
     if (registry->watch_fd >= 0)
         close(registry->watch_fd);
+    if (registry->lock_fd >= 0)
+        close(registry->lock_fd);
     free(registry->models_dir);
     free(registry);
 }

@@ -43,7 +43,7 @@
 struct registry;
 
 struct registry_options {
-    const char *models_dir;    /* created when absent; borrowed strings, copied */
+    const char *models_dir;    /* created when absent, and locked; borrowed strings, copied */
     const char *policies_path; /* NULL: the built-in policy */
     const struct text *static_ids;
     uint32_t static_count;
@@ -55,6 +55,7 @@ struct registry_options {
     const struct clock *clock;
 };
 
+/* ERR_BUSY when another registry has models_dir. */
 MUST_CHECK enum err_code registry_create(const struct registry_options *options,
                                          struct registry **ret_registry, struct err *err);
 /* Loads policies and every bundle that is there, publishes the first snapshot, then starts the

@@ -112,6 +112,7 @@ struct registry {
     struct reg_static static_list;
     dev_t dir_device; /* of models_dir at the start, see invariant 4 */
     ino_t dir_inode;
+    int lock_fd;        /* of models_dir; -1 where it takes no lock */
     bool dir_failed;    /* told already that models_dir cannot be read */
     uint64_t odd_names; /* hash over folders whose names cannot be served, told already */
 

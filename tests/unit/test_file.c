@@ -168,12 +168,12 @@ static void test_a_directory_has_one_owner_at_a_time(void **state)
     struct fixture *fixture = *state;
     struct err err = {0};
     int fd = -1;
-    assert_int_equal(file_lock_dir(fixture->dir.path, &fd, &err), ERR_OK);
+    assert_int_equal(file_lock_dir(fixture->dir.path, "lock", &fd, &err), ERR_OK);
     pid_t child = fork();
     if (child == 0) {
         int other = -1;
         char pid[32];
-        enum err_code rc = file_lock_dir(fixture->dir.path, &other, &err);
+        enum err_code rc = file_lock_dir(fixture->dir.path, "lock", &other, &err);
         snprintf(pid, sizeof pid, "process %ld", (long)getppid());
         _exit(rc == ERR_BUSY && strstr(err.text, pid) != NULL && other == -1 ? 0 : 1);
     }
@@ -181,9 +181,9 @@ static void test_a_directory_has_one_owner_at_a_time(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     close(fd);
-    assert_int_equal(file_lock_dir(fixture->dir.path, &fd, &err), ERR_OK);
+    assert_int_equal(file_lock_dir(fixture->dir.path, "lock", &fd, &err), ERR_OK);
     close(fd);
-    assert_int_equal(file_lock_dir("/no/such/dir", &fd, &err), ERR_NOT_FOUND);
+    assert_int_equal(file_lock_dir("/no/such/dir", "lock", &fd, &err), ERR_NOT_FOUND);
 }
 
 static void test_joined_and_plain_paths(void **state)

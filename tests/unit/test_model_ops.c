@@ -266,7 +266,7 @@ static void test_a_bad_bundle_leaves_nothing_behind(void **state)
     assert_int_equal(chunk(bench, upload, "surplus", 0, "x", 1), REPLY_ok);
     assert_int_equal(finish(bench, "model_commit", upload, "surplus"), REPLY_bad_request);
     assert_int_equal(entries(bench, "models/.incoming"), 0);
-    assert_int_equal(entries(bench, "models"), 1); /* .incoming */
+    assert_int_equal(entries(bench, "models"), 2); /* .incoming and .lock */
     assert_int_equal(registry_serving_count(bench->rig.registry), 0);
     /* One without any file. */
     assert_int_equal(begin(bench, "m", "1", upload), REPLY_ok);

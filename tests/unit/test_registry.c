@@ -610,6 +610,55 @@ static void test_bad_policies_keep_a_registry_from_starting(void **state)
     registry_destroy(&second);
 }
 
+static void test_a_models_dir_serves_one_registry(void **state)
+{
+    struct registry_rig *rig = *state;
+    struct registry *second = NULL;
+    struct serving serving;
+    struct err err = {0};
+    char models[2 * TEMP_DIR_BYTES], lock[2 * TEMP_DIR_BYTES], says[64];
+    const struct registry_options options = {.models_dir = rig_path(rig, "models", models),
+                                             .worker_count = 1,
+                                             .rescan_ms = 1000,
+                                             .store = rig->store,
+                                             .serving = &serving,
+                                             .metrics = rig->metrics,
+                                             .clock = clock_system()};
+    atomic_init(&serving.current, NULL);
+    assert_int_equal(registry_create(&options, &second, &err), ERR_BUSY);
+    assert_null(second);
+    assert_non_null(strstr(err.text, "models_dir: the directory '"));
+    snprintf(says, sizeof says, "is in use by process %d: each daemon needs its own",
+             (int)getpid());
+    assert_non_null(strstr(err.text, says));
+    rig_stop(rig);
+    assert_int_equal(registry_create(&options, &second, &err), ERR_OK);
+    registry_destroy(&second);
+    /* Where no lock can be had it serves without one. */
+    assert_int_equal(unlink(rig_path(rig, "models/.lock", lock)), 0);
+    assert_int_equal(mkdir(lock, 0750), 0);
+    assert_int_equal(registry_create(&options, &second, &err), ERR_OK);
+    registry_destroy(&second);
+}
+
+static void test_a_ranker_that_no_slot_names_is_checked_too(void **state)
+{
+    struct registry_rig *rig = *state;
+    static const char *const unknown[] = {"bogus.f", "source.bogus", "item.", "colour"};
+    struct err err = {0};
+    char work[2 * TEMP_DIR_BYTES];
+    rig_path(rig, "work", work);
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+        write_linear(work, "unnamed", "1", unknown[i]);
+        assert_int_equal(rig_install(rig, work, "unnamed", "1", &err), ERR_BAD_INPUT);
+        assert_non_null(strstr(err.text, unknown[i]));
+        assert_non_null(strstr(err.text, "features[1]: nothing supplies"));
+        assert_int_equal(file_remove_tree(work, NULL), ERR_OK);
+    }
+    write_linear(work, "unnamed", "1", "source.popular");
+    assert_int_equal(rig_install(rig, work, "unnamed", "1", &err), ERR_OK);
+}
+
 static void test_no_memory_at_creation_leaves_nothing(void **state)
 {
     struct registry_rig *rig = *state;
@@ -675,6 +724,8 @@ int main(void)
         WITH_RIG(test_more_models_than_a_snapshot_holds_are_refused_until_one_goes),
         WITH_RIG(test_policies_are_applied_as_a_whole_or_not_at_all),
         WITH_RIG(test_bad_policies_keep_a_registry_from_starting),
+        WITH_RIG(test_a_models_dir_serves_one_registry),
+        WITH_RIG(test_a_ranker_that_no_slot_names_is_checked_too),
         WITH_RIG(test_no_memory_at_creation_leaves_nothing),
         WITH_RIG(test_a_stopped_registry_takes_nothing),
     };
