@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/rcu.h"
 #include "server/control/service_internal.h"
@@ -55,9 +57,11 @@ static void set_mode(void *ctx)
     reply_begin(&reply, call, deferred->id_raw, deferred->service->with.clock);
     pack_mode(&reply, &mode);
     if (rc != ERR_OK) {
+        char warning[ERR_TEXT_BYTES + 40];
         log_at(LOG_ERROR, "mode will not survive a restart", LOG_STR("error", err.text));
+        snprintf(warning, sizeof warning, "it will not survive a restart: %s", err.text);
         reply_key(&reply, "warning");
-        pack_str(&reply.pack, err.text);
+        pack_str(&reply.pack, warning);
     }
     reply_end(&reply);
     call->complete(call);

@@ -183,6 +183,22 @@ static void test_usage(void **state)
     CHECK(2, NULL, "expected an object", "call", "ping", "[]");
     CHECK(2, NULL, "expected list, push DIR", "model", "pull");
     CHECK(2, NULL, "behind the last '='", "price", "a=many");
+    CHECK(2, NULL, "decidectl: recommend: -n: expected a whole number 1..200, got '0'", "recommend",
+          "u1", "-n", "0");
+    CHECK(2, NULL, "at most 366d, got '367d'", "mode", "generic", "--for", "367d");
+    CHECK(2, NULL, "expected ids separated by commas, got 'a,,b'", "recommend", "u1", "--seeds",
+          "a,,b");
+    CHECK(2, NULL, "expected ids separated by commas, got ''", "recommend", "u1", "--seeds", "");
+    /* With --json also for programs, whatever stands before or behind it. */
+    CHECK(2,
+          "{\"ok\":false,\"error\":{\"code\":\"usage\",\"message\":\"there is no command 'bogus'",
+          "", "--json", "bogus");
+    CHECK(2, "\"message\":\"-n: expected a whole number 1..200, got '0'\"", "", "recommend", "u1",
+          "-n", "0", "--json");
+    CHECK(2, "\"message\":\"expected USER, got 0 arguments\"", "", "recommend", "--json");
+    CHECK(2, "{\"ok\":false,", "expected tcp://", "--url", "nonsense", "--json", "ping");
+    CHECK(2, "{\"ok\":false,", "cannot open", "--token-file", "/nonexistent/token", "--json",
+          "ping");
 }
 
 static void test_call_prints_the_reply_and_fails_with_it(void **state)
@@ -237,6 +253,12 @@ static void test_models_are_pushed_listed_and_rolled_back(void **state)
     CHECK(1, NULL, "expected auto, open or closed", "breaker", "m", "ajar");
     CHECK(2, NULL, "expected MODEL", "breaker");
     CHECK(0, "\"state\":\"previous\"", NULL, "model", "list", "--json");
+    CHECK(0, " STATE", NULL, "model", "list");
+    char *status[] = {"decidectl", "--url", bench->daemon.url, "status", NULL};
+    struct result result = run(bench, status);
+    assert_non_null(strstr(result.out, "\nMODEL "));
+    assert_null(strstr(result.out, "STATE")); /* what the reply does not tell has no column */
+    free_result(&result);
     CHECK(0, "m: version 1 serves", NULL, "model", "rollback", "m");
     CHECK(1, NULL, "there is no version of 'm' before 1", "model", "rollback", "m");
     CHECK(1, "\"code\":\"not_found\"", "not_found", "model", "rollback", "x", "--json");

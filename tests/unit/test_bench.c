@@ -61,6 +61,12 @@ static void arguments_are_read_and_bad_ones_named(void **state)
     assert_int_equal(parse("--op ping --closed").connections, 1);
     assert_true(parse("--help").help);
 
+    assert_string_equal(parse("--op ping").url, "tcp://127.0.0.1:7100");
+    assert_int_equal(setenv("DECIDED_URL", "ipc:///there", 1), 0);
+    assert_string_equal(parse("--op ping").url, "ipc:///there");
+    assert_string_equal(parse("--op ping --url ipc:///x").url, "ipc:///x");
+    assert_int_equal(unsetenv("DECIDED_URL"), 0);
+
     static const char *const bad[][2] = {
         {"", "--op is missing"},
         {"--op", "--op: a value is missing"},

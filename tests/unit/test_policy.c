@@ -71,6 +71,8 @@ static void test_refuses_and_says_where(void **state)
         {"{\"slots\": {\"a\": {\"sources\": []}}}", "1..8"},
         {"{\"slots\": {\"a\": {}}}", "sources"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbours\"}]}}}", "'neighbors'"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"foo\"}]}}}",
+         "unknown name 'foo', expected one of neighbors, factors, repeat, popular, model_popular"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"model\": \"m\"}]}}}",
          "uses no model"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"weight\": -1}]}}}",

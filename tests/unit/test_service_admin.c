@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -183,6 +184,19 @@ static void test_a_breaker_is_held_by_hand(void **state)
             "hold", "expected");
 }
 
+static void test_a_mode_that_cannot_be_written_down_says_so(void **state)
+{
+    struct service_rig *rig = *state;
+    char path[2 * TEMP_DIR_BYTES];
+    assert_int_equal(mkdir(rig_path(&rig->registry, "mode.json", path), 0750), 0);
+    cJSON *reply = answers_with(rig, "{\"op\": \"mode\", \"mode\": \"static\"}", REPLY_ok);
+    assert_string_equal(text_of_key(reply, "mode"), "static"); /* in force nevertheless */
+    const char *warning = text_of_key(reply, "warning");
+    assert_ptr_equal(strstr(warning, "it will not survive a restart: cannot "), warning);
+    cJSON_Delete(reply);
+    level_is(rig, "static", "mode");
+}
+
 static void test_bad_modes_are_refused_and_change_nothing(void **state)
 {
     struct service_rig *rig = *state;
@@ -350,6 +364,7 @@ int main(void)
         TEST(test_administration_is_for_this_machine_or_the_token),
         TEST(test_a_mode_lowers_decisions_and_ends_by_itself),
         TEST(test_a_breaker_is_held_by_hand),
+        TEST(test_a_mode_that_cannot_be_written_down_says_so),
         TEST(test_bad_modes_are_refused_and_change_nothing),
         TEST(test_reload_applies_all_of_it),
         TEST(test_a_refused_reload_changes_nothing),

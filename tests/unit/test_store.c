@@ -359,8 +359,19 @@ static void test_binding_adds_all_or_nothing(void **state)
     events_add(&events, "view", "u", "n7", NOW_MS);
     const struct store_batch_result *result = apply();
     assert_int_equal(result->rejection[0].code, ERR_LIMIT);
+    assert_string_equal(result->rejection[0].message,
+                        "items_max is reached: there is no room for 'one too many'");
     assert_int_equal(result->accepted, 1);
     assert_history("u", "n7 n5");
+    events_add_json(&events, "{\"type\":\"item_upsert\",\"items\":[{\"id\":\"another\"}]}");
+    assert_string_equal(apply()->rejection[0].message,
+                        "items_max is reached: there is no room for 'another'");
+    for (int i = 0; i < 1000; i++) {
+        events_add(&events, "view", name[i], "n5", NOW_MS);
+        result = apply();
+    }
+    assert_string_equal(result->rejection[0].message,
+                        "people_max is reached: there is no room for 'n999'");
 }
 
 static void test_features_are_read_by_name(void **state)

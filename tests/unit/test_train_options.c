@@ -54,6 +54,12 @@ static void test_defaults_are_those_of_the_help(void **state)
                      ERR_OK);
     assert_string_equal(o.slot_new, "home");
     assert_string_equal(o.slot_any, "again");
+    assert_int_equal(setenv("DECIDED_URL", "ipc:///there", 1), 0);
+    assert_int_equal(parse("eval --events e --eval time:2011-11-01", &o, &err), ERR_OK);
+    assert_string_equal(o.url, "ipc:///there");
+    assert_int_equal(unsetenv("DECIDED_URL"), 0);
+    assert_int_equal(parse("eval --events e --eval time:2011-11-01", &o, &err), ERR_OK);
+    assert_string_equal(o.url, "tcp://127.0.0.1:7100");
 }
 
 static void test_every_option_is_read(void **state)

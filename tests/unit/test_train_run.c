@@ -51,6 +51,7 @@ static int setup(void **state)
     temp_dir_create(&dir);
     clock_manual_init(&now, 1, NOW);
     temp_dir_write_text(&dir, "events.ndjson", text);
+    temp_dir_write_text(&dir, "events.txt", text);
     temp_dir_write_text(&dir, "empty.ndjson", "");
     temp_dir_write_text(
         &dir, "bad.ndjson",
@@ -207,6 +208,7 @@ static void test_popularity_of_the_last_days(void **state)
 {
     (void)state;
     /* Newest event: 2011-11-03; the last day holds those of that day alone. */
+    cJSON_Delete(run_json("popularity --json --version txt --format ndjson", "events.txt"));
     cJSON *report = run_json("popularity --json --version d1 --days 1", "events.ndjson");
     char path[2 * TEMP_DIR_BYTES];
     struct bundle *bundle = NULL;
@@ -260,6 +262,7 @@ static void test_what_cannot_be_done_is_said(void **state)
          ERR_NOT_FOUND},
         {"factors --version bad --eval time:2011-12-01", "events.ndjson", "nothing to test on",
          ERR_NOT_FOUND},
+        {"popularity --version noform", "events.txt", "say --format csv or ndjson", ERR_BAD_INPUT},
         {"neighbors --version table", "events.ndjson", "exists already", ERR_EXISTS},
         {"factors --regularization 0 --unobserved-weight 0 --version sing", "events.ndjson",
          "--regularization", ERR_BAD_INPUT},
@@ -267,7 +270,9 @@ static void test_what_cannot_be_done_is_said(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char *out = NULL, *messages = NULL;
         struct err err = {0};
-        assert_int_equal(run(bad[i].line, bad[i].file, &out, &messages, &err), bad[i].rc);
+        enum err_code rc = run(bad[i].line, bad[i].file, &out, &messages, &err);
+        if (rc != bad[i].rc)
+            fail_msg("%s: %s", bad[i].line, err.text);
         if (strstr(err.text, bad[i].says) == NULL)
             fail_msg("%s\n  says: %s\n  without: %s", bad[i].line, err.text, bad[i].says);
         assert_string_equal(out, "");

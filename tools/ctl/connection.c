@@ -69,7 +69,7 @@ static bool read_token(struct ctl *ctl)
     if (ctl->token_file == NULL)
         return true;
     if (file_read(ctl->token_file, TOKEN_BYTES_MAX, &bytes, &len, &err) != ERR_OK) {
-        ctl_fail(NULL, "--token-file: %s", err.text);
+        ctl_usage(NULL, "--token-file: %s", err.text);
         return false;
     }
     char *token = (char *)bytes;
@@ -83,7 +83,7 @@ static bool read_token(struct ctl *ctl)
     token[end - blanks] = '\0';
     if (token[0] == '\0') {
         free(bytes);
-        ctl_fail(NULL, "--token-file: '%s' is empty", ctl->token_file);
+        ctl_usage(NULL, "--token-file: '%s' is empty", ctl->token_file);
         return false;
     }
     free(ctl->token_read);
@@ -104,9 +104,7 @@ struct decide_client *ctl_client(struct ctl *ctl)
     options.token = ctl->token;
     options.timeout_us = ctl->timeout_us;
     if (decide_client_create(&options, &ctl->client, error) != DECIDE_OK) {
-        ctl_fail(NULL, "--url %s: %s", ctl->url, error);
-        if (ctl->json)
-            ctl_json_error("invalid", error);
+        ctl_usage(NULL, "--url: %s", error);
         return NULL;
     }
     return ctl->client;
