@@ -169,6 +169,17 @@ static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
     lifecycle->starving = !alive;
 }
 
+/* libevent itself would write lines of plain text to stderr. */
+static void on_libevent_message(int severity, const char *message)
+{
+    static const enum log_level levels[] = {[EVENT_LOG_DEBUG] = LOG_DEBUG,
+                                            [EVENT_LOG_MSG] = LOG_INFO,
+                                            [EVENT_LOG_WARN] = LOG_WARN,
+                                            [EVENT_LOG_ERR] = LOG_ERROR};
+    bool known = severity >= 0 && (size_t)severity < sizeof levels / sizeof levels[0];
+    log_at(known ? levels[severity] : LOG_ERROR, "libevent", LOG_STR("message", message));
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static bool make_events(struct lifecycle *lifecycle)
@@ -198,6 +209,7 @@ enum err_code lifecycle_create(struct lifecycle **ret_lifecycle, struct err *err
     struct lifecycle *lifecycle = calloc(1, sizeof *lifecycle);
     if (lifecycle == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the event loop");
+    event_set_log_callback(on_libevent_message);
     signal(SIGPIPE, SIG_IGN); /* libevent writes without MSG_NOSIGNAL */
     signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error of the upload, no crash */
     if (evthread_use_pthreads() == 0)

@@ -8,6 +8,7 @@
 #include "server/metrics.h"
 #include "server/transport/address.h"
 #include "server/transport/http_internal.h"
+#include "server/transport/http_refusal.h"
 
 static void wait_at_most(struct http_connection *connection, uint32_t timeout_ms)
 {
@@ -16,18 +17,46 @@ static void wait_at_most(struct http_connection *connection, uint32_t timeout_ms
     event_add(connection->timer, &timeout);
 }
 
+static bool is_too_large(const struct http_connection *connection)
+{
+    return connection->head.state == HTTP_HEAD_ENDED &&
+           connection->head.body_bytes > connection->server->options.body_bytes_max;
+}
+
+/* The bytes of the input from there on. */
+static void look_for_head(struct http_connection *connection, size_t from)
+{
+    struct evbuffer *input = bufferevent_get_input(connection->buffers);
+    char bytes[1024];
+    struct evbuffer_ptr at;
+    ev_ssize_t len;
+    while (connection->head.state != HTTP_HEAD_ENDED &&
+           evbuffer_ptr_set(input, &at, from, EVBUFFER_PTR_SET) == 0 &&
+           (len = evbuffer_copyout_from(input, &at, bytes, sizeof bytes)) > 0) {
+        if (http_head_take(&connection->head, bytes, (size_t)len) && is_too_large(connection))
+            event_active(connection->later, EV_TIMEOUT, 0);
+        from += (size_t)len;
+    }
+}
+
 static void begin_receiving(struct http_connection *connection)
 {
     connection->phase = HTTP_RECEIVING;
+    connection->head = (struct http_head){0};
+    connection->evhttp_refuses = false;
     wait_at_most(connection, connection->server->options.request_timeout_ms);
+    look_for_head(connection, 0);
 }
 
 static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
 {
-    (void)buffer;
     struct http_connection *connection = arg;
-    if (info->n_added > 0 && connection->phase == HTTP_IDLE)
+    if (info->n_added == 0)
+        return;
+    if (connection->phase == HTTP_IDLE)
         begin_receiving(connection);
+    else if (connection->phase == HTTP_RECEIVING)
+        look_for_head(connection, evbuffer_get_length(buffer) - info->n_added);
 }
 
 static bool is_continue(struct evbuffer *output)
@@ -45,11 +74,16 @@ static void on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *in
     if (info->n_added > 0 && (connection->phase == HTTP_SERVING ||
                               (connection->phase == HTTP_RECEIVING && !is_continue(buffer)))) {
         /* A reply to what was not even a request is evhttp's own. */
-        if (connection->phase == HTTP_RECEIVING)
+        if (connection->phase == HTTP_RECEIVING) {
             metric_add_shared(options->metrics, M_MESSAGES_REFUSED, TRANSPORT_HTTP, 0, 1);
+            connection->evhttp_refuses = true;
+            event_active(connection->later, EV_TIMEOUT, 0);
+        }
         connection->phase = HTTP_REPLYING;
         wait_at_most(connection, options->request_timeout_ms);
     }
+    if (info->n_added > 0 && connection->phase == HTTP_REFUSED)
+        event_active(connection->later, EV_TIMEOUT, 0); /* evhttp has dropped all of the body */
     if (info->n_deleted > 0 && evbuffer_get_length(buffer) == 0 &&
         connection->phase == HTTP_REPLYING) {
         connection->phase = HTTP_IDLE;
@@ -82,8 +116,8 @@ static void free_connection(struct http_connection *connection)
     *connection->link = connection->next;
     if (connection->next != NULL)
         connection->next->link = connection->link;
-    if (connection->attach != NULL)
-        event_free(connection->attach);
+    if (connection->later != NULL)
+        event_free(connection->later);
     if (connection->timer != NULL)
         event_free(connection->timer);
     free(connection);
@@ -120,16 +154,6 @@ static bool put_by_fd(struct http_connection *connection)
     return true;
 }
 
-static void refuse(struct http_connection *connection)
-{
-    static const char reply[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
-                                "Connection: close\r\nContent-Length: 0\r\n\r\n";
-    struct http_server *server = connection->server;
-    metric_add_shared(server->options.metrics, M_CONNECTIONS_REFUSED, TRANSPORT_HTTP, 0, 1);
-    if (connection->fd >= 0)
-        send(connection->fd, reply, sizeof reply - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 /* evhttp names its connection to nobody before the first request, but it is what evhttp gives to
  * the callbacks of the bufferevent (libevent 2.1 and 2.2: http.c, evhttp_connection_base_...). */
 static void attach(struct http_connection *connection)
@@ -151,7 +175,9 @@ static void attach(struct http_connection *connection)
         getpeername(connection->fd, (struct sockaddr *)&peer, &peer_bytes) == 0 &&
         address_is_loopback((struct sockaddr *)&peer);
     if (connection->refused || !put_by_fd(connection)) {
-        refuse(connection);
+        metric_add_shared(connection->server->options.metrics, M_CONNECTIONS_REFUSED,
+                          TRANSPORT_HTTP, 0, 1);
+        http_refusal_send(connection->fd, HTTP_REFUSAL_TOO_MANY);
         free_connection(connection);
         evhttp_connection_free(evcon);
         bufferevent_decref(buffers);
@@ -164,11 +190,32 @@ static void attach(struct http_connection *connection)
     bufferevent_decref(buffers);
 }
 
-static void on_attach(evutil_socket_t fd, short what, void *arg)
+/* evhttp goes on reading what still comes, so that the reply is not lost in a reset. */
+static void refuse_too_large(struct http_connection *connection)
+{
+    connection->phase = HTTP_REFUSED;
+    metric_add_shared(connection->server->options.metrics, M_MESSAGES_REFUSED, TRANSPORT_HTTP, 0,
+                      1);
+    http_refusal_send(connection->fd, HTTP_REFUSAL_TOO_LARGE);
+    shutdown(connection->fd, SHUT_WR);
+}
+
+static void on_later(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    attach(arg);
+    struct http_connection *connection = arg;
+    switch (connection->phase) {
+    case HTTP_ATTACHING: attach(connection); break;
+    case HTTP_RECEIVING: refuse_too_large(connection); break;
+    case HTTP_REPLYING:
+        if (connection->evhttp_refuses)
+            http_refusal_replace(bufferevent_get_output(connection->buffers));
+        break;
+    case HTTP_REFUSED: evhttp_connection_free(connection->evcon); break;
+    case HTTP_IDLE:
+    case HTTP_SERVING: break;
+    }
 }
 
 void http_connection_attach_all(struct http_server *server)
@@ -179,6 +226,22 @@ void http_connection_attach_all(struct http_server *server)
         if (at->phase == HTTP_ATTACHING)
             attach(at);
     }
+}
+
+void http_connection_turn_away_all(struct http_server *server)
+{
+    for (struct http_connection *at = server->connections; at != NULL; at = at->next) {
+        if (at->phase == HTTP_RECEIVING)
+            http_refusal_send(at->fd, HTTP_REFUSAL_DRAINING);
+    }
+}
+
+uint32_t http_connection_moving_count(const struct http_server *server)
+{
+    uint32_t count = 0;
+    for (const struct http_connection *at = server->connections; at != NULL; at = at->next)
+        count += at->phase == HTTP_RECEIVING || at->phase == HTTP_REPLYING;
+    return count;
 }
 
 struct bufferevent *http_connection_accept(struct event_base *base, void *arg)
@@ -201,9 +264,9 @@ struct bufferevent *http_connection_accept(struct event_base *base, void *arg)
     server->connections = connection;
     connection->refused = server->connection_count >= server->options.connections_max;
     count(server, true);
-    connection->attach = event_new(base, -1, 0, on_attach, connection);
+    connection->later = event_new(base, -1, 0, on_later, connection);
     connection->timer = event_new(base, -1, EV_TIMEOUT, on_timeout, connection);
-    if (connection->attach == NULL || connection->timer == NULL) {
+    if (connection->later == NULL || connection->timer == NULL) {
         free_connection(connection);
         return buffers;
     }
@@ -211,7 +274,7 @@ struct bufferevent *http_connection_accept(struct event_base *base, void *arg)
     bufferevent_setwatermark(buffers, EV_READ, 0,
                              server->options.body_bytes_max + 2 * HTTP_HEAD_BYTES_MAX);
     bufferevent_incref(buffers);
-    event_active(connection->attach, EV_TIMEOUT, 0);
+    event_active(connection->later, EV_TIMEOUT, 0);
     return buffers;
 }
 

@@ -4,6 +4,8 @@
  * The phases of a connection, and the timer that runs in each:
  *   ATTACHING -> IDLE -> RECEIVING -> SERVING -> REPLYING -> IDLE
  *                idle    request      none       request (a client that does not read)
+ *                           |-> REPLYING: evhttp refuses it
+ *                           '-> REFUSED: we did, and what comes is dropped; its time runs on
  * 1. evhttp reads requests and writes replies; phases follow from what goes in and out of the
  *    buffers, since evhttp 2.1 tells nobody of the first byte of a request.
  * 2. In SERVING evhttp does not read, so a connection has at most one call.
@@ -19,6 +21,7 @@
 #include <event2/http.h>
 #include <event2/listener.h>
 
+#include "server/transport/http_head.h"
 #include "server/transport/http_server.h"
 
 #define HTTP_HEAD_BYTES_MAX    16384
@@ -29,18 +32,21 @@ enum http_phase {
     HTTP_IDLE,
     HTTP_RECEIVING,
     HTTP_SERVING,
-    HTTP_REPLYING
+    HTTP_REPLYING,
+    HTTP_REFUSED
 };
 
 struct http_connection {
     struct http_server *server;
     struct bufferevent *buffers; /* evhttp's; ours too while ATTACHING */
     struct evhttp_connection *evcon;
-    int fd; /* its place in server->by_fd, once attached */
-    struct event *attach;
+    int fd;              /* its place in server->by_fd, once attached */
+    struct event *later; /* what cannot be done within the callbacks of evhttp's buffers */
     struct event *timer;
     enum http_phase phase;
-    bool refused; /* beyond connections_max: closed as soon as it is attached */
+    struct http_head head; /* of the request that is received */
+    bool evhttp_refuses;   /* the reply is evhttp's own page */
+    bool refused;          /* beyond connections_max: closed as soon as it is attached */
     bool peer_is_local;
     struct http_call *call; /* deferred, or NULL */
     struct http_connection *next, **link;
@@ -71,6 +77,7 @@ struct http_server {
     struct evhttp *evhttp;
     struct evhttp_bound_socket *bound; /* NULL once new ones are refused */
     struct event *resume;              /* accepts again, when descriptors had run out */
+    uint64_t accept_told_ns;           /* when that was logged; 0: never */
     struct event *returned;
     struct http_returns *returns;
     struct http_connection *connections;
@@ -89,6 +96,11 @@ struct http_connection *http_connection_of(const struct http_server *server,
 void http_connection_serving(struct http_connection *connection);
 /* So that none is left whose end evhttp would not tell. */
 void http_connection_attach_all(struct http_server *server);
+
+/* Tells those whose requests have not come whole that the daemon stops. */
+void http_connection_turn_away_all(struct http_server *server);
+/* Requests that are on their way in, and replies that are on their way out. */
+uint32_t http_connection_moving_count(const struct http_server *server);
 
 /* http_request.c */
 void http_request_serve(struct evhttp_request *request, void *server);

@@ -219,6 +219,10 @@ void http_request_serve(struct evhttp_request *request, void *arg)
         evhttp_send_error(request, HTTP_SERVUNAVAIL, NULL);
         return;
     }
+    if (connection->phase == HTTP_REFUSED) { /* its end was a matter of opinion, and it has come */
+        evhttp_send_error(request, HTTP_ENTITYTOOLARGE, NULL);
+        return;
+    }
     http_connection_serving(connection);
     if (!framing_is_plain(request)) {
         evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");

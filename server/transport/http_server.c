@@ -14,8 +14,9 @@
 #include "server/transport/address.h"
 #include "server/transport/http_internal.h"
 
-#define ACCEPT_PAUSE_S 1
-#define BACKLOG        128
+#define ACCEPT_PAUSE_S       1
+#define BACKLOG              128
+#define ACCEPT_TOLD_EVERY_NS (UINT64_C(60) * 1000000000)
 
 /* "127.0.0.1:7101" or "[::1]:7101"; libevent's own parser does not take port 0. */
 static enum err_code parse_address(const char *text, struct sockaddr_storage *ret_address,
@@ -67,14 +68,27 @@ static void note_bound(struct http_server *server, int fd)
 }
 
 /* Without descriptors every turn of the loop would fail again at once.  libevent tells the listener
- * and evhttp, but not us, so that a timer wakes it whether it sleeps or not. */
+ * and evhttp, but not us, so that a timer wakes it whether it sleeps or not, and finds the error
+ * where the thread of the loop has left it. */
+static _Thread_local int accept_error;
+
 static void on_accept_error(struct evconnlistener *listener, void *evhttp)
 {
     (void)evhttp;
-    int error = errno; /* as accept left it */
+    accept_error = errno;
     evconnlistener_disable(listener);
-    log_at(LOG_WARN, "cannot accept HTTP connections for a moment",
-           LOG_STR("error", strerror(error)));
+}
+
+static void tell_accept_error(struct http_server *server)
+{
+    uint64_t now_ns = clock_now_ns(server->options.clock);
+    if (server->accept_told_ns == 0 || now_ns - server->accept_told_ns >= ACCEPT_TOLD_EVERY_NS) {
+        server->accept_told_ns = now_ns;
+        log_at(LOG_WARN, "HTTP connections could not be accepted; tried again every second",
+               LOG_STR("error", strerror(accept_error)),
+               LOG_INT("connections", server->connection_count));
+    }
+    accept_error = 0;
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *arg)
@@ -82,6 +96,8 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct http_server *server = arg;
+    if (accept_error != 0)
+        tell_accept_error(server);
     if (server->bound != NULL)
         evconnlistener_enable(evhttp_bound_socket_get_listener(server->bound));
 }
@@ -165,7 +181,7 @@ void http_server_refuse_new(struct http_server *server)
 
 uint32_t http_server_in_flight(const struct http_server *server)
 {
-    return server->in_flight;
+    return server->in_flight + http_connection_moving_count(server);
 }
 
 void http_server_destroy(struct http_server **server)
@@ -176,6 +192,7 @@ void http_server_destroy(struct http_server **server)
         return;
     if (gone->evhttp != NULL) {
         http_connection_attach_all(gone);
+        http_connection_turn_away_all(gone);
         evhttp_free(gone->evhttp);
     }
     http_returns_close(gone);

@@ -8,8 +8,9 @@
  *
  * Threads: everything on the thread of the event loop, except that a deferred call may complete on
  * any thread (it is handed back to the loop), even after the server was destroyed.  The process
- * ignores SIGPIPE.  Errors are JSON in the form of docs/protocol.md, but for what evhttp refuses by
- * itself (malformed, head or body too large): 400 or 413 with a line of HTML, then closed.
+ * ignores SIGPIPE.  Errors are JSON in the form of docs/protocol.md; what evhttp refuses by itself
+ * (malformed, head or body too large) is closed behind its 400, 413 or 417, and a body that is
+ * announced too large is refused before it comes.  Without memory it is 503 and a line of HTML.
  *
  * A call is local when the listener and the peer are loopback addresses and the request has no
  * `Origin`: a page in a browser must not act as an operator. */
@@ -59,6 +60,8 @@ MUST_CHECK enum err_code http_server_create(struct event_base *base,
 const char *http_server_address(const struct http_server *server); /* as bound */
 /* Accepts nothing more and closes each connection after its reply. */
 void http_server_refuse_new(struct http_server *server);
+/* Calls that are not complete, requests that are not there as a whole, and replies that are not
+ * sent. Those still receiving when the server is destroyed are told `draining`. */
 uint32_t http_server_in_flight(const struct http_server *server);
 void http_server_destroy(struct http_server **server);
 

@@ -19,6 +19,7 @@
 
 #include "base/pack.h"
 #include "tests/support/daemon_client.h"
+#include "tests/support/http_fixture.h"
 #include "tests/support/program.h"
 #include "tests/support/sp_client.h"
 
@@ -204,6 +205,34 @@ static void test_sigterm_under_load_drains_and_exits_0(void **state)
     daemon_stop(&daemon);
 }
 
+/* Whoever has begun to ask is waited for a moment, and is told in any case. */
+static void test_half_a_request_is_told_of_the_drain(void **state)
+{
+    (void)state;
+    static const char head[] = "POST /v1/ping HTTP/1.1\r\nContent-Length: 2\r\n\r\n{";
+    struct daemon daemon;
+    struct http_reply reply;
+    char body[64];
+    daemon_start(&daemon, NULL);
+    int begun = http_connect_to(daemon.http), stuck = http_connect_to(daemon.http);
+    assert_true(http_send(begun, head) && http_send(stuck, head));
+    /* The loop serves in turn: it has seen both when it has answered this. */
+    assert_int_equal(daemon_get(&daemon, "/livez", body, sizeof body), 200);
+    daemon_signal(&daemon, SIGTERM);
+    assert_true(daemon_log_has(&daemon, "\"draining\""));
+    assert_true(http_send(begun, "}") && http_read(begun, false, &reply));
+    assert_int_equal(reply.status, 503);
+    assert_non_null(strstr(reply.body, "\"code\":\"draining\""));
+    assert_true(http_read(stuck, false, &reply));
+    assert_int_equal(reply.status, 503);
+    assert_non_null(strstr(reply.body, "\"code\":\"draining\""));
+    assert_true(http_is_closed_by_peer(begun) && http_is_closed_by_peer(stuck));
+    close(begun);
+    close(stuck);
+    assert_int_equal(daemon_wait(&daemon), 0);
+    daemon_stop(&daemon);
+}
+
 static void test_reloads_under_load_fail_nothing(void **state)
 {
     (void)state;
@@ -363,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_a_second_daemon_is_refused),
         cmocka_unit_test(test_a_bad_start_ends_with_its_code),
         cmocka_unit_test(test_sigterm_under_load_drains_and_exits_0),
+        cmocka_unit_test(test_half_a_request_is_told_of_the_drain),
         cmocka_unit_test(test_reloads_under_load_fail_nothing),
         cmocka_unit_test(test_the_delay_serves_on_and_a_second_signal_ends_it),
         cmocka_unit_test(test_the_operation_drain_ends_the_daemon),

@@ -3,6 +3,7 @@
  * served. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "server/metrics.h"
 #include "tests/support/http_fixture.h"
 
@@ -72,11 +74,15 @@ static int tear_down(void **state)
 /* Sends, and takes the one reply before the connection is closed. */
 static int status_of(struct http_fixture *fixture, const char *request)
 {
+    static const char form[] = "{\"ok\":false,\"error\":{\"code\":\"";
     struct http_reply reply;
     int fd = http_connect(fixture);
     assert_true(fd >= 0 && http_send(fd, request));
     assert_true(http_read(fd, false, &reply));
     assert_true(http_is_closed_by_peer(fd));
+    assert_non_null(strstr(reply.head, "Content-Type: application/json\r\n"));
+    assert_non_null(strstr(reply.head, "Connection: close\r\n"));
+    assert_ptr_equal(strstr(reply.body, form), reply.body);
     close(fd);
     return reply.status;
 }
@@ -92,12 +98,13 @@ static void test_what_is_no_http_is_refused_and_counted(void **state)
         "POST /v1/echo HTTP/1.1\r\nContent-Length: 12x\r\n\r\n",
         "POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         "POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+        "POST /v1/echo HTTP/1.1\r\nContent-Length: 2\r\nExpect: a miracle\r\n\r\n{}",
     };
     struct http_fixture *fixture = *state;
     size_t count = sizeof requests / sizeof requests[0];
     for (size_t i = 0; i < count; i++) {
         int status = status_of(fixture, requests[i]);
-        assert_true(status == 400 || status == 413);
+        assert_true(status == 400 || status == 413 || status == 417);
     }
     assert_true(http_fixture_metric_becomes(fixture, M_MESSAGES_REFUSED, TRANSPORT_HTTP, count));
 }
@@ -111,6 +118,7 @@ static void test_requests_whose_end_is_a_matter_of_opinion_are_refused(void **st
         "POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         "POST /v1/echo HTTP/1.1\r\nContent-Length : 2\r\n\r\n",
         "HEAD /hello HTTP/1.1\r\nContent-Length: 30\r\n\r\n",
+        "HEAD /hello HTTP/1.1\r\nContent-Length: 70000\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
         int fd = http_connect(*state);
@@ -136,12 +144,83 @@ static void test_a_head_and_a_body_that_are_too_large(void **state)
     memset(body, ' ', sizeof body - 1);
     struct http_reply reply = http_post(fixture, "/v1/echo", body);
     assert_int_equal(reply.status, 413);
+    assert_non_null(strstr(reply.body,
+                           "\"code\":\"too_large\",\"message\":\"the body is longer than "
+                           "http_body_bytes_max"));
     body[65536] = '\0'; /* as much as is allowed: blanks, which are no JSON */
     reply = http_post(fixture, "/v1/echo", body);
     assert_int_equal(reply.status, 400);
     static const char chunked[] = "POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
                                   "fffffff\r\n";
     assert_int_equal(status_of(fixture, chunked), 413);
+}
+
+/* Told before the body comes, however the head arrives and whatever stands around it. */
+static void test_a_body_that_is_announced_too_large_is_refused_at_once(void **state)
+{
+    struct http_fixture *fixture = *state;
+    static const char *const requests[] = {
+        "POST /v1/echo HTTP/1.1\r\nContent-Length: 65537\r\n\r\n",
+        "POST /v1/echo HTTP/1.1\r\ncontent-LENGTH:99999999999999999999\r\nA: b\r\n\r\n",
+        "POST /v1/echo HTTP/1.1\r\nContent-Length: 2000000\r\nExpect: 100-continue\r\n\r\n",
+        "POST /v1/echo HTTP/1.1\nContent-Length: 18446744073709551616\n\n{",
+        "POST /v1/echo HTTP/1.1\r\nX-Content-Length: 9\r\nContent-Length: 70000\r\n\r\n{",
+    };
+    uint64_t refused = 0;
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        assert_int_equal(status_of(fixture, requests[i]), 413);
+        /* Behind another request on its connection, and byte by byte. */
+        int fd = http_connect(fixture);
+        struct http_reply reply;
+        assert_true(http_send(fd, "POST /v1/echo HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"));
+        assert_true(http_send(fd, requests[i]));
+        assert_true(http_read(fd, false, &reply));
+        assert_int_equal(reply.status, 200);
+        assert_true(http_read(fd, false, &reply));
+        assert_int_equal(reply.status, 413);
+        close(fd);
+        fd = http_connect(fixture);
+        for (size_t at = 0; requests[i][at] != '\0'; at++)
+            assert_true(http_send_bytes(fd, requests[i] + at, 1));
+        assert_true(http_read(fd, false, &reply));
+        assert_int_equal(reply.status, 413);
+        close(fd);
+        refused += 3;
+    }
+    assert_true(http_fixture_metric_becomes(fixture, M_MESSAGES_REFUSED, TRANSPORT_HTTP, refused));
+    struct http_reply reply;
+    int fd = http_connect(fixture); /* evhttp takes the second for complete when it is refused */
+    assert_true(http_send(fd, "GET /hello HTTP/1.1\r\n\r\n"
+                              "HEAD /hello HTTP/1.1\r\nContent-Length: 70000\r\n\r\n"));
+    assert_true(http_read(fd, false, &reply));
+    assert_int_equal(reply.status, 200);
+    assert_true(http_read(fd, false, &reply));
+    assert_int_equal(reply.status, 413);
+    assert_true(http_is_closed_by_peer(fd));
+    close(fd);
+    fd = http_connect(fixture); /* what does not count */
+    assert_true(http_send(fd, "POST /v1/echo HTTP/1.1\r\nX-Content-Length: 70000\r\n"
+                              "Content-Length: 2\r\nContent-Length-Of: 70000\r\n\r\n{}"));
+    assert_true(http_read(fd, false, &reply));
+    assert_int_equal(reply.status, 200);
+    close(fd);
+}
+
+/* The sender is not cut off: it may send all of it, and finds the reply. */
+static void test_a_body_that_is_too_large_may_be_sent_nevertheless(void **state)
+{
+    struct http_fixture *fixture = *state;
+    static char body[70000];
+    struct http_reply reply;
+    memset(body, ' ', sizeof body);
+    int fd = http_connect(fixture);
+    assert_true(http_send(fd, "POST /v1/echo HTTP/1.1\r\nContent-Length: 70000\r\n\r\n"));
+    assert_true(http_read(fd, false, &reply));
+    assert_int_equal(reply.status, 413);
+    assert_true(http_send_bytes(fd, body, sizeof body));
+    assert_true(http_is_closed_by_peer(fd));
+    assert_true(http_fixture_metric_becomes(fixture, M_CONNECTIONS, TRANSPORT_HTTP, 0));
+    close(fd);
 }
 
 /* A byte now and then would keep a timeout of single reads from ever firing. */
@@ -173,11 +252,14 @@ static void test_slow_senders_are_closed_at_their_deadline(void **state)
     memset(slow_body + strlen(slow_body), 'x', 1900);
     drip_until_closed(*state, slow_head);
     drip_until_closed(*state, slow_body);
-    int fd = http_connect(*state); /* a body that is refused is still waited for, as long as any */
-    assert_true(http_send(fd, "POST /v1/echo HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n"));
-    assert_true(http_is_closed_by_peer(fd));
-    close(fd);
     struct http_fixture *fixture = *state;
+    struct http_reply reply;
+    int fd = http_connect(fixture); /* a body that is refused is dropped as long, and no longer */
+    assert_true(http_send(fd, "POST /v1/echo HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n"));
+    assert_true(http_read(fd, false, &reply));
+    assert_int_equal(reply.status, 413);
+    assert_true(http_fixture_metric_becomes(fixture, M_CONNECTIONS, TRANSPORT_HTTP, 0));
+    close(fd);
     assert_int_equal(metric_value(fixture->metrics, M_SLOW_READERS_CLOSED, 0, 0), 0);
 }
 
@@ -285,7 +367,8 @@ static int run_out_of_descriptors(void)
     struct rusage before;
     struct rusage after;
     static int fds[64];
-    if (set_up(&state) != 0 || setrlimit(RLIMIT_NOFILE, &few) != 0)
+    int log_ends[2];
+    if (pipe(log_ends) != 0 || set_up(&state) != 0 || setrlimit(RLIMIT_NOFILE, &few) != 0)
         return 2;
     struct http_fixture *fixture = state;
     struct http_reply reply;
@@ -297,6 +380,13 @@ static int run_out_of_descriptors(void)
         count++;
     close(fds[--count]); /* one left, for a client, and none for its other end */
     int waiting = http_connect(fixture);
+    log_set_fd(log_ends[1]);
+    char line[LOG_LINE_BYTES] = ""; /* one, in the second that passes */
+    struct pollfd told = {.fd = log_ends[0], .events = POLLIN};
+    fine &= poll(&told, 1, HTTP_TIMEOUT_S * 1000) == 1 &&
+            read(log_ends[0], line, sizeof line - 1) > 0 &&
+            strstr(line, "\"msg\":\"HTTP connections could not be accepted") != NULL &&
+            strstr(line, "Too many open files") != NULL;
     getrusage(RUSAGE_SELF, &before);
     for (int i = 0; i < 20; i++) /* the loop lives, and is not busy with failing */
         fine &= http_send(early, "GET /hello HTTP/1.1\r\n\r\n") && http_read(early, false, &reply);
@@ -335,6 +425,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(test_what_is_no_http_is_refused_and_counted),
         TEST(test_requests_whose_end_is_a_matter_of_opinion_are_refused),
+        TEST(test_a_body_that_is_announced_too_large_is_refused_at_once),
+        TEST(test_a_body_that_is_too_large_may_be_sent_nevertheless),
         TEST(test_a_head_and_a_body_that_are_too_large),
         HASTY(test_slow_senders_are_closed_at_their_deadline),
         HASTY(test_idle_connections_are_closed),

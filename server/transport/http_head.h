@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_head - the length of the body that a request announces, known as soon as its head is there.
+ *
+ * evhttp 2.1 waits for the whole of a body that it is going to refuse, and lets nobody see a head
+ * before the body.  This reads the bytes beside it, keeps none of them, and judges nothing else.
+ * Threads: one owner. */
+#ifndef SERVER_TRANSPORT_HTTP_HEAD_H
+#define SERVER_TRANSPORT_HTTP_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum http_head_state { HTTP_HEAD_NAME, HTTP_HEAD_VALUE, HTTP_HEAD_OTHER, HTTP_HEAD_ENDED };
+
+struct http_head {
+    enum http_head_state state;
+    uint32_t column;     /* bytes of the line, without a CR */
+    uint64_t body_bytes; /* the largest Content-Length; UINT64_MAX when it is larger than that */
+    uint64_t value;      /* of the line at hand */
+};
+
+/* Before the first byte of a request all is zero.  Returns whether the head has ended; what follows
+ * it is not looked at. */
+bool http_head_take(struct http_head *head, const char *bytes, size_t len);
+
+#endif

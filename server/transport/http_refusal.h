@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_refusal - the replies to what never became a request, in the form of docs/protocol.md; the
+ * connection is closed behind each of them.  Threads: no state. */
+#ifndef SERVER_TRANSPORT_HTTP_REFUSAL_H
+#define SERVER_TRANSPORT_HTTP_REFUSAL_H
+
+struct evbuffer; /* libevent */
+
+enum http_refusal {
+    HTTP_REFUSAL_MALFORMED, /* the first three are evhttp's judgement */
+    HTTP_REFUSAL_TOO_LARGE,
+    HTTP_REFUSAL_EXPECTATION,
+    HTTP_REFUSAL_TOO_MANY,
+    HTTP_REFUSAL_DRAINING,
+    HTTP_REFUSAL_COUNT
+};
+
+/* At once and past evhttp, when nothing else waits to be sent; a peer that does not take it goes
+ * without. */
+void http_refusal_send(int fd, enum http_refusal refusal);
+
+/* Puts the reply of that status in the place of evhttp's own page, which nothing was sent of. */
+void http_refusal_replace(struct evbuffer *output);
+
+#endif
