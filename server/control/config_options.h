@@ -17,7 +17,7 @@
       "library: `nng+tcp://`, `nng+ipc://`, `inproc://NAME`, `ws://HOST:PORT/PATH`, "              \
       "`tls+tcp://HOST:PORT`; port 0 takes a free one, which the log names")                       \
     X(ADDRESS, http, "127.0.0.1:7101", 1, 255, "address", RESTART,                                 \
-      "`HOST:PORT` for REST, `/livez`, `/readyz` and `/metrics`")                                  \
+      "`IP:PORT` for REST, `/livez`, `/readyz` and `/metrics`")                                    \
     X(DIR, data_dir, "/var/lib/decided", 1, 4095, "path", RESTART,                                 \
       "what the daemon keeps over restarts; locked, so that it has one daemon")                    \
     X(DIR, models_dir, "", 0, 4095, "path", RESTART,                                               \
