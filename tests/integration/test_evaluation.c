@@ -113,7 +113,8 @@ static int setup(void **state)
         return 0;
     }
     snprintf(map, sizeof map, "%s/deploy/maps/online-retail.json", environment("DECIDED_SOURCE"));
-    snprintf(extra, sizeof extra, "\"history_items_max\": 1000, \"policies\": \"%s/%s\"",
+    snprintf(extra, sizeof extra,
+             "\"history_items_max\": 1000, \"queue_delay_target_us\": 0, \"policies\": \"%s/%s\"",
              environment("DECIDED_SOURCE"), "deploy/policies.json");
     daemon_start(&shop, extra);
     return 0;
