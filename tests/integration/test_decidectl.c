@@ -248,6 +248,7 @@ static void test_models_are_pushed_listed_and_rolled_back(void **state)
     CHECK(0, "m@2: closed", NULL, "breaker", "m");
     CHECK(0, "m@2: held_open", NULL, "breaker", "m", "open");
     CHECK(0, "\"breaker\":\"held_open\"", NULL, "status", "--json");
+    CHECK(0, "held_open", NULL, "status");
     CHECK(0, "m@2: closed", NULL, "breaker", "m", "auto");
     CHECK(1, NULL, "no model of that name", "breaker", "x");
     CHECK(1, NULL, "expected auto, open or closed", "breaker", "m", "ajar");

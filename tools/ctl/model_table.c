@@ -42,7 +42,7 @@ void model_table_print(struct cursor map, bool loaded)
         return;
     }
     table_init(&table, loaded ? "MODEL VERSION KIND LABEL TRAINED >MB STATE LOADED"
-                              : "MODEL VERSION KIND LABEL TRAINED >MB");
+                              : "MODEL VERSION KIND LABEL TRAINED >MB BREAKER");
     for (uint32_t i = 0; i < count; i++) {
         struct cursor model = value_next(&at);
         table_put(&table, value_text(model, "name"));
@@ -53,6 +53,8 @@ void model_table_print(struct cursor map, bool loaded)
         table_put_fmt(&table, "%.2f", (double)value_int(model, "bytes", 0) / 1e6);
         if (loaded)
             put_loaded(&table, model);
+        else
+            table_put(&table, value_text(model, "breaker"));
     }
     table_print(&table, stdout);
     table_deinit(&table);

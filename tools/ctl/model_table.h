@@ -8,7 +8,8 @@
 
 #include "base/cursor.h"
 
-/* `map`: a reply with "models".  `loaded`: it tells state and time of loading as well. */
+/* `map`: a reply with "models".  `loaded`: it tells state and time of loading, otherwise the
+ * breaker. */
 void model_table_print(struct cursor map, bool loaded);
 /* The "loads" that were refused, newest first, or nothing. */
 void model_refusals_print(struct cursor map);
