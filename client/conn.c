@@ -10,41 +10,46 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "client/clock.h"
 #include "client/sp.h"
 
 enum { IN_BYTES_MIN = 4096 };
 
-#define FAIL(conn, status, ...) \
-    (client_conn_close(conn), snprintf(error, DECIDE_ERROR_BYTES, __VA_ARGS__), (status))
-
-static enum decide_status lost(struct client_conn *conn, const char *step, int error_number,
-                               char error[DECIDE_ERROR_BYTES])
+static enum decide_status fail(struct client_conn *conn, enum decide_status status,
+                               const char *text)
 {
-    char text[128];
-    return FAIL(conn, DECIDE_UNREACHABLE, "%s: %s", step,
-                strerror_r(error_number, text, sizeof text));
+    client_conn_close(conn);
+    snprintf(conn->error, sizeof conn->error, "%s", text);
+    return status;
 }
 
-enum decide_status client_conn_open(struct client_conn *conn, const struct client_address *address,
-                                    char error[DECIDE_ERROR_BYTES])
+static enum decide_status lost(struct client_conn *conn, const char *step, int error_number)
+{
+    char text[64];
+    char error[CLIENT_CONN_ERROR_BYTES];
+    snprintf(error, sizeof error, "%s: %s", step, strerror_r(error_number, text, sizeof text));
+    return fail(conn, DECIDE_UNREACHABLE, error);
+}
+
+enum decide_status client_conn_open(struct client_conn *conn, const struct client_address *address)
 {
     int family = address->socket_address.ss_family;
+    conn->ipc = address->ipc;
+    conn->state = CLIENT_CONN_CONNECTING;
+    conn->retired = false;
+    conn->watched_for_room = false;
+    conn->slot_count = conn->sent_count = conn->live_count = 0;
+    conn->out_used = conn->out_sent = 0;
+    conn->in_used = conn->in_taken = 0;
+    conn->waiting_ns = client_now_ns();
     conn->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (conn->fd < 0)
-        return lost(conn, "socket", errno, error);
+        return lost(conn, "socket", errno);
     int on = 1;
     if (family != AF_UNIX)
         (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    conn->ipc = address->ipc;
-    conn->state = CLIENT_CONN_CONNECTING;
-    conn->owed_count = 0;
-    conn->in_used = 0;
-    conn->in_taken = 0;
-    conn->waiting_ns = client_now_ns();
     const struct sockaddr *peer = (const struct sockaddr *)&address->socket_address;
     if (connect(conn->fd, peer, address->length) != 0 && errno != EINPROGRESS && errno != EINTR)
-        return lost(conn, "connect", errno, error);
+        return lost(conn, "connect", errno);
     return DECIDE_OK;
 }
 
@@ -60,63 +65,199 @@ void client_conn_deinit(struct client_conn *conn)
 {
     client_conn_close(conn);
     free(conn->in);
-    conn->in = NULL;
-    conn->in_capacity = 0;
+    free(conn->out);
+    conn->in = conn->out = NULL;
+    conn->in_capacity = conn->out_capacity = 0;
 }
 
-/* DECIDE_OK when the socket is readable or writable as asked (or in error: the next call tells). */
-static enum decide_status wait_for(struct client_conn *conn, short events, uint64_t deadline_ns)
+bool client_conn_has_room(const struct client_conn *conn)
 {
-    for (;;) {
-        uint64_t now_ns = client_now_ns();
-        if (now_ns >= deadline_ns)
-            return DECIDE_TIMEOUT;
-        struct pollfd pollfd = {.fd = conn->fd, .events = events};
-        struct timespec left = client_timespec(deadline_ns - now_ns);
-        if (ppoll(&pollfd, 1, &left, NULL) > 0)
-            return DECIDE_OK;
-    }
+    return conn->fd >= 0 && !conn->retired && conn->slot_count < CLIENT_CONN_SLOTS;
 }
 
-enum fill { FILL_SOME, FILL_NOTHING, FILL_ENDED, FILL_NOMEM };
-
-/* Takes what has arrived, up to the size of the buffer.  The buffer grows only when it is full, so
- * that a length that is announced and not sent costs nothing. */
-static enum fill fill(struct client_conn *conn)
+void client_conn_add(struct client_conn *conn, struct client_attempt *attempt)
 {
-    if (conn->in_used == conn->in_capacity) {
-        size_t capacity = conn->in_capacity == 0 ? IN_BYTES_MIN : 2 * conn->in_capacity;
-        uint8_t *in = realloc(conn->in, capacity);
-        if (in == NULL)
-            return FILL_NOMEM;
-        conn->in = in;
-        conn->in_capacity = capacity;
-    }
-    ssize_t got;
-    do
-        got = recv(conn->fd, conn->in + conn->in_used, conn->in_capacity - conn->in_used, 0);
-    while (got < 0 && errno == EINTR);
-    if (got > 0) {
-        conn->in_used += (size_t)got;
-        return FILL_SOME;
-    }
-    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? FILL_NOTHING : FILL_ENDED;
+    conn->slots[conn->slot_count++] = (struct client_slot){.attempt = attempt};
+    conn->live_count++;
+    attempt->conn = conn;
+    attempt->sent = false;
 }
 
-static enum decide_status fill_by(struct client_conn *conn, uint64_t deadline_ns,
-                                  char error[DECIDE_ERROR_BYTES])
+static void remove_slot(struct client_conn *conn, uint32_t index)
 {
-    for (;;) {
-        enum decide_status status = wait_for(conn, POLLIN, deadline_ns);
-        if (status != DECIDE_OK)
-            return status;
-        switch (fill(conn)) {
-        case FILL_SOME: return DECIDE_OK;
-        case FILL_NOTHING: break;
-        case FILL_ENDED: return FAIL(conn, DECIDE_UNREACHABLE, "the connection was lost");
-        case FILL_NOMEM: return FAIL(conn, DECIDE_NOMEM, "out of memory");
-        }
+    struct client_slot *slot = &conn->slots[index];
+    if (slot->attempt != NULL) {
+        slot->attempt->conn = NULL;
+        conn->live_count--;
     }
+    if (index < conn->sent_count)
+        conn->sent_count--;
+    conn->slot_count--;
+    memmove(slot, slot + 1, (conn->slot_count - index) * sizeof *slot);
+}
+
+void client_conn_give_up(struct client_conn *conn, struct client_attempt *attempt, uint64_t now_ns)
+{
+    uint32_t index = 0;
+    while (conn->slots[index].attempt != attempt)
+        index++;
+    if (index >= conn->sent_count) {
+        remove_slot(conn, index);
+        return;
+    }
+    if (conn->live_count == conn->slot_count)
+        conn->waiting_ns = now_ns;
+    conn->slots[index].attempt = NULL;
+    conn->live_count--;
+    attempt->conn = NULL;
+}
+
+struct client_attempt *client_conn_orphan(struct client_conn *conn)
+{
+    while (conn->slot_count > 0) {
+        struct client_attempt *attempt = conn->slots[0].attempt;
+        remove_slot(conn, 0);
+        if (attempt != NULL)
+            return attempt;
+    }
+    return NULL;
+}
+
+static bool reserve(uint8_t **bytes, size_t *capacity, size_t needed)
+{
+    size_t larger = *capacity == 0 ? IN_BYTES_MIN : *capacity;
+    while (larger < needed)
+        larger *= 2;
+    if (larger == *capacity)
+        return true;
+    uint8_t *grown = realloc(*bytes, larger);
+    if (grown == NULL)
+        return false;
+    *bytes = grown;
+    *capacity = larger;
+    return true;
+}
+
+static enum decide_status finish_connect(struct client_conn *conn)
+{
+    struct pollfd pollfd = {.fd = conn->fd, .events = POLLOUT};
+    if (poll(&pollfd, 1, 0) <= 0)
+        return DECIDE_OK;
+    int error_number = 0;
+    socklen_t len = sizeof error_number;
+    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error_number, &len) != 0)
+        error_number = errno;
+    if (error_number != 0)
+        return lost(conn, "connect", error_number);
+    ssize_t sent = send(conn->fd, SP_GREETING_REQ, SP_GREETING_BYTES, MSG_NOSIGNAL);
+    if (sent != SP_GREETING_BYTES)
+        return lost(conn, "greeting", sent < 0 ? errno : EIO);
+    conn->state = CLIENT_CONN_GREETING;
+    return DECIDE_OK;
+}
+
+static enum decide_status check_greeting(struct client_conn *conn)
+{
+    size_t len = conn->in_used < SP_GREETING_BYTES ? conn->in_used : SP_GREETING_BYTES;
+    if (memcmp(conn->in, SP_GREETING_REP, len) != 0)
+        return fail(conn, DECIDE_PROTOCOL, "the peer does not greet like an nng REP socket");
+    if (len == SP_GREETING_BYTES) {
+        conn->in_taken = SP_GREETING_BYTES;
+        conn->state = CLIENT_CONN_READY;
+    }
+    return DECIDE_OK;
+}
+
+/* *ret_sent: what the socket took. */
+static enum decide_status send_some(struct client_conn *conn, const uint8_t *bytes, size_t len,
+                                    size_t *ret_sent)
+{
+    *ret_sent = 0;
+    while (*ret_sent < len) {
+        ssize_t sent = send(conn->fd, bytes + *ret_sent, len - *ret_sent, MSG_NOSIGNAL);
+        if (sent >= 0)
+            *ret_sent += (size_t)sent;
+        else if (errno == EAGAIN || errno == EWOULDBLOCK)
+            break;
+        else if (errno != EINTR)
+            return lost(conn, "send", errno);
+    }
+    return DECIDE_OK;
+}
+
+static enum decide_status send_rest(struct client_conn *conn)
+{
+    size_t sent = 0;
+    enum decide_status status =
+        send_some(conn, conn->out + conn->out_sent, conn->out_used - conn->out_sent, &sent);
+    conn->out_sent += sent;
+    return status;
+}
+
+static bool has_rest(const struct client_conn *conn)
+{
+    return conn->out_sent < conn->out_used;
+}
+
+/* No two in a row, but far apart: a bit that is changed on the way makes no other request's id. */
+static uint32_t next_id(struct client_conn *conn)
+{
+    conn->request_count++;
+    return conn->request_count * UINT32_C(0x9e3779b1) | SP_ID_FLAG;
+}
+
+/* Sends the oldest request that was not sent, with what is left of its time at this moment. */
+static enum decide_status send_one(struct client_conn *conn, uint64_t now_ns)
+{
+    struct client_slot *slot = &conn->slots[conn->sent_count];
+    struct client_attempt *attempt = slot->attempt;
+    uint64_t left_ns = attempt->deadline_ns > now_ns ? attempt->deadline_ns - now_ns : 0;
+    size_t len = 0;
+    size_t sent = 0;
+    slot->id = next_id(conn);
+    const uint8_t *frame = client_message_frame(attempt->message, slot->id, conn->ipc,
+                                                left_ns / CLIENT_NS_PER_US, &len);
+    enum decide_status status = send_some(conn, frame, len, &sent);
+    if (status != DECIDE_OK)
+        return status;
+    if (sent == 0)
+        return DECIDE_OK;
+    if (sent < len) {
+        if (!reserve(&conn->out, &conn->out_capacity, len - sent))
+            return fail(conn, DECIDE_NOMEM, "out of memory");
+        memcpy(conn->out, frame + sent, len - sent);
+        conn->out_sent = 0;
+        conn->out_used = len - sent;
+    }
+    attempt->sent = true;
+    attempt->sent_ns = now_ns;
+    conn->sent_count++;
+    return DECIDE_OK;
+}
+
+enum decide_status client_conn_push(struct client_conn *conn, uint64_t now_ns)
+{
+    enum decide_status status = DECIDE_OK;
+    if (conn->state == CLIENT_CONN_CONNECTING)
+        status = finish_connect(conn);
+    if (status != DECIDE_OK || conn->state != CLIENT_CONN_READY)
+        return status;
+    if (has_rest(conn))
+        status = send_rest(conn);
+    while (status == DECIDE_OK && !has_rest(conn) && conn->sent_count < conn->slot_count) {
+        uint32_t before = conn->sent_count;
+        status = send_one(conn, now_ns);
+        if (conn->sent_count == before)
+            break;
+    }
+    return status;
+}
+
+bool client_conn_wants_room(const struct client_conn *conn)
+{
+    return conn->state == CLIENT_CONN_CONNECTING ||
+           (conn->state == CLIENT_CONN_READY &&
+            (has_rest(conn) || conn->sent_count < conn->slot_count));
 }
 
 static void drop_taken(struct client_conn *conn)
@@ -128,142 +269,97 @@ static void drop_taken(struct client_conn *conn)
     conn->in_taken = 0;
 }
 
-/* Skips replies that came too late.  SP_MESSAGE: the reply to the newest request. */
-static enum sp_state next_message(struct client_conn *conn, struct sp_message *ret_message)
+enum decide_status client_conn_pull(struct client_conn *conn)
 {
-    for (;;) {
-        drop_taken(conn);
-        enum sp_state state =
-            sp_parse(conn->in, conn->in_used, conn->ipc, DECIDE_MESSAGE_BYTES_MAX, ret_message);
-        if (state != SP_MESSAGE)
-            return state;
-        conn->in_taken = ret_message->frame_bytes;
-        if (ret_message->id == conn->request_id)
-            return SP_MESSAGE;
-        if (conn->owed_count == 0)
-            return SP_BAD;
-        conn->owed_count--;
-    }
-}
-
-void client_conn_refresh(struct client_conn *conn)
-{
-    uint64_t waited_ns = client_now_ns() - conn->waiting_ns;
-    if (conn->state != CLIENT_CONN_READY) {
-        if (waited_ns > CLIENT_CONNECT_NS_MAX)
-            client_conn_close(conn);
-        return;
-    }
     drop_taken(conn);
-    enum fill filled = fill(conn);
-    bool bad = filled == FILL_ENDED || filled == FILL_NOMEM;
-    if (filled == FILL_SOME && conn->owed_count > 0) {
-        /* The newest request is one that was given up as well. */
+    /* The buffer grows only when it is full, so that a length that is announced and not sent costs
+     * nothing. */
+    if (!reserve(&conn->in, &conn->in_capacity, conn->in_used + 1))
+        return fail(conn, DECIDE_NOMEM, "out of memory");
+    ssize_t got;
+    do
+        got = recv(conn->fd, conn->in + conn->in_used, conn->in_capacity - conn->in_used, 0);
+    while (got < 0 && errno == EINTR);
+    if (got > 0) {
+        conn->in_used += (size_t)got;
+        return conn->state == CLIENT_CONN_GREETING ? check_greeting(conn) : DECIDE_OK;
+    }
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return DECIDE_OK;
+    return fail(conn, DECIDE_UNREACHABLE, "the connection was lost");
+}
+
+enum decide_status client_conn_next(struct client_conn *conn, uint64_t now_ns,
+                                    struct client_attempt **ret_attempt, const uint8_t **ret_body,
+                                    size_t *ret_body_bytes)
+{
+    *ret_attempt = NULL;
+    while (conn->state == CLIENT_CONN_READY && conn->in_used > conn->in_taken) {
         struct sp_message message;
-        enum sp_state state = next_message(conn, &message);
-        if (state == SP_MESSAGE)
-            conn->owed_count--;
-        bad = state == SP_BAD || (conn->owed_count == 0 && conn->in_used > conn->in_taken);
-    } else if (filled == FILL_SOME) {
-        bad = true;
-    }
-    if (bad || (conn->owed_count > 0 && waited_ns > CLIENT_CONN_PATIENCE_NS))
-        client_conn_close(conn);
-}
-
-static enum decide_status finish_connect(struct client_conn *conn, uint64_t deadline_ns,
-                                         char error[DECIDE_ERROR_BYTES])
-{
-    enum decide_status status = wait_for(conn, POLLOUT, deadline_ns);
-    if (status != DECIDE_OK)
-        return status;
-    int error_number = 0;
-    socklen_t len = sizeof error_number;
-    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error_number, &len) != 0)
-        error_number = errno;
-    if (error_number != 0)
-        return lost(conn, "connect", error_number, error);
-    ssize_t sent = send(conn->fd, SP_GREETING_REQ, SP_GREETING_BYTES, MSG_NOSIGNAL);
-    if (sent != SP_GREETING_BYTES)
-        return lost(conn, "greeting", sent < 0 ? errno : EIO, error);
-    conn->state = CLIENT_CONN_GREETING;
-    return DECIDE_OK;
-}
-
-enum decide_status client_conn_make_ready(struct client_conn *conn, uint64_t deadline_ns,
-                                          char error[DECIDE_ERROR_BYTES])
-{
-    enum decide_status status = DECIDE_OK;
-    if (conn->state == CLIENT_CONN_CONNECTING)
-        status = finish_connect(conn, deadline_ns, error);
-    while (status == DECIDE_OK && conn->state == CLIENT_CONN_GREETING) {
-        size_t len = conn->in_used < SP_GREETING_BYTES ? conn->in_used : SP_GREETING_BYTES;
-        if (len > 0 && memcmp(conn->in, SP_GREETING_REP, len) != 0)
-            return FAIL(conn, DECIDE_PROTOCOL, "the peer does not greet like an nng REP socket");
-        if (len == SP_GREETING_BYTES) {
-            conn->in_taken = SP_GREETING_BYTES;
-            conn->state = CLIENT_CONN_READY;
-        } else {
-            status = fill_by(conn, deadline_ns, error);
-        }
-    }
-    return status;
-}
-
-enum decide_status client_conn_send(struct client_conn *conn, struct client_message *message,
-                                    uint64_t deadline_ns, bool *ret_sent,
-                                    char error[DECIDE_ERROR_BYTES])
-{
-    uint64_t now_ns = client_now_ns();
-    if (now_ns >= deadline_ns)
-        return DECIDE_TIMEOUT;
-    size_t left = 0;
-    conn->request_id = (conn->request_id + 1) | SP_ID_FLAG;
-    const uint8_t *at = client_message_frame(message, conn->request_id, conn->ipc,
-                                             (deadline_ns - now_ns) / CLIENT_NS_PER_US, &left);
-    bool begun = false;
-    while (left > 0) {
-        ssize_t sent = send(conn->fd, at, left, MSG_NOSIGNAL);
-        if (sent >= 0) {
-            begun = true;
-            at += sent;
-            left -= (size_t)sent;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            if (wait_for(conn, POLLOUT, deadline_ns) == DECIDE_OK)
-                continue;
-            if (begun) /* half a request: nothing else can be sent on it */
-                client_conn_close(conn);
-            return DECIDE_TIMEOUT;
-        } else if (errno != EINTR) {
-            return lost(conn, "send", errno, error);
-        }
-    }
-    *ret_sent = true;
-    return DECIDE_OK;
-}
-
-enum decide_status client_conn_receive(struct client_conn *conn, uint64_t deadline_ns,
-                                       const uint8_t **ret_body, size_t *ret_body_bytes,
-                                       char error[DECIDE_ERROR_BYTES])
-{
-    for (;;) {
-        struct sp_message message;
-        enum sp_state state = next_message(conn, &message);
-        if (state == SP_MESSAGE) {
+        enum sp_state state = sp_parse(conn->in + conn->in_taken, conn->in_used - conn->in_taken,
+                                       conn->ipc, DECIDE_MESSAGE_BYTES_MAX, &message);
+        if (state == SP_MORE)
+            break;
+        uint32_t index = 0;
+        while (state == SP_MESSAGE && index < conn->sent_count &&
+               conn->slots[index].id != message.id)
+            index++;
+        if (state == SP_BAD || index == conn->sent_count)
+            return fail(conn, DECIDE_PROTOCOL, "the peer sent what is no reply to the request");
+        conn->in_taken += message.frame_bytes;
+        struct client_attempt *attempt = conn->slots[index].attempt;
+        remove_slot(conn, index);
+        if (attempt != NULL) {
+            *ret_attempt = attempt;
             *ret_body = message.body;
             *ret_body_bytes = message.body_bytes;
-            return DECIDE_OK;
+            break;
         }
-        if (state == SP_BAD)
-            return FAIL(conn, DECIDE_PROTOCOL, "the peer sent what is no reply to the request");
-        enum decide_status status = fill_by(conn, deadline_ns, error);
-        if (status == DECIDE_TIMEOUT) {
-            if (conn->owed_count++ == 0)
-                conn->waiting_ns = client_now_ns();
-            if (conn->owed_count > CLIENT_CONN_OWED_MAX)
-                client_conn_close(conn);
-        }
-        if (status != DECIDE_OK)
+        conn->waiting_ns = now_ns; /* one of those that were given up */
+    }
+    return DECIDE_OK;
+}
+
+void client_conn_refresh(struct client_conn *conn, uint64_t now_ns)
+{
+    if (conn->fd < 0)
+        return;
+    if (conn->live_count == 0 && conn->state == CLIENT_CONN_READY) {
+        struct client_attempt *attempt = NULL;
+        const uint8_t *body = NULL;
+        size_t body_bytes = 0;
+        if (client_conn_pull(conn) != DECIDE_OK ||
+            client_conn_next(conn, now_ns, &attempt, &body, &body_bytes) != DECIDE_OK)
+            return;
+        conn->retired |= conn->slot_count == 0 && conn->in_used > conn->in_taken;
+    }
+    uint64_t waited_ns = now_ns > conn->waiting_ns ? now_ns - conn->waiting_ns : 0;
+    uint32_t given_up_count = conn->slot_count - conn->live_count;
+    if (conn->state != CLIENT_CONN_READY)
+        conn->retired |= waited_ns > CLIENT_CONNECT_NS_MAX;
+    else if (given_up_count > 0)
+        conn->retired |=
+            given_up_count > CLIENT_CONN_GIVEN_UP_MAX || waited_ns > CLIENT_CONN_PATIENCE_NS;
+    if (conn->retired && conn->live_count == 0) {
+        client_conn_close(conn);
+        conn->slot_count = conn->sent_count = 0;
+    }
+}
+
+enum decide_status client_conn_make_ready(struct client_conn *conn, uint64_t deadline_ns)
+{
+    for (;;) {
+        uint64_t now_ns = client_now_ns();
+        enum decide_status status = client_conn_push(conn, now_ns);
+        if (status == DECIDE_OK && conn->state == CLIENT_CONN_GREETING)
+            status = client_conn_pull(conn);
+        if (status != DECIDE_OK || conn->state == CLIENT_CONN_READY)
             return status;
+        if (now_ns >= deadline_ns)
+            return DECIDE_TIMEOUT;
+        struct pollfd pollfd = {.fd = conn->fd,
+                                .events = client_conn_wants_room(conn) ? POLLOUT : POLLIN};
+        struct timespec left = client_timespec(deadline_ns - now_ns);
+        (void)ppoll(&pollfd, 1, &left, NULL);
     }
 }

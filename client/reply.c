@@ -102,6 +102,7 @@ static bool read_error(struct block *block, struct client_reader *reader)
 {
     struct decide_reply *reply = block->reply;
     uint32_t pair_count = 0;
+    int64_t retry_after_ms = 0;
     if (!client_read_map(reader, &pair_count))
         return false;
     for (uint32_t i = 0; i < pair_count; i++) {
@@ -113,11 +114,15 @@ static bool read_error(struct block *block, struct client_reader *reader)
             fine = read_text(block, reader, &reply->error_message);
         else if (client_text_is(key, "field"))
             fine = read_nil_or_text(block, reader, &reply->error_field);
+        else if (client_text_is(key, "retry_after_ms"))
+            fine = client_read_int(reader, &retry_after_ms) && retry_after_ms >= 0 &&
+                   retry_after_ms <= UINT32_MAX;
         else
             client_read_skip(reader);
         if (!fine)
             return false;
     }
+    reply->retry_after_ms = (uint32_t)retry_after_ms;
     return reply->error_code != NULL;
 }
 
@@ -219,6 +224,7 @@ enum decide_status client_reply_decode(const uint8_t *bytes, size_t len, bool wa
     bool fine = read_pairs(&block, &reader) && read_items(&block, &outline);
     if (outline.ok) {
         reply->error_code = reply->error_message = reply->error_field = NULL;
+        reply->retry_after_ms = 0;
     } else {
         reply->status = DECIDE_REFUSED;
         fine = fine && reply->error_code != NULL;
@@ -285,26 +291,33 @@ static bool is_excluded(const struct wish *wish, const char *id)
     return false;
 }
 
-struct decide_reply *client_reply_fallback(const char *const *ids, size_t id_count,
+struct decide_reply *client_reply_stand_in(const struct client_stand_in *stand_in,
                                            struct client_reader request,
                                            const struct decide_reply *failed)
 {
     const char *reason =
         failed->error_code != NULL ? failed->error_code : decide_status_name(failed->status);
-    size_t text_bytes = strlen("local") + strlen(reason) + strlen(failed->error_message) + 3;
-    for (size_t i = 0; i < id_count; i++)
-        text_bytes += strlen(ids[i]) + 1;
+    size_t text_bytes =
+        strlen(stand_in->level) + strlen(reason) + strlen(failed->error_message) + 3;
+    for (size_t i = 0; i < stand_in->count; i++)
+        text_bytes += strlen(stand_in->ids[i]) + 1;
     struct block block;
-    if (!block_create(&block, id_count, text_bytes))
+    if (!block_create(&block, stand_in->count, text_bytes))
         return NULL;
     struct wish wish = read_wish(request);
     struct decide_reply *reply = block.reply;
-    for (size_t i = 0; i < id_count && (int64_t)reply->item_count < wish.n; i++)
-        if (!is_excluded(&wish, ids[i]))
-            block.items[reply->item_count++].id = put_text(&block, ids[i], strlen(ids[i]));
+    for (size_t i = 0; i < stand_in->count && (int64_t)reply->item_count < wish.n; i++) {
+        const char *id = stand_in->ids[i];
+        if (is_excluded(&wish, id))
+            continue;
+        struct decide_item *item = &block.items[reply->item_count++];
+        item->id = put_text(&block, id, strlen(id));
+        item->score = stand_in->scores == NULL ? 0 : stand_in->scores[i];
+    }
     reply->status = DECIDE_OK;
     reply->fallback = true;
-    reply->level = put_text(&block, "local", strlen("local"));
+    reply->age_us = stand_in->age_us;
+    reply->level = put_text(&block, stand_in->level, strlen(stand_in->level));
     reply->reason = put_text(&block, reason, strlen(reason));
     reply->error_message = put_text(&block, failed->error_message, strlen(failed->error_message));
     return reply;

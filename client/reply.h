@@ -23,9 +23,18 @@ enum decide_status client_reply_decode(const uint8_t *bytes, size_t len, bool wa
 /* A reply without an answer.  Never NULL: the one for a lack of memory exists already. */
 struct decide_reply *client_reply_failure(enum decide_status status, const char *message);
 
-/* The best of `ids` that the request (its map) does not exclude, as many as it asks for.  Takes
- * over what `failed` says about why.  NULL for a lack of memory. */
-struct decide_reply *client_reply_fallback(const char *const *ids, size_t id_count,
+/* Items that stand in for an answer, best first. */
+struct client_stand_in {
+    const char *level;
+    const char *const *ids;
+    const double *scores; /* NULL: none */
+    size_t count;
+    uint64_t age_us;
+};
+
+/* Those that the request (its map) does not exclude, as many as it asks for.  Takes over what
+ * `failed` says about why.  NULL for a lack of memory. */
+struct decide_reply *client_reply_stand_in(const struct client_stand_in *stand_in,
                                            struct client_reader request,
                                            const struct decide_reply *failed);
 

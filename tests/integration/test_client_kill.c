@@ -43,7 +43,7 @@ struct rig {
 
 static bool is_flagged_fallback(const struct decide_reply *reply)
 {
-    return reply->status == DECIDE_OK && reply->fallback && strcmp(reply->level, "local") == 0 &&
+    return reply->status == DECIDE_OK && reply->fallback && strcmp(reply->level, "fallback") == 0 &&
            reply->reason != NULL && reply->item_count == 1 &&
            strcmp(reply->items[0].id, "fallback") == 0;
 }

@@ -11,9 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cursor.h"
 #include "base/err.h"
 #include "base/pack.h"
 #include "client/sp.h"
+#include "tools/cli/value.h"
 
 static bool read_all(int fd, uint8_t *to, size_t len)
 {
@@ -43,8 +45,30 @@ static bool write_all(int fd, const uint8_t *from, size_t len)
     return true;
 }
 
+struct incoming {
+    uint32_t id;
+    size_t len;
+    uint8_t body[FAKE_BYTES_MAX];
+};
+
+/* True when it was not stopped meanwhile. */
+static bool wait_us(struct fake_peer *peer, uint64_t us)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    uint64_t ns = (uint64_t)until.tv_nsec + us * 1000;
+    until.tv_sec += (time_t)(ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    pthread_mutex_lock(&peer->mutex);
+    while (!peer->stopping && pthread_cond_timedwait(&peer->changed, &peer->mutex, &until) == 0)
+        ;
+    bool goes_on = !peer->stopping;
+    pthread_mutex_unlock(&peer->mutex);
+    return goes_on;
+}
+
 /* One request; false when the connection ended. */
-static bool read_request(struct fake_peer *peer, int fd, uint32_t *ret_id)
+static bool read_request(struct fake_peer *peer, int fd, struct incoming *incoming)
 {
     uint8_t head[SP_HEADER_BYTES_MAX];
     size_t head_bytes = sp_header_bytes(peer->ipc);
@@ -57,14 +81,14 @@ static bool read_request(struct fake_peer *peer, int fd, uint32_t *ret_id)
     uint32_t id = 0;
     for (size_t i = 0; i < 4; i++)
         id = id << 8 | head[prefix + 8 + i];
-    uint8_t body[FAKE_BYTES_MAX];
-    ASSERT(length >= SP_ID_BYTES && length - SP_ID_BYTES <= sizeof body);
-    if (!read_all(fd, body, length - SP_ID_BYTES))
+    ASSERT(length >= SP_ID_BYTES && length - SP_ID_BYTES <= sizeof incoming->body);
+    incoming->id = id;
+    incoming->len = length - SP_ID_BYTES;
+    if (!read_all(fd, incoming->body, incoming->len))
         return false;
-    *ret_id = id;
     pthread_mutex_lock(&peer->mutex);
-    peer->request_len = length - SP_ID_BYTES;
-    memcpy(peer->request, body, peer->request_len);
+    peer->request_len = incoming->len;
+    memcpy(peer->request, incoming->body, peer->request_len);
     atomic_fetch_add(&peer->request_count, 1);
     pthread_cond_broadcast(&peer->changed);
     while (peer->holding && !peer->stopping)
@@ -73,24 +97,59 @@ static bool read_request(struct fake_peer *peer, int fd, uint32_t *ret_id)
     return true;
 }
 
-static bool write_bytewise(int fd, const uint8_t *frame, size_t len)
+static bool write_bytewise(struct fake_peer *peer, int fd, const uint8_t *frame, size_t len,
+                           uint64_t pause_us)
 {
     for (size_t i = 0; i < len; i++)
-        if (!write_all(fd, frame + i, 1))
+        if (!write_all(fd, frame + i, 1) || (pause_us > 0 && !wait_us(peer, pause_us)))
             return false;
     return true;
 }
 
-/* False ends the connection. */
-static bool answer(struct fake_peer *peer, int fd, uint32_t id)
+/* {"ok": true, "level": "full", "items": [{"id": USER, "score": 1.0}]} */
+static size_t pack_user(const struct incoming *incoming, uint8_t *body)
 {
-    enum fake_behaviour behaviour = (enum fake_behaviour)atomic_load(&peer->behaviour);
-    uint8_t bytes[SP_HEADER_BYTES_MAX + FAKE_BYTES_MAX];
-    uint8_t *body = bytes + SP_HEADER_BYTES_MAX;
+    struct cursor request = cursor_of(incoming->body, incoming->len);
+    struct text user = value_text(request, "user");
+    struct pack pack = pack_into(body, FAKE_BYTES_MAX);
+    pack_map(&pack, 3);
+    pack_key(&pack, "ok");
+    pack_bool(&pack, true);
+    pack_key(&pack, "level");
+    pack_str(&pack, "full");
+    pack_key(&pack, "items");
+    pack_array(&pack, 1);
+    pack_map(&pack, 2);
+    pack_key(&pack, "id");
+    pack_text(&pack, user);
+    pack_key(&pack, "score");
+    pack_real(&pack, 1.0);
+    ASSERT(!pack.overflow);
+    return pack.used;
+}
+
+static size_t make_body(struct fake_peer *peer, const struct incoming *incoming, uint8_t *body)
+{
+    if (atomic_load(&peer->answers_users))
+        return pack_user(incoming, body);
     pthread_mutex_lock(&peer->mutex);
     size_t len = peer->reply_len;
     memcpy(body, peer->reply, len);
     pthread_mutex_unlock(&peer->mutex);
+    return len;
+}
+
+/* False ends the connection. */
+static bool answer(struct fake_peer *peer, int fd, const struct incoming *incoming)
+{
+    uint64_t delay_us = atomic_load(&peer->delay_us);
+    if (delay_us > 0 && !wait_us(peer, delay_us))
+        return false;
+    enum fake_behaviour behaviour = (enum fake_behaviour)atomic_load(&peer->behaviour);
+    uint8_t bytes[SP_HEADER_BYTES_MAX + FAKE_BYTES_MAX];
+    uint8_t *body = bytes + SP_HEADER_BYTES_MAX;
+    uint32_t id = incoming->id;
+    size_t len = make_body(peer, incoming, body);
     if (behaviour == FAKE_ANSWERS_GARBAGE) {
         len = 5;
         memset(body, 0xc1, len);
@@ -104,7 +163,9 @@ static bool answer(struct fake_peer *peer, int fd, uint32_t id)
     case FAKE_ANSWERS_GIANT: frame[peer->ipc ? 1 : 0] = 0x40; break;
     case FAKE_ANSWERS_HALF: frame_len /= 2; break;
     case FAKE_ANSWERS_HALF_AND_CLOSES: return write_all(fd, frame, frame_len / 2) && false;
-    case FAKE_ANSWERS_BYTEWISE: return write_bytewise(fd, frame, frame_len);
+    case FAKE_ANSWERS_BYTEWISE: return write_bytewise(peer, fd, frame, frame_len, 0);
+    case FAKE_TRICKLES: return write_bytewise(peer, fd, frame, frame_len, 5000);
+    case FAKE_HALF_CLOSES: return shutdown(fd, SHUT_WR) == 0;
     case FAKE_ANSWERS_TWICE:
         return write_all(fd, frame, frame_len) && write_all(fd, frame, frame_len);
     case FAKE_RESETS: {
@@ -121,7 +182,6 @@ static void serve(struct fake_peer *peer, int fd)
 {
     static const char http[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
     uint8_t greeting[SP_GREETING_BYTES];
-    uint32_t id = 0;
     switch (atomic_load(&peer->behaviour)) {
     case FAKE_CLOSES: return;
     case FAKE_NEVER_GREETS:
@@ -139,9 +199,15 @@ static void serve(struct fake_peer *peer, int fd)
         !read_all(fd, greeting, SP_GREETING_BYTES))
         return;
     ASSERT(memcmp(greeting, SP_GREETING_REQ, SP_GREETING_BYTES) == 0);
-    while (read_request(peer, fd, &id))
-        if (!answer(peer, fd, id))
+    struct incoming first;
+    struct incoming second;
+    while (read_request(peer, fd, &first)) {
+        if (atomic_load(&peer->behaviour) == FAKE_ANSWERS_IN_PAIRS &&
+            (!read_request(peer, fd, &second) || !answer(peer, fd, &second)))
             return;
+        if (!answer(peer, fd, &first))
+            return;
+    }
 }
 
 struct handover {
@@ -171,7 +237,12 @@ static void *run_acceptor(void *argument)
     struct fake_peer *peer = argument;
     for (;;) {
         int fd = accept(peer->listener, NULL, NULL);
+        bool is_short = fd < 0 && errno == EMFILE; /* a test takes descriptors away for a moment */
         pthread_mutex_lock(&peer->mutex);
+        if (is_short && !peer->stopping) {
+            pthread_mutex_unlock(&peer->mutex);
+            continue;
+        }
         if (fd < 0 || peer->stopping) {
             pthread_mutex_unlock(&peer->mutex);
             if (fd >= 0)
@@ -274,17 +345,26 @@ void fake_peer_set_reply(struct fake_peer *peer, const void *bytes, size_t len)
 
 void fake_peer_set_refusal(struct fake_peer *peer, const char *code)
 {
+    fake_peer_set_pause(peer, code, 0);
+}
+
+void fake_peer_set_pause(struct fake_peer *peer, const char *code, uint32_t retry_after_ms)
+{
     uint8_t reply[256];
     struct pack pack = pack_into(reply, sizeof reply);
     pack_map(&pack, 2);
     pack_key(&pack, "ok");
     pack_bool(&pack, false);
     pack_key(&pack, "error");
-    pack_map(&pack, 2);
+    pack_map(&pack, retry_after_ms == 0 ? 2 : 3);
     pack_key(&pack, "code");
     pack_str(&pack, code);
     pack_key(&pack, "message");
     pack_str(&pack, "told to");
+    if (retry_after_ms != 0) {
+        pack_key(&pack, "retry_after_ms");
+        pack_int(&pack, retry_after_ms);
+    }
     ASSERT(!pack.overflow);
     fake_peer_set_reply(peer, reply, pack.used);
 }

@@ -25,6 +25,9 @@ enum fake_behaviour {
     FAKE_ANSWERS_HALF_AND_CLOSES,
     FAKE_ANSWERS_BYTEWISE, /* the right answer, one byte at a time */
     FAKE_ANSWERS_TWICE,    /* the second answer is one that nobody asked for */
+    FAKE_ANSWERS_IN_PAIRS, /* two requests are read, and the second is answered first */
+    FAKE_TRICKLES,         /* the right answer, one byte every 5 ms */
+    FAKE_HALF_CLOSES,      /* ends its sending side in place of an answer, and reads on */
     FAKE_RESETS,           /* RST in place of an answer */
     FAKE_CLOSES            /* right after accepting */
 };
@@ -37,6 +40,8 @@ struct fake_peer {
     bool ipc;
     _Atomic int behaviour; /* enum fake_behaviour */
     _Atomic uint32_t connection_count, request_count;
+    _Atomic uint64_t delay_us;  /* before each answer */
+    _Atomic bool answers_users; /* with one item, whose id is the `user` of the request */
 
     int listener;
     uint16_t port;
@@ -62,8 +67,10 @@ void fake_peer_start_ipc(struct fake_peer *peer, const char *path, enum fake_beh
 void fake_peer_stop(struct fake_peer *peer); /* closes every connection */
 
 void fake_peer_set_reply(struct fake_peer *peer, const void *bytes, size_t len);
-/* {"ok": false, "error": {"code": CODE, "message": "told to"}} */
+/* {"ok": false, "error": {"code": CODE, "message": "told to"}}, with retry_after_ms unless it is 0
+ */
 void fake_peer_set_refusal(struct fake_peer *peer, const char *code);
+void fake_peer_set_pause(struct fake_peer *peer, const char *code, uint32_t retry_after_ms);
 /* While held, requests are read and their answers wait. */
 void fake_peer_hold(struct fake_peer *peer, bool hold);
 /* Waits up to 30 s until `count` requests have arrived. */

@@ -148,9 +148,9 @@ static void turn(struct fault_proxy *proxy, const struct pollfd *fd, struct faul
 static void *run(void *arg)
 {
     struct fault_proxy *proxy = arg;
-    static struct pollfd fd[2 + 2 * FAULT_LINKS_MAX];
-    static struct fault_pipe *pipe[2 * FAULT_LINKS_MAX];
-    static struct fault_link *link[2 * FAULT_LINKS_MAX];
+    struct pollfd fd[2 + 2 * FAULT_LINKS_MAX];
+    struct fault_pipe *pipe[2 * FAULT_LINKS_MAX];
+    struct fault_link *link[2 * FAULT_LINKS_MAX];
     for (;;) {
         nfds_t count = 0;
         bool pending = false;

@@ -295,7 +295,7 @@ static void expect_fallback(struct decide_reply *reply, const char *reason, cons
         used += (size_t)snprintf(got + used, sizeof got - used, "%s ", reply->items[i].id);
     assert_int_equal(reply->status, DECIDE_OK);
     assert_true(reply->fallback);
-    assert_string_equal(reply->level, "local");
+    assert_string_equal(reply->level, "fallback");
     assert_string_equal(reply->reason, reason);
     assert_non_null(reply->error_message);
     assert_null(reply->decision);

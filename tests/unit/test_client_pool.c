@@ -130,8 +130,8 @@ static void the_time_an_address_is_left_alone_doubles_up_to_a_limit(void **state
     for (int i = 0; i < 40; i++) {
         assert_int_equal(client_health_state(&health, now_ns), CLIENT_HEALTHY);
         client_health_chosen(&health, now_ns);
-        client_health_failed(&health, true, now_ns);
-        client_health_failed(&health, true, now_ns); /* with others, for one reason */
+        client_health_failed(&health, true, 0, now_ns);
+        client_health_failed(&health, true, 0, now_ns); /* with others, for one reason */
         assert_int_equal(client_health_state(&health, now_ns), CLIENT_LEFT_ALONE);
         assert_int_equal(client_health_state(&health, now_ns + expected_ns - 1), CLIENT_LEFT_ALONE);
         now_ns += expected_ns;
@@ -141,7 +141,7 @@ static void the_time_an_address_is_left_alone_doubles_up_to_a_limit(void **state
     }
     client_health_succeeded(&health);
     assert_int_equal(client_health_state(&health, now_ns), CLIENT_HEALTHY);
-    client_health_failed(&health, true, now_ns);
+    client_health_failed(&health, true, 0, now_ns);
     assert_int_equal(client_health_state(&health, now_ns + CLIENT_COOL_DOWN_NS_MIN),
                      CLIENT_HEALTHY);
 }
@@ -150,11 +150,11 @@ static void one_call_is_let_through_after_the_time(void **state)
 {
     (void)state;
     struct client_health health = {0};
-    client_health_failed(&health, true, 0);
+    client_health_failed(&health, true, 0, 0);
     assert_int_equal(client_health_state(&health, 1 * MS), CLIENT_HEALTHY);
     client_health_chosen(&health, 1 * MS);
     assert_int_equal(client_health_state(&health, 1 * MS), CLIENT_LEFT_ALONE); /* for the others */
-    client_health_failed(&health, true, 1 * MS + 1);
+    client_health_failed(&health, true, 0, 1 * MS + 1);
     assert_int_equal(client_health_state(&health, 3 * MS), CLIENT_LEFT_ALONE);
     assert_int_equal(client_health_state(&health, 3 * MS + 1), CLIENT_HEALTHY);
 }
@@ -163,13 +163,13 @@ static void a_slow_address_is_suspect_and_a_dead_one_is_left_alone(void **state)
 {
     (void)state;
     struct client_health health = {0};
-    client_health_failed(&health, false, 0);
+    client_health_failed(&health, false, 0, 0);
     assert_int_equal(client_health_state(&health, 0), CLIENT_SUSPECT);
-    client_health_failed(&health, false, 0);
+    client_health_failed(&health, false, 0, 0);
     assert_int_equal(client_health_state(&health, 1 * MS), CLIENT_HEALTHY);
-    client_health_failed(&health, true, 0); /* worse than it was thought */
+    client_health_failed(&health, true, 0, 0); /* worse than it was thought */
     assert_int_equal(client_health_state(&health, 0), CLIENT_LEFT_ALONE);
-    client_health_failed(&health, false, 0); /* and not better for being slow as well */
+    client_health_failed(&health, false, 0, 0); /* and not better for being slow as well */
     assert_int_equal(client_health_state(&health, 0), CLIENT_LEFT_ALONE);
 }
 

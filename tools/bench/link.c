@@ -11,16 +11,16 @@ enum { IN_BYTES_MIN = 64 * 1024, OUT_BYTES_MIN = 64 * 1024 };
 
 enum err_code link_open(struct link *link, const struct client_address *address, struct err *err)
 {
-    char error[DECIDE_ERROR_BYTES] = "it does not greet in time";
-    enum decide_status status = client_conn_open(&link->conn, address, error);
+    enum decide_status status = client_conn_open(&link->conn, address);
     if (status == DECIDE_OK)
-        status = client_conn_make_ready(&link->conn, client_now_ns() + LINK_CONNECT_NS_MAX, error);
+        status = client_conn_make_ready(&link->conn, client_now_ns() + LINK_CONNECT_NS_MAX);
     link->out_used = link->out_sent = 0;
     link->in_used = link->in_taken = 0;
     if (status == DECIDE_OK)
         return ERR_OK;
     client_conn_close(&link->conn);
-    return err_set(err, ERR_IO, "%s: %s", address->url, error);
+    return err_set(err, ERR_IO, "%s: %s", address->url,
+                   status == DECIDE_TIMEOUT ? "it does not greet in time" : link->conn.error);
 }
 
 void link_close(struct link *link)

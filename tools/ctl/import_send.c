@@ -68,7 +68,8 @@ static enum import_answer answer_of(const struct decide_reply *reply, const char
         return IMPORT_LATER; /* it was there when the import began */
     case DECIDE_PROTOCOL:
     case DECIDE_INVALID:
-    case DECIDE_NOMEM: break;
+    case DECIDE_NOMEM:
+    case DECIDE_CANCELLED: break;
     }
     err_set(err, ERR_IO, "%s: %s", url, decide_status_name(reply->status));
     return IMPORT_REFUSED;

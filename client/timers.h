@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* timers - the calls in progress of a loop, the one that must be looked at next in front.
+ *
+ * A binary heap over client_call.wake_ns.  Threads: one owner.
+ * Invariant: calls[call->timer_index - 1] is the call; 0: it is not in the heap. */
+#ifndef CLIENT_TIMERS_H
+#define CLIENT_TIMERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct client_call;
+
+struct client_timers {
+    struct client_call **calls; /* owned */
+    size_t count, capacity;
+};
+
+void client_timers_deinit(struct client_timers *timers);
+/* False for a lack of memory. */
+bool client_timers_add(struct client_timers *timers, struct client_call *call);
+/* After its wake_ns was changed. */
+void client_timers_move(struct client_timers *timers, struct client_call *call);
+void client_timers_remove(struct client_timers *timers, struct client_call *call);
+
+#endif
