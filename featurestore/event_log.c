@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "base/file.h"
+#include "featurestore/event_log_internal.h"
+
+#define LOG_FORMAT "decided event log 1"
+
+enum { NOTE_NAME_BYTES_MAX = 64, FILE_MODE = 0640, READERS_MAX = 126 };
+
+/* Nobody else needs the disk so urgently that less than this counts as room. */
+#define NO_SPACE_BYTES (UINT64_C(1) << 20)
+
+static uint64_t free_bytes(const struct event_log *log)
+{
+    struct statvfs disk;
+    if (statvfs(log->dir, &disk) != 0)
+        return UINT64_MAX; /* the write itself will say */
+    return (uint64_t)disk.f_bavail * disk.f_frsize;
+}
+
+enum err_code event_log_error(struct event_log *log, int mdb_code, const char *doing,
+                              struct err *err)
+{
+    /* LMDB reports a write that was cut short by a full disk as EIO. */
+    bool no_space = mdb_code == ENOSPC || mdb_code == EDQUOT || mdb_code == MDB_MAP_FULL ||
+                    (mdb_code == EIO && free_bytes(log) < NO_SPACE_BYTES);
+    enum err_code code = ERR_IO;
+    if (no_space)
+        code = ERR_DISK_FULL;
+    else if (mdb_code == ENOMEM)
+        code = ERR_NOMEM;
+    else if (mdb_code == ENOENT || mdb_code == MDB_NOTFOUND)
+        code = ERR_NOT_FOUND;
+    else if (mdb_code == MDB_CORRUPTED || mdb_code == MDB_INVALID ||
+             mdb_code == MDB_VERSION_MISMATCH || mdb_code == MDB_PAGE_NOTFOUND)
+        code = ERR_CORRUPT;
+    return err_set(err, code, "cannot %s the event log %s: %s", doing, log->dir,
+                   mdb_strerror(mdb_code));
+}
+
+enum err_code event_log_check_room(struct event_log *log, struct err *err)
+{
+    if (atomic_load_explicit(&log->failed, memory_order_relaxed))
+        return err_set(err, ERR_IO,
+                       "the event log failed and takes nothing until the daemon is started again");
+    uint64_t free_now = free_bytes(log);
+    if (free_now < log->disk_reserve_bytes)
+        return err_set(err, ERR_DISK_FULL,
+                       "%" PRIu64 " bytes are free on the disk of the event log, %" PRIu64
+                       " are kept in reserve",
+                       free_now, log->disk_reserve_bytes);
+    return ERR_OK;
+}
+
+static uint64_t map_bytes(uint64_t bytes_max)
+{
+    const uint64_t page_of_map = UINT64_C(1) << 20;
+    return (bytes_max + bytes_max / 4 + page_of_map - 1) & ~(page_of_map - 1);
+}
+
+/* The databases, and the format that the note says. */
+static int open_databases(struct event_log *log, bool read_only, char *format, size_t capacity)
+{
+    MDB_txn *txn = NULL;
+    unsigned int create = read_only ? 0 : MDB_CREATE;
+    MDB_val name = {.mv_data = "format", .mv_size = 6};
+    MDB_val text = {0};
+    int rc = mdb_txn_begin(log->env, NULL, read_only ? MDB_RDONLY : 0, &txn);
+    if (rc != 0)
+        return rc;
+    rc = mdb_dbi_open(txn, "events", create, &log->events);
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, "notes", create, &log->notes);
+    if (rc == 0)
+        rc = mdb_get(txn, log->notes, &name, &text);
+    if (rc == MDB_NOTFOUND && !read_only) {
+        text = (MDB_val){.mv_data = LOG_FORMAT, .mv_size = sizeof LOG_FORMAT - 1};
+        rc = mdb_put(txn, log->notes, &name, &text, 0);
+    }
+    if (rc == 0)
+        text_copy((struct text){text.mv_data, (uint32_t)text.mv_size}, format, capacity);
+    if (rc == 0)
+        rc = event_log_measure(log, txn);
+    if (rc == 0)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+static enum err_code open_env(struct event_log *log, const struct event_log_options *options,
+                              struct err *err)
+{
+    char format[64] = "";
+    unsigned int flags = MDB_NOTLS | MDB_NORDAHEAD | (options->read_only ? MDB_RDONLY : 0U);
+    int cleared = 0;
+    MDB_stat stat;
+    int rc = mdb_env_create(&log->env);
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(log->env, 2);
+    if (rc == 0)
+        rc = mdb_env_set_maxreaders(log->env, READERS_MAX);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(log->env, map_bytes(options->bytes_max));
+    if (rc == 0)
+        rc = mdb_env_open(log->env, log->dir, flags, FILE_MODE);
+    if (rc == 0)
+        rc = mdb_reader_check(log->env, &cleared);
+    if (rc == 0)
+        rc = mdb_env_stat(log->env, &stat);
+    if (rc == 0) {
+        log->page_bytes = stat.ms_psize;
+        rc = open_databases(log, options->read_only, format, sizeof format);
+    }
+    if (rc != 0)
+        return event_log_error(log, rc, "open", err);
+    if (strcmp(format, LOG_FORMAT) != 0)
+        return err_set(err, ERR_UNSUPPORTED, "the event log %s: expected format '%s', got '%s'",
+                       log->dir, LOG_FORMAT, format);
+    return ERR_OK;
+}
+
+enum err_code event_log_open(const struct event_log_options *options, struct event_log **ret_log,
+                             struct err *err)
+{
+    if (options->bytes_max < EVENT_LOG_BYTES_MIN)
+        return err_set(err, ERR_LIMIT,
+                       "the event log: expected at least %" PRIu64 " bytes, got %" PRIu64,
+                       EVENT_LOG_BYTES_MIN, options->bytes_max);
+    struct event_log *log = calloc(1, sizeof *log);
+    if (log == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for the event log");
+    log->bytes_max = options->bytes_max;
+    log->disk_reserve_bytes = options->disk_reserve_bytes;
+    log->retain_ms = options->retain_ms;
+    log->clock = options->clock;
+    enum err_code rc = ERR_OK;
+    if (snprintf(log->dir, sizeof log->dir, "%s", options->dir) >= (int)sizeof log->dir)
+        rc = err_set(err, ERR_LIMIT, "the path of the event log is too long");
+    if (rc == ERR_OK && !options->read_only)
+        rc = file_make_dir(log->dir, err);
+    if (rc == ERR_OK)
+        rc = open_env(log, options, err);
+    if (rc != ERR_OK) {
+        event_log_close(&log);
+        return rc;
+    }
+    *ret_log = log;
+    return ERR_OK;
+}
+
+void event_log_close(struct event_log **log)
+{
+    if (*log == NULL)
+        return;
+    if ((*log)->env != NULL)
+        mdb_env_close((*log)->env);
+    free((*log)->gathered.bytes);
+    free(*log);
+    *log = NULL;
+}
+
+enum err_code event_log_put_note(struct event_log *log, const char *name, const void *bytes,
+                                 size_t len, struct err *err)
+{
+    ASSERT(strlen(name) <= NOTE_NAME_BYTES_MAX && len <= EVENT_LOG_NOTE_BYTES_MAX);
+    enum err_code room = event_log_check_room(log, err);
+    if (room != ERR_OK)
+        return room;
+    MDB_txn *txn = NULL;
+    MDB_val key = {.mv_data = (void *)name, .mv_size = strlen(name)};
+    MDB_val value = {.mv_data = (void *)bytes, .mv_size = len};
+    int rc = mdb_txn_begin(log->env, NULL, 0, &txn);
+    if (rc == 0) {
+        rc = mdb_put(txn, log->notes, &key, &value, 0);
+        if (rc == 0)
+            rc = mdb_txn_commit(txn);
+        else
+            mdb_txn_abort(txn);
+    }
+    return rc == 0 ? ERR_OK : event_log_error(log, rc, "write a note into", err);
+}
+
+enum err_code event_log_get_note(struct event_log *log, const char *name, void *bytes,
+                                 size_t capacity, size_t *ret_len, struct err *err)
+{
+    MDB_txn *txn = NULL;
+    MDB_val key = {.mv_data = (void *)name, .mv_size = strlen(name)};
+    MDB_val value;
+    int rc = mdb_txn_begin(log->env, NULL, MDB_RDONLY, &txn);
+    if (rc != 0)
+        return event_log_error(log, rc, "read", err);
+    rc = mdb_get(txn, log->notes, &key, &value);
+    enum err_code code = ERR_OK;
+    if (rc == MDB_NOTFOUND) {
+        code = err_set(err, ERR_NOT_FOUND, "the event log has no note '%s'", name);
+    } else if (rc != 0) {
+        code = event_log_error(log, rc, "read", err);
+    } else if (value.mv_size > capacity) {
+        code = err_set(err, ERR_CORRUPT, "the note '%s' of the event log: %zu bytes of at most %zu",
+                       name, value.mv_size, capacity);
+    } else {
+        memcpy(bytes, value.mv_data, value.mv_size);
+        *ret_len = value.mv_size;
+    }
+    mdb_txn_abort(txn);
+    return code;
+}
+
+void event_log_stats(const struct event_log *log, struct event_log_stats *ret_stats)
+{
+#define GET(name) .name = atomic_load_explicit(&log->name, memory_order_relaxed)
+    *ret_stats = (struct event_log_stats){
+        GET(first_sequence), GET(last_sequence), GET(first_arrival_ms), GET(bytes_used),
+        GET(commits),        GET(commit_ns),     GET(commit_ns_max),    GET(commit_failures),
+        GET(pruned),         GET(failed)};
+#undef GET
+    ret_stats->bytes_max = log->bytes_max;
+    ret_stats->gathered = atomic_load_explicit(&log->gathered_count, memory_order_relaxed);
+}

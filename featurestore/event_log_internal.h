@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* event_log_internal - what event_log.c (open, close, notes), event_log_write.c (gather, commit,
+ * prune) and event_log_read.c share. */
+#ifndef FEATURESTORE_EVENT_LOG_INTERNAL_H
+#define FEATURESTORE_EVENT_LOG_INTERNAL_H
+
+#include <lmdb.h>
+#include <stdatomic.h>
+
+#include "featurestore/event_log.h"
+
+#define EVENT_LOG_KEY_BYTES    8
+#define EVENT_LOG_HEADER_BYTES 20
+
+/* Records that were added and are not committed: header and event, one after the other. */
+struct event_log_gathered {
+    uint8_t *bytes; /* owned */
+    uint64_t used, capacity;
+    uint32_t count;
+};
+
+struct event_log {
+    MDB_env *env;
+    MDB_dbi events, notes;
+    char dir[4096];
+    uint64_t bytes_max, disk_reserve_bytes;
+    int64_t retain_ms;
+    uint64_t page_bytes;
+    const struct clock *clock;
+
+    /* The writer's own. */
+    struct event_log_gathered gathered;
+    uint64_t prune_up_to;
+
+    /* Written by the writer, read by event_log_stats: relaxed, each stands by itself. */
+    _Atomic uint64_t first_sequence, last_sequence, bytes_used;
+    _Atomic int64_t first_arrival_ms;
+    _Atomic uint64_t commits, commit_ns, commit_ns_max, commit_failures, pruned, gathered_count;
+    _Atomic bool failed;
+};
+
+/* What LMDB says, as one of our codes.  `doing`: "write to". */
+enum err_code event_log_error(struct event_log *log, int mdb_code, const char *doing,
+                              struct err *err);
+
+void event_log_key(uint64_t sequence, uint8_t key[EVENT_LOG_KEY_BYTES]);
+/* Writes the header of a record; the checksum takes in key and event. */
+void event_log_header(const struct event_record *record, uint8_t header[EVENT_LOG_HEADER_BYTES]);
+/* Checks and takes apart what stands under a key. */
+enum err_code event_log_parse(const MDB_val *key, const MDB_val *value,
+                              struct event_record *ret_record, struct err *err);
+/* Brings first, last and bytes_used up to date, as the transaction sees them. */
+int event_log_measure(struct event_log *log, MDB_txn *txn);
+
+#endif
