@@ -96,3 +96,11 @@ void dedup_add(struct dedup *dedup, struct text id)
     dedup->slot[at] = dedup->next + 1;
     dedup->next = dedup->next + 1 == dedup->capacity ? 0 : dedup->next + 1;
 }
+
+uint64_t dedup_hash(const struct dedup *dedup)
+{
+    uint32_t oldest = dedup->count < dedup->capacity ? 0 : dedup->next;
+    uint32_t to_end = dedup->count - oldest;
+    uint64_t hash = hash_bytes(dedup->hash + oldest, to_end * sizeof *dedup->hash, DEDUP_SEED);
+    return hash_bytes(dedup->hash, oldest * sizeof *dedup->hash, hash);
+}

@@ -22,4 +22,7 @@ void dedup_destroy(struct dedup **dedup);
 bool dedup_has(const struct dedup *dedup, struct text id);
 void dedup_add(struct dedup *dedup, struct text id); /* not there yet */
 
+/* Of what is remembered, in its order. */
+uint64_t dedup_hash(const struct dedup *dedup);
+
 #endif

@@ -118,6 +118,7 @@ enum err_code store_create(const struct store_limits *limits, const struct clock
         return err_set(err, ERR_NOMEM, "out of memory for the store");
     store->limits = *limits;
     store->clock = clock;
+    atomic_init(&store->recovery, STORE_RECOVERED); /* nothing is to be recovered */
     rc = queue_init(store, err);
     if (rc == ERR_OK)
         rc = items_init(store, err);
@@ -139,13 +140,22 @@ enum err_code store_create(const struct store_limits *limits, const struct clock
     return ERR_OK;
 }
 
+/* Batches that nobody will apply. */
+static void free_jobs(struct store_jobs *jobs)
+{
+    for (struct store_job *job = store_jobs_pop(jobs); job != NULL; job = store_jobs_pop(jobs))
+        store_job_free(job);
+}
+
 void store_destroy(struct store **store)
 {
     struct store *old = *store;
     if (old == NULL)
         return;
     ASSERT(!old->joinable);
-    store_queue_discard(old);
+    free_jobs(&old->queue);
+    free_jobs(&old->uncommitted);
+    event_log_close(&old->log);
     retire_flush(&old->retire);
     free(atomic_load_explicit(&old->top, memory_order_relaxed));
     free(old->refresh.item);

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store - what the daemon knows: items, people with their recent history, popularity by window.
  *
- * All in memory.  One thread, the store thread, writes; it takes batches of events from a bounded
- * queue, applies them and then completes each batch.  Readers are wait-free: records are immutable
- * blocks that the writer replaces by pointer, so everything that a reader gets stays valid and
- * constant until it calls rcu_read_end.
+ * It is read from memory, which is a view of the event log (featurestore/event_log.h) where there
+ * is one.  One thread, the store thread, writes; it takes batches of events from a bounded queue,
+ * applies them, commits what was accepted to the log, many batches together, and completes each
+ * batch when it has what the caller asked for.  Readers are wait-free: records are immutable blocks
+ * that the writer replaces by pointer, so everything that a reader gets stays valid and constant
+ * until it calls rcu_read_end.
+ *
+ * A commit that fails leaves its events applied and gathered: the callers that wait for the disk
+ * are told so, nothing further is accepted, and the commit is tried again every STORE_RETRY_MS
+ * until it succeeds (a full disk) or for ever fails (see store_durability).  So memory is never
+ * behind the log, and ahead of it by one group of batches at most.
  *
  * Items, categories and brands have dense numbers that are never reused (base/idmap.h); models bind
  * their ids to the same item numbers at load (store_bind_items).  An item that only events or
@@ -34,6 +41,7 @@
 #include "base/money.h"
 #include "base/text.h"
 #include "featurestore/event.h"
+#include "featurestore/event_log.h"
 
 struct store;
 
@@ -47,9 +55,46 @@ struct store_limits {
 
 MUST_CHECK enum err_code store_create(const struct store_limits *limits, const struct clock *clock,
                                       struct store **ret_store, struct err *err);
+/* Before store_start: everything that is accepted goes to this log, and the store thread first
+ * applies what the log holds. */
+MUST_CHECK enum err_code store_open_log(struct store *store,
+                                        const struct event_log_options *options, struct err *err);
 MUST_CHECK enum err_code store_start(struct store *store, struct err *err); /* the store thread */
-void store_stop(struct store *store);     /* applies what is queued, then joins the thread */
+void store_stop(struct store *store);     /* applies and commits what is queued, joins the thread */
 void store_destroy(struct store **store); /* stopped, no readers left */
+
+/* ---- recovery and durability: any thread ----------------------------------------------------- */
+
+enum store_recovery_state { STORE_RECOVERING, STORE_RECOVERED, STORE_RECOVERY_FAILED };
+
+struct store_recovery {
+    enum store_recovery_state state;
+    uint64_t first_sequence, last_sequence; /* of what is replayed; 0, 0: nothing */
+    uint64_t at_sequence;
+    uint64_t refused; /* events that no longer fit, since a limit was lowered */
+};
+
+/* `err` (may be NULL): why it failed; a record is named.  The store is of no use then.  Until it is
+ * recovered events are queued, and binding and reading work on what is there so far. */
+void store_recovery(struct store *store, struct store_recovery *ret_recovery, struct err *err);
+bool store_is_recovered(const struct store *store);
+
+enum store_durability {
+    STORE_IN_MEMORY, /* there is no log */
+    STORE_ON_DISK,   /* what was accepted is on disk, or about to be */
+    STORE_DISK_FULL, /* nothing is accepted until there is room */
+    STORE_LOG_FAILED /* nothing is accepted until the log is opened again */
+};
+const char *store_durability_name(enum store_durability durability); /* "disk_full" */
+/* `err` (may be NULL): why, for the last two. */
+enum store_durability store_durability(struct store *store, struct err *err);
+/* The log, for its statistics and for reading; NULL without one. */
+struct event_log *store_log(const struct store *store);
+
+/* A hash of all that events made, the same however the store came to it: by events or by replay,
+ * whatever numbers the ids have, as of *ret_sequence (0 without a log).  Made on the store thread,
+ * which it occupies for about a microsecond a person; waits for it. */
+uint64_t store_state_hash(struct store *store, uint64_t *ret_sequence);
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
@@ -62,20 +107,37 @@ struct store_rejection {
 };
 
 struct store_batch_result {
+    enum err_code status; /* ERR_DISK_FULL, ERR_IO: it is not on disk as asked; send it again */
+    const char *error;    /* the words for it */
     uint32_t accepted, duplicate, rejected;
     uint32_t described; /* entries in `rejection` */
     struct store_rejection rejection[STORE_REJECTED_MAX];
 };
 
-/* Called once on the store thread after the batch is applied and visible to readers. */
+/* Called once on the store thread, when the batch has what its `ack` asks for. */
 typedef void (*store_done_fn)(void *ctx, const struct store_batch_result *result);
 
-/* Queues a batch: `bytes` is a MessagePack array of events that passed cursor_check (copied).
- * ERR_BUSY when the queue is full or being closed (nothing is taken, `done` is not called);
- * ERR_LIMIT over EVENT_BATCH_MAX events, EVENT_BATCH_BYTES_MAX bytes or the whole queue;
- * ERR_BAD_INPUT when it is no array.  `done` may be NULL. */
-MUST_CHECK enum err_code store_submit(struct store *store, const uint8_t *bytes, size_t len,
-                                      store_done_fn done, void *ctx, struct err *err);
+enum store_ack {
+    STORE_ACK_MEMORY, /* applied and visible to readers */
+    STORE_ACK_DISK    /* and committed; the same as MEMORY without a log */
+};
+
+struct store_batch {
+    const uint8_t *bytes; /* a MessagePack array of events that passed cursor_check; copied */
+    size_t len;
+    enum store_ack ack;
+    store_done_fn done; /* may be NULL */
+    void *ctx;
+};
+
+#define STORE_RETRY_MS 500 /* when a commit that failed is tried again */
+
+/* Queues a batch.  ERR_BUSY when the queue is full or being closed, ERR_DISK_FULL and ERR_IO while
+ * the log takes nothing (nothing of the batch is taken, `done` is not called); ERR_LIMIT over
+ * EVENT_BATCH_MAX events, EVENT_BATCH_BYTES_MAX bytes or the whole queue; ERR_BAD_INPUT when it is
+ * no array. */
+MUST_CHECK enum err_code store_submit(struct store *store, const struct store_batch *batch,
+                                      struct err *err);
 
 /* Gives each id an item number (new ones are added), on the store thread; waits for it, or does it
  * at once while no store thread runs.  For the loader.  ret_numbers has `count` places.  ERR_LIMIT

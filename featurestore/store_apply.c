@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Batches become state. */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "featurestore/store_internal.h"
@@ -190,6 +191,42 @@ static void reject(struct store *store, uint32_t index, enum err_code code, cons
     text_copy(text_of(err->text), rejection->message, sizeof rejection->message);
 }
 
+/* Goes to the log together with what else is accepted until the next commit. */
+static void gather(struct store *store, const struct event *event, int64_t arrival_ms,
+                   struct text bytes)
+{
+    struct event_record record = {.arrival_ms = arrival_ms, .type = event->type, .event = bytes};
+    if (store->log != NULL)
+        event_log_add(store->log, &record);
+}
+
+/* The next event of a batch. */
+static enum err_code apply_next(struct store *store, struct cursor *cursor, int64_t arrival_ms,
+                                struct err *err)
+{
+    struct event event;
+    struct text bytes = {(const char *)cursor->at, 0};
+    arena_reset(&store->arena);
+    enum err_code rc = event_decode(cursor, arrival_ms, &store->arena, &event, err);
+    if (rc == ERR_OK && dedup_has(store->dedup, event.id)) {
+        store->result.duplicate++;
+        store_counter_add(store, COUNTER_DUPLICATE, 1);
+        return ERR_OK;
+    }
+    bytes.len = (uint32_t)((const char *)cursor->at - bytes.ptr);
+    if (rc == ERR_OK && store->log != NULL)
+        rc = event_log_reserve(store->log, bytes.len, err);
+    if (rc == ERR_OK)
+        rc = apply_event(store, &event, arrival_ms, err);
+    if (rc != ERR_OK)
+        return rc;
+    gather(store, &event, arrival_ms, bytes);
+    dedup_add(store->dedup, event.id);
+    store->result.accepted++;
+    store_counter_add(store, COUNTER_ACCEPTED, 1);
+    return ERR_OK;
+}
+
 void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len, int64_t arrival_ms)
 {
     struct cursor cursor = cursor_of(bytes, len);
@@ -199,23 +236,29 @@ void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len, in
     store->result.accepted = store->result.duplicate = 0;
     store->result.rejected = store->result.described = 0;
     for (uint32_t i = 0; i < count; i++) {
-        struct event event;
         struct err err;
-        arena_reset(&store->arena);
-        enum err_code rc = event_decode(&cursor, arrival_ms, &store->arena, &event, &err);
-        if (rc == ERR_OK && dedup_has(store->dedup, event.id)) {
-            store->result.duplicate++;
-            store_counter_add(store, COUNTER_DUPLICATE, 1);
-            continue;
-        }
-        if (rc == ERR_OK)
-            rc = apply_event(store, &event, arrival_ms, &err);
-        if (rc != ERR_OK) {
+        enum err_code rc = apply_next(store, &cursor, arrival_ms, &err);
+        if (rc != ERR_OK)
             reject(store, i, rc, &err);
-            continue;
-        }
-        dedup_add(store->dedup, event.id);
-        store->result.accepted++;
-        store_counter_add(store, COUNTER_ACCEPTED, 1);
     }
+}
+
+enum err_code store_apply_record(struct store *store, const struct event_record *record,
+                                 struct err *err)
+{
+    const uint8_t *bytes = (const uint8_t *)record->event.ptr;
+    struct cursor cursor = cursor_of(bytes, record->event.len);
+    struct event event;
+    struct err why = {.text = ""};
+    arena_reset(&store->arena);
+    enum err_code rc = cursor_check(bytes, record->event.len, CURSOR_VALUES_MAX, &why);
+    if (rc == ERR_OK)
+        rc = event_decode(&cursor, record->arrival_ms, &store->arena, &event, &why);
+    if (rc != ERR_OK)
+        return err_set(err, ERR_CORRUPT, "event log, record %" PRIu64 " is no event: %.300s",
+                       record->sequence, why.text);
+    rc = apply_event(store, &event, record->arrival_ms, err);
+    if (rc == ERR_OK && !dedup_has(store->dedup, event.id))
+        dedup_add(store->dedup, event.id);
+    return rc;
 }

@@ -3,6 +3,9 @@
  *
  *   store.c            creation, limits, the tables
  *   store_queue.c      submit, the store thread, binding
+ *   store_commit.c     what was accepted goes to the log; who waits for that is told
+ *   store_recover.c    what the log holds becomes state again
+ *   store_hash.c       the hash of the state
  *   store_apply.c      a batch: decode, refuse duplicates, apply, report
  *   store_catalogue.c  item_upsert, item_delete
  *   store_refresh.c    windows moved on, top lists made anew
@@ -94,7 +97,33 @@ enum store_counter {
     COUNTER_COUNT
 };
 
-struct store_job; /* store_queue.c */
+/* A batch in the queue, or waiting for its commit; or somebody who waits for the store thread. */
+struct store_job {
+    struct store_job *next;
+    struct store_ask *ask; /* on the stack of who waits for it; NULL for a batch */
+    /* a batch */
+    uint32_t event_count;
+    int64_t arrival_ms;
+    enum store_ack ack;
+    store_done_fn done;
+    void *ctx;
+    uint32_t accepted, duplicate, rejected; /* once it was applied */
+    uint32_t described;
+    struct store_rejection *rejection; /* owned; `described` of them */
+    size_t len;
+    uint8_t bytes[];
+};
+
+/* Something that is done on the store thread for somebody who waits. */
+struct store_ask {
+    void (*run)(struct store *store, void *ctx);
+    void *ctx;
+    bool is_done; /* under the mutex */
+};
+
+struct store_jobs {
+    struct store_job *first, *last;
+};
 
 struct store {
     struct store_limits limits;
@@ -130,11 +159,20 @@ struct store {
     pthread_cond_t wake; /* the store thread: there is a job, or it shall stop */
     pthread_cond_t done; /* waiting callers: a job of theirs is done */
     pthread_t thread;
-    bool joinable;                  /* the thread was started and not joined */
-    bool runs;                      /* it takes jobs */
-    bool stopping;                  /* it ends when there are no more */
-    struct store_job *first, *last; /* owned when they are batches */
-    _Atomic uint64_t queue_events;  /* changed under the mutex */
+    bool joinable;                 /* the thread was started and not joined */
+    bool runs;                     /* it takes jobs */
+    bool stopping;                 /* it ends when there are no more */
+    struct store_jobs queue;       /* owned when they are batches */
+    _Atomic uint64_t queue_events; /* changed under the mutex */
+
+    /* The log: store_commit.c, store_recover.c. */
+    struct event_log *log;         /* owned; NULL: memory only */
+    struct store_jobs uncommitted; /* applied, and waiting for the commit; owned */
+    struct err commit_err;         /* of the last commit; under the mutex */
+    uint64_t retry_at_ns;          /* when that failed: the next one, by the system's clock */
+    _Atomic uint32_t recovery;     /* enum store_recovery_state; set with release */
+    struct err recovery_err;       /* before `recovery` says that it failed */
+    _Atomic uint64_t recovery_first, recovery_last, recovery_at, recovery_refused;
 };
 
 /* What malloc takes for a block of that size (glibc: 8 bytes of header, steps of 16, at least 32).
@@ -182,14 +220,44 @@ struct item_slot *store_item_slot_make(struct store *store, uint32_t item);
 _Atomic(const struct person *) *store_person_slot_make(struct store *store, struct people *people,
                                                        uint32_t number);
 
-/* ---- store_queue.c: frees the batches that nobody will apply. */
-void store_queue_discard(struct store *store);
+/* ---- store_queue.c */
+void store_jobs_push(struct store_jobs *jobs, struct store_job *job);
+struct store_job *store_jobs_pop(struct store_jobs *jobs); /* NULL when there is none */
+void store_job_free(struct store_job *job);
+/* The time of conditions, which no test replaces. */
+static inline uint64_t store_wait_clock_ns(void)
+{
+    return clock_now_ns(clock_system());
+}
+/* Does at once what somebody waits for, when that comes next in the queue. */
+void store_serve_asks(struct store *store);
 
-/* ---- store_apply.c: bytes as in store_submit; fills store->result. */
+/* ---- store_apply.c: bytes as in store_submit; fills store->result and gathers for the log what
+ * was accepted. */
 void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len, int64_t arrival_ms);
+/* One event that the log holds.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
+MUST_CHECK enum err_code store_apply_record(struct store *store, const struct event_record *record,
+                                            struct err *err);
 /* ERR_LIMIT names the option. */
 MUST_CHECK enum err_code store_add_item_id(struct store *store, struct text id,
                                            uint32_t *ret_number, struct err *err);
+
+/* ---- store_commit.c, on the writer */
+/* The batch was applied, with store->result: completes it now or when it is committed; owns it. */
+void store_batch_applied(struct store *store, struct store_job *job);
+/* The log takes nothing: the batch is not applied.  Owns it. */
+void store_batch_refused(struct store *store, struct store_job *job);
+bool store_takes_events(const struct store *store);
+/* So much is gathered that the commit should not wait for the queue to run empty. */
+bool store_commit_is_due(const struct store *store);
+bool store_has_uncommitted(const struct store *store);
+void store_commit(struct store *store);
+
+/* ---- store_recover.c, on the writer: applies what the log holds. */
+void store_recover(struct store *store);
+
+/* ---- store_hash.c, on the writer */
+uint64_t store_hash_now(const struct store *store);
 
 /* ---- store_catalogue.c */
 MUST_CHECK enum err_code store_catalogue_upsert(struct store *store, const struct event *event,

@@ -15,19 +15,6 @@ struct bind {
     uint32_t *ret_numbers;
     struct err *err;
     enum err_code rc;
-    bool is_done; /* under the mutex */
-};
-
-struct store_job {
-    struct store_job *next;
-    struct bind *bind; /* on the stack of who waits for it; NULL for a batch */
-    /* a batch */
-    uint32_t event_count;
-    int64_t arrival_ms;
-    store_done_fn done;
-    void *ctx;
-    size_t len;
-    uint8_t bytes[];
 };
 
 /* ---- jobs, on the writer --------------------------------------------------------------------- */
@@ -71,81 +58,142 @@ static void refresh_now(struct store *store)
 
 static void run_batch(struct store *store, struct store_job *job)
 {
-    store_apply_batch(store, job->bytes, job->len, job->arrival_ms);
+    bool is_taken = store_takes_events(store);
+    if (is_taken)
+        store_apply_batch(store, job->bytes, job->len, job->arrival_ms);
     pthread_mutex_lock(&store->mutex);
     store->queue_events -= job->event_count;
-    bool queue_is_empty = store->first == NULL;
+    bool queue_is_empty = store->queue.first == NULL;
     pthread_mutex_unlock(&store->mutex);
     if (refresh_wanted(store, queue_is_empty))
         store_refresh_all(store);
     store_counter_add(store, COUNTER_BATCHES, 1);
-    if (job->done != NULL)
-        job->done(job->ctx, &store->result);
-    free(job);
+    if (is_taken)
+        store_batch_applied(store, job);
+    else
+        store_batch_refused(store, job);
+    if (is_taken && (queue_is_empty || store_commit_is_due(store)))
+        store_commit(store);
     retire_flush(&store->retire);
 }
 
-static void run_bind(struct store *store, struct bind *bind)
+static void run_bind(struct store *store, void *ctx)
 {
-    enum err_code rc = bind_now(store, bind);
+    struct bind *bind = ctx;
+    bind->rc = bind_now(store, bind);
+}
+
+struct hash {
+    uint64_t hash, sequence;
+};
+
+static void run_hash(struct store *store, void *ctx)
+{
+    struct hash *hash = ctx;
+    hash->hash = store_hash_now(store);
+    hash->sequence = store->log == NULL ? 0 : event_log_next(store->log) - 1;
+}
+
+static void run_ask(struct store *store, struct store_ask *ask)
+{
+    ask->run(store, ask->ctx);
     pthread_mutex_lock(&store->mutex);
-    bind->rc = rc;
-    bind->is_done = true;
+    ask->is_done = true;
     pthread_cond_broadcast(&store->done);
     pthread_mutex_unlock(&store->mutex);
 }
 
-/* ---- the queue, under the mutex -------------------------------------------------------------- */
-
-static void push(struct store *store, struct store_job *job)
+void store_serve_asks(struct store *store)
 {
-    job->next = NULL;
-    if (store->last == NULL)
-        store->first = job;
-    else
-        store->last->next = job;
-    store->last = job;
-    pthread_cond_signal(&store->wake);
+    struct store_job *job = NULL;
+    do {
+        pthread_mutex_lock(&store->mutex);
+        bool is_next = store->queue.first != NULL && store->queue.first->ask != NULL;
+        job = is_next ? store_jobs_pop(&store->queue) : NULL;
+        pthread_mutex_unlock(&store->mutex);
+        if (job != NULL)
+            run_ask(store, job->ask);
+    } while (job != NULL);
 }
 
-static struct store_job *pop(struct store *store)
+/* What is to be done when the queue stayed empty for a while. */
+static void run_idle(struct store *store)
 {
-    struct store_job *job = store->first;
+    if (store->refresh.is_due)
+        refresh_now(store);
+}
+
+/* ---- the queue, under the mutex -------------------------------------------------------------- */
+
+void store_jobs_push(struct store_jobs *jobs, struct store_job *job)
+{
+    job->next = NULL;
+    if (jobs->last == NULL)
+        jobs->first = job;
+    else
+        jobs->last->next = job;
+    jobs->last = job;
+}
+
+struct store_job *store_jobs_pop(struct store_jobs *jobs)
+{
+    struct store_job *job = jobs->first;
     if (job != NULL)
-        store->first = job->next;
-    if (store->first == NULL)
-        store->last = NULL;
+        jobs->first = job->next;
+    if (jobs->first == NULL)
+        jobs->last = NULL;
     return job;
 }
 
-/* Waits for a job or the end, no longer than an interval while a refresh is due.  True when that
- * time ran out: the refresh is to be made. */
+void store_job_free(struct store_job *job)
+{
+    free(job->rejection);
+    free(job);
+}
+
+static bool retry_is_due(const struct store *store)
+{
+    return !store_takes_events(store) && store_wait_clock_ns() >= store->retry_at_ns;
+}
+
+/* Waits for a job or the end, and no longer than it takes until something is due.  True when that
+ * time ran out: run_idle. */
 static bool wait_for_job(struct store *store)
 {
-    if (!store->refresh.is_due) {
+    uint64_t until_ns = UINT64_MAX;
+    if (store->refresh.is_due)
+        until_ns = store_wait_clock_ns() + REFRESH_INTERVAL_NS;
+    if (!store_takes_events(store) && store->retry_at_ns < until_ns)
+        until_ns = store->retry_at_ns;
+    if (until_ns == UINT64_MAX) {
         pthread_cond_wait(&store->wake, &store->mutex);
         return false;
     }
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(REFRESH_INTERVAL_NS / 1000000000);
+    struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
     return pthread_cond_timedwait(&store->wake, &store->mutex, &until) == ETIMEDOUT &&
-           store->first == NULL;
+           store->queue.first == NULL;
 }
 
 static void *run(void *arg)
 {
     struct store *store = arg;
+    if (!store_is_recovered(store))
+        store_recover(store);
     pthread_mutex_lock(&store->mutex);
-    while (store->first != NULL || !store->stopping) {
-        if (store->first == NULL && !wait_for_job(store))
+    while (store->queue.first != NULL || !store->stopping) {
+        if (retry_is_due(store)) {
+            pthread_mutex_unlock(&store->mutex);
+            store_commit(store);
+            pthread_mutex_lock(&store->mutex);
+        }
+        if (store->queue.first == NULL && !wait_for_job(store))
             continue;
-        struct store_job *job = pop(store);
+        struct store_job *job = store_jobs_pop(&store->queue);
         pthread_mutex_unlock(&store->mutex);
         if (job == NULL)
-            refresh_now(store);
-        else if (job->bind != NULL)
-            run_bind(store, job->bind);
+            run_idle(store);
+        else if (job->ask != NULL)
+            run_ask(store, job->ask);
         else
             run_batch(store, job);
         pthread_mutex_lock(&store->mutex);
@@ -181,14 +229,10 @@ void store_stop(struct store *store)
     pthread_mutex_unlock(&store->mutex);
     pthread_join(store->thread, NULL);
     store->joinable = false;
+    if (store_has_uncommitted(store))
+        store_commit(store);
     if (store->refresh.is_due)
         refresh_now(store);
-}
-
-void store_queue_discard(struct store *store)
-{
-    for (struct store_job *job = pop(store); job != NULL; job = pop(store))
-        free(job);
 }
 
 static enum err_code check_batch(const uint8_t *bytes, size_t len, uint32_t *ret_count,
@@ -206,30 +250,33 @@ static enum err_code check_batch(const uint8_t *bytes, size_t len, uint32_t *ret
     return ERR_OK;
 }
 
-enum err_code store_submit(struct store *store, const uint8_t *bytes, size_t len,
-                           store_done_fn done, void *ctx, struct err *err)
+enum err_code store_submit(struct store *store, const struct store_batch *batch, struct err *err)
 {
     uint32_t count = 0;
-    enum err_code rc = check_batch(bytes, len, &count, err);
+    enum err_code rc = check_batch(batch->bytes, batch->len, &count, err);
+    if (rc == ERR_OK && store_durability(store, err) >= STORE_DISK_FULL)
+        rc = err->code;
     if (rc != ERR_OK)
         return rc;
     if (count > store->limits.queue_events_max)
         return err_set(err, ERR_LIMIT, "events: %u do not fit into a queue of %u", count,
                        store->limits.queue_events_max);
-    struct store_job *job = malloc(sizeof *job + len);
+    struct store_job *job = malloc(sizeof *job + batch->len);
     if (job == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory for a batch of %zu bytes", len);
+        return err_set(err, ERR_NOMEM, "out of memory for a batch of %zu bytes", batch->len);
     *job = (struct store_job){.event_count = count,
                               .arrival_ms = clock_wall_ms(store->clock),
-                              .done = done,
-                              .ctx = ctx,
-                              .len = len};
-    memcpy(job->bytes, bytes, len);
+                              .ack = batch->ack,
+                              .done = batch->done,
+                              .ctx = batch->ctx,
+                              .len = batch->len};
+    memcpy(job->bytes, batch->bytes, batch->len);
     pthread_mutex_lock(&store->mutex);
     bool fits = store->queue_events + count <= store->limits.queue_events_max && !store->stopping;
     if (fits) {
         store->queue_events += count;
-        push(store, job);
+        store_jobs_push(&store->queue, job);
+        pthread_cond_signal(&store->wake);
     }
     pthread_mutex_unlock(&store->mutex);
     if (fits)
@@ -238,19 +285,35 @@ enum err_code store_submit(struct store *store, const uint8_t *bytes, size_t len
     return err_set(err, ERR_BUSY, "the queue of events is full or is being closed");
 }
 
+/* On the store thread, or here while none runs: then the caller is the writer. */
+static void ask_writer(struct store *store, void (*run_it)(struct store *, void *), void *ctx)
+{
+    struct store_ask ask = {.run = run_it, .ctx = ctx};
+    struct store_job job = {.ask = &ask};
+    pthread_mutex_lock(&store->mutex);
+    if (store->runs) {
+        store_jobs_push(&store->queue, &job);
+        pthread_cond_signal(&store->wake);
+        while (!ask.is_done)
+            pthread_cond_wait(&store->done, &store->mutex);
+    } else {
+        run_it(store, ctx);
+    }
+    pthread_mutex_unlock(&store->mutex);
+}
+
 enum err_code store_bind_items(struct store *store, const struct text *ids, uint32_t count,
                                uint32_t *ret_numbers, struct err *err)
 {
     struct bind bind = {.ids = ids, .count = count, .ret_numbers = ret_numbers, .err = err};
-    struct store_job job = {.bind = &bind};
-    pthread_mutex_lock(&store->mutex);
-    if (store->runs) {
-        push(store, &job);
-        while (!bind.is_done)
-            pthread_cond_wait(&store->done, &store->mutex);
-    } else {
-        bind.rc = bind_now(store, &bind); /* no thread runs: the caller is the writer */
-    }
-    pthread_mutex_unlock(&store->mutex);
+    ask_writer(store, run_bind, &bind);
     return bind.rc;
+}
+
+uint64_t store_state_hash(struct store *store, uint64_t *ret_sequence)
+{
+    struct hash hash = {0};
+    ask_writer(store, run_hash, &hash);
+    *ret_sequence = hash.sequence;
+    return hash.hash;
 }

@@ -65,20 +65,23 @@ static bool get_page(void *ctx, const char *path, const char *query, struct http
 static void refuse_new(void *ctx)
 {
     struct daemon *daemon = ctx;
-    request_sockets_refuse_new(daemon->sockets);
+    if (daemon->sockets != NULL)
+        request_sockets_refuse_new(daemon->sockets);
     http_server_refuse_new(daemon->http);
 }
 
 static uint32_t in_flight(void *ctx)
 {
     struct daemon *daemon = ctx;
-    return request_sockets_in_flight(daemon->sockets) + http_server_in_flight(daemon->http);
+    uint32_t in_sockets = daemon->sockets == NULL ? 0 : request_sockets_in_flight(daemon->sockets);
+    return in_sockets + http_server_in_flight(daemon->http);
 }
 
 static bool are_alive(void *ctx)
 {
     struct daemon *daemon = ctx;
-    return request_sockets_are_alive(daemon->sockets, clock_now_ns(daemon->clock));
+    return daemon->sockets == NULL ||
+           request_sockets_are_alive(daemon->sockets, clock_now_ns(daemon->clock));
 }
 
 /* ---- starting -------------------------------------------------------------------------------- */
@@ -100,6 +103,21 @@ static enum err_code take_data_dir(struct daemon *daemon, struct err *err)
                         : rc;
 }
 
+static enum err_code open_log(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    char dir[FILE_PATH_BYTES];
+    struct event_log_options options = {
+        .dir = dir,
+        .bytes_max = (uint64_t)config->event_log_bytes_max,
+        .retain_ms = config->event_log_days * INT64_C(86400000),
+        .disk_reserve_bytes = (uint64_t)config->disk_reserve_bytes,
+        .clock = daemon->clock,
+    };
+    enum err_code rc = file_join(config->data_dir, "events", dir, sizeof dir, err);
+    return rc == ERR_OK ? store_open_log(daemon->store, &options, err) : rc;
+}
+
 static enum err_code start_store(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
@@ -111,6 +129,8 @@ static enum err_code start_store(struct daemon *daemon, struct err *err)
         .dedup_events_max = (uint32_t)config->dedup_events_max,
     };
     enum err_code rc = store_create(&limits, daemon->clock, &daemon->store, err);
+    if (rc == ERR_OK && config->event_log_bytes_max > 0)
+        rc = open_log(daemon, err);
     return rc == ERR_OK ? store_start(daemon->store, err) : rc;
 }
 
@@ -238,6 +258,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
     return service_create(&options, &daemon->service, err);
 }
 
+/* Peers are let in once the store knows what it knew. */
 static enum err_code start_sockets(struct daemon *daemon, struct err *err)
 {
     struct request_sockets_options *options = &daemon->sockets_options;
@@ -302,7 +323,24 @@ static enum err_code start(struct daemon *daemon, const struct config_source *so
         rc = start_service(daemon, err);
     if (rc == ERR_OK)
         rc = start_http(daemon, err);
-    return rc == ERR_OK ? start_sockets(daemon, err) : rc;
+    return rc;
+}
+
+static enum lifecycle_opening open_sockets(void *ctx, struct err *err)
+{
+    struct daemon *daemon = ctx;
+    struct store_recovery recovery;
+    store_recovery(daemon->store, &recovery, err);
+    switch (recovery.state) {
+    case STORE_RECOVERING: return LIFECYCLE_TOO_EARLY;
+    case STORE_RECOVERY_FAILED: return LIFECYCLE_CANNOT_OPEN;
+    case STORE_RECOVERED: break;
+    }
+    if (recovery.last_sequence > 0)
+        log_at(LOG_INFO, "recovered", LOG_INT("first", (int64_t)recovery.first_sequence),
+               LOG_INT("last", (int64_t)recovery.at_sequence),
+               LOG_INT("refused", (int64_t)recovery.refused));
+    return start_sockets(daemon, err) == ERR_OK ? LIFECYCLE_OPEN : LIFECYCLE_CANNOT_OPEN;
 }
 
 static enum err_code serve(struct daemon *daemon, struct err *err)
@@ -319,6 +357,7 @@ static enum err_code serve(struct daemon *daemon, struct err *err)
         .refuse_new = refuse_new,
         .in_flight = in_flight,
         .are_alive = are_alive,
+        .open = open_sockets,
         .transports = daemon,
     };
     return lifecycle_run(daemon->lifecycle, &options, err);
@@ -361,7 +400,8 @@ static int run(struct config *config, const struct config_source *source)
     if (rc != ERR_OK)
         log_at(LOG_ERROR, "cannot start", LOG_STR("error", err.text));
     else if ((rc = serve(&daemon, &err)) != ERR_OK)
-        log_at(LOG_ERROR, "cannot go on", LOG_STR("error", err.text));
+        log_at(LOG_ERROR, daemon.sockets == NULL ? "cannot start" : "cannot go on",
+               LOG_STR("error", err.text));
     stop(&daemon);
     if (rc != ERR_OK)
         return EXIT_FAILED;

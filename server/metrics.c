@@ -30,6 +30,9 @@ static const char *const direction_values[] = {"received", "sent", NULL};
 static const char *const event_values[] = {"accepted", "duplicate", "rejected", NULL};
 static const char *const person_values[] = {"user", "anon", NULL};
 static const char *const part_values[] = {"items", "people", "counts", NULL};
+static const char *const durability_values[] = {"memory", "disk", "disk_full", "failed", NULL};
+static const char *const log_bytes_values[] = {"used", "limit", NULL};
+static const char *const commit_values[] = {"ok", "failed", NULL};
 static const char *const load_values[] = {"loaded", "refused", NULL};
 static const char *const log_values[] = {"debug", "info", "warn", "error", NULL};
 static const char *const version_values[] = {DECIDED_VERSION, NULL};
@@ -139,6 +142,38 @@ const struct metric_family server_metric_families[M_COUNT] = {
                            GAUGE,
                            "Time of the newest event.",
                            {{0}}},
+    [M_DURABILITY] = {"decided_durability_state",
+                      GAUGE,
+                      "1 for what holds of accepted events: where they are kept, or why none is.",
+                      {{"state", durability_values}}},
+    [M_LOG_SEQUENCE] = {"decided_event_log_sequence",
+                        GAUGE,
+                        "Sequence of the last event on disk.",
+                        {{0}}},
+    [M_LOG_BYTES] = {"decided_event_log_bytes",
+                     GAUGE,
+                     "Size of the event log, and its limit.",
+                     {{"kind", log_bytes_values}}},
+    [M_LOG_GATHERED] = {"decided_event_log_gathered_events",
+                        GAUGE,
+                        "Events that were accepted and are not on disk yet.",
+                        {{0}}},
+    [M_LOG_COMMITS] = {"decided_event_log_commits_total",
+                       COUNTER,
+                       "Commits of the event log.",
+                       {{"result", commit_values}}},
+    [M_LOG_COMMIT_SECONDS] = {"decided_event_log_commit_seconds_total",
+                              COUNTER,
+                              "Time spent in commits of the event log.",
+                              {{0}}},
+    [M_LOG_PRUNED] = {"decided_event_log_pruned_total",
+                      COUNTER,
+                      "Events deleted from the log by age or size.",
+                      {{0}}},
+    [M_LOG_OLDEST] = {"decided_event_log_oldest_timestamp_seconds",
+                      GAUGE,
+                      "Arrival of the oldest event in the log.",
+                      {{0}}},
     [M_MODELS] = {"decided_models", GAUGE, "Models that serve.", {{0}}},
     [M_MODEL_BYTES] = {"decided_model_bytes", GAUGE, "Memory of loaded models.", {{0}}},
     [M_MODEL_LOADS] = {"decided_model_loads_total",

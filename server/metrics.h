@@ -33,6 +33,14 @@ enum server_metric {
     M_PEOPLE,                 /* gauge {kind}: user, anon */
     M_STORE_BYTES,            /* gauge {part}: items, people, counts */
     M_EVENT_WATERMARK,        /* gauge: newest event time, seconds since the epoch */
+    M_DURABILITY,             /* gauge {state}: 1 for the state in force */
+    M_LOG_SEQUENCE,           /* gauge: of the last record on disk */
+    M_LOG_BYTES,              /* gauge {kind}: used, limit */
+    M_LOG_GATHERED,           /* gauge: events accepted and not yet on disk */
+    M_LOG_COMMITS,            /* counter {result}: ok, failed */
+    M_LOG_COMMIT_SECONDS,     /* counter: spent in commits */
+    M_LOG_PRUNED,             /* counter: records deleted by age or size */
+    M_LOG_OLDEST,             /* gauge: arrival of the oldest record, seconds since the epoch */
     M_MODELS,                 /* gauge: models that serve */
     M_MODEL_BYTES,            /* gauge */
     M_MODEL_LOADS,            /* counter {result}: loaded, refused */

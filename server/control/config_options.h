@@ -75,6 +75,13 @@
       "events waiting to be applied; when full, `events` answers `overloaded`")                    \
     X(INT, dedup_events_max, 1000000, 0, 10000000, "events", RESTART,                              \
       "event ids remembered to recognise duplicates, the newest")                                  \
+    X(INT, event_log_bytes_max, 8589934592, 0, 17592186044416, "bytes", RESTART,                   \
+      "size of the event log in `data_dir`; at least 16 MiB; 0: none, events are kept in memory "  \
+      "only")                                                                                      \
+    X(INT, event_log_days, 90, 0, 36500, "days", RESTART,                                          \
+      "events that arrived earlier are deleted from the log; 0: only when it is nearly full")      \
+    X(INT, disk_reserve_bytes, 268435456, 0, 1099511627776, "bytes", RESTART,                      \
+      "when less is free on the disk of `data_dir`, events are refused with `disk_full`")          \
     X(INT, answers_max, 65536, 1, 16000000, "answers", RESTART,                                    \
       "last good answers kept for the level `cached`, about 104 bytes each")                       \
     X(INT, models_rescan_ms, 10000, 100, 3600000, "ms", RESTART,                                   \

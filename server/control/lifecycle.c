@@ -13,6 +13,7 @@
 enum {
     TICK_MS = 1000,
     EXPIRE_TICKS = 60, /* abandoned uploads are looked for this often */
+    OPEN_POLL_MS = 10,
     DRAIN_POLL_MS = 10,
     /* Answers `draining` until nobody asked for so long, since requests may be under way... */
     DRAIN_POLLS_QUIET = 10,
@@ -20,7 +21,7 @@ enum {
     DRAIN_POLLS_BUSY = 200,
 };
 
-enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_LEAVE, TIMER_DRAIN, TIMER_COUNT };
+enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_OPEN, TIMER_LEAVE, TIMER_DRAIN, TIMER_COUNT };
 enum { SIGNAL_TERM, SIGNAL_INT, SIGNAL_HUP, SIGNAL_COUNT };
 
 struct lifecycle {
@@ -30,6 +31,8 @@ struct lifecycle {
     struct event *timer[TIMER_COUNT];
     struct lifecycle_options with;
     _Atomic bool leaving; /* set once; relaxed, nothing is published with it */
+    enum lifecycle_opening opening;
+    struct err open_err; /* why it cannot */
     bool draining;
     bool starving; /* the watchdog was not fed the last time */
     uint32_t tick_count, poll_count, quiet_count;
@@ -148,6 +151,8 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     struct mode ended;
     (void)fd;
     (void)what;
+    if (lifecycle->opening == LIFECYCLE_TOO_EARLY) /* systemd shall wait while there is progress */
+        notify_send("EXTEND_TIMEOUT_USEC=10000000");
     if (modes_take_ended(lifecycle->with.modes, &ended))
         log_at(LOG_WARN, "mode ended", LOG_STR("mode", level_name(ended.level)),
                LOG_STR("reason", ended.reason));
@@ -169,6 +174,30 @@ static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
     lifecycle->starving = !alive;
 }
 
+/* Lets peers in as soon as that may be. */
+static void try_open(struct lifecycle *lifecycle)
+{
+    lifecycle->opening = lifecycle->with.open(lifecycle->with.transports, &lifecycle->open_err);
+    if (lifecycle->opening == LIFECYCLE_TOO_EARLY)
+        return;
+    event_del(lifecycle->timer[TIMER_OPEN]);
+    if (lifecycle->opening == LIFECYCLE_CANNOT_OPEN) {
+        event_base_loopbreak(lifecycle->base);
+        return;
+    }
+    log_write(LOG_INFO, "ready", NULL, 0);
+    notify_send("READY=1");
+}
+
+static void on_open_timer(evutil_socket_t fd, short what, void *ctx)
+{
+    struct lifecycle *lifecycle = ctx;
+    (void)fd;
+    (void)what;
+    if (!lifecycle_is_leaving(lifecycle))
+        try_open(lifecycle);
+}
+
 /* libevent itself would write lines of plain text to stderr. */
 static void on_libevent_message(int severity, const char *message)
 {
@@ -185,9 +214,15 @@ static void on_libevent_message(int severity, const char *message)
 static bool make_events(struct lifecycle *lifecycle)
 {
     static const int numbers[SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
-    static const event_callback_fn on_timer[TIMER_COUNT] = {on_tick, on_watchdog, on_leave_timer,
-                                                            on_drain_timer};
-    static const short kinds[TIMER_COUNT] = {EV_PERSIST, EV_PERSIST, 0, EV_PERSIST};
+    static const event_callback_fn on_timer[TIMER_COUNT] = {
+        [TIMER_TICK] = on_tick,         [TIMER_WATCHDOG] = on_watchdog,
+        [TIMER_OPEN] = on_open_timer,   [TIMER_LEAVE] = on_leave_timer,
+        [TIMER_DRAIN] = on_drain_timer,
+    };
+    static const short kinds[TIMER_COUNT] = {[TIMER_TICK] = EV_PERSIST,
+                                             [TIMER_WATCHDOG] = EV_PERSIST,
+                                             [TIMER_OPEN] = EV_PERSIST,
+                                             [TIMER_DRAIN] = EV_PERSIST};
     for (int i = 0; i < SIGNAL_COUNT; i++) {
         lifecycle->signal[i] =
             evsignal_new(lifecycle->base, numbers[i],
@@ -254,13 +289,19 @@ enum err_code lifecycle_run(struct lifecycle *lifecycle, const struct lifecycle_
     uint64_t watchdog_us = notify_watchdog_us();
     lifecycle->with = *options;
     if (!start_timer(lifecycle, TIMER_TICK, TICK_MS * 1000) ||
+        !start_timer(lifecycle, TIMER_OPEN, OPEN_POLL_MS * 1000) ||
         (watchdog_us > 1 && !start_timer(lifecycle, TIMER_WATCHDOG, watchdog_us / 2)))
         return err_set(err, ERR_IO, "cannot start the timers of the event loop");
-    log_write(LOG_INFO, "ready", NULL, 0);
-    notify_send("READY=1");
-    int rc = event_base_dispatch(lifecycle->base);
+    try_open(lifecycle);
+    int rc = 0;
+    if (lifecycle->opening != LIFECYCLE_CANNOT_OPEN)
+        rc = event_base_dispatch(lifecycle->base);
     /* From here on the default action: a third signal ends a stop that takes too long. */
     for (int i = 0; i < SIGNAL_COUNT; i++)
         event_del(lifecycle->signal[i]);
-    return rc < 0 ? err_set(err, ERR_IO, "the event loop failed") : ERR_OK;
+    if (rc < 0)
+        return err_set(err, ERR_IO, "the event loop failed");
+    if (lifecycle->opening == LIFECYCLE_CANNOT_OPEN)
+        return err_set(err, lifecycle->open_err.code, "%s", lifecycle->open_err.text);
+    return ERR_OK;
 }

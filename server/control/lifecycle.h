@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lifecycle - the event loop of main, from ready to stopped: signals, timers, and the drain.
  *
- *   RUNNING -> LEAVING -> DRAINING -> stopped
+ *   STARTING -> RUNNING -> LEAVING -> DRAINING -> stopped
  *
+ * STARTING: the loop runs and HTTP answers, but peers are not let in until `open` says so.
  * LEAVING (drain_delay_ms): /readyz says 503, everything is served as ever, so that load balancers
  * can turn away first.  DRAINING: no new connections, `draining` for new requests, until what was
  * taken before is answered (drain_timeout_ms at most).  SIGTERM, SIGINT and the operation `drain`
@@ -23,6 +24,8 @@
 struct event_base; /* libevent */
 struct lifecycle;
 
+enum lifecycle_opening { LIFECYCLE_TOO_EARLY, LIFECYCLE_OPEN, LIFECYCLE_CANNOT_OPEN };
+
 struct lifecycle_options { /* all borrowed */
     const struct clock *clock;
     uint32_t drain_delay_ms, drain_timeout_ms;
@@ -35,6 +38,8 @@ struct lifecycle_options { /* all borrowed */
     void (*refuse_new)(void *ctx);
     uint32_t (*in_flight)(void *ctx);
     bool (*are_alive)(void *ctx); /* the watchdog is fed as long as they are */
+    /* Lets peers in; asked again while it is too early for that. */
+    enum lifecycle_opening (*open)(void *ctx, struct err *err);
     void *transports;
 };
 
@@ -44,7 +49,7 @@ MUST_CHECK enum err_code lifecycle_create(struct lifecycle **ret_lifecycle, stru
 void lifecycle_destroy(struct lifecycle **lifecycle);
 struct event_base *lifecycle_base(struct lifecycle *lifecycle); /* borrowed */
 
-/* Says that the daemon is ready, and returns when it may stop. */
+/* Says when the daemon is ready, and returns when it may stop. */
 MUST_CHECK enum err_code lifecycle_run(struct lifecycle *lifecycle,
                                        const struct lifecycle_options *options, struct err *err);
 

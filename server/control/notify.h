@@ -11,7 +11,7 @@
 /* Reads the environment; once, on main, before other threads start. */
 void notify_init(void);
 
-/* "READY=1", "STOPPING=1", "WATCHDOG=1". */
+/* "READY=1", "STOPPING=1", "WATCHDOG=1", "EXTEND_TIMEOUT_USEC=10000000". */
 void notify_send(const char *state);
 /* With the time that systemd wants beside it; a "READY=1" follows when it is over. */
 void notify_reloading(const struct clock *clock);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/control/pages.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,11 +72,34 @@ static bool check_breakers(struct pages *pages, char detail[DETAIL_BYTES])
     return true;
 }
 
+static bool check_store(struct pages *pages, char detail[DETAIL_BYTES])
+{
+    struct store_recovery recovery;
+    struct err err = {.text = ""};
+    store_recovery(pages->store, &recovery, &err);
+    if (recovery.state == STORE_RECOVERED)
+        snprintf(detail, DETAIL_BYTES, "recovered");
+    else if (recovery.state == STORE_RECOVERY_FAILED)
+        snprintf(detail, DETAIL_BYTES, "%.300s", err.text);
+    else
+        snprintf(detail, DETAIL_BYTES, "recovering: record %" PRIu64 " of %" PRIu64 "..%" PRIu64,
+                 recovery.at_sequence, recovery.first_sequence, recovery.last_sequence);
+    return recovery.state == STORE_RECOVERED;
+}
+
+/* Decisions go on while events are refused. */
+static bool check_event_log(struct pages *pages, char detail[DETAIL_BYTES])
+{
+    struct err err = {.text = ""};
+    enum store_durability durability = store_durability(pages->store, &err);
+    snprintf(detail, DETAIL_BYTES, "%s%s%.280s", store_durability_name(durability),
+             err.text[0] == '\0' ? "" : ", events are refused: ", err.text);
+    return true;
+}
+
 static const struct check checks[] = {
-    {"snapshot", check_snapshot},
-    {"draining", check_draining},
-    {"mode", check_mode},
-    {"breakers", check_breakers},
+    {"store", check_store},       {"event_log", check_event_log}, {"snapshot", check_snapshot},
+    {"draining", check_draining}, {"mode", check_mode},           {"breakers", check_breakers},
 };
 
 /* In etcd's form. */

@@ -19,7 +19,7 @@
 #include "server/decide/snapshot.h"
 
 struct pages { /* all borrowed */
-    const struct store *store;
+    struct store *store;
     const struct serving *serving;
     struct modes *modes;
     struct metrics *metrics;

@@ -7,6 +7,8 @@
 
 enum { EVENTS_ACCEPTED, EVENTS_DUPLICATE, EVENTS_REJECTED }; /* places in their label lists */
 enum { PEOPLE_USER, PEOPLE_ANON };
+enum { LOG_USED, LOG_LIMIT };
+enum { COMMITS_OK, COMMITS_FAILED };
 enum { PART_ITEMS, PART_PEOPLE, PART_COUNTS };
 
 static void set(const struct pages *pages, enum server_metric metric, uint32_t label, double value)
@@ -30,6 +32,26 @@ static void set_store(const struct pages *pages)
     set(pages, M_STORE_BYTES, PART_PEOPLE, (double)stats.bytes_people);
     set(pages, M_STORE_BYTES, PART_COUNTS, (double)stats.bytes_counts);
     set(pages, M_EVENT_WATERMARK, 0, (double)store_watermark_ms(pages->store) / 1000.0);
+}
+
+static void set_log(const struct pages *pages)
+{
+    enum store_durability durability = store_durability(pages->store, NULL);
+    for (uint32_t i = STORE_IN_MEMORY; i <= STORE_LOG_FAILED; i++)
+        set(pages, M_DURABILITY, i, i == (uint32_t)durability);
+    if (store_log(pages->store) == NULL)
+        return;
+    struct event_log_stats stats;
+    event_log_stats(store_log(pages->store), &stats);
+    set(pages, M_LOG_SEQUENCE, 0, (double)stats.last_sequence);
+    set(pages, M_LOG_BYTES, LOG_USED, (double)stats.bytes_used);
+    set(pages, M_LOG_BYTES, LOG_LIMIT, (double)stats.bytes_max);
+    set(pages, M_LOG_GATHERED, 0, (double)stats.gathered);
+    set(pages, M_LOG_COMMITS, COMMITS_OK, (double)stats.commits);
+    set(pages, M_LOG_COMMITS, COMMITS_FAILED, (double)stats.commit_failures);
+    set(pages, M_LOG_COMMIT_SECONDS, 0, (double)stats.commit_ns / 1e9);
+    set(pages, M_LOG_PRUNED, 0, (double)stats.pruned);
+    set(pages, M_LOG_OLDEST, 0, (double)stats.first_arrival_ms / 1000.0);
 }
 
 static void set_breakers(const struct pages *pages)
@@ -68,6 +90,7 @@ void pages_set_gauges(struct pages *pages, bool is_ready)
     set(pages, M_READY, 0, is_ready);
     set(pages, M_DRAINING, 0, pages->is_leaving(pages->ctx));
     set_store(pages);
+    set_log(pages);
     set_breakers(pages);
     set_process(pages);
 }

@@ -7,6 +7,8 @@
 #include "server/control/service_internal.h"
 #include "server/decide/decide.h"
 
+#define RECOVERY_RETRY_MS 500 /* a hint; how long it takes is not known */
+
 enum who { PUBLIC, ADMIN };
 
 static const enum who who_may[OP_COUNT] = {
@@ -111,6 +113,13 @@ static enum call_state serve(struct service *service, struct worker *worker, str
     enum reply_code code = gate(service, call, request, &message);
     if (code != REPLY_ok) {
         reply_error(call, request->id_raw, service->with.clock, code, message, NULL);
+        return CALL_DONE;
+    }
+    bool needs_store = request->op != OP_ping && request->op != OP_status;
+    if (needs_store && !store_is_recovered(service->with.store)) {
+        reply_overloaded(call, request->id_raw, service->with.clock,
+                         "the feature store is being recovered from the event log",
+                         RECOVERY_RETRY_MS);
         return CALL_DONE;
     }
     if (verdict->refused) {

@@ -11,19 +11,6 @@ static void refuse(struct service *service, struct call *call, const struct requ
     reply_error(call, request->id_raw, service->with.clock, REPLY_bad_request, message, field);
 }
 
-/* Hands the call to the thread of jobs; answers it when that cannot take it. */
-static enum call_state submit(struct deferred *deferred, const struct request *request, job_fn run)
-{
-    struct service *service = deferred->service;
-    struct call *call = deferred->call;
-    if (jobs_submit(service->with.jobs, run, deferred))
-        return CALL_DEFERRED;
-    deferred_undo(deferred);
-    reply_error(call, request->id_raw, service->with.clock, REPLY_overloaded,
-                "too many operations of administration are waiting", NULL);
-    return CALL_DONE;
-}
-
 /* ---- mode ------------------------------------------------------------------------------------ */
 
 static void pack_mode(struct reply *reply, const struct mode *mode)
@@ -118,7 +105,7 @@ static enum call_state serve_mode(struct service *service, struct call *call,
             return CALL_DONE;
         deferred->mode = mode;
         deferred->mode_for_ms = for_ms;
-        return submit(deferred, request, set_mode);
+        return deferred_submit(deferred, request, set_mode);
     }
     struct reply reply;
     modes_get(service->with.modes, &mode);
@@ -220,7 +207,7 @@ static enum call_state serve_reload(struct service *service, struct call *call,
                                     const struct request *request)
 {
     struct deferred *deferred = deferred_begin(service, call, request);
-    return deferred == NULL ? CALL_DONE : submit(deferred, request, run_reload);
+    return deferred == NULL ? CALL_DONE : deferred_submit(deferred, request, run_reload);
 }
 
 static void serve_drain(struct service *service, struct call *call, const struct request *request)
@@ -252,6 +239,8 @@ enum call_state service_admin(struct service *service, struct call *call,
     case OP_mode: return serve_mode(service, call, request);
     case OP_breaker: serve_breaker(service, call, request); return CALL_DONE;
     case OP_reload: return serve_reload(service, call, request);
+    case OP_export: return service_export(service, call, request);
+    case OP_state_hash: return service_state_hash(service, call, request);
     case OP_drain: serve_drain(service, call, request); return CALL_DONE;
     default: return serve_models(service, call, request);
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/control/service_internal.h"
 
+#define QUEUE_RETRY_MS 50 /* a full queue is applied in about that time */
+
 static void pack_rejected(struct pack *pack, const struct store_batch_result *result)
 {
     pack_array(pack, result->described);
@@ -16,12 +18,19 @@ static void pack_rejected(struct pack *pack, const struct store_batch_result *re
     }
 }
 
-/* On the store thread, when the batch is visible to readers. */
+/* On the store thread, when the batch is visible to readers, and on disk where that was asked for.
+ */
 static void batch_done(void *ctx, const struct store_batch_result *result)
 {
     struct deferred *deferred = ctx;
     struct call *call = deferred->call;
     struct reply reply;
+    if (result->status != ERR_OK) {
+        reply_error(call, deferred->id_raw, deferred->service->with.clock,
+                    reply_code_of(result->status), result->error, NULL);
+        call->complete(call);
+        return;
+    }
     reply_begin(&reply, call, deferred->id_raw, deferred->service->with.clock);
     reply_key(&reply, "accepted");
     pack_int(&reply.pack, result->accepted);
@@ -41,22 +50,33 @@ enum call_state service_events(struct service *service, struct call *call,
                                const struct request *request)
 {
     struct err err = {.text = ""};
-    if (request->ack_disk) {
+    bool has_log = store_log(service->with.store) != NULL;
+    if (request->ack == REQUEST_ACK_DISK && !has_log) {
         reply_error(call, request->id_raw, service->with.clock, REPLY_bad_request,
-                    "ack: 'disk' cannot be promised, since events are kept in memory only; use "
-                    "'memory'",
+                    "ack: 'disk' cannot be promised, since this daemon has no event log "
+                    "(event_log_bytes_max is 0); use 'memory'",
                     "ack");
         return CALL_DONE;
     }
+    struct store_batch batch = {
+        .bytes = (const uint8_t *)request->events_raw.ptr,
+        .len = request->events_raw.len,
+        .ack = request->ack == REQUEST_ACK_MEMORY ? STORE_ACK_MEMORY : STORE_ACK_DISK,
+        .done = batch_done,
+    };
     struct deferred *deferred = deferred_begin(service, call, request);
     if (deferred == NULL)
         return CALL_DONE;
-    enum err_code rc = store_submit(service->with.store, (const uint8_t *)request->events_raw.ptr,
-                                    request->events_raw.len, batch_done, deferred, &err);
+    batch.ctx = deferred;
+    enum err_code rc = store_submit(service->with.store, &batch, &err);
     if (rc == ERR_OK)
         return CALL_DEFERRED;
     deferred_undo(deferred);
+    if (rc == ERR_BUSY) {
+        reply_overloaded(call, request->id_raw, service->with.clock, err.text, QUEUE_RETRY_MS);
+        return CALL_DONE;
+    }
     reply_error(call, request->id_raw, service->with.clock, reply_code_of(rc), err.text,
-                rc == ERR_BUSY ? NULL : "events");
+                rc == ERR_LIMIT || rc == ERR_BAD_INPUT ? "events" : NULL);
     return CALL_DONE;
 }

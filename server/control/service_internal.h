@@ -5,6 +5,7 @@
  *   service_setup.c    creation, draining, and calls that complete later
  *   service_events.c   events
  *   service_query.c    features and status
+ *   service_log.c      export, state_hash
  *   service_admin.c    mode, reload, drain and the operations on models */
 #ifndef SERVER_CONTROL_SERVICE_INTERNAL_H
 #define SERVER_CONTROL_SERVICE_INTERNAL_H
@@ -39,12 +40,17 @@ struct deferred {
     void *owner;
     struct mode mode; /* OP_mode: what was asked for */
     int64_t mode_for_ms;
+    uint64_t export_from; /* OP_export */
+    uint32_t export_limit;
 };
 
 /* NULL when the call was answered instead (out of memory, draining).  Afterwards exactly one of:
  * call->complete (by whoever finishes it), or deferred_undo. */
 struct deferred *deferred_begin(struct service *service, struct call *call,
                                 const struct request *request);
+/* Hands the call to the thread of jobs; answers it when that cannot take it. */
+enum call_state deferred_submit(struct deferred *deferred, const struct request *request,
+                                job_fn run);
 /* The call is answered at once after all. */
 void deferred_undo(struct deferred *deferred);
 
@@ -52,6 +58,10 @@ enum call_state service_events(struct service *service, struct call *call,
                                const struct request *request);
 void service_features(struct service *service, struct call *call, const struct request *request);
 void service_status(struct service *service, struct call *call, const struct request *request);
+enum call_state service_export(struct service *service, struct call *call,
+                               const struct request *request);
+enum call_state service_state_hash(struct service *service, struct call *call,
+                                   const struct request *request);
 /* Any operation of administration. */
 enum call_state service_admin(struct service *service, struct call *call,
                               const struct request *request);

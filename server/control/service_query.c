@@ -211,6 +211,57 @@ static void pack_mode(struct reply *reply, struct modes *modes)
     }
 }
 
+static void pack_log(struct pack *pack, const struct event_log *log)
+{
+    struct event_log_stats stats;
+    event_log_stats(log, &stats);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"first_sequence", stats.first_sequence},
+        {"last_sequence", stats.last_sequence},
+        {"gathered", stats.gathered},
+        {"bytes_used", stats.bytes_used},
+        {"bytes_max", stats.bytes_max},
+        {"commits", stats.commits},
+        {"commit_failures", stats.commit_failures},
+        {"pruned", stats.pruned},
+    };
+    uint32_t count = sizeof rows / sizeof rows[0];
+    pack_map(pack, count);
+    for (uint32_t i = 0; i < count; i++) {
+        pack_str(pack, rows[i].name);
+        pack_uint(pack, rows[i].value);
+    }
+}
+
+static void pack_durability(struct reply *reply, struct store *store)
+{
+    struct err err = {.text = ""};
+    struct store_recovery recovery;
+    enum store_durability durability = store_durability(store, &err);
+    store_recovery(store, &recovery, NULL);
+    reply_key(reply, "durability");
+    pack_str(&reply->pack, store_durability_name(durability));
+    if (err.text[0] != '\0') {
+        reply_key(reply, "durability_error");
+        pack_str(&reply->pack, err.text);
+    }
+    if (recovery.state == STORE_RECOVERING) {
+        reply_key(reply, "recovering");
+        pack_map(&reply->pack, 2);
+        pack_key(&reply->pack, "at");
+        pack_uint(&reply->pack, recovery.at_sequence);
+        pack_key(&reply->pack, "last");
+        pack_uint(&reply->pack, recovery.last_sequence);
+    }
+    if (store_log(store) != NULL) {
+        reply_key(reply, "log");
+        pack_log(&reply->pack, store_log(store));
+    }
+}
+
 void service_status(struct service *service, struct call *call, const struct request *request)
 {
     struct reply reply;
@@ -234,7 +285,6 @@ void service_status(struct service *service, struct call *call, const struct req
     reply_key(&reply, "store");
     pack_store(&reply.pack, service->with.store);
     rcu_read_end();
-    reply_key(&reply, "durability");
-    pack_str(&reply.pack, "memory");
+    pack_durability(&reply, service->with.store);
     reply_end(&reply);
 }

@@ -17,6 +17,8 @@
     X(breaker, ADMIN)      \
     X(reload, ADMIN)       \
     X(drain, ADMIN)        \
+    X(export, ADMIN)       \
+    X(state_hash, ADMIN)   \
     X(model_list, ADMIN)   \
     X(model_begin, ADMIN)  \
     X(model_chunk, ADMIN)  \

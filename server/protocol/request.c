@@ -70,7 +70,8 @@ static enum err_code read_ack(struct request_read *read, struct request *request
     enum err_code rc = read_text(read, "ack", 1, 16, &ack);
     if (rc == ERR_OK && !text_is(ack, "memory") && !text_is(ack, "disk"))
         rc = read_fail(read, ERR_BAD_INPUT, "ack: expected 'memory' or 'disk'");
-    request->ack_disk = rc == ERR_OK && text_is(ack, "disk");
+    if (rc == ERR_OK)
+        request->ack = text_is(ack, "disk") ? REQUEST_ACK_DISK : REQUEST_ACK_MEMORY;
     return rc;
 }
 

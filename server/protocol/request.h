@@ -61,6 +61,8 @@ struct request_filters {
     bool in_stock;           /* only items known to be in stock or of unknown stock */
 };
 
+enum request_ack { REQUEST_ACK_DEFAULT, REQUEST_ACK_MEMORY, REQUEST_ACK_DISK };
+
 struct request {
     enum op op;
     struct text id_raw; /* the MessagePack value of `id`, echoed as it is; .ptr NULL: none */
@@ -81,7 +83,7 @@ struct request {
     currency_code currency;
     bool want_price, explain;
     struct text events_raw; /* the MessagePack array of events */
-    bool ack_disk;
+    enum request_ack ack;
     uint32_t pad_bytes;   /* ping: a text of that many bytes is sent back under "pad" */
     struct text body_raw; /* the whole map, for admin operations to read further keys from */
 };

@@ -172,7 +172,7 @@ static void test_bad_input_is_named_over_both_sockets(void **state)
         {"price", "{\"items\": [{\"id\": \"a\", \"qty\": 0}]}", "bad_request", "items.qty"},
         {"price", "{\"items\": [{\"id\": \"a\", \"price\": 1.5}]}", "bad_request", "items.price"},
         {"events", "{\"events\": 1}", "bad_request", "events"},
-        {"events", "{\"events\": [], \"ack\": \"disk\"}", "bad_request", "ack"},
+        {"events", "{\"events\": [], \"ack\": \"later\"}", "bad_request", "ack"},
         {"features", "{}", "bad_request", "user"},
         {"features", "{\"item\": \"i\", \"names\": \"item.price\"}", "bad_request", "names"},
         {"mode", "{\"mode\": \"best\"}", "bad_request", "mode"},

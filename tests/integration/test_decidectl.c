@@ -333,6 +333,46 @@ static void test_a_token_file_is_read_as_the_daemon_reads_it(void **state)
 
 #define WITH_DAEMON(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+static char *out_path(const struct bench *bench, const char *name)
+{
+    static char path[2 * TEMP_DIR_BYTES];
+    return temp_dir_path(&bench->dir, name, path);
+}
+
+static void test_events_are_exported_and_imported_again(void **state)
+{
+    struct bench *bench = *state;
+    static const char batch[] =
+        "{\"events\": [{\"id\": \"e1\", \"type\": \"view\", \"user\": \"u,1\", \"ts\": "
+        "1700000000000, "
+        "\"items\": [{\"id\": \"a\\\"b\"}, {\"id\": \"c\", \"qty\": 3}]}, "
+        "{\"id\": \"e2\", \"type\": \"search\", \"anon\": \"x\", \"query\": \"tea\"}]}";
+    CHECK(0, "", NULL, "export", "events"); /* nothing yet is fine */
+    CHECK(0, "\"accepted\":2", NULL, "call", "events", batch);
+    CHECK(0,
+          "{\"id\":\"e1\",\"type\":\"view\",\"user\":\"u,1\",\"ts\":1700000000000,\"items\":", NULL,
+          "export", "events");
+    CHECK(0, ",\"id\":\"e2\",\"type\":\"search\",\"anon\":\"x\",\"query\":\"tea\"}\n", NULL,
+          "export", "events", "--from", "2");
+    CHECK(0,
+          "e1,view,2023-11-14T22:13:20.000Z,\"u,1\",,,,\"a\"\"b\",1,,,,,,,\r\n"
+          "e1,view,2023-11-14T22:13:20.000Z,\"u,1\",,,,c,3,,,,,,,\r\n",
+          NULL, "export", "events", "--format", "csv");
+    CHECK(0, NULL, NULL, "export", "events", "--before", "2020-01-01");
+    CHECK(2, NULL, "expected a time", "export", "events", "--since", "yesterday");
+    CHECK(2, NULL, "expected ndjson or csv", "export", "events", "--format", "xml");
+    CHECK(2, NULL, "expected events, got 'people'", "export", "people");
+    CHECK(1, NULL, "cannot open /nonexistent/", "export", "events", "--out",
+          "/nonexistent/x.ndjson");
+    CHECK(0, "2 events in ", NULL, "export", "events", "--out", out_path(bench, "log.ndjson.gz"));
+    CHECK(0, "duplicate                                 2", NULL, "import", "events",
+          out_path(bench, "log.ndjson.gz"));
+    CHECK(0, "events: disk, records 1..2", NULL, "status");
+    CHECK(0, "\"sequence\":2", NULL, "call", "state_hash");
+    CHECK(1, "what: events", "", "call", "export", "{\"what\": \"people\"}");
+    CHECK(1, "\"field\":\"from\"", "", "call", "export", "{\"what\": \"events\", \"from\": 0}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +382,7 @@ int main(void)
         WITH_DAEMON(test_usage),
         WITH_DAEMON(test_call_prints_the_reply_and_fails_with_it),
         WITH_DAEMON(test_decisions),
+        WITH_DAEMON(test_events_are_exported_and_imported_again),
         WITH_DAEMON(test_modes),
         WITH_DAEMON(test_models_are_pushed_listed_and_rolled_back),
         WITH_DAEMON(test_configuration),

@@ -130,7 +130,8 @@ static void submit_events(uint32_t round)
                    NOW_MS - 100000 + round);
     size_t len = events_end(&events);
     /* A full queue is fine: the store is busy, which is what is wanted. */
-    enum err_code rc = store_submit(store, events.bytes, len, NULL, NULL, &err);
+    enum err_code rc =
+        store_submit(store, &(struct store_batch){.bytes = events.bytes, .len = len}, &err);
     assert_true(rc == ERR_OK || rc == ERR_BUSY);
 }
 

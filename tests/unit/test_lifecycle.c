@@ -53,6 +53,13 @@ static bool are_alive(void *ctx)
     return true;
 }
 
+static enum lifecycle_opening open_at_once(void *ctx, struct err *err)
+{
+    (void)ctx;
+    (void)err;
+    return LIFECYCLE_OPEN;
+}
+
 static uint32_t polls_of(uint32_t ask_polls, uint32_t flying_polls, uint32_t timeout_ms)
 {
     static struct drained drained;
@@ -70,6 +77,7 @@ static uint32_t polls_of(uint32_t ask_polls, uint32_t flying_polls, uint32_t tim
                                               .refuse_new = refuse_new,
                                               .in_flight = in_flight,
                                               .are_alive = are_alive,
+                                              .open = open_at_once,
                                               .transports = &drained};
     lifecycle_drain(drained.lifecycle);
     assert_int_equal(lifecycle_run(drained.lifecycle, &options, &err), ERR_OK);

@@ -205,7 +205,7 @@ static void test_binding_and_submitting_without_memory(void **state)
     events_begin(&events);
     size_t len = events_end(&events);
     alloc_fail_after(0);
-    rc = store_submit(store, events.bytes, len, NULL, NULL, &err);
+    rc = store_submit(store, &(struct store_batch){.bytes = events.bytes, .len = len}, &err);
     assert_true(alloc_fail_off());
     assert_int_equal(rc, ERR_NOMEM);
     store_destroy(&store);

@@ -80,7 +80,10 @@ static bool nothing_done(void)
 static enum err_code submit(void *ctx)
 {
     size_t len = events_end(&events);
-    enum err_code rc = store_submit(store, events.bytes, len, on_done, ctx, &err);
+    enum err_code rc = store_submit(
+        store,
+        &(struct store_batch){.bytes = events.bytes, .len = len, .done = on_done, .ctx = ctx},
+        &err);
     events_begin(&events);
     return rc;
 }
@@ -130,15 +133,24 @@ static void test_what_is_no_batch_is_refused_at_once(void **state)
     (void)state;
     static uint8_t bytes[EVENT_BATCH_BYTES_MAX + 1];
     bytes[0] = 0x80;
-    assert_int_equal(store_submit(store, bytes, 1, on_done, NULL, &err), ERR_BAD_INPUT);
+    assert_int_equal(
+        store_submit(store, &(struct store_batch){.bytes = bytes, .len = 1, .done = on_done}, &err),
+        ERR_BAD_INPUT);
     assert_string_equal(err.text, "events: expected an array, got a map");
-    assert_int_equal(store_submit(store, bytes, sizeof bytes, on_done, NULL, &err), ERR_LIMIT);
+    assert_int_equal(
+        store_submit(store,
+                     &(struct store_batch){.bytes = bytes, .len = sizeof bytes, .done = on_done},
+                     &err),
+        ERR_LIMIT);
     const uint32_t over = EVENT_BATCH_MAX + 1;
     bytes[0] = 0xDC;
     bytes[1] = (uint8_t)(over >> 8);
     bytes[2] = (uint8_t)over;
     memset(bytes + 3, 0xC0, over);
-    assert_int_equal(store_submit(store, bytes, 3 + over, on_done, NULL, &err), ERR_LIMIT);
+    assert_int_equal(
+        store_submit(store, &(struct store_batch){.bytes = bytes, .len = 3 + over, .done = on_done},
+                     &err),
+        ERR_LIMIT);
     assert_string_equal(err.text, "events: 2001 of at most 2000");
     assert_true(nothing_done());
 }

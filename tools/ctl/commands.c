@@ -43,6 +43,14 @@ const struct command ctl_commands[] = {
      "  --errors FILE   every error, one a line; the first ten are shown anyway\n"
      "  --max-errors N  more bad lines end the import\n"
      "  --from-line N   go on where an import was interrupted\n"},
+    {"export", "events [--out FILE] [--format csv|ndjson] ...",
+     "write the events of the log to a file or to stdout", command_export,
+     "  --out FILE      stdout otherwise; compressed when the name ends with .gz\n"
+     "  --format F      csv or ndjson; by the name of the file otherwise (ndjson)\n"
+     "  --since T, --before T\n"
+     "                  only what arrived from T on, or before it, such as 2011-11-01\n"
+     "  --from N        only from this sequence number on\n"
+     "The daemon goes on serving.  `import events` reads NDJSON again.\n"},
     {"model", "list | push DIR | rollback NAME | verify DIR",
      "what serves; publish a bundle; go back; check a bundle", command_model,
      "  list            versions that are loaded, and bundles that were refused, with the reason\n"

@@ -63,6 +63,21 @@ static void print_text(const char *before, struct text text)
         printf("%s%.*s", before, (int)text.len, text.ptr);
 }
 
+static void show_durability(struct cursor map)
+{
+    struct cursor log, recovering;
+    print_text("\nevents: ", value_text(map, "durability"));
+    print_text(", refused: ", value_text(map, "durability_error"));
+    if (value_find(map, "log", &log))
+        printf(", records %" PRId64 "..%" PRId64 ", %" PRId64 " of %" PRId64 " MB",
+               value_int(log, "first_sequence", 0), value_int(log, "last_sequence", 0),
+               value_int(log, "bytes_used", 0) >> 20, value_int(log, "bytes_max", 0) >> 20);
+    if (value_find(map, "recovering", &recovering))
+        printf(", recovering: at record %" PRId64 " of %" PRId64, value_int(recovering, "at", 0),
+               value_int(recovering, "last", 0));
+    puts("\n");
+}
+
 static void show_status(const struct decide_reply *reply)
 {
     struct cursor map = ctl_map(reply), store;
@@ -77,8 +92,7 @@ static void show_status(const struct decide_reply *reply)
     print_text(": ", value_text(map, "mode_reason"));
     print_text("\npolicies ", value_text(map, "policies"));
     printf(", snapshot %" PRId64, value_int(map, "epoch", 0));
-    print_text(", events are kept in ", value_text(map, "durability"));
-    puts("\n");
+    show_durability(map);
     model_table_print(map, false);
     if (value_find(map, "store", &store)) {
         puts("");

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations on the event log: pages of it for exports, and the hash of the state. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "server/control/service_internal.h"
+
+enum { EXPORT_LIMIT_MAX = 10000, EXPORT_SLACK_BYTES = 1024 };
+
+static void pack_record(struct pack *pack, const struct event_record *record)
+{
+    pack_map(pack, record->skew_ms == 0 ? 3 : 4);
+    pack_key(pack, "sequence");
+    pack_uint(pack, record->sequence);
+    pack_key(pack, "arrival_ms");
+    pack_int(pack, record->arrival_ms);
+    if (record->skew_ms != 0) {
+        pack_key(pack, "skew_ms");
+        pack_int(pack, record->skew_ms);
+    }
+    pack_key(pack, "event");
+    pack_raw(pack, record->event.ptr, record->event.len);
+}
+
+/* As many records as there are, fit and are wanted; *next is where to go on. */
+static enum err_code pack_records(struct reply *reply, struct event_log_reader *reader,
+                                  uint32_t limit, uint64_t *next, bool *ret_end, struct err *err)
+{
+    struct event_record record;
+    enum err_code rc = ERR_OK;
+    uint32_t count = 0;
+    size_t mark = pack_array_open(&reply->pack);
+    while (count < limit && (rc = event_log_read_next(reader, &record, err)) == ERR_OK) {
+        if (reply->pack.capacity - reply->pack.used < record.event.len + EXPORT_SLACK_BYTES)
+            break;
+        pack_record(&reply->pack, &record);
+        *next = record.sequence + 1;
+        count++;
+    }
+    pack_array_close(&reply->pack, mark, count);
+    *ret_end = rc == ERR_NOT_FOUND;
+    return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+}
+
+/* On the thread of jobs. */
+static void run_export(void *ctx)
+{
+    struct deferred *deferred = ctx;
+    const struct service_options *with = &deferred->service->with;
+    struct call *call = deferred->call;
+    struct event_log_reader reader;
+    struct reply reply;
+    struct err err = {.text = ""};
+    uint64_t next = deferred->export_from;
+    bool end = false;
+    enum err_code rc = event_log_read_begin(store_log(with->store), next, &reader, &err);
+    if (rc == ERR_OK) {
+        reply_begin(&reply, call, deferred->id_raw, with->clock);
+        reply_key(&reply, "records");
+        rc = pack_records(&reply, &reader, deferred->export_limit, &next, &end, &err);
+        reply_key(&reply, "next");
+        pack_uint(&reply.pack, next);
+        reply_key(&reply, "end");
+        pack_bool(&reply.pack, end);
+        reply_end(&reply);
+        event_log_read_end(&reader);
+    }
+    if (rc != ERR_OK)
+        reply_error(call, deferred->id_raw, with->clock, REPLY_internal, err.text, NULL);
+    call->complete(call);
+}
+
+/* The key at fault, or NULL. */
+static const char *read_export(const struct request *request, int64_t *ret_from, int64_t *ret_limit)
+{
+    struct text what = {0};
+    bool what_ok = true, from_ok = true, limit_ok = true;
+    *ret_from = 1;
+    *ret_limit = EXPORT_LIMIT_MAX;
+    if (!request_body_text(request, "what", &what, &what_ok) || !what_ok ||
+        !text_is(what, "events"))
+        return "what";
+    if (request_body_int(request, "from", ret_from, &from_ok) && (!from_ok || *ret_from < 1))
+        return "from";
+    if (request_body_int(request, "limit", ret_limit, &limit_ok) &&
+        (!limit_ok || *ret_limit < 1 || *ret_limit > EXPORT_LIMIT_MAX))
+        return "limit";
+    return NULL;
+}
+
+static void refuse(struct service *service, struct call *call, const struct request *request,
+                   const char *message, const char *field)
+{
+    reply_error(call, request->id_raw, service->with.clock, REPLY_bad_request, message, field);
+}
+
+enum call_state service_export(struct service *service, struct call *call,
+                               const struct request *request)
+{
+    int64_t from = 0, limit = 0;
+    const char *field = read_export(request, &from, &limit);
+    if (field != NULL) {
+        refuse(service, call, request,
+               "expected what: events; from: a sequence from 1 on; limit: 1..10000", field);
+        return CALL_DONE;
+    }
+    if (store_log(service->with.store) == NULL) {
+        refuse(service, call, request, "this daemon has no event log (event_log_bytes_max is 0)",
+               NULL);
+        return CALL_DONE;
+    }
+    struct deferred *deferred = deferred_begin(service, call, request);
+    if (deferred == NULL)
+        return CALL_DONE;
+    deferred->export_from = (uint64_t)from;
+    deferred->export_limit = (uint32_t)limit;
+    return deferred_submit(deferred, request, run_export);
+}
+
+/* On the thread of jobs. */
+static void run_state_hash(void *ctx)
+{
+    struct deferred *deferred = ctx;
+    const struct service_options *with = &deferred->service->with;
+    struct reply reply;
+    char text[17];
+    uint64_t sequence = 0;
+    uint64_t hash = store_state_hash(with->store, &sequence);
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    reply_begin(&reply, deferred->call, deferred->id_raw, with->clock);
+    reply_key(&reply, "hash");
+    pack_str(&reply.pack, text);
+    reply_key(&reply, "sequence");
+    pack_uint(&reply.pack, sequence);
+    reply_end(&reply);
+    deferred->call->complete(deferred->call);
+}
+
+enum call_state service_state_hash(struct service *service, struct call *call,
+                                   const struct request *request)
+{
+    struct deferred *deferred = deferred_begin(service, call, request);
+    return deferred == NULL ? CALL_DONE : deferred_submit(deferred, request, run_state_hash);
+}

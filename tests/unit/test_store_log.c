@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store and its log: what was acknowledged is there after it was opened again, and the state is
+ * the same, however it came about; a disk that is full or fails is told to those who wait. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rand.h"
+#include "base/rcu.h"
+#include "featurestore/store.h"
+#include "tests/support/disk_fault.h"
+#include "tests/support/events.h"
+#include "tests/support/temp_dir.h"
+
+#define NOW_MS  INT64_C(1700000000000)
+#define DAY_MS  INT64_C(86400000)
+#define WAIT_NS UINT64_C(20000000000)
+
+static struct clock_manual now;
+static struct temp_dir dir;
+static struct store *store;
+static struct events events;
+static struct err err;
+static struct store_limits limits;
+static struct event_log_options options;
+
+static void open_store(void)
+{
+    assert_int_equal(store_create(&limits, &now.clock, &store, &err), ERR_OK);
+    assert_int_equal(store_open_log(store, &options, &err), ERR_OK);
+    assert_int_equal(store_start(store, &err), ERR_OK);
+}
+
+static void close_store(void)
+{
+    store_stop(store);
+    store_destroy(&store);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    temp_dir_create(&dir);
+    clock_manual_init(&now, 1, NOW_MS);
+    events_begin(&events);
+    limits = (struct store_limits){.items_max = 1000,
+                                   .people_max = 1000,
+                                   .history_items_max = 8,
+                                   .queue_events_max = 4000,
+                                   .dedup_events_max = 500};
+    options = (struct event_log_options){
+        .dir = dir.path, .bytes_max = EVENT_LOG_BYTES_MIN, .clock = &now.clock};
+    open_store();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    disk_fault_off();
+    close_store();
+    temp_dir_remove(&dir);
+    return 0;
+}
+
+struct outcome {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool done;
+    struct store_batch_result result;
+    char error[ERR_TEXT_BYTES];
+};
+
+static void on_done(void *ctx, const struct store_batch_result *result)
+{
+    struct outcome *outcome = ctx;
+    pthread_mutex_lock(&outcome->mutex);
+    outcome->result = *result;
+    snprintf(outcome->error, sizeof outcome->error, "%s", result->error);
+    outcome->done = true;
+    pthread_cond_signal(&outcome->changed);
+    pthread_mutex_unlock(&outcome->mutex);
+}
+
+/* Submits what is in `events`, and waits until it is acknowledged. */
+static struct outcome *submit(enum store_ack ack)
+{
+    static struct outcome outcome;
+    outcome =
+        (struct outcome){.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    size_t len = events_end(&events);
+    struct store_batch batch = {
+        .bytes = events.bytes, .len = len, .ack = ack, .done = on_done, .ctx = &outcome};
+    enum err_code rc = store_submit(store, &batch, &err);
+    events_begin(&events);
+    outcome.result.status = rc;
+    pthread_mutex_lock(&outcome.mutex);
+    while (rc == ERR_OK && !outcome.done)
+        pthread_cond_wait(&outcome.changed, &outcome.mutex);
+    pthread_mutex_unlock(&outcome.mutex);
+    return &outcome;
+}
+
+static unsigned below(struct rand *rand, uint32_t bound)
+{
+    return (unsigned)rand_below(rand, bound);
+}
+
+static void add_random(struct rand *rand, uint32_t count)
+{
+    static const char *const types[] = {"view", "cart_add", "purchase", "dislike", "search"};
+    for (uint32_t i = 0; i < count; i++) {
+        char json[300];
+        unsigned type = below(rand, 6), user = below(rand, 50);
+        int64_t ts = NOW_MS - below(rand, 40) * DAY_MS - below(rand, 86400000);
+        if (type == 5)
+            snprintf(json, sizeof json,
+                     "{\"type\":\"item_upsert\",\"currency\":\"EUR\",\"items\":[{\"id\":\"i%u\","
+                     "\"price\":%u,\"stock\":%u,\"category\":\"c%u\",\"title\":\"t%u\"}]}",
+                     below(rand, 100), below(rand, 9999), below(rand, 5), below(rand, 7),
+                     below(rand, 1000));
+        else
+            snprintf(json, sizeof json,
+                     "{\"type\":\"%s\",\"%s\":\"p%u\",\"ts\":%lld,\"items\":[{\"id\":\"i%u\"}]}",
+                     types[type], user % 3 == 0 ? "anon" : "user", user, (long long)ts,
+                     below(rand, 100));
+        events_add_json(&events, json);
+    }
+}
+
+static uint64_t hash_of(uint64_t *ret_sequence)
+{
+    return store_state_hash(store, ret_sequence);
+}
+
+static void wait_for_recovery(void)
+{
+    uint64_t sequence;
+    (void)hash_of(&sequence); /* asks the store thread; it answers between records, too */
+    while (!store_is_recovered(store))
+        (void)hash_of(&sequence);
+}
+
+static void test_state_after_recovery_is_the_state_before(void **state)
+{
+    (void)state;
+    struct rand rand;
+    uint64_t before_sequence, after_sequence;
+    rand_init(&rand, 1);
+    for (int i = 0; i < 40; i++) {
+        add_random(&rand, 1 + below(&rand, 100));
+        assert_int_equal(submit(i % 3 == 0 ? STORE_ACK_MEMORY : STORE_ACK_DISK)->result.status,
+                         ERR_OK);
+        clock_manual_advance_ns(&now, 3600 * UINT64_C(1000000000));
+    }
+    uint64_t before = hash_of(&before_sequence);
+    for (int i = 0; i < 2; i++) {
+        close_store();
+        open_store();
+        /* A model may number items before, in any order. */
+        struct text ids[] = {TEXT_LITERAL("zz"), TEXT_LITERAL("i7"), TEXT_LITERAL("i3")};
+        uint32_t numbers[3];
+        assert_int_equal(store_bind_items(store, ids, 3, numbers, &err), ERR_OK);
+        wait_for_recovery();
+        uint64_t after = hash_of(&after_sequence);
+        assert_int_equal(after_sequence, before_sequence);
+        assert_true(after == before);
+    }
+    events_add(&events, "view", "p1", "i1", NOW_MS);
+    assert_int_equal(submit(STORE_ACK_DISK)->result.accepted, 1);
+    assert_true(hash_of(&after_sequence) != before);
+    assert_int_equal(after_sequence, before_sequence + 1);
+}
+
+static void test_only_what_was_accepted_is_logged(void **state)
+{
+    (void)state;
+    struct event_log_stats stats;
+    events_add_json(&events,
+                    "{\"id\":\"a\",\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"x\"}]}");
+    events_add_json(&events,
+                    "{\"id\":\"a\",\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"x\"}]}");
+    events_add_json(&events, "{\"id\":\"b\",\"type\":\"nonsense\",\"user\":\"u\"}");
+    events_add_json(&events, "{\"id\":\"c\",\"type\":\"view\"}");
+    struct outcome *outcome = submit(STORE_ACK_DISK);
+    assert_int_equal(outcome->result.accepted, 1);
+    assert_int_equal(outcome->result.duplicate, 1);
+    assert_int_equal(outcome->result.rejected, 2);
+    assert_int_equal(outcome->result.described, 2); /* kept over the commit */
+    assert_int_equal(outcome->result.rejection[0].index, 2);
+    assert_int_equal(outcome->result.rejection[1].index, 3);
+    event_log_stats(store_log(store), &stats);
+    assert_int_equal(stats.last_sequence, 1);
+    close_store();
+    open_store();
+    events_add_json(&events,
+                    "{\"id\":\"a\",\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"x\"}]}");
+    assert_int_equal(submit(STORE_ACK_DISK)->result.duplicate, 1); /* known from the log */
+}
+
+static void test_full_disk_is_told_and_over_by_itself(void **state)
+{
+    (void)state;
+    struct event_log_stats stats;
+    struct history history;
+    uint64_t sequence;
+    disk_fault_after(DISK_FAULT_WRITE, 0, ENOSPC);
+    events_add(&events, "view", "p1", "i1", NOW_MS);
+    struct outcome *outcome = submit(STORE_ACK_DISK);
+    assert_int_equal(outcome->result.status, ERR_DISK_FULL);
+    assert_true(strlen(outcome->error) > 0);
+    assert_int_equal(store_durability(store, &err), STORE_DISK_FULL);
+    /* Nothing is taken, and decisions go on. */
+    events_add(&events, "view", "p2", "i1", NOW_MS);
+    assert_int_equal(submit(STORE_ACK_MEMORY)->result.status, ERR_DISK_FULL);
+    rcu_read_begin();
+    assert_true(store_history(store, TEXT_LITERAL("p1"), (struct text){0}, &history));
+    assert_false(store_history(store, TEXT_LITERAL("p2"), (struct text){0}, &history));
+    rcu_read_end();
+    event_log_stats(store_log(store), &stats);
+    assert_int_equal(stats.gathered, 1);
+    disk_fault_off();
+    uint64_t end_ns = clock_now_ns(clock_system()) + WAIT_NS;
+    while (store_durability(store, NULL) != STORE_ON_DISK && clock_now_ns(clock_system()) < end_ns)
+        (void)hash_of(&sequence);
+    event_log_stats(store_log(store), &stats);
+    assert_int_equal(stats.last_sequence, 1);
+    events_add(&events, "view", "p2", "i1", NOW_MS);
+    assert_int_equal(submit(STORE_ACK_DISK)->result.status, ERR_OK);
+    uint64_t before = hash_of(&sequence), after_sequence;
+    assert_int_equal(sequence, 2);
+    close_store();
+    open_store();
+    wait_for_recovery();
+    assert_true(hash_of(&after_sequence) == before);
+}
+
+static void test_failing_sync_is_final(void **state)
+{
+    (void)state;
+    disk_fault_after(DISK_FAULT_SYNC, 0, EIO);
+    events_add(&events, "view", "p1", "i1", NOW_MS);
+    assert_int_equal(submit(STORE_ACK_DISK)->result.status, ERR_IO);
+    disk_fault_off();
+    assert_int_equal(store_durability(store, &err), STORE_LOG_FAILED);
+    events_add(&events, "view", "p2", "i1", NOW_MS);
+    assert_int_equal(submit(STORE_ACK_MEMORY)->result.status, ERR_IO);
+    close_store();
+    open_store();
+    wait_for_recovery();
+    assert_int_equal(store_durability(store, &err), STORE_ON_DISK);
+    events_add(&events, "view", "p2", "i1", NOW_MS);
+    assert_int_equal(submit(STORE_ACK_DISK)->result.status, ERR_OK);
+}
+
+static void test_corrupt_record_stops_recovery(void **state)
+{
+    (void)state;
+    struct store_recovery recovery;
+    uint64_t sequence;
+    close_store();
+    struct event_log *event_log = NULL;
+    assert_int_equal(event_log_open(&options, &event_log, &err), ERR_OK);
+    struct event_record record = {.type = EVENT_view, .event = TEXT_LITERAL("\xc1 no MessagePack")};
+    assert_int_equal(event_log_reserve(event_log, record.event.len, &err), ERR_OK);
+    event_log_add(event_log, &record);
+    assert_int_equal(event_log_commit(event_log, &err), ERR_OK);
+    event_log_close(&event_log);
+    open_store();
+    (void)hash_of(&sequence);
+    do
+        store_recovery(store, &recovery, &err);
+    while (recovery.state == STORE_RECOVERING);
+    assert_int_equal(recovery.state, STORE_RECOVERY_FAILED);
+    assert_non_null(strstr(err.text, "record 1"));
+}
+
+static void test_what_no_longer_fits_is_counted(void **state)
+{
+    (void)state;
+    struct store_recovery recovery;
+    for (int i = 0; i < 20; i++) {
+        char user[16];
+        snprintf(user, sizeof user, "u%d", i);
+        events_add(&events, "view", user, "i1", NOW_MS);
+    }
+    assert_int_equal(submit(STORE_ACK_DISK)->result.accepted, 20);
+    close_store();
+    limits.people_max = 15;
+    open_store();
+    wait_for_recovery();
+    store_recovery(store, &recovery, &err);
+    assert_int_equal(recovery.refused, 5);
+    assert_int_equal(recovery.at_sequence, 20);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(test_state_after_recovery_is_the_state_before),
+        T(test_only_what_was_accepted_is_logged),
+        T(test_full_disk_is_told_and_over_by_itself),
+        T(test_failing_sync_is_final),
+        T(test_corrupt_record_stops_recovery),
+        T(test_what_no_longer_fits_is_counted),
+    };
+#undef T
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
