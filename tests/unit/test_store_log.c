@@ -102,7 +102,8 @@ static struct outcome *submit(enum store_ack ack)
         .bytes = events.bytes, .len = len, .ack = ack, .done = on_done, .ctx = &outcome};
     enum err_code rc = store_submit(store, &batch, &err);
     events_begin(&events);
-    outcome.result.status = rc;
+    if (rc != ERR_OK)
+        outcome.result.status = rc;
     pthread_mutex_lock(&outcome.mutex);
     while (rc == ERR_OK && !outcome.done)
         pthread_cond_wait(&outcome.changed, &outcome.mutex);
