@@ -99,8 +99,12 @@ void dedup_add(struct dedup *dedup, struct text id)
 
 uint64_t dedup_hash(const struct dedup *dedup)
 {
-    uint32_t oldest = dedup->count < dedup->capacity ? 0 : dedup->next;
-    uint32_t to_end = dedup->count - oldest;
-    uint64_t hash = hash_bytes(dedup->hash + oldest, to_end * sizeof *dedup->hash, DEDUP_SEED);
-    return hash_bytes(dedup->hash, oldest * sizeof *dedup->hash, hash);
+    /* One by one, so that the place of the oldest does not count. */
+    uint32_t at = dedup->count < dedup->capacity ? 0 : dedup->next;
+    uint64_t hash = DEDUP_SEED;
+    for (uint32_t i = 0; i < dedup->count; i++) {
+        hash = hash_bytes(&dedup->hash[at], sizeof dedup->hash[at], hash);
+        at = at + 1 == dedup->capacity ? 0 : at + 1;
+    }
+    return hash;
 }

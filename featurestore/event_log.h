@@ -14,7 +14,7 @@
  *   nothing until it is opened anew: after a failed sync nobody knows what the disk holds.
  *
  * Pruning: each commit also deletes some of the oldest records when they are older than
- * `retain_ms`, or when the log is nearly full; never the last one, and none beyond the sequence
+ * `retain_ms`, or when the log is nearly full; never the last one, and none beyond the sequences
  * given to event_log_allow_prune, up to which a checkpoint holds what they did.
  *
  * Format of a record: key, the sequence in 8 bytes big-endian; value, little-endian: version 1
@@ -75,7 +75,8 @@ uint64_t event_log_gathered_bytes(const struct event_log *log);
 MUST_CHECK enum err_code event_log_commit(struct event_log *log, struct err *err);
 /* ERR_DISK_FULL when a commit would say so now; cheap. */
 MUST_CHECK enum err_code event_log_check_room(struct event_log *log, struct err *err);
-void event_log_allow_prune(struct event_log *log, uint64_t up_to_sequence);
+/* Up to which sequence records may go because they are old, and because there is no room. */
+void event_log_allow_prune(struct event_log *log, uint64_t old_up_to, uint64_t full_up_to);
 
 /* What goes with a sequence and is no event, written in a transaction of its own. */
 #define EVENT_LOG_NOTE_BYTES_MAX 1024

@@ -30,7 +30,7 @@ struct event_log {
 
     /* The writer's own. */
     struct event_log_gathered gathered;
-    uint64_t prune_up_to;
+    uint64_t prune_old_up_to, prune_full_up_to;
 
     /* Written by the writer, read by event_log_stats: relaxed, each stands by itself. */
     _Atomic uint64_t first_sequence, last_sequence, bytes_used;

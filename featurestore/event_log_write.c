@@ -77,9 +77,10 @@ uint64_t event_log_gathered_bytes(const struct event_log *log)
     return log->gathered.used;
 }
 
-void event_log_allow_prune(struct event_log *log, uint64_t up_to_sequence)
+void event_log_allow_prune(struct event_log *log, uint64_t old_up_to, uint64_t full_up_to)
 {
-    log->prune_up_to = up_to_sequence;
+    log->prune_old_up_to = old_up_to;
+    log->prune_full_up_to = full_up_to;
 }
 
 static int put_gathered(struct event_log *log, MDB_txn *txn)
@@ -102,10 +103,9 @@ static int put_gathered(struct event_log *log, MDB_txn *txn)
 
 static bool is_due(const struct event_log *log, const struct event_record *oldest, int64_t now_ms)
 {
-    if (oldest->sequence > log->prune_up_to)
-        return false;
-    return (log->retain_ms > 0 && oldest->arrival_ms < now_ms - log->retain_ms) ||
-           get(&log->bytes_used) > nearly_full(log);
+    bool is_old = log->retain_ms > 0 && oldest->arrival_ms < now_ms - log->retain_ms;
+    return (is_old && oldest->sequence <= log->prune_old_up_to) ||
+           (get(&log->bytes_used) > nearly_full(log) && oldest->sequence <= log->prune_full_up_to);
 }
 
 /* At most twice as many as are added, so that the log shrinks and no commit takes long. */
@@ -117,7 +117,7 @@ static int prune(struct event_log *log, MDB_txn *txn, uint32_t *ret_count)
     uint64_t last = get(&log->last_sequence) + log->gathered.count;
     int64_t now_ms = clock_wall_ms(log->clock);
     *ret_count = 0;
-    if (log->prune_up_to == 0)
+    if (log->prune_full_up_to == 0)
         return 0;
     int rc = mdb_cursor_open(txn, log->events, &cursor);
     while (rc == 0 && *ret_count < most) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
-#include "featurestore/store_internal.h"
+#include "featurestore/store_checkpoint.h"
 
 #define ITEMS_LIMIT   16000000u
 #define PEOPLE_LIMIT  200000000u
@@ -155,6 +155,7 @@ void store_destroy(struct store **store)
     ASSERT(!old->joinable);
     free_jobs(&old->queue);
     free_jobs(&old->uncommitted);
+    store_checkpoints_destroy(&old->checkpoints);
     event_log_close(&old->log);
     retire_flush(&old->retire);
     free(atomic_load_explicit(&old->top, memory_order_relaxed));

@@ -55,10 +55,21 @@ struct store_limits {
 
 MUST_CHECK enum err_code store_create(const struct store_limits *limits, const struct clock *clock,
                                       struct store **ret_store, struct err *err);
+
+/* When a checkpoint of the whole state is written, so that a start need not replay all of the log,
+ * and the log can be pruned: after so many events, or after so long when there was one. */
+struct store_checkpoint_options {
+    const char *dir; /* made when it is not there; NULL: no checkpoints, and no pruning */
+    uint64_t events;
+    uint64_t interval_ms;
+};
+
 /* Before store_start: everything that is accepted goes to this log, and the store thread first
- * applies what the log holds. */
+ * applies the newest checkpoint and what the log holds after it. */
 MUST_CHECK enum err_code store_open_log(struct store *store,
-                                        const struct event_log_options *options, struct err *err);
+                                        const struct event_log_options *options,
+                                        const struct store_checkpoint_options *checkpoints,
+                                        struct err *err);
 MUST_CHECK enum err_code store_start(struct store *store, struct err *err); /* the store thread */
 void store_stop(struct store *store);     /* applies and commits what is queued, joins the thread */
 void store_destroy(struct store **store); /* stopped, no readers left */
@@ -69,6 +80,7 @@ enum store_recovery_state { STORE_RECOVERING, STORE_RECOVERED, STORE_RECOVERY_FA
 
 struct store_recovery {
     enum store_recovery_state state;
+    uint64_t checkpoint_sequence;           /* of the checkpoint that was loaded; 0: none */
     uint64_t first_sequence, last_sequence; /* of what is replayed; 0, 0: nothing */
     uint64_t at_sequence;
     uint64_t refused; /* events that no longer fit, since a limit was lowered */
@@ -78,6 +90,17 @@ struct store_recovery {
  * recovered events are queued, and binding and reading work on what is there so far. */
 void store_recovery(struct store *store, struct store_recovery *ret_recovery, struct err *err);
 bool store_is_recovered(const struct store *store);
+
+/* Begins one now, unless one is under way; store_checkpoint_stats tells when it is there.  Waits
+ * for the store thread.  ERR_UNSUPPORTED without a directory for them, and what makes a commit
+ * fail. */
+MUST_CHECK enum err_code store_checkpoint(struct store *store, struct err *err);
+
+struct store_checkpoint_stats {
+    uint64_t written, failures;        /* since the start; failures since the last success */
+    uint64_t sequence, bytes, took_ms; /* of the newest one that this process wrote */
+};
+void store_checkpoint_stats(const struct store *store, struct store_checkpoint_stats *ret_stats);
 
 enum store_durability {
     STORE_IN_MEMORY, /* there is no log */

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "featurestore/store_internal.h"
+#include "featurestore/store_checkpoint.h"
 
 static bool has_windows(const struct item_slot *slot)
 {
@@ -30,7 +30,7 @@ static bool reserve_active(struct store *store)
 }
 
 /* Makes sure that the item has windows for that class; false without memory. */
-static bool make_windows(struct store *store, uint32_t item, enum event_class event_class)
+bool store_make_windows(struct store *store, uint32_t item, enum event_class event_class)
 {
     struct item_slot *slot = store_item_slot_make(store, item);
     if (slot == NULL)
@@ -92,7 +92,7 @@ static enum err_code resolve(struct store *store, const struct event *event,
     for (uint32_t i = 0; i < event->item_count && rc == ERR_OK; i++) {
         rc = store_add_item_id(store, event->items[i].id, &store->item[i], err);
         if (rc == ERR_OK && mention->counted &&
-            !make_windows(store, store->item[i], mention->event_class))
+            !store_make_windows(store, store->item[i], mention->event_class))
             rc = err_set(err, ERR_NOMEM, "out of memory for the counts of an item");
     }
     return rc;
@@ -110,8 +110,8 @@ static struct person *history_after(struct store *store, const struct event *eve
     return person_edit_finish(&store->edit);
 }
 
-static void publish_person(struct store *store, _Atomic(const struct person *) *slot,
-                           const struct person *person)
+void store_person_publish(struct store *store, _Atomic(const struct person *) *slot,
+                          const struct person *person)
 {
     const struct person *old = atomic_load_explicit(slot, memory_order_relaxed);
     int64_t bytes = (int64_t)heap_bytes(person_bytes(person->capacity));
@@ -131,6 +131,7 @@ static void count_items(struct store *store, const struct event *event,
 {
     uint32_t now = windows_tile(mention->watermark_ms);
     for (uint32_t i = 0; i < event->item_count; i++) {
+        store_keep(store, ROW_ITEM, store->item[i]);
         struct windows *windows =
             store_windows(store_item_slot(store, store->item[i]), mention->event_class);
         windows_advance(windows, now);
@@ -159,7 +160,8 @@ static enum err_code apply_shopper(struct store *store, const struct event *even
         struct person *person = slot == NULL ? NULL : history_after(store, event, &mention);
         if (person == NULL)
             return err_set(err, ERR_NOMEM, "out of memory for a history");
-        publish_person(store, slot, person);
+        store_keep(store, mention.people == &store->users ? ROW_USER : ROW_ANON, mention.person);
+        store_person_publish(store, slot, person);
         if (mention.counted)
             count_items(store, event, &mention);
     }
@@ -241,6 +243,18 @@ void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len, in
         if (rc != ERR_OK)
             reject(store, i, rc, &err);
     }
+}
+
+void store_remember_record(struct store *store, const struct event_record *record)
+{
+    const uint8_t *bytes = (const uint8_t *)record->event.ptr;
+    struct cursor cursor = cursor_of(bytes, record->event.len);
+    struct event event;
+    arena_reset(&store->arena);
+    if (cursor_check(bytes, record->event.len, CURSOR_VALUES_MAX, NULL) == ERR_OK &&
+        event_decode(&cursor, record->arrival_ms, &store->arena, &event, NULL) == ERR_OK &&
+        !dedup_has(store->dedup, event.id))
+        dedup_add(store->dedup, event.id);
 }
 
 enum err_code store_apply_record(struct store *store, const struct event_record *record,

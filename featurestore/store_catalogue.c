@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "featurestore/store_internal.h"
+#include "featurestore/store_checkpoint.h"
 
 static uint64_t record_bytes(const struct item *record)
 {
@@ -94,6 +94,7 @@ static bool is_live(const struct item *record)
 static void publish(struct store *store, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
+        store_keep(store, ROW_ITEM, store->item[i]);
         struct item_slot *slot = store_item_slot(store, store->item[i]);
         const struct item *record = store->record[i];
         const struct item *old = atomic_load_explicit(&slot->record, memory_order_relaxed);
@@ -168,5 +169,18 @@ enum err_code store_catalogue_delete(struct store *store, const struct event *ev
         count++;
     }
     publish(store, count);
+    return ERR_OK;
+}
+
+enum err_code store_catalogue_put(struct store *store, uint32_t item, const struct item *record,
+                                  struct err *err)
+{
+    if (store_item_slot_make(store, item) == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for a page of items");
+    enum err_code rc = prepare(store, 0, record, err);
+    if (rc != ERR_OK)
+        return rc;
+    store->item[0] = item;
+    publish(store, 1);
     return ERR_OK;
 }

@@ -36,14 +36,6 @@ struct event_log *store_log(const struct store *store)
     return store->log;
 }
 
-enum err_code store_open_log(struct store *store, const struct event_log_options *options,
-                             struct err *err)
-{
-    ASSERT(store->log == NULL && !store->joinable);
-    atomic_store_explicit(&store->recovery, STORE_RECOVERING, memory_order_relaxed);
-    return event_log_open(options, &store->log, err);
-}
-
 bool store_takes_events(const struct store *store)
 {
     return store->commit_err.code == ERR_OK; /* the writer alone changes it */

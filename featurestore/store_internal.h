@@ -5,6 +5,8 @@
  *   store_queue.c      submit, the store thread, binding
  *   store_commit.c     what was accepted goes to the log; who waits for that is told
  *   store_recover.c    what the log holds becomes state again
+ *   store_checkpoint.c, store_restore.c, store_rows_*.c
+ *                      the whole state to a file and back
  *   store_hash.c       the hash of the state
  *   store_apply.c      a batch: decode, refuse duplicates, apply, report
  *   store_catalogue.c  item_upsert, item_delete
@@ -172,7 +174,11 @@ struct store {
     uint64_t retry_at_ns;          /* when that failed: the next one, by the system's clock */
     _Atomic uint32_t recovery;     /* enum store_recovery_state; set with release */
     struct err recovery_err;       /* before `recovery` says that it failed */
-    _Atomic uint64_t recovery_first, recovery_last, recovery_at, recovery_refused;
+    _Atomic uint64_t recovery_checkpoint, recovery_first, recovery_last, recovery_at,
+        recovery_refused;
+
+    /* Checkpoints: store_checkpoint.c, store_restore.c. */
+    struct store_checkpoints *checkpoints; /* owned; NULL without a log */
 };
 
 /* What malloc takes for a block of that size (glibc: 8 bytes of header, steps of 16, at least 32).
@@ -238,6 +244,13 @@ void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len, in
 /* One event that the log holds.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
 MUST_CHECK enum err_code store_apply_record(struct store *store, const struct event_record *record,
                                             struct err *err);
+/* Makes sure that the item has windows for that class; false without memory. */
+bool store_make_windows(struct store *store, uint32_t item, enum event_class event_class);
+/* In the place of what is in the slot. */
+void store_person_publish(struct store *store, _Atomic(const struct person *) *slot,
+                          const struct person *person);
+/* Only its id: that of an event whose effects a checkpoint holds. */
+void store_remember_record(struct store *store, const struct event_record *record);
 /* ERR_LIMIT names the option. */
 MUST_CHECK enum err_code store_add_item_id(struct store *store, struct text id,
                                            uint32_t *ret_number, struct err *err);
@@ -255,6 +268,8 @@ void store_commit(struct store *store);
 
 /* ---- store_recover.c, on the writer: applies what the log holds. */
 void store_recover(struct store *store);
+/* After a checkpoint. */
+void store_allow_prune(struct store *store);
 
 /* ---- store_hash.c, on the writer */
 uint64_t store_hash_now(const struct store *store);
@@ -264,6 +279,10 @@ MUST_CHECK enum err_code store_catalogue_upsert(struct store *store, const struc
                                                 struct err *err);
 MUST_CHECK enum err_code store_catalogue_delete(struct store *store, const struct event *event,
                                                 struct err *err);
+
+/* Texts are copied. */
+MUST_CHECK enum err_code store_catalogue_put(struct store *store, uint32_t item,
+                                             const struct item *record, struct err *err);
 
 /* ---- store_refresh.c: moves all windows to the watermark, gives back those that are empty and
  * publishes new top lists.  Without memory the old lists stay and it is due again. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "featurestore/store_internal.h"
+#include "featurestore/store_checkpoint.h"
 
 #define REFRESH_INTERVAL_NS UINT64_C(1000000000)
 
@@ -72,8 +72,6 @@ static void run_batch(struct store *store, struct store_job *job)
         store_batch_applied(store, job);
     else
         store_batch_refused(store, job);
-    if (is_taken && (queue_is_empty || store_commit_is_due(store)))
-        store_commit(store);
     retire_flush(&store->retire);
 }
 
@@ -92,6 +90,19 @@ static void run_hash(struct store *store, void *ctx)
     struct hash *hash = ctx;
     hash->hash = store_hash_now(store);
     hash->sequence = store->log == NULL ? 0 : event_log_next(store->log) - 1;
+}
+
+struct checkpoint_wish {
+    enum err_code rc;
+    struct err *err;
+};
+
+static void run_checkpoint(struct store *store, void *ctx)
+{
+    struct checkpoint_wish *wish = ctx;
+    if (store_has_uncommitted(store))
+        store_commit(store);
+    wish->rc = store_checkpoint_begin(store, wish->err);
 }
 
 static void run_ask(struct store *store, struct store_ask *ask)
@@ -174,6 +185,18 @@ static bool wait_for_job(struct store *store)
            store->queue.first == NULL;
 }
 
+/* Under the mutex: commits what was applied, when nothing more comes or enough came together. */
+static void commit_if_due(struct store *store)
+{
+    bool is_due = store->queue.first == NULL || store_commit_is_due(store);
+    if (!is_due || !store_has_uncommitted(store) || !store_takes_events(store))
+        return;
+    pthread_mutex_unlock(&store->mutex);
+    store_commit(store);
+    store_checkpoint_consider(store);
+    pthread_mutex_lock(&store->mutex);
+}
+
 static void *run(void *arg)
 {
     struct store *store = arg;
@@ -186,6 +209,13 @@ static void *run(void *arg)
             store_commit(store);
             pthread_mutex_lock(&store->mutex);
         }
+        if (store_checkpoint_has_work(store)) {
+            pthread_mutex_unlock(&store->mutex);
+            store_checkpoint_step(store);
+            pthread_mutex_lock(&store->mutex);
+            if (store->queue.first == NULL)
+                continue;
+        }
         if (store->queue.first == NULL && !wait_for_job(store))
             continue;
         struct store_job *job = store_jobs_pop(&store->queue);
@@ -197,6 +227,7 @@ static void *run(void *arg)
         else
             run_batch(store, job);
         pthread_mutex_lock(&store->mutex);
+        commit_if_due(store);
     }
     store->runs = false;
     pthread_mutex_unlock(&store->mutex);
@@ -308,6 +339,13 @@ enum err_code store_bind_items(struct store *store, const struct text *ids, uint
     struct bind bind = {.ids = ids, .count = count, .ret_numbers = ret_numbers, .err = err};
     ask_writer(store, run_bind, &bind);
     return bind.rc;
+}
+
+enum err_code store_checkpoint(struct store *store, struct err *err)
+{
+    struct checkpoint_wish wish = {.err = err};
+    ask_writer(store, run_checkpoint, &wish);
+    return wish.rc;
 }
 
 uint64_t store_state_hash(struct store *store, uint64_t *ret_sequence)

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The log becomes state again. */
-#include "featurestore/store_internal.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "featurestore/store_checkpoint.h"
 
 /* A reader of the log holds old pages in place, so it begins again after so many. */
 enum { RECORDS_PER_READ = 100000, RECORDS_PER_TURN = 1000 };
@@ -20,6 +25,7 @@ void store_recovery(struct store *store, struct store_recovery *ret_recovery, st
 #define GET(name) atomic_load_explicit(&store->name, memory_order_relaxed)
     *ret_recovery = (struct store_recovery){
         .state = atomic_load_explicit(&store->recovery, memory_order_acquire),
+        .checkpoint_sequence = GET(recovery_checkpoint),
         .first_sequence = GET(recovery_first),
         .last_sequence = GET(recovery_last),
         .at_sequence = GET(recovery_at),
@@ -27,6 +33,48 @@ void store_recovery(struct store *store, struct store_recovery *ret_recovery, st
 #undef GET
     if (ret_recovery->state == STORE_RECOVERY_FAILED && err != NULL)
         *err = store->recovery_err;
+}
+
+static enum err_code make_checkpoints(struct store *store,
+                                      const struct store_checkpoint_options *options,
+                                      struct err *err)
+{
+    enum err_code rc = file_make_dir(options->dir, err);
+    if (rc != ERR_OK)
+        return rc;
+    struct store_checkpoints *checkpoints = calloc(1, sizeof *checkpoints);
+    if (checkpoints == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for checkpoints");
+    store->checkpoints = checkpoints;
+    checkpoints->options = *options;
+    checkpoints->at_ns = clock_now_ns(store->clock);
+    int len = snprintf(checkpoints->dir, sizeof checkpoints->dir, "%s", options->dir);
+    checkpoints->options.dir = checkpoints->dir;
+    return len < (int)sizeof checkpoints->dir
+               ? ERR_OK
+               : err_set(err, ERR_LIMIT, "the path of the checkpoints is too long");
+}
+
+enum err_code store_open_log(struct store *store, const struct event_log_options *options,
+                             const struct store_checkpoint_options *checkpoints, struct err *err)
+{
+    ASSERT(store->log == NULL && !store->joinable);
+    atomic_store_explicit(&store->recovery, STORE_RECOVERING, memory_order_relaxed);
+    enum err_code rc = event_log_open(options, &store->log, err);
+    return rc == ERR_OK && checkpoints->dir != NULL ? make_checkpoints(store, checkpoints, err)
+                                                    : rc;
+}
+
+/* Records up to the older checkpoint may go, and of the old ones those whose ids need not be known
+ * any more. */
+void store_allow_prune(struct store *store)
+{
+    const uint64_t *sequence = store->checkpoints->sequence;
+    uint64_t covered = sequence[STORE_CHECKPOINTS_KEPT - 1];
+    uint64_t ids = store->limits.dedup_events_max;
+    uint64_t last = event_log_next(store->log) - 1;
+    uint64_t forgotten = last > ids ? last - ids : 0;
+    event_log_allow_prune(store->log, forgotten < covered ? forgotten : covered, covered);
 }
 
 /* Up to so many records from `*at` on; *at is the next one then. */
@@ -40,6 +88,10 @@ static enum err_code replay_some(struct store *store, uint64_t *at, bool *ret_mo
     uint32_t count = 0;
     while (count < RECORDS_PER_READ &&
            (rc = event_log_read_next(&reader, &record, err)) == ERR_OK) {
+        if (record.sequence <= store->recovery_checkpoint) {
+            store_remember_record(store, &record);
+            continue;
+        }
         rc = store_apply_record(store, &record, err);
         if (rc != ERR_OK && rc != ERR_LIMIT)
             break;
@@ -61,11 +113,22 @@ static enum err_code replay_some(struct store *store, uint64_t *at, bool *ret_mo
 static enum err_code replay(struct store *store, struct err *err)
 {
     struct event_log_stats stats;
+    uint64_t covered = 0;
     event_log_stats(store->log, &stats);
-    set(&store->recovery_first, stats.first_sequence);
+    enum err_code rc = store->checkpoints == NULL ? ERR_OK : store_restore(store, &covered, err);
+    if (rc == ERR_OK && covered > stats.last_sequence)
+        rc = err_set(err, ERR_CORRUPT,
+                     "the checkpoint covers record %" PRIu64
+                     ", and the event log ends with %" PRIu64,
+                     covered, stats.last_sequence);
+    set(&store->recovery_checkpoint, covered);
     set(&store->recovery_last, stats.last_sequence);
-    uint64_t at = stats.first_sequence;
-    enum err_code rc = ERR_OK;
+    /* Of what the checkpoint covers, the newest ids must be known again. */
+    uint64_t ids = store->limits.dedup_events_max;
+    uint64_t at = covered > ids ? covered - ids + 1 : 1;
+    if (at < stats.first_sequence)
+        at = stats.first_sequence;
+    set(&store->recovery_first, at);
     for (bool more = stats.last_sequence > 0; more && rc == ERR_OK;)
         rc = replay_some(store, &at, &more, err);
     return rc;
@@ -76,6 +139,8 @@ void store_recover(struct store *store)
     enum store_recovery_state state = STORE_RECOVERED;
     if (replay(store, &store->recovery_err) != ERR_OK)
         state = STORE_RECOVERY_FAILED;
+    if (store->checkpoints != NULL)
+        store_allow_prune(store);
     store_refresh_all(store);
     retire_flush(&store->retire);
     atomic_store_explicit(&store->recovery, state, memory_order_release);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "featurestore/windows.h"
 
+#include <string.h>
+
 #include "base/err.h"
 
 enum { TILES_PER_HOUR = 12, TILES_PER_DAY = 288 };
@@ -59,6 +61,13 @@ static uint32_t ring_sum(struct ring ring, uint32_t now, uint32_t tile_count)
     return sum;
 }
 
+static void sum_tiles(struct windows *windows)
+{
+    for (uint32_t w = 0; w < STORE_WINDOW_COUNT; w++)
+        total_set(windows, w,
+                  ring_sum(ring_of(windows, shape[w].ring), windows->now, shape[w].tile_count));
+}
+
 void windows_advance(struct windows *windows, uint32_t now)
 {
     if (now <= windows->now)
@@ -66,8 +75,16 @@ void windows_advance(struct windows *windows, uint32_t now)
     for (uint32_t r = 0; r < RING_COUNT; r++)
         ring_advance(ring_of(windows, r), windows->now, now);
     windows->now = now;
-    for (uint32_t w = 0; w < STORE_WINDOW_COUNT; w++)
-        total_set(windows, w, ring_sum(ring_of(windows, shape[w].ring), now, shape[w].tile_count));
+    sum_tiles(windows);
+}
+
+void windows_restore(struct windows *windows, const struct windows *from)
+{
+    windows->now = from->now;
+    memcpy(windows->fine, from->fine, sizeof windows->fine);
+    memcpy(windows->hour, from->hour, sizeof windows->hour);
+    memcpy(windows->day, from->day, sizeof windows->day);
+    sum_tiles(windows);
 }
 
 void windows_count(struct windows *windows, uint32_t tile)

@@ -57,6 +57,9 @@ static inline float windows_score(const struct windows *windows, uint32_t event_
 /* Moves the end of the windows to a later tile; nothing for one that is not later. */
 void windows_advance(struct windows *windows, uint32_t now);
 
+/* Takes the tiles, and the tile that they end with, from `from`, whose totals do not count. */
+void windows_restore(struct windows *windows, const struct windows *from);
+
 /* Counts an event of that tile, which is not after `now`. */
 void windows_count(struct windows *windows, uint32_t tile);
 

@@ -114,8 +114,16 @@ static enum err_code open_log(struct daemon *daemon, struct err *err)
         .disk_reserve_bytes = (uint64_t)config->disk_reserve_bytes,
         .clock = daemon->clock,
     };
+    char checkpoint_dir[FILE_PATH_BYTES];
+    struct store_checkpoint_options checkpoints = {
+        .dir = checkpoint_dir,
+        .events = (uint64_t)config->checkpoint_events,
+        .interval_ms = (uint64_t)config->checkpoint_interval_s * 1000,
+    };
     enum err_code rc = file_join(config->data_dir, "events", dir, sizeof dir, err);
-    return rc == ERR_OK ? store_open_log(daemon->store, &options, err) : rc;
+    if (rc == ERR_OK)
+        rc = file_join(config->data_dir, "checkpoints", checkpoint_dir, sizeof checkpoint_dir, err);
+    return rc == ERR_OK ? store_open_log(daemon->store, &options, &checkpoints, err) : rc;
 }
 
 static enum err_code start_store(struct daemon *daemon, struct err *err)
@@ -337,7 +345,8 @@ static enum lifecycle_opening open_sockets(void *ctx, struct err *err)
     case STORE_RECOVERED: break;
     }
     if (recovery.last_sequence > 0)
-        log_at(LOG_INFO, "recovered", LOG_INT("first", (int64_t)recovery.first_sequence),
+        log_at(LOG_INFO, "recovered", LOG_INT("checkpoint", (int64_t)recovery.checkpoint_sequence),
+               LOG_INT("first", (int64_t)recovery.first_sequence),
                LOG_INT("last", (int64_t)recovery.at_sequence),
                LOG_INT("refused", (int64_t)recovery.refused));
     return start_sockets(daemon, err) == ERR_OK ? LIFECYCLE_OPEN : LIFECYCLE_CANNOT_OPEN;

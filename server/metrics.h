@@ -41,6 +41,11 @@ enum server_metric {
     M_LOG_COMMIT_SECONDS,     /* counter: spent in commits */
     M_LOG_PRUNED,             /* counter: records deleted by age or size */
     M_LOG_OLDEST,             /* gauge: arrival of the oldest record, seconds since the epoch */
+    M_CHECKPOINTS,            /* counter: written since the start */
+    M_CHECKPOINT_FAILURES,    /* gauge: since the last success */
+    M_CHECKPOINT_SEQUENCE,    /* gauge: of the newest one */
+    M_CHECKPOINT_BYTES,       /* gauge */
+    M_CHECKPOINT_SECONDS,     /* gauge: how long the newest one took */
     M_MODELS,                 /* gauge: models that serve */
     M_MODEL_BYTES,            /* gauge */
     M_MODEL_LOADS,            /* counter {result}: loaded, refused */

@@ -80,6 +80,11 @@
       "only")                                                                                      \
     X(INT, event_log_days, 90, 0, 36500, "days", RESTART,                                          \
       "events that arrived earlier are deleted from the log; 0: only when it is nearly full")      \
+    X(INT, checkpoint_events, 1000000, 1000, 1000000000, "events", RESTART,                        \
+      "the state is written to a checkpoint after so many events, so that a start need not "       \
+      "replay more of them")                                                                       \
+    X(INT, checkpoint_interval_s, 3600, 1, 604800, "s", RESTART,                                   \
+      "and after so long, when there was an event")                                                \
     X(INT, disk_reserve_bytes, 268435456, 0, 1099511627776, "bytes", RESTART,                      \
       "when less is free on the disk of `data_dir`, events are refused with `disk_full`")          \
     X(INT, answers_max, 65536, 1, 16000000, "answers", RESTART,                                    \

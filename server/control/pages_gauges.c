@@ -54,6 +54,17 @@ static void set_log(const struct pages *pages)
     set(pages, M_LOG_OLDEST, 0, (double)stats.first_arrival_ms / 1000.0);
 }
 
+static void set_checkpoints(const struct pages *pages)
+{
+    struct store_checkpoint_stats stats;
+    store_checkpoint_stats(pages->store, &stats);
+    set(pages, M_CHECKPOINTS, 0, (double)stats.written);
+    set(pages, M_CHECKPOINT_FAILURES, 0, (double)stats.failures);
+    set(pages, M_CHECKPOINT_SEQUENCE, 0, (double)stats.sequence);
+    set(pages, M_CHECKPOINT_BYTES, 0, (double)stats.bytes);
+    set(pages, M_CHECKPOINT_SECONDS, 0, (double)stats.took_ms / 1e3);
+}
+
 static void set_breakers(const struct pages *pages)
 {
     uint32_t open = 0;
@@ -91,6 +102,7 @@ void pages_set_gauges(struct pages *pages, bool is_ready)
     set(pages, M_DRAINING, 0, pages->is_leaving(pages->ctx));
     set_store(pages);
     set_log(pages);
+    set_checkpoints(pages);
     set_breakers(pages);
     set_process(pages);
 }

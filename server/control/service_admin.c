@@ -240,6 +240,7 @@ enum call_state service_admin(struct service *service, struct call *call,
     case OP_breaker: serve_breaker(service, call, request); return CALL_DONE;
     case OP_reload: return serve_reload(service, call, request);
     case OP_export: return service_export(service, call, request);
+    case OP_checkpoint: return service_checkpoint(service, call, request);
     case OP_state_hash: return service_state_hash(service, call, request);
     case OP_drain: serve_drain(service, call, request); return CALL_DONE;
     default: return serve_models(service, call, request);

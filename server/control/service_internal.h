@@ -5,7 +5,7 @@
  *   service_setup.c    creation, draining, and calls that complete later
  *   service_events.c   events
  *   service_query.c    features and status
- *   service_log.c      export, state_hash
+ *   service_log.c      export, checkpoint, state_hash
  *   service_admin.c    mode, reload, drain and the operations on models */
 #ifndef SERVER_CONTROL_SERVICE_INTERNAL_H
 #define SERVER_CONTROL_SERVICE_INTERNAL_H
@@ -60,6 +60,8 @@ void service_features(struct service *service, struct call *call, const struct r
 void service_status(struct service *service, struct call *call, const struct request *request);
 enum call_state service_export(struct service *service, struct call *call,
                                const struct request *request);
+enum call_state service_checkpoint(struct service *service, struct call *call,
+                                   const struct request *request);
 enum call_state service_state_hash(struct service *service, struct call *call,
                                    const struct request *request);
 /* Any operation of administration. */

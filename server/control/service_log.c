@@ -136,6 +136,31 @@ static void run_state_hash(void *ctx)
     deferred->call->complete(deferred->call);
 }
 
+/* On the thread of jobs. */
+static void run_checkpoint(void *ctx)
+{
+    struct deferred *deferred = ctx;
+    const struct service_options *with = &deferred->service->with;
+    struct reply reply;
+    struct err err = {.text = ""};
+    enum err_code rc = store_checkpoint(with->store, &err);
+    if (rc != ERR_OK) {
+        reply_error(deferred->call, deferred->id_raw, with->clock, reply_code_of(rc), err.text,
+                    NULL);
+    } else {
+        reply_begin(&reply, deferred->call, deferred->id_raw, with->clock);
+        reply_end(&reply);
+    }
+    deferred->call->complete(deferred->call);
+}
+
+enum call_state service_checkpoint(struct service *service, struct call *call,
+                                   const struct request *request)
+{
+    struct deferred *deferred = deferred_begin(service, call, request);
+    return deferred == NULL ? CALL_DONE : deferred_submit(deferred, request, run_checkpoint);
+}
+
 enum call_state service_state_hash(struct service *service, struct call *call,
                                    const struct request *request)
 {

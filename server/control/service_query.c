@@ -236,6 +236,23 @@ static void pack_log(struct pack *pack, const struct event_log *log)
     }
 }
 
+static void pack_checkpoint(struct pack *pack, const struct store *store)
+{
+    struct store_checkpoint_stats stats;
+    store_checkpoint_stats(store, &stats);
+    pack_map(pack, 5);
+    pack_key(pack, "sequence");
+    pack_uint(pack, stats.sequence);
+    pack_key(pack, "bytes");
+    pack_uint(pack, stats.bytes);
+    pack_key(pack, "took_ms");
+    pack_uint(pack, stats.took_ms);
+    pack_key(pack, "written");
+    pack_uint(pack, stats.written);
+    pack_key(pack, "failures");
+    pack_uint(pack, stats.failures);
+}
+
 static void pack_durability(struct reply *reply, struct store *store)
 {
     struct err err = {.text = ""};
@@ -259,6 +276,8 @@ static void pack_durability(struct reply *reply, struct store *store)
     if (store_log(store) != NULL) {
         reply_key(reply, "log");
         pack_log(&reply->pack, store_log(store));
+        reply_key(reply, "checkpoint");
+        pack_checkpoint(&reply->pack, store);
     }
 }
 

@@ -18,6 +18,7 @@
     X(reload, ADMIN)       \
     X(drain, ADMIN)        \
     X(export, ADMIN)       \
+    X(checkpoint, ADMIN)   \
     X(state_hash, ADMIN)   \
     X(model_list, ADMIN)   \
     X(model_begin, ADMIN)  \

@@ -169,10 +169,11 @@ static uint64_t replayed_hash(void)
     struct store *store = NULL;
     struct err err;
     struct store_recovery recovery;
+    static const struct store_checkpoint_options none; /* all of the log is replayed */
     uint64_t sequence = 0, hash = 0;
     open_log_dir(&options, path);
     assert_int_equal(store_create(&limits, clock_system(), &store, &err), ERR_OK);
-    assert_int_equal(store_open_log(store, &options, &err), ERR_OK);
+    assert_int_equal(store_open_log(store, &options, &none, &err), ERR_OK);
     assert_int_equal(store_start(store, &err), ERR_OK);
     do {
         hash = store_state_hash(store, &sequence);
@@ -230,7 +231,8 @@ static void keep_the_port(void)
     char config[1024];
     snprintf(config, sizeof config,
              "{\"listen\": [\"%s\"], \"http\": \"127.0.0.1:0\",\n"
-             " \"data_dir\": \"state\", \"models_dir\": \"models\"}\n",
+             " \"data_dir\": \"state\", \"models_dir\": \"models\",\n"
+             " \"checkpoint_events\": 1000}\n",
              served.url);
     temp_dir_write_text(&served.dir, "decided.json", config);
 }

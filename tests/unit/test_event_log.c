@@ -157,7 +157,7 @@ static void test_only_what_a_checkpoint_covers_is_pruned(void **state)
     add(1001, 10);
     assert_int_equal(event_log_commit(event_log, &err), ERR_OK);
     check_holds(1, 1010); /* old, but no checkpoint */
-    event_log_allow_prune(event_log, 300);
+    event_log_allow_prune(event_log, 300, 300);
     for (uint64_t i = 1011; i <= 1030; i++) {
         add(i, 1);
         assert_int_equal(event_log_commit(event_log, &err), ERR_OK);
@@ -185,13 +185,13 @@ static void test_full_log_refuses_until_it_may_be_pruned(void **state)
     check_holds(1, last - 256);
     assert_int_equal(event_log_commit(event_log, &err),
                      ERR_DISK_FULL); /* still, and nothing changes */
-    event_log_allow_prune(event_log, last - 256);
+    event_log_allow_prune(event_log, last - 256, last - 256);
     assert_int_equal(event_log_commit(event_log, &err), ERR_OK);
     event_log_stats(event_log, &stats);
     assert_true(stats.bytes_used <= stats.bytes_max);
     check_holds(stats.first_sequence, last);
     for (int i = 0; i < 300; i++) { /* and it goes on like that */
-        event_log_allow_prune(event_log, last - 100);
+        event_log_allow_prune(event_log, last - 100, last - 100);
         add(last + 1, 256);
         assert_int_equal(event_log_commit(event_log, &err), ERR_OK);
         last += 256;

@@ -32,11 +32,12 @@ static struct events events;
 static struct err err;
 static struct store_limits limits;
 static struct event_log_options options;
+static struct store_checkpoint_options checkpoints;
 
 static void open_store(void)
 {
     assert_int_equal(store_create(&limits, &now.clock, &store, &err), ERR_OK);
-    assert_int_equal(store_open_log(store, &options, &err), ERR_OK);
+    assert_int_equal(store_open_log(store, &options, &checkpoints, &err), ERR_OK);
     assert_int_equal(store_start(store, &err), ERR_OK);
 }
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_rows - what a checkpoint says of the store, row by row.
+ *
+ *   kind           number          bytes
+ *   ROW_STATE      0               watermark (u64)
+ *   ROW_CATEGORY, ROW_BRAND, ROW_ITEM_ID, ROW_USER_ID, ROW_ANON_ID
+ *                  of the id       the id
+ *   ROW_ITEM       of the item     record and windows
+ *   ROW_USER, ROW_ANON
+ *                  of the person   history
+ *
+ * Numbers are those of the store that wrote; the one that reads gives its own. */
+#ifndef FEATURESTORE_STORE_ROWS_H
+#define FEATURESTORE_STORE_ROWS_H
+
+#include "featurestore/checkpoint.h"
+#include "featurestore/store_internal.h"
+
+enum store_row {
+    ROW_STATE = 1,
+    ROW_CATEGORY,
+    ROW_BRAND,
+    ROW_ITEM_ID,
+    ROW_USER_ID,
+    ROW_ANON_ID,
+    ROW_ITEM,
+    ROW_USER,
+    ROW_ANON,
+    ROW_END
+};
+
+/* Writes the row as it is now; nothing for one that holds nothing. */
+void store_row_write(const struct store *store, enum store_row kind, uint32_t number,
+                     struct checkpoint_block *block);
+/* How many rows of that kind there are now. */
+uint32_t store_row_count(const struct store *store, enum store_row kind);
+
+/* New numbers for old ones: IDMAP_NONE for those that the file did not name. */
+struct store_numbers {
+    uint32_t *number; /* owned */
+    uint32_t count;
+};
+
+struct store_numbering {
+    struct store_numbers of[ROW_END]; /* by kind of the id rows */
+};
+
+void store_numbering_deinit(struct store_numbering *numbering);
+/* Takes in an id row, and leaves others alone.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
+MUST_CHECK enum err_code store_row_read_id(struct store *store, const struct checkpoint_row *row,
+                                           struct store_numbering *numbering, struct err *err);
+/* Takes in any other row, after all ids.  The same errors. */
+MUST_CHECK enum err_code store_row_read(struct store *store, const struct checkpoint_row *row,
+                                        const struct store_numbering *numbering, struct err *err);
+
+#endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of a checkpoint become state; bytes from disk are checked, whatever their checksums say. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "featurestore/store_rows.h"
+
+static enum err_code corrupt(const struct checkpoint_row *row, const char *what, struct err *err)
+{
+    return err_set(err, ERR_CORRUPT, "checkpoint, row %u of kind %u: %s", row->number, row->kind,
+                   what);
+}
+
+/* ---- ids ------------------------------------------------------------------------------------- */
+
+void store_numbering_deinit(struct store_numbering *numbering)
+{
+    for (int i = 0; i < ROW_END; i++)
+        free(numbering->of[i].number);
+    *numbering = (struct store_numbering){0};
+}
+
+/* Ids come in the order of their numbers, so that the table grows by one. */
+static enum err_code append(struct store_numbers *numbers, uint32_t number, struct err *err)
+{
+    uint32_t count = numbers->count;
+    if ((count & (count - 1)) == 0) { /* full at each power of two */
+        size_t capacity = count == 0 ? 1 : (size_t)count * 2;
+        uint32_t *grown = realloc(numbers->number, capacity * sizeof *grown);
+        if (grown == NULL)
+            return err_set(err, ERR_NOMEM, "out of memory to number the ids of a checkpoint");
+        numbers->number = grown;
+    }
+    numbers->number[numbers->count++] = number;
+    return ERR_OK;
+}
+
+static struct idmap *ids_of(const struct store *store, uint8_t kind, const char **ret_option)
+{
+    *ret_option = kind == ROW_USER_ID || kind == ROW_ANON_ID ? "people_max" : "items_max";
+    switch (kind) {
+    case ROW_CATEGORY: return store->category_ids;
+    case ROW_BRAND: return store->brand_ids;
+    case ROW_ITEM_ID: return store->item_ids;
+    case ROW_USER_ID: return store->users.ids;
+    case ROW_ANON_ID: return store->anons.ids;
+    default: return NULL;
+    }
+}
+
+enum err_code store_row_read_id(struct store *store, const struct checkpoint_row *row,
+                                struct store_numbering *numbering, struct err *err)
+{
+    const char *option = NULL;
+    struct idmap *ids = ids_of(store, row->kind, &option);
+    uint32_t number = IDMAP_NONE;
+    if (ids == NULL)
+        return ERR_OK;
+    if (row->number != numbering->of[row->kind].count)
+        return corrupt(row, "ids are missing before it", err);
+    enum err_code rc = idmap_add(ids, row->bytes, &number, NULL, err);
+    if (rc == ERR_BAD_INPUT)
+        return corrupt(row, "it is no id", err);
+    if (rc == ERR_LIMIT)
+        return err_set(err, ERR_LIMIT, "the checkpoint has more ids than %s allows: raise it",
+                       option);
+    return rc == ERR_OK ? append(&numbering->of[row->kind], number, err) : rc;
+}
+
+static bool translate(const struct store_numbering *numbering, enum store_row kind, uint32_t old,
+                      uint32_t *ret_number)
+{
+    const struct store_numbers *numbers = &numbering->of[kind];
+    if (old >= numbers->count)
+        return false;
+    *ret_number = numbers->number[old];
+    return true;
+}
+
+/* ---- items ----------------------------------------------------------------------------------- */
+
+static bool get_record(struct checkpoint_fields *fields, const struct store_numbering *numbering,
+                       struct item *record)
+{
+    uint64_t price, cost;
+    uint32_t currency, stock, category, brand, deleted;
+    if (!checkpoint_get_u64(fields, &price) || !checkpoint_get_u64(fields, &cost) ||
+        !checkpoint_get_u32(fields, &currency) || !checkpoint_get_u32(fields, &stock) ||
+        !checkpoint_get_u32(fields, &category) || !checkpoint_get_u32(fields, &brand) ||
+        !checkpoint_get_u32(fields, &deleted) || deleted > 1 ||
+        !checkpoint_get_text(fields, &record->title) ||
+        !checkpoint_get_text(fields, &record->attributes))
+        return false;
+    if (category != IDMAP_NONE && !translate(numbering, ROW_CATEGORY, category, &category))
+        return false;
+    if (brand != IDMAP_NONE && !translate(numbering, ROW_BRAND, brand, &brand))
+        return false;
+    /* Readers walk through the attributes without looking for their end. */
+    if (record->attributes.ptr != NULL &&
+        cursor_check((const uint8_t *)record->attributes.ptr, record->attributes.len,
+                     CURSOR_VALUES_MAX, NULL) != ERR_OK)
+        return false;
+    record->price_minor = (int64_t)price;
+    record->cost_minor = (int64_t)cost;
+    record->currency = currency;
+    record->stock = (int32_t)stock;
+    record->category = category;
+    record->brand = brand;
+    record->deleted = deleted == 1;
+    return true;
+}
+
+static bool get_all_u32(struct checkpoint_fields *fields, uint32_t *value, uint32_t count)
+{
+    bool good = true;
+    for (uint32_t i = 0; i < count && good; i++)
+        good = checkpoint_get_u32(fields, &value[i]);
+    return good;
+}
+
+static bool get_windows(struct checkpoint_fields *fields, struct windows *windows)
+{
+    return checkpoint_get_u32(fields, &windows->now) &&
+           get_all_u32(fields, windows->fine, WINDOWS_FINE_TILES) &&
+           get_all_u32(fields, windows->hour, WINDOWS_HOUR_TILES) &&
+           get_all_u32(fields, windows->day, WINDOWS_DAY_TILES);
+}
+
+static enum err_code read_item(struct store *store, const struct checkpoint_row *row,
+                               const struct store_numbering *numbering, struct err *err)
+{
+    struct checkpoint_fields fields = checkpoint_fields_of(row);
+    uint32_t item, has;
+    struct item record;
+    enum err_code rc = ERR_OK;
+    if (!translate(numbering, ROW_ITEM_ID, row->number, &item) ||
+        !checkpoint_get_u32(&fields, &has) || has > 1 ||
+        (has == 1 && !get_record(&fields, numbering, &record)))
+        return corrupt(row, "expected an item", err);
+    if (has == 1)
+        rc = store_catalogue_put(store, item, &record, err);
+    for (uint32_t c = 0; c < EVENT_COUNTED_CLASSES && rc == ERR_OK; c++) {
+        struct windows read = {0};
+        if (!checkpoint_get_u32(&fields, &has) || has > 1 ||
+            (has == 1 && !get_windows(&fields, &read)))
+            return corrupt(row, "expected windows", err);
+        if (has == 0)
+            continue;
+        if (!store_make_windows(store, item, (enum event_class)c))
+            return err_set(err, ERR_NOMEM, "out of memory for the counts of an item");
+        windows_restore(store_windows(store_item_slot(store, item), c), &read);
+    }
+    return rc == ERR_OK && fields.at != fields.end ? corrupt(row, "it is too long", err) : rc;
+}
+
+/* ---- people ---------------------------------------------------------------------------------- */
+
+static bool get_history(struct checkpoint_fields *fields, const struct store_numbering *numbering,
+                        struct person_edit *edit)
+{
+    uint32_t count = 0;
+    bool good = checkpoint_get_u32(fields, &edit->events) &&
+                checkpoint_get_u32(fields, &edit->purchases) &&
+                checkpoint_get_u32(fields, &count) &&
+                (size_t)(fields->end - fields->at) == (size_t)count * 10;
+    if (!good)
+        return false;
+    /* The newest, when fewer are kept than were. */
+    edit->count = count < edit->items_max ? count : edit->items_max;
+    const uint8_t *bytes = fields->at;
+    for (uint32_t i = 0; i < edit->count && good; i++) {
+        uint32_t old = 0;
+        struct checkpoint_fields item = {bytes + (size_t)i * 4, fields->end};
+        struct checkpoint_fields last_s = {bytes + (size_t)(count + i) * 4, fields->end};
+        good = checkpoint_get_u32(&item, &old) &&
+               translate(numbering, ROW_ITEM_ID, old, &edit->item[i]) &&
+               checkpoint_get_u32(&last_s, &edit->last_s[i]);
+    }
+    memcpy(edit->classes, bytes + (size_t)count * 8, edit->count);
+    memcpy(edit->days, bytes + (size_t)count * 9, edit->count);
+    return good;
+}
+
+static enum err_code read_person(struct store *store, struct people *people, enum store_row ids,
+                                 const struct checkpoint_row *row,
+                                 const struct store_numbering *numbering, struct err *err)
+{
+    struct checkpoint_fields fields = checkpoint_fields_of(row);
+    uint32_t number;
+    if (!translate(numbering, ids, row->number, &number) ||
+        !get_history(&fields, numbering, &store->edit))
+        return corrupt(row, "expected a history", err);
+    _Atomic(const struct person *) *slot = store_person_slot_make(store, people, number);
+    struct person *person = slot == NULL ? NULL : person_edit_finish(&store->edit);
+    if (person == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for a history");
+    store_person_publish(store, slot, person);
+    return ERR_OK;
+}
+
+static enum err_code read_state(struct store *store, const struct checkpoint_row *row,
+                                struct err *err)
+{
+    struct checkpoint_fields fields = checkpoint_fields_of(row);
+    uint64_t watermark;
+    if (!checkpoint_get_u64(&fields, &watermark) || fields.at != fields.end ||
+        watermark > (uint64_t)EVENT_TS_MS_MAX)
+        return corrupt(row, "expected a time", err);
+    atomic_store_explicit(&store->watermark_ms, (int64_t)watermark, memory_order_release);
+    return ERR_OK;
+}
+
+enum err_code store_row_read(struct store *store, const struct checkpoint_row *row,
+                             const struct store_numbering *numbering, struct err *err)
+{
+    switch (row->kind) {
+    case ROW_STATE: return read_state(store, row, err);
+    case ROW_CATEGORY:
+    case ROW_BRAND:
+    case ROW_ITEM_ID:
+    case ROW_USER_ID:
+    case ROW_ANON_ID: return ERR_OK;
+    case ROW_ITEM: return read_item(store, row, numbering, err);
+    case ROW_USER: return read_person(store, &store->users, ROW_USER_ID, row, numbering, err);
+    case ROW_ANON: return read_person(store, &store->anons, ROW_ANON_ID, row, numbering, err);
+    default: return corrupt(row, "a kind that this version does not know", err);
+    }
+}
