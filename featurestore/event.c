@@ -347,3 +347,19 @@ enum err_code event_decode(struct cursor *cursor, int64_t arrival_ms, struct are
         *ret_event = event;
     return rc;
 }
+
+struct text event_id(struct cursor cursor)
+{
+    struct text key, id = {0};
+    uint32_t pairs = 0;
+    for (cursor_map(&cursor, &pairs); pairs > 0; pairs--) {
+        if (!cursor_text(&cursor, &key))
+            break;
+        if (text_is(key, "id")) {
+            cursor_text(&cursor, &id);
+            break;
+        }
+        cursor_skip(&cursor, NULL);
+    }
+    return id;
+}

@@ -111,6 +111,9 @@ enum event_class event_type_class(enum event_type type);
  * as a whole is at fault. */
 const char *event_fault_prefix(const struct err *err);
 
+/* The id of an event and nothing else; .ptr NULL when it has none.  Checked bytes. */
+struct text event_id(struct cursor cursor);
+
 /* Reads one event; the cursor stands behind it afterwards, also after a refusal.  Bytes must have
  * passed cursor_check.  `arrival_ms` is the time of arrival.  ERR_BAD_INPUT with the field first in
  * the text: "ts: expected milliseconds or RFC 3339 text, got a map"; ERR_LIMIT "items: 501 of at
