@@ -22,6 +22,8 @@
     X(BUSY, "it is in use or overloaded")  \
     X(TIMEOUT, "the time ran out")         \
     X(UNSUPPORTED, "not supported")        \
+    X(STALE, "it came too late")           \
+    X(DENIED, "it is not allowed")         \
     X(DISK_FULL, "no space is left")       \
     X(IO, "the system reported an error")
 

@@ -22,6 +22,17 @@ static const struct {
     {"LYD", 3}, {"OMR", 3}, {"TND", 3}, {"CLF", 4}, {"UYW", 4},
 };
 
+/* In order, without blanks. */
+static const char known[] =
+    "AEDAFAAFNALLAMDANGAOAARSATSAUDAWGAZMAZNBAMBBDBDTBEFBGNBHDBIFBMDBNDBOBBOVBRLBSDBTNBWPBYBBYN"
+    "BYRBZDCADCDFCHECHFCHWCLFCLPCNYCOPCOUCRCCSDCUCCUPCVECYPCZKDEMDJFDKKDOPDZDEEKEGPERNESPETBEUR"
+    "FIMFJDFKPFRFGBPGELGHCGHSGIPGMDGNFGRDGTQGYDHKDHNLHRKHTGHUFIDRIEPILSINRIQDIRRISKITLJMDJODJPY"
+    "KESKGSKHRKMFKPWKRWKWDKYDKZTLAKLBPLKRLRDLSLLTLLUFLVLLYDMADMDLMGAMGFMKDMMKMNTMOPMROMRUMTLMUR"
+    "MVRMWKMXNMXVMYRMZMMZNNADNGNNIONLGNOKNPRNZDOMRPABPENPGKPHPPKRPLNPTEPYGQARROLRONRSDRUBRWFSAR"
+    "SBDSCRSDDSDGSEKSGDSHPSITSKKSLESLLSOSSRDSRGSSPSTDSTNSVCSYPSZLTHBTJSTMMTMTTNDTOPTRLTRYTTDTWD"
+    "TZSUAHUGXUSDUSNUYIUYUUYWUZSVEBVEDVEFVESVNDVUVWSTXAFXAGXAUXBAXBBXBCXBDXCDXCGXDRXOFXPDXPFXPT"
+    "XSUXTSXUAXXXYERZARZMKZMWZWDZWGZWLZWNZWR";
+
 bool currency_parse(struct text text, currency_code *ret_currency)
 {
     if (text.len != 3)
@@ -32,6 +43,23 @@ bool currency_parse(struct text text, currency_code *ret_currency)
     }
     *ret_currency = CURRENCY(text.ptr[0], text.ptr[1], text.ptr[2]);
     return true;
+}
+
+bool currency_is_known(currency_code currency)
+{
+    size_t low = 0, high = sizeof known / 3;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const char *code = known + middle * 3;
+        currency_code other = CURRENCY(code[0], code[1], code[2]);
+        if (other == currency)
+            return true;
+        if (other < currency)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
 }
 
 char *currency_format(currency_code currency, char buf[4])

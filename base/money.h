@@ -22,8 +22,11 @@
 typedef uint32_t currency_code;
 
 bool currency_parse(struct text text, currency_code *ret_currency); /* "EUR" */
-char *currency_format(currency_code currency, char buf[4]);         /* "" for 0 */
-int currency_digits(currency_code currency);                        /* 2 for 0 */
+/* Whether ISO 4217 has it: list one (2024), or withdrawn since 2000, since histories are imported.
+ */
+bool currency_is_known(currency_code currency);
+char *currency_format(currency_code currency, char buf[4]); /* "" for 0 */
+int currency_digits(currency_code currency);                /* 2 for 0 */
 
 /* "12.34" -> 1234 with 2 digits.  At most `digits` decimals (trailing zeros may exceed them),
  * optional

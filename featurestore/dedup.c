@@ -7,7 +7,7 @@
 
 #define DEDUP_SEED UINT64_C(0x6465647570)
 
-/*  1. hash[] is a ring: hash[next] is the oldest once the ring is full.
+/*  1. hash[] is a ring: the newest stands before `next`, `count` are there.
  *  2. slot[] is an index of it (linear probing, at most 2/3 full): 0 is free, else place + 1.
  *  3. There are no tombstones: taking one out moves those behind it forward. */
 struct dedup {
@@ -15,11 +15,14 @@ struct dedup {
     uint32_t count;
     uint32_t next; /* place of the next id */
     uint32_t mask; /* slots - 1 */
+    uint32_t window_s;
     uint64_t *hash;
+    uint32_t *time_s; /* beside hash[] */
     uint32_t *slot;
 };
 
-enum err_code dedup_create(uint32_t capacity, struct dedup **ret_dedup, struct err *err)
+enum err_code dedup_create(uint32_t capacity, uint32_t window_s, struct dedup **ret_dedup,
+                           struct err *err)
 {
     uint64_t slot_count = 4;
     while (slot_count * 2 < (uint64_t)capacity * 3)
@@ -27,13 +30,15 @@ enum err_code dedup_create(uint32_t capacity, struct dedup **ret_dedup, struct e
     struct dedup *dedup = calloc(1, sizeof *dedup);
     if (dedup != NULL) {
         dedup->hash = calloc(capacity == 0 ? 1 : capacity, sizeof *dedup->hash);
+        dedup->time_s = calloc(capacity == 0 ? 1 : capacity, sizeof *dedup->time_s);
         dedup->slot = calloc(slot_count, sizeof *dedup->slot);
     }
-    if (dedup == NULL || dedup->hash == NULL || dedup->slot == NULL) {
+    if (dedup == NULL || dedup->hash == NULL || dedup->time_s == NULL || dedup->slot == NULL) {
         dedup_destroy(&dedup);
         return err_set(err, ERR_NOMEM, "out of memory to remember %u event ids", capacity);
     }
     dedup->capacity = capacity;
+    dedup->window_s = window_s;
     dedup->mask = (uint32_t)(slot_count - 1);
     *ret_dedup = dedup;
     return ERR_OK;
@@ -44,6 +49,7 @@ void dedup_destroy(struct dedup **dedup)
     if (*dedup == NULL)
         return;
     free((*dedup)->hash);
+    free((*dedup)->time_s);
     free((*dedup)->slot);
     free(*dedup);
     *dedup = NULL;
@@ -58,9 +64,21 @@ static uint32_t slot_of(const struct dedup *dedup, uint64_t hash)
     return at;
 }
 
-bool dedup_has(const struct dedup *dedup, struct text id)
+static bool is_too_old(const struct dedup *dedup, uint32_t place, uint32_t now_s)
 {
-    return dedup->slot[slot_of(dedup, hash_text(id, DEDUP_SEED))] != 0;
+    return dedup->window_s != 0 && (int64_t)now_s - dedup->time_s[place] > dedup->window_s;
+}
+
+bool dedup_has(const struct dedup *dedup, struct text id, uint32_t now_s)
+{
+    uint32_t slot = dedup->slot[slot_of(dedup, hash_text(id, DEDUP_SEED))];
+    return slot != 0 && !is_too_old(dedup, slot - 1, now_s);
+}
+
+static uint32_t oldest_place(const struct dedup *dedup)
+{
+    return dedup->next >= dedup->count ? dedup->next - dedup->count
+                                       : dedup->next + dedup->capacity - dedup->count;
 }
 
 static void take_out(struct dedup *dedup, uint64_t hash)
@@ -81,30 +99,44 @@ static void take_out(struct dedup *dedup, uint64_t hash)
     dedup->slot[hole] = 0;
 }
 
-void dedup_add(struct dedup *dedup, struct text id)
+/* An id that came again when it was too old stands in the ring twice; the index knows the newer. */
+static void forget_oldest(struct dedup *dedup)
+{
+    uint32_t place = oldest_place(dedup);
+    uint64_t hash = dedup->hash[place];
+    if (dedup->slot[slot_of(dedup, hash)] == place + 1)
+        take_out(dedup, hash);
+    dedup->count--;
+}
+
+void dedup_add(struct dedup *dedup, struct text id, uint32_t now_s)
 {
     if (dedup->capacity == 0)
         return;
     uint64_t hash = hash_text(id, DEDUP_SEED);
-    if (dedup->count == dedup->capacity)
-        take_out(dedup, dedup->hash[dedup->next]);
-    else
-        dedup->count++;
+    while (dedup->count > 0 &&
+           (dedup->count == dedup->capacity || is_too_old(dedup, oldest_place(dedup), now_s)))
+        forget_oldest(dedup);
     uint32_t at = slot_of(dedup, hash);
-    ASSERT(dedup->slot[at] == 0);
     dedup->hash[dedup->next] = hash;
+    dedup->time_s[dedup->next] = now_s;
     dedup->slot[at] = dedup->next + 1;
     dedup->next = dedup->next + 1 == dedup->capacity ? 0 : dedup->next + 1;
+    dedup->count++;
+}
+
+uint32_t dedup_oldest_s(const struct dedup *dedup)
+{
+    return dedup->count == 0 ? 0 : dedup->time_s[oldest_place(dedup)];
 }
 
 uint64_t dedup_hash(const struct dedup *dedup)
 {
     /* One by one, so that the place of the oldest does not count. */
-    uint32_t at = dedup->count < dedup->capacity ? 0 : dedup->next;
     uint64_t hash = DEDUP_SEED;
     for (uint32_t i = 0; i < dedup->count; i++) {
+        uint32_t at = (oldest_place(dedup) + i) % dedup->capacity;
         hash = hash_bytes(&dedup->hash[at], sizeof dedup->hash[at], hash);
-        at = at + 1 == dedup->capacity ? 0 : at + 1;
     }
     return hash;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dedup - the event ids that were seen last.
  *
- * Keeps 64-bit hashes of the newest `capacity` ids, oldest dropped first.  Two different ids share
- * a hash with a chance of capacity / 2^64 for each event, which is below 10^-12 at ten million.
- * Memory: 14 to 20 bytes an id, allocated at creation.  Threads: one owner. */
+ * Keeps 64-bit hashes of the newest `capacity` ids, oldest dropped first, and none that came more
+ * than `window_s` before the newest.  Two different ids share a hash with a chance of capacity /
+ * 2^64 for each event, which is below 10^-12 at ten million.  Times are seconds, of arrival.
+ * Memory: 18 to 24 bytes an id, allocated at creation.  Threads: one owner. */
 #ifndef FEATURESTORE_DEDUP_H
 #define FEATURESTORE_DEDUP_H
 
@@ -15,12 +16,16 @@
 
 struct dedup;
 
-/* capacity 0 remembers nothing. */
-MUST_CHECK enum err_code dedup_create(uint32_t capacity, struct dedup **ret_dedup, struct err *err);
+/* capacity 0 remembers nothing; window_s 0 is without end. */
+MUST_CHECK enum err_code dedup_create(uint32_t capacity, uint32_t window_s,
+                                      struct dedup **ret_dedup, struct err *err);
 void dedup_destroy(struct dedup **dedup);
 
-bool dedup_has(const struct dedup *dedup, struct text id);
-void dedup_add(struct dedup *dedup, struct text id); /* not there yet */
+bool dedup_has(const struct dedup *dedup, struct text id, uint32_t now_s);
+/* It is not there yet, as of now_s.  What is too old by then is forgotten. */
+void dedup_add(struct dedup *dedup, struct text id, uint32_t now_s);
+/* When the oldest id came that is remembered; 0 without any. */
+uint32_t dedup_oldest_s(const struct dedup *dedup);
 
 /* Of what is remembered, in its order. */
 uint64_t dedup_hash(const struct dedup *dedup);

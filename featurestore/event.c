@@ -2,30 +2,23 @@
 #include "featurestore/event.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/num.h"
 #include "featurestore/event_read.h"
 
-#define QTY_MAX   1000000
-#define POS_MAX   100000
-#define STOCK_MAX 1000000000
-
-enum { QUERY_BYTES_MAX = 1024, LIST_BYTES_MAX = 256, TYPE_BYTES_MAX = 32 };
+enum { QUERY_BYTES_MAX = 1024, LIST_BYTES_MAX = 256 };
+enum { TYPE_BYTES_MAX = sizeof EVENT_CUSTOM_PREFIX - 1 + EVENT_CUSTOM_BYTES_MAX };
 
 /* clang-format off */
 #define EVENT_KEYS(X) \
     X(id) X(type) X(ts) X(user) X(anon) X(session) X(decision) X(items) X(currency) X(total) \
-    X(order) X(query) X(list) X(props)
-#define ITEM_KEYS(X) \
-    X(id) X(qty) X(price) X(pos)
-#define UPSERT_KEYS(X) \
-    X(id) X(title) X(category) X(brand) X(price) X(cost) X(stock) X(attributes)
+    X(order) X(query) X(list) X(props) X(attributes)
 /* clang-format on */
 
 #define NAME(name) {#name, sizeof(#name) - 1},
 static const struct text envelope_keys[] = {EVENT_KEYS(NAME)};
-static const struct text item_keys[] = {ITEM_KEYS(NAME)};
-static const struct text upsert_keys[] = {UPSERT_KEYS(NAME)};
 #undef NAME
 
 enum event_key {
@@ -33,18 +26,6 @@ enum event_key {
     EVENT_KEYS(X)
 #undef X
         EVENT_KEY_COUNT
-};
-enum item_key {
-#define X(name) ITEM_KEY_##name,
-    ITEM_KEYS(X)
-#undef X
-        ITEM_KEY_COUNT
-};
-enum upsert_key {
-#define X(name) UPSERT_KEY_##name,
-    UPSERT_KEYS(X)
-#undef X
-        UPSERT_KEY_COUNT
 };
 
 static const struct {
@@ -62,9 +43,37 @@ const char *event_type_name(enum event_type type)
     return types[type].name.ptr;
 }
 
+static bool is_custom_name(struct text name)
+{
+    if (name.len == 0 || name.len > EVENT_CUSTOM_BYTES_MAX)
+        return false;
+    for (uint32_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool good =
+            (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+/* What stands behind the prefix; .ptr NULL without it. */
+static struct text custom_name(struct text type)
+{
+    const uint32_t len = sizeof EVENT_CUSTOM_PREFIX - 1;
+    if (type.len < len || memcmp(type.ptr, EVENT_CUSTOM_PREFIX, len) != 0)
+        return (struct text){NULL, 0};
+    return (struct text){type.ptr + len, type.len - len};
+}
+
 bool event_type_parse(struct text name, enum event_type *ret_type)
 {
-    for (uint32_t i = 0; i < EVENT_TYPE_COUNT; i++) {
+    struct text custom = custom_name(name);
+    if (custom.ptr != NULL && is_custom_name(custom)) {
+        *ret_type = EVENT_custom;
+        return true;
+    }
+    for (uint32_t i = 0; i < EVENT_custom; i++) {
         if (text_equal(types[i].name, name)) {
             *ret_type = (enum event_type)i;
             return true;
@@ -86,8 +95,13 @@ static enum err_code read_type(struct event_read *read)
     if (rc != ERR_OK)
         return rc;
     if (!event_type_parse(name, &read->event->type))
-        return err_set(read->err, ERR_BAD_INPUT, "type: there is no type '%.*s'", (int)name.len,
-                       name.ptr);
+        return err_set(read->err, ERR_BAD_INPUT,
+                       custom_name(name).ptr == NULL
+                           ? "type: there is no type '%.*s'"
+                           : "type: '%.*s' is not custom: and 1..64 of a-z 0-9 _ . -",
+                       (int)name.len, name.ptr);
+    if (read->event->type == EVENT_custom)
+        read->event->custom = custom_name(name);
     return ERR_OK;
 }
 
@@ -112,6 +126,9 @@ static enum err_code read_currency(struct event_read *read)
     if (!currency_parse(text, &read->event->currency))
         return err_set(read->err, ERR_BAD_INPUT,
                        "currency: expected three capital letters of ISO 4217");
+    if (read->rules->strictness != EVENT_STORED && !currency_is_known(read->event->currency))
+        return err_set(read->err, ERR_BAD_INPUT, "currency: ISO 4217 has no '%.*s'", (int)text.len,
+                       text.ptr);
     return ERR_OK;
 }
 
@@ -143,124 +160,17 @@ static enum err_code read_event_value(struct event_read *read, enum event_key ke
     case EVENT_KEY_query: return event_read_text(read, "query", 0, QUERY_BYTES_MAX, &event->query);
     case EVENT_KEY_list: return event_read_text(read, "list", 0, LIST_BYTES_MAX, &event->list);
     case EVENT_KEY_props: return event_read_map(read, "props", &event->props);
+    case EVENT_KEY_attributes: cursor_skip(&read->cursor, &read->attributes_raw); return ERR_OK;
     case EVENT_KEY_COUNT: break;
     }
     cursor_skip(&read->cursor, NULL);
     return ERR_OK;
 }
 
-/* Texts to texts, numbers and booleans; kept as they are. */
-static enum err_code read_attributes(struct event_read *read, struct event_item *item)
+static enum err_code needed(const struct event_read *read, const char *field)
 {
-    struct cursor start = read->cursor;
-    struct text raw;
-    uint32_t count = 0;
-    enum err_code rc = event_read_map(read, "items.attributes", &raw);
-    if (rc != ERR_OK)
-        return rc;
-    if (raw.len > EVENT_ATTRIBUTES_BYTES_MAX)
-        return err_set(read->err, ERR_LIMIT, "items.attributes: %u bytes of at most %d", raw.len,
-                       EVENT_ATTRIBUTES_BYTES_MAX);
-    struct cursor after = read->cursor;
-    read->cursor = start;
-    bool is_map = cursor_map(&read->cursor, &count);
-    ASSERT(is_map);
-    for (uint32_t i = 0; i < count; i++) {
-        cursor_skip(&read->cursor, NULL);
-        enum cursor_kind kind = cursor_peek(&read->cursor);
-        if (kind != CURSOR_TEXT && kind != CURSOR_INT && kind != CURSOR_REAL && kind != CURSOR_BOOL)
-            return event_wrong_kind(read, "items.attributes", "texts, numbers and booleans");
-        cursor_skip(&read->cursor, NULL);
-    }
-    read->cursor = after;
-    item->attributes = raw;
-    return ERR_OK;
-}
-
-static enum err_code read_item_value(struct event_read *read, enum item_key key,
-                                     struct event_item *item)
-{
-    switch (key) {
-    case ITEM_KEY_id: return event_read_id(read, "items.id", ID_BYTES_MAX, &item->id);
-    case ITEM_KEY_qty: return event_read_int(read, "items.qty", 1, QTY_MAX, &item->qty);
-    case ITEM_KEY_price:
-        return event_read_int(read, "items.price", 0, MONEY_MINOR_MAX, &item->price_minor);
-    case ITEM_KEY_pos: return event_read_int(read, "items.pos", 0, POS_MAX, &item->pos);
-    case ITEM_KEY_COUNT: break;
-    }
-    cursor_skip(&read->cursor, NULL);
-    return ERR_OK;
-}
-
-static enum err_code read_upsert_value(struct event_read *read, enum upsert_key key,
-                                       struct event_item *item)
-{
-    switch (key) {
-    case UPSERT_KEY_id: return event_read_id(read, "items.id", ID_BYTES_MAX, &item->id);
-    case UPSERT_KEY_title:
-        return event_read_text(read, "items.title", 0, EVENT_TITLE_BYTES_MAX, &item->title);
-    case UPSERT_KEY_category:
-        return event_read_id(read, "items.category", ID_BYTES_MAX, &item->category);
-    case UPSERT_KEY_brand: return event_read_id(read, "items.brand", ID_BYTES_MAX, &item->brand);
-    case UPSERT_KEY_price:
-        return event_read_int(read, "items.price", 0, MONEY_MINOR_MAX, &item->price_minor);
-    case UPSERT_KEY_cost:
-        return event_read_int(read, "items.cost", 0, MONEY_MINOR_MAX, &item->cost_minor);
-    case UPSERT_KEY_stock:
-        return event_read_int(read, "items.stock", -STOCK_MAX, STOCK_MAX, &item->stock);
-    case UPSERT_KEY_attributes: return read_attributes(read, item);
-    case UPSERT_KEY_COUNT: break;
-    }
-    cursor_skip(&read->cursor, NULL);
-    return ERR_OK;
-}
-
-static enum err_code read_item(struct event_read *read, struct event_item *item)
-{
-    bool upsert = read->event->type == EVENT_item_upsert;
-    struct event_keys keys = upsert ? (struct event_keys){"items", upsert_keys, UPSERT_KEY_COUNT, 0}
-                                    : (struct event_keys){"items", item_keys, ITEM_KEY_COUNT, 0};
-    uint32_t pair_count = 0;
-    *item = (struct event_item){.qty = 1,
-                                .price_minor = EVENT_ABSENT,
-                                .pos = EVENT_ABSENT,
-                                .cost_minor = EVENT_ABSENT,
-                                .stock = EVENT_ABSENT};
-    if (!cursor_map(&read->cursor, &pair_count))
-        return event_wrong_kind(read, "items", "maps with an id");
-    for (uint32_t i = 0; i < pair_count; i++) {
-        uint32_t key = 0;
-        enum err_code rc = event_read_key(read, &keys, &key);
-        if (rc == ERR_OK)
-            rc = upsert ? read_upsert_value(read, (enum upsert_key)key, item)
-                        : read_item_value(read, (enum item_key)key, item);
-        if (rc != ERR_OK)
-            return rc;
-    }
-    if (item->id.ptr == NULL)
-        return err_set(read->err, ERR_BAD_INPUT, "items.id: missing");
-    return ERR_OK;
-}
-
-static enum err_code read_items(struct event_read *read)
-{
-    struct event *event = read->event;
-    uint32_t count = 0;
-    read->cursor = cursor_of((const uint8_t *)read->items_raw.ptr, read->items_raw.len);
-    bool is_array = cursor_array(&read->cursor, &count);
-    ASSERT(is_array);
-    if (count > EVENT_ITEMS_MAX)
-        return err_set(read->err, ERR_LIMIT, "items: %u of at most %d", count, EVENT_ITEMS_MAX);
-    event->items = ARENA_NEW(read->arena, struct event_item, count);
-    if (event->items == NULL)
-        return err_set(read->err, ERR_NOMEM, "items: no memory left for %u of them", count);
-    for (uint32_t i = 0; i < count; i++) {
-        enum err_code rc = read_item(read, &event->items[i]);
-        if (rc != ERR_OK)
-            return rc;
-    }
-    event->item_count = count;
-    return ERR_OK;
+    return err_set(read->err, ERR_BAD_INPUT, "%s: needed by %s", field,
+                   event_type_name(read->event->type));
 }
 
 /* What must be there, given the type. */
@@ -272,17 +182,16 @@ static enum err_code check_needs(const struct event_read *read)
     switch (event->type) {
     case EVENT_TYPE_COUNT: return err_set(read->err, ERR_BAD_INPUT, "type: missing");
     case EVENT_identify:
-    case EVENT_user_upsert:
     case EVENT_consent:
     case EVENT_forget:
         return err_set(read->err, ERR_UNSUPPORTED, "type: '%s' is not supported in this version",
                        event_type_name(event->type));
+    case EVENT_user_upsert:
+        if (event->user.ptr == NULL)
+            return needed(read, "user");
+        return read->attributes_raw.ptr == NULL ? needed(read, "attributes") : ERR_OK;
     case EVENT_item_upsert:
-    case EVENT_item_delete:
-        if (read->items_raw.ptr == NULL)
-            return err_set(read->err, ERR_BAD_INPUT, "items: needed by %s",
-                           event_type_name(event->type));
-        return ERR_OK;
+    case EVENT_item_delete: return read->items_raw.ptr == NULL ? needed(read, "items") : ERR_OK;
     default:
         if (event->user.ptr == NULL && event->anon.ptr == NULL)
             return err_set(read->err, ERR_BAD_INPUT, "user: %s needs user or anon",
@@ -291,18 +200,77 @@ static enum err_code check_needs(const struct event_read *read)
     }
 }
 
-static enum err_code check_ts(const struct event_read *read, int64_t arrival_ms)
+#define BIT(key) (UINT32_C(1) << EVENT_KEY_##key)
+
+/* The keys that mean something in an event of the type. */
+static uint32_t keys_of(enum event_type type)
 {
-    if (read->event->ts_ms < 0 || read->event->ts_ms > EVENT_TS_MS_MAX)
-        return event_out_of_range(read, "ts", " ms", 0, EVENT_TS_MS_MAX, read->event->ts_ms);
-    if (read->event->ts_ms - arrival_ms > EVENT_FUTURE_MS_MAX)
+    const uint32_t envelope = BIT(id) | BIT(type) | BIT(ts) | BIT(props);
+    const uint32_t shopper = envelope | BIT(user) | BIT(anon) | BIT(session) | BIT(decision);
+    const uint32_t shown = shopper | BIT(items) | BIT(currency) | BIT(query) | BIT(list);
+    switch (type) {
+    case EVENT_cart_view: return shown | BIT(total);
+    case EVENT_checkout:
+    case EVENT_purchase:
+    case EVENT_refund:
+    case EVENT_custom: return shown | BIT(total) | BIT(order);
+    case EVENT_item_upsert: return envelope | BIT(items) | BIT(currency);
+    case EVENT_item_delete: return envelope | BIT(items);
+    case EVENT_user_upsert: return envelope | BIT(user) | BIT(attributes);
+    case EVENT_identify:
+    case EVENT_consent:
+    case EVENT_forget: return shopper;
+    default: return shown;
+    }
+}
+
+static enum err_code check_belongs(const struct event_read *read)
+{
+    uint32_t misplaced = read->given & ~keys_of(read->event->type);
+    if (read->rules->strictness != EVENT_STRICT || misplaced == 0)
+        return ERR_OK;
+    uint32_t key = 0;
+    while ((misplaced >> key & 1) == 0)
+        key++;
+    return err_set(read->err, ERR_BAD_INPUT, "%s: does not belong to %s", envelope_keys[key].ptr,
+                   event_type_name(read->event->type));
+}
+
+static enum err_code check_ts(const struct event_read *read)
+{
+    const struct event_rules *rules = read->rules;
+    int64_t ts_ms = read->event->ts_ms;
+    if (ts_ms < 0 || ts_ms > EVENT_TS_MS_MAX)
+        return event_out_of_range(read, "ts", " ms", 0, EVENT_TS_MS_MAX, ts_ms);
+    if (rules->strictness == EVENT_STORED)
+        return ERR_OK;
+    if (ts_ms - rules->arrival_ms > EVENT_FUTURE_MS_MAX)
         return err_set(read->err, ERR_BAD_INPUT,
                        "ts: %" PRId64 " ms after arrival, at most %d ms are accepted",
-                       read->event->ts_ms - arrival_ms, EVENT_FUTURE_MS_MAX);
+                       ts_ms - rules->arrival_ms, EVENT_FUTURE_MS_MAX);
+    if (rules->age_ms_max != 0 && rules->arrival_ms - ts_ms > rules->age_ms_max)
+        return err_set(read->err, ERR_STALE,
+                       "ts: %" PRId64 " ms before arrival, at most %" PRId64
+                       " ms are accepted (event_age_hours_max)",
+                       rules->arrival_ms - ts_ms, rules->age_ms_max);
     return ERR_OK;
 }
 
-static enum err_code read_event(struct event_read *read, int64_t arrival_ms)
+/* An amount says nothing without its currency. */
+static enum err_code check_amounts(const struct event_read *read)
+{
+    const struct event *event = read->event;
+    bool has_amount = event->total_minor != EVENT_ABSENT;
+    if (read->rules->strictness != EVENT_STRICT || event->currency != 0)
+        return ERR_OK;
+    for (uint32_t i = 0; i < event->item_count && !has_amount; i++)
+        has_amount = event->items[i].price_minor != EVENT_ABSENT ||
+                     event->items[i].cost_minor != EVENT_ABSENT;
+    return has_amount ? err_set(read->err, ERR_BAD_INPUT, "currency: needed beside an amount")
+                      : ERR_OK;
+}
+
+static enum err_code read_pairs(struct event_read *read)
 {
     struct event_keys keys = {"event", envelope_keys, EVENT_KEY_COUNT, 0};
     uint32_t pair_count = 0;
@@ -316,12 +284,33 @@ static enum err_code read_event(struct event_read *read, int64_t arrival_ms)
         if (rc != ERR_OK)
             return rc;
     }
-    enum err_code rc = check_needs(read);
+    read->given = keys.seen;
+    int64_t ts_ms = read->event->ts_ms;
+    if ((read->given & BIT(ts)) != 0 && !num_add(ts_ms, read->rules->skew_ms, &read->event->ts_ms))
+        return event_out_of_range(read, "ts", " ms", 0, EVENT_TS_MS_MAX, ts_ms);
+    return ERR_OK;
+}
+
+static enum err_code read_user_attributes(struct event_read *read)
+{
+    read->cursor = cursor_of((const uint8_t *)read->attributes_raw.ptr, read->attributes_raw.len);
+    return event_read_attributes(read, "attributes", &read->event->attributes);
+}
+
+static enum err_code read_event(struct event_read *read)
+{
+    enum err_code rc = read_pairs(read);
     if (rc == ERR_OK)
-        rc = check_ts(read, arrival_ms);
+        rc = check_needs(read);
+    if (rc == ERR_OK)
+        rc = check_belongs(read);
+    if (rc == ERR_OK)
+        rc = check_ts(read);
     if (rc == ERR_OK && read->items_raw.ptr != NULL)
-        rc = read_items(read);
-    return rc;
+        rc = event_read_items(read);
+    if (rc == ERR_OK && read->event->type == EVENT_user_upsert)
+        rc = read_user_attributes(read);
+    return rc == ERR_OK ? check_amounts(read) : rc;
 }
 
 const char *event_fault_prefix(const struct err *err)
@@ -329,23 +318,31 @@ const char *event_fault_prefix(const struct err *err)
     return strncmp(err->text, "event:", strlen("event:")) == 0 ? "" : "field ";
 }
 
-enum err_code event_decode(struct cursor *cursor, int64_t arrival_ms, struct arena *arena,
-                           struct event *ret_event, struct err *err)
+enum err_code event_decode_by(struct cursor *cursor, const struct event_rules *rules,
+                              struct arena *arena, struct event *ret_event, struct err *err)
 {
     struct text raw;
     cursor_skip(cursor, &raw);
     if (raw.len > EVENT_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "event: %u bytes of at most %d", raw.len, EVENT_BYTES_MAX);
     struct event event = {
-        .type = EVENT_TYPE_COUNT, .ts_ms = arrival_ms, .total_minor = EVENT_ABSENT};
+        .type = EVENT_TYPE_COUNT, .ts_ms = rules->arrival_ms, .total_minor = EVENT_ABSENT};
     struct event_read read = {.cursor = cursor_of((const uint8_t *)raw.ptr, raw.len),
+                              .rules = rules,
                               .arena = arena,
                               .event = &event,
                               .err = err};
-    enum err_code rc = read_event(&read, arrival_ms);
+    enum err_code rc = read_event(&read);
     if (rc == ERR_OK)
         *ret_event = event;
     return rc;
+}
+
+enum err_code event_decode(struct cursor *cursor, int64_t arrival_ms, struct arena *arena,
+                           struct event *ret_event, struct err *err)
+{
+    struct event_rules rules = {.strictness = EVENT_LENIENT, .arrival_ms = arrival_ms};
+    return event_decode_by(cursor, &rules, arena, ret_event, err);
 }
 
 struct text event_id(struct cursor cursor)

@@ -7,8 +7,13 @@
  * Money is integer minor units.  `ts` is milliseconds since the epoch or RFC 3339 text; absent
  * means the time of arrival.  item_upsert carries the catalogue in `items`: {id, title?, category?,
  * brand?, price?, cost?, stock?, attributes?{}} with `currency` beside it; a key that is absent
- * leaves the stored value as it is.  Unknown keys are ignored; wrong types and keys that are given
- * twice are refused by name.
+ * leaves the stored value as it is.  user_upsert carries `attributes`{} of a user.  A type that is
+ * not in the list below is written `custom:NAME`.  Wrong types and keys that are given twice are
+ * refused by name.
+ *
+ * Strictness: a lenient decoder counts and drops keys that it does not know, and passes over those
+ * that do not belong to the type; a strict one refuses both by name, and amounts without a
+ * currency.
  *
  * The same decoder serves the socket, REST, imports and training, so an event means the same
  * everywhere.  Threads: no state.  A decoded event borrows from the bytes and from the arena. */
@@ -32,8 +37,11 @@
 #define EVENT_ATTRIBUTES_BYTES_MAX 4096
 #define EVENT_FUTURE_MS_MAX        (5 * 60 * 1000) /* later than this after arrival is refused */
 #define EVENT_TS_MS_MAX            (INT64_C(1000) * UINT32_MAX) /* 2106: seconds in 32 bits */
+#define EVENT_SKEW_MS_MAX          (INT64_C(7) * 86400000)      /* of a caller's clock */
+#define EVENT_CUSTOM_PREFIX        "custom:"
+#define EVENT_CUSTOM_BYTES_MAX     64 /* of the name behind it: a-z 0-9 _ . - */
 
-/* name, what it counts as (see enum event_class) */
+/* name, what it counts as (see enum event_class); the log holds their places in this list */
 #define EVENT_TYPES(X)    \
     X(impression, NONE)   \
     X(click, VIEW)        \
@@ -58,7 +66,8 @@
     X(item_delete, NONE)  \
     X(user_upsert, NONE)  \
     X(consent, NONE)      \
-    X(forget, NONE)
+    X(forget, NONE)       \
+    X(custom, NONE)
 
 enum event_type {
 #define X(name, class) EVENT_##name,
@@ -94,16 +103,34 @@ struct event_item {
 struct event {
     struct text id; /* 1..64 bytes: the idempotency key */
     enum event_type type;
-    int64_t ts_ms;
+    struct text custom; /* EVENT_custom: the name behind the prefix */
+    int64_t ts_ms;      /* with the skew added */
     struct text user, anon, session, decision, order, query, list;
     struct event_item *items; /* in the arena */
     uint32_t item_count;
     currency_code currency;
-    int64_t total_minor; /* EVENT_ABSENT when not given */
-    struct text props;   /* raw MessagePack map; .ptr NULL when absent */
+    int64_t total_minor;    /* EVENT_ABSENT when not given */
+    struct text props;      /* raw MessagePack map; .ptr NULL when absent */
+    struct text attributes; /* user_upsert: as those of an item */
+    uint32_t dropped;       /* keys that nobody knows */
 };
 
-const char *event_type_name(enum event_type type);
+/* How an event is judged. */
+enum event_strictness {
+    EVENT_STORED, /* it was accepted once: its form alone counts */
+    EVENT_LENIENT,
+    EVENT_STRICT
+};
+
+struct event_rules {
+    enum event_strictness strictness;
+    int64_t arrival_ms;
+    int64_t skew_ms;    /* by how much the caller's clock is behind: added to `ts` */
+    int64_t age_ms_max; /* older events are refused; 0: none is */
+};
+
+const char *event_type_name(enum event_type type); /* "custom" for all of them */
+/* "custom:NAME" is EVENT_custom when the name is a good one. */
 bool event_type_parse(struct text name, enum event_type *ret_type);
 enum event_class event_type_class(enum event_type type);
 
@@ -115,10 +142,15 @@ const char *event_fault_prefix(const struct err *err);
 struct text event_id(struct cursor cursor);
 
 /* Reads one event; the cursor stands behind it afterwards, also after a refusal.  Bytes must have
- * passed cursor_check.  `arrival_ms` is the time of arrival.  ERR_BAD_INPUT with the field first in
- * the text: "ts: expected milliseconds or RFC 3339 text, got a map"; ERR_LIMIT "items: 501 of at
- * most 500"; ERR_UNSUPPORTED for types that this version does not apply (identify, user_upsert,
- * consent, forget); ERR_NOMEM when the arena is full.  Shoppers' events need user or anon. */
+ * passed cursor_check.  ERR_BAD_INPUT with the field first in the text: "ts: expected milliseconds
+ * or RFC 3339 text, got a map"; ERR_LIMIT "items: 501 of at most 500"; ERR_STALE when it is too
+ * old; ERR_UNSUPPORTED for types that this version does not apply (identify, consent, forget);
+ * ERR_NOMEM when the arena is full.  Shoppers' events need user or anon. */
+MUST_CHECK enum err_code event_decode_by(struct cursor *cursor, const struct event_rules *rules,
+                                         struct arena *arena, struct event *ret_event,
+                                         struct err *err);
+
+/* The same, leniently, for an event that arrives then. */
 MUST_CHECK enum err_code event_decode(struct cursor *cursor, int64_t arrival_ms,
                                       struct arena *arena, struct event *ret_event,
                                       struct err *err);

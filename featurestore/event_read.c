@@ -76,6 +76,11 @@ enum err_code event_read_key(struct event_read *read, struct event_keys *keys, u
                        keys->name[i].ptr);
     if (i < keys->count)
         keys->seen |= UINT32_C(1) << i;
+    else if (read->rules->strictness == EVENT_STRICT)
+        return err_set(read->err, ERR_BAD_INPUT, "%s: there is no key '%.*s'", keys->field,
+                       (int)key.len, key.ptr);
+    else
+        read->event->dropped++;
     *ret_key = i;
     return ERR_OK;
 }

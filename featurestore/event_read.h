@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* event_read - typed reads of one value of an event, with the message for what is wrong.
  *
- * Shared by event.c and event_read.c only.  Each read leaves its output alone on failure and puts
+ *   event.c         the event itself, and what must be there given its type
+ *   event_items.c   what it says about items, and attributes
+ *
+ * Shared by these and event_read.c only.  Each read leaves its output alone on failure and puts
  * "FIELD: expected ..., got ..." into err.  Threads: one owner. */
 #ifndef FEATURESTORE_EVENT_READ_H
 #define FEATURESTORE_EVENT_READ_H
@@ -11,9 +14,12 @@
 /* One event while it is read. */
 struct event_read {
     struct cursor cursor; /* stands before the next value */
+    const struct event_rules *rules;
     struct arena *arena;
     struct event *event;
-    struct text items_raw; /* read last: what an item may hold depends on the type */
+    uint32_t given; /* bit by enum event_key */
+    /* Read last: what they may hold depends on the type. */
+    struct text items_raw, attributes_raw;
     struct err *err;
 };
 
@@ -42,9 +48,16 @@ struct event_keys {
     uint32_t seen; /* bit by place in `name` */
 };
 
-/* The next key: its place among the names, or `count` when it is none of them.  A known key that
- * came before is refused. */
+/* The next key: its place among the names, or `count` when it is none of them, which is counted, or
+ * refused by a strict reader.  A known key that came before is refused. */
 MUST_CHECK enum err_code event_read_key(struct event_read *read, struct event_keys *keys,
                                         uint32_t *ret_key);
+
+/* ---- event_items.c */
+/* What `items_raw` holds, which is an array. */
+MUST_CHECK enum err_code event_read_items(struct event_read *read);
+/* Texts to texts, numbers and booleans; kept as they are. */
+MUST_CHECK enum err_code event_read_attributes(struct event_read *read, const char *field,
+                                               struct text *ret_bytes);
 
 #endif

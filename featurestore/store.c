@@ -40,7 +40,8 @@ static enum err_code people_init(struct store *store, struct people *people, str
         return err_set(err, ERR_NOMEM, "out of memory for a table of %u people", people_max);
     store_counter_add(store, COUNTER_BYTES_PEOPLE,
                       (int64_t)heap_bytes(people->page_count_max * sizeof *people->page));
-    return idmap_create(people_max, &people->ids, err);
+    enum err_code rc = store_profiles_init(store, people, err);
+    return rc == ERR_OK ? idmap_create(people_max, &people->ids, err) : rc;
 }
 
 static void people_deinit(struct people *people)
@@ -52,6 +53,7 @@ static void people_deinit(struct people *people)
         free(page);
     }
     free(people->page);
+    store_profiles_deinit(people);
     idmap_destroy(&people->ids);
 }
 
@@ -127,7 +129,7 @@ enum err_code store_create(const struct store_limits *limits, const struct clock
     if (rc == ERR_OK)
         rc = people_init(store, &store->anons, err);
     if (rc == ERR_OK)
-        rc = dedup_create(limits->dedup_events_max, &store->dedup, err);
+        rc = dedup_create(limits->dedup_events_max, limits->dedup_window_s, &store->dedup, err);
     if (rc == ERR_OK)
         rc = person_edit_init(&store->edit, limits->history_items_max, err);
     if (rc == ERR_OK)

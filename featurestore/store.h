@@ -51,6 +51,8 @@ struct store_limits {
     uint32_t history_items_max; /* distinct items kept per person, 1..1000 */
     uint32_t queue_events_max;  /* events waiting for the store thread, 1..1000000 */
     uint32_t dedup_events_max;  /* event ids remembered, 0..10000000; newest kept */
+    uint32_t dedup_window_s;    /* how long, by arrival; 0: however long */
+    int64_t event_age_ms_max;   /* older events are refused; 0: none is */
 };
 
 MUST_CHECK enum err_code store_create(const struct store_limits *limits, const struct clock *clock,
@@ -149,6 +151,8 @@ struct store_batch {
     const uint8_t *bytes; /* a MessagePack array of events that passed cursor_check; copied */
     size_t len;
     enum store_ack ack;
+    bool strict;        /* see featurestore/event.h */
+    int64_t sent_at_ms; /* by the caller's clock, which is set right by it; 0: not known */
     store_done_fn done; /* may be NULL */
     void *ctx;
 };
@@ -158,7 +162,7 @@ struct store_batch {
 /* Queues a batch.  ERR_BUSY when the queue is full or being closed, ERR_DISK_FULL and ERR_IO while
  * the log takes nothing (nothing of the batch is taken, `done` is not called); ERR_LIMIT over
  * EVENT_BATCH_MAX events, EVENT_BATCH_BYTES_MAX bytes or the whole queue; ERR_BAD_INPUT when it is
- * no array. */
+ * no array, or "sent_at: ..." when that is more than EVENT_SKEW_MS_MAX away from our clock. */
 MUST_CHECK enum err_code store_submit(struct store *store, const struct store_batch *batch,
                                       struct err *err);
 
@@ -223,6 +227,10 @@ enum store_window {
     STORE_WINDOW_COUNT
 };
 
+/* What user_upsert said of the user last: a MessagePack map of texts to texts, numbers and
+ * booleans, checked; .ptr NULL for nothing. */
+struct text store_user_attributes(const struct store *store, struct text user);
+
 /* How often events of the class named the item within the window.  Exact as of the newest event
  * with this item; windows of other items move on when the top lists are refreshed. */
 uint32_t store_item_events(const struct store *store, uint32_t item, enum event_class event_class,
@@ -257,7 +265,8 @@ int64_t store_watermark_ms(const struct store *store);
 
 struct store_stats {
     uint64_t items, catalogue_items, users, anons, events_accepted, events_duplicate,
-        events_rejected, queue_events, history_entries;
+        events_rejected, fields_dropped, queue_events, history_entries;
+    int64_t dedup_oldest_ms; /* when the oldest event came whose id is remembered; 0: none */
     uint64_t bytes_items, bytes_people, bytes_counts; /* allocated, indexes and malloc's own share
                                                          included; without remembered event ids */
     uint64_t batches;                                 /* batches completed */

@@ -82,13 +82,19 @@ enum err_code store_add_item_id(struct store *store, struct text id, uint32_t *r
     return add_id(store->item_ids, id, "items_max", ret_number, err);
 }
 
+enum err_code store_add_person_id(struct people *people, struct text id, uint32_t *ret_number,
+                                  struct err *err)
+{
+    return add_id(people->ids, id, "people_max", ret_number, err);
+}
+
 static enum err_code resolve(struct store *store, const struct event *event,
                              struct mention *mention, struct err *err)
 {
     bool by_user = event->user.ptr != NULL;
     mention->people = by_user ? &store->users : &store->anons;
-    enum err_code rc = add_id(mention->people->ids, by_user ? event->user : event->anon,
-                              "people_max", &mention->person, err);
+    enum err_code rc = store_add_person_id(mention->people, by_user ? event->user : event->anon,
+                                           &mention->person, err);
     for (uint32_t i = 0; i < event->item_count && rc == ERR_OK; i++) {
         rc = store_add_item_id(store, event->items[i].id, &store->item[i], err);
         if (rc == ERR_OK && mention->counted &&
@@ -176,6 +182,7 @@ static enum err_code apply_event(struct store *store, const struct event *event,
     switch (event->type) {
     case EVENT_item_upsert: return store_catalogue_upsert(store, event, err);
     case EVENT_item_delete: return store_catalogue_delete(store, event, err);
+    case EVENT_user_upsert: return store_user_upsert(store, event, err);
     default: return apply_shopper(store, event, arrival_ms, err);
     }
 }
@@ -194,23 +201,38 @@ static void reject(struct store *store, uint32_t index, enum err_code code, cons
 }
 
 /* Goes to the log together with what else is accepted until the next commit. */
-static void gather(struct store *store, const struct event *event, int64_t arrival_ms,
+static void gather(struct store *store, const struct event *event, const struct event_rules *rules,
                    struct text bytes)
 {
-    struct event_record record = {.arrival_ms = arrival_ms, .type = event->type, .event = bytes};
+    struct event_record record = {.arrival_ms = rules->arrival_ms,
+                                  .skew_ms = (int32_t)rules->skew_ms,
+                                  .type = event->type,
+                                  .event = bytes};
     if (store->log != NULL)
         event_log_add(store->log, &record);
 }
 
+static bool is_remembered(const struct store *store, struct text id, int64_t arrival_ms)
+{
+    return dedup_has(store->dedup, id, (uint32_t)(arrival_ms / 1000));
+}
+
+static void remember(struct store *store, struct text id, int64_t arrival_ms)
+{
+    dedup_add(store->dedup, id, (uint32_t)(arrival_ms / 1000));
+    atomic_store_explicit(&store->dedup_oldest_ms, INT64_C(1000) * dedup_oldest_s(store->dedup),
+                          memory_order_relaxed);
+}
+
 /* The next event of a batch. */
-static enum err_code apply_next(struct store *store, struct cursor *cursor, int64_t arrival_ms,
-                                struct err *err)
+static enum err_code apply_next(struct store *store, struct cursor *cursor,
+                                const struct event_rules *rules, struct err *err)
 {
     struct event event;
     struct text bytes = {(const char *)cursor->at, 0};
     arena_reset(&store->arena);
-    enum err_code rc = event_decode(cursor, arrival_ms, &store->arena, &event, err);
-    if (rc == ERR_OK && dedup_has(store->dedup, event.id)) {
+    enum err_code rc = event_decode_by(cursor, rules, &store->arena, &event, err);
+    if (rc == ERR_OK && is_remembered(store, event.id, rules->arrival_ms)) {
         store->result.duplicate++;
         store_counter_add(store, COUNTER_DUPLICATE, 1);
         return ERR_OK;
@@ -219,17 +241,19 @@ static enum err_code apply_next(struct store *store, struct cursor *cursor, int6
     if (rc == ERR_OK && store->log != NULL)
         rc = event_log_reserve(store->log, bytes.len, err);
     if (rc == ERR_OK)
-        rc = apply_event(store, &event, arrival_ms, err);
+        rc = apply_event(store, &event, rules->arrival_ms, err);
     if (rc != ERR_OK)
         return rc;
-    gather(store, &event, arrival_ms, bytes);
-    dedup_add(store->dedup, event.id);
+    gather(store, &event, rules, bytes);
+    remember(store, event.id, rules->arrival_ms);
     store->result.accepted++;
     store_counter_add(store, COUNTER_ACCEPTED, 1);
+    store_counter_add(store, COUNTER_FIELDS_DROPPED, event.dropped);
     return ERR_OK;
 }
 
-void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len, int64_t arrival_ms)
+void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len,
+                       const struct event_rules *rules)
 {
     struct cursor cursor = cursor_of(bytes, len);
     uint32_t count = 0;
@@ -239,7 +263,7 @@ void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len, in
     store->result.rejected = store->result.described = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct err err;
-        enum err_code rc = apply_next(store, &cursor, arrival_ms, &err);
+        enum err_code rc = apply_next(store, &cursor, rules, &err);
         if (rc != ERR_OK)
             reject(store, i, rc, &err);
     }
@@ -251,26 +275,28 @@ void store_remember_record(struct store *store, const struct event_record *recor
     if (cursor_check(bytes, record->event.len, CURSOR_VALUES_MAX, NULL) != ERR_OK)
         return; /* what it did is in the checkpoint; nobody will send it again */
     struct text id = event_id(cursor_of(bytes, record->event.len));
-    if (id.ptr != NULL && !dedup_has(store->dedup, id))
-        dedup_add(store->dedup, id);
+    if (id.ptr != NULL && !is_remembered(store, id, record->arrival_ms))
+        remember(store, id, record->arrival_ms);
 }
 
 enum err_code store_apply_record(struct store *store, const struct event_record *record,
                                  struct err *err)
 {
     const uint8_t *bytes = (const uint8_t *)record->event.ptr;
+    const struct event_rules rules = {
+        .strictness = EVENT_STORED, .arrival_ms = record->arrival_ms, .skew_ms = record->skew_ms};
     struct cursor cursor = cursor_of(bytes, record->event.len);
     struct event event;
     struct err why = {.text = ""};
     arena_reset(&store->arena);
     enum err_code rc = cursor_check(bytes, record->event.len, CURSOR_VALUES_MAX, &why);
     if (rc == ERR_OK)
-        rc = event_decode(&cursor, record->arrival_ms, &store->arena, &event, &why);
+        rc = event_decode_by(&cursor, &rules, &store->arena, &event, &why);
     if (rc != ERR_OK)
         return err_set(err, ERR_CORRUPT, "event log, record %" PRIu64 " is no event: %.300s",
                        record->sequence, why.text);
     rc = apply_event(store, &event, record->arrival_ms, err);
-    if (rc == ERR_OK && !dedup_has(store->dedup, event.id))
-        dedup_add(store->dedup, event.id);
+    if (rc == ERR_OK && !is_remembered(store, event.id, record->arrival_ms))
+        remember(store, event.id, record->arrival_ms);
     return rc;
 }

@@ -6,7 +6,7 @@
 #include "featurestore/store_internal.h"
 
 /* What a row is, so that equal bytes in different places differ. */
-enum row { ROW_ITEM = 1, ROW_WINDOWS, ROW_USER, ROW_ANON, ROW_STORE };
+enum row { ROW_ITEM = 1, ROW_WINDOWS, ROW_USER, ROW_ANON, ROW_STORE, ROW_PROFILE };
 
 /* Takes in one part after the other. */
 struct digest {
@@ -108,12 +108,29 @@ static uint64_t hash_people(const struct store *store, const struct people *peop
     return sum;
 }
 
+static uint64_t hash_profiles(const struct people *people, enum row row)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < idmap_count(people->ids); i++) {
+        const struct profile *profile = store_profile(people, i);
+        if (profile == NULL)
+            continue;
+        struct digest digest = {ROW_PROFILE};
+        put_int(&digest, row);
+        put_text(&digest, idmap_text(people->ids, i));
+        put_text(&digest, profile->attributes);
+        sum += digest.hash;
+    }
+    return sum;
+}
+
 uint64_t store_hash_now(const struct store *store)
 {
     struct digest digest = {ROW_STORE};
     put_int(&digest, (int64_t)hash_items(store));
     put_int(&digest, (int64_t)hash_people(store, &store->users, ROW_USER));
     put_int(&digest, (int64_t)hash_people(store, &store->anons, ROW_ANON));
+    put_int(&digest, (int64_t)hash_profiles(&store->users, ROW_USER));
     put_int(&digest, store_watermark_ms(store));
     put_int(&digest, (int64_t)dedup_hash(store->dedup));
     return digest.hash;

@@ -10,9 +10,10 @@
  *   store_hash.c       the hash of the state
  *   store_apply.c      a batch: decode, refuse duplicates, apply, report
  *   store_catalogue.c  item_upsert, item_delete
+ *   store_profile.c    user_upsert
  *   store_refresh.c    windows moved on, top lists made anew
- *   store_read.c, features.c   the readers (hot path)
- *   person.c windows.c dedup.c retire.c   what they are made of
+ *   store_read.c, store_profile_read.c, features.c   the readers (hot path)
+ *   person.c profile.c windows.c dedup.c retire.c   what they are made of
  *
  *  1. The writer is the store thread, or whoever calls while no store thread runs.
  *  2. A page is published by the release store of its address and never moves.  So is a record, a
@@ -28,6 +29,7 @@
 
 #include "featurestore/dedup.h"
 #include "featurestore/person.h"
+#include "featurestore/profile.h"
 #include "featurestore/retire.h"
 #include "featurestore/store.h"
 #include "featurestore/windows.h"
@@ -48,10 +50,15 @@ struct person_page {
     _Atomic(const struct person *) slot[PERSON_PAGE_SLOTS];
 };
 
+struct profile_page {
+    _Atomic(const struct profile *) slot[PERSON_PAGE_SLOTS];
+};
+
 struct people {
     struct idmap *ids;
     uint32_t page_count_max;
-    _Atomic(struct person_page *) *page; /* owned */
+    _Atomic(struct person_page *) *page;          /* owned */
+    _Atomic(struct profile_page *) *profile_page; /* owned */
 };
 
 /* All top lists of one refresh.  list[w * (1 + category_count)] is the one over all items, those of
@@ -91,6 +98,7 @@ enum store_counter {
     COUNTER_ACCEPTED,
     COUNTER_DUPLICATE,
     COUNTER_REJECTED,
+    COUNTER_FIELDS_DROPPED,
     COUNTER_HISTORY_ENTRIES,
     COUNTER_BYTES_ITEMS, /* without the id tables, as below */
     COUNTER_BYTES_PEOPLE,
@@ -105,7 +113,7 @@ struct store_job {
     struct store_ask *ask; /* on the stack of who waits for it; NULL for a batch */
     /* a batch */
     uint32_t event_count;
-    int64_t arrival_ms;
+    struct event_rules rules;
     enum store_ack ack;
     store_done_fn done;
     void *ctx;
@@ -141,6 +149,7 @@ struct store {
     _Atomic(struct item_page *) *item_page; /* owned */
     _Atomic(struct store_top_set *) top;    /* owned; NULL before the first refresh */
     _Atomic int64_t watermark_ms;
+    _Atomic int64_t dedup_oldest_ms;
     _Atomic uint64_t counter[COUNTER_COUNT];
 
     /* The writer's own. */
@@ -216,6 +225,16 @@ static inline const struct person *store_person(const struct people *people, uin
                                                memory_order_acquire);
 }
 
+/* NULL when nothing is known. */
+static inline const struct profile *store_profile(const struct people *people, uint32_t number)
+{
+    struct profile_page *page = atomic_load_explicit(
+        &people->profile_page[number >> PERSON_PAGE_BITS], memory_order_acquire);
+    return page == NULL ? NULL
+                        : atomic_load_explicit(&page->slot[number & (PERSON_PAGE_SLOTS - 1)],
+                                               memory_order_acquire);
+}
+
 static inline struct windows *store_windows(const struct item_slot *slot, uint32_t event_class)
 {
     return atomic_load_explicit(&slot->windows[event_class], memory_order_acquire);
@@ -240,7 +259,8 @@ void store_serve_asks(struct store *store);
 
 /* ---- store_apply.c: bytes as in store_submit; fills store->result and gathers for the log what
  * was accepted. */
-void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len, int64_t arrival_ms);
+void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len,
+                       const struct event_rules *rules);
 /* One event that the log holds.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
 MUST_CHECK enum err_code store_apply_record(struct store *store, const struct event_record *record,
                                             struct err *err);
@@ -254,6 +274,8 @@ void store_remember_record(struct store *store, const struct event_record *recor
 /* ERR_LIMIT names the option. */
 MUST_CHECK enum err_code store_add_item_id(struct store *store, struct text id,
                                            uint32_t *ret_number, struct err *err);
+MUST_CHECK enum err_code store_add_person_id(struct people *people, struct text id,
+                                             uint32_t *ret_number, struct err *err);
 
 /* ---- store_commit.c, on the writer */
 /* The batch was applied, with store->result: completes it now or when it is committed; owns it. */
@@ -283,6 +305,19 @@ MUST_CHECK enum err_code store_catalogue_delete(struct store *store, const struc
 /* Texts are copied. */
 MUST_CHECK enum err_code store_catalogue_put(struct store *store, uint32_t item,
                                              const struct item *record, struct err *err);
+
+/* ---- store_profile.c */
+MUST_CHECK enum err_code store_profiles_init(struct store *store, struct people *people,
+                                             struct err *err);
+void store_profiles_deinit(struct people *people);
+/* The slot, with a page behind it; NULL without memory. */
+_Atomic(const struct profile *) *store_profile_slot_make(struct store *store, struct people *people,
+                                                         uint32_t number);
+/* In the place of what is in the slot, which is retired; NULL for nothing. */
+void store_profile_publish(struct store *store, _Atomic(const struct profile *) *slot,
+                           const struct profile *profile);
+MUST_CHECK enum err_code store_user_upsert(struct store *store, const struct event *event,
+                                           struct err *err);
 
 /* ---- store_refresh.c: moves all windows to the watermark, gives back those that are empty and
  * publishes new top lists.  Without memory the old lists stay and it is due again. */

@@ -60,7 +60,7 @@ static void run_batch(struct store *store, struct store_job *job)
 {
     bool is_taken = store_takes_events(store);
     if (is_taken)
-        store_apply_batch(store, job->bytes, job->len, job->arrival_ms);
+        store_apply_batch(store, job->bytes, job->len, &job->rules);
     pthread_mutex_lock(&store->mutex);
     store->queue_events -= job->event_count;
     bool queue_is_empty = store->queue.first == NULL;
@@ -281,10 +281,31 @@ static enum err_code check_batch(const uint8_t *bytes, size_t len, uint32_t *ret
     return ERR_OK;
 }
 
+/* The time that passed since the batch was sent is taken to be next to nothing. */
+static enum err_code rules_of(const struct store *store, const struct store_batch *batch,
+                              struct event_rules *ret_rules, struct err *err)
+{
+    int64_t arrival_ms = clock_wall_ms(store->clock);
+    int64_t skew_ms = batch->sent_at_ms == 0 ? 0 : arrival_ms - batch->sent_at_ms;
+    if (skew_ms > EVENT_SKEW_MS_MAX || skew_ms < -EVENT_SKEW_MS_MAX)
+        return err_set(err, ERR_BAD_INPUT,
+                       "sent_at: %" PRId64 " ms away from the time of arrival, at most %" PRId64
+                       " ms are corrected",
+                       skew_ms, EVENT_SKEW_MS_MAX);
+    *ret_rules = (struct event_rules){.strictness = batch->strict ? EVENT_STRICT : EVENT_LENIENT,
+                                      .arrival_ms = arrival_ms,
+                                      .skew_ms = skew_ms,
+                                      .age_ms_max = store->limits.event_age_ms_max};
+    return ERR_OK;
+}
+
 enum err_code store_submit(struct store *store, const struct store_batch *batch, struct err *err)
 {
     uint32_t count = 0;
+    struct event_rules rules;
     enum err_code rc = check_batch(batch->bytes, batch->len, &count, err);
+    if (rc == ERR_OK)
+        rc = rules_of(store, batch, &rules, err);
     if (rc == ERR_OK && store_durability(store, err) >= STORE_DISK_FULL)
         rc = err->code;
     if (rc != ERR_OK)
@@ -296,7 +317,7 @@ enum err_code store_submit(struct store *store, const struct store_batch *batch,
     if (job == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for a batch of %zu bytes", batch->len);
     *job = (struct store_job){.event_count = count,
-                              .arrival_ms = clock_wall_ms(store->clock),
+                              .rules = rules,
                               .ack = batch->ack,
                               .done = batch->done,
                               .ctx = batch->ctx,

@@ -119,6 +119,8 @@ void store_stats(const struct store *store, struct store_stats *ret_stats)
         .events_accepted = store_counter(store, COUNTER_ACCEPTED),
         .events_duplicate = store_counter(store, COUNTER_DUPLICATE),
         .events_rejected = store_counter(store, COUNTER_REJECTED),
+        .fields_dropped = store_counter(store, COUNTER_FIELDS_DROPPED),
+        .dedup_oldest_ms = atomic_load_explicit(&store->dedup_oldest_ms, memory_order_relaxed),
         .queue_events = atomic_load_explicit(&store->queue_events, memory_order_relaxed),
         .history_entries = store_counter(store, COUNTER_HISTORY_ENTRIES),
         .bytes_items = store_counter(store, COUNTER_BYTES_ITEMS) + idmap_bytes(store->item_ids) +

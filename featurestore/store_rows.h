@@ -8,6 +8,8 @@
  *   ROW_ITEM       of the item     record and windows
  *   ROW_USER, ROW_ANON
  *                  of the person   history
+ *   ROW_USER_PROFILE
+ *                  of the user     attributes
  *
  * Numbers are those of the store that wrote; the one that reads gives its own. */
 #ifndef FEATURESTORE_STORE_ROWS_H
@@ -26,6 +28,7 @@ enum store_row {
     ROW_ITEM,
     ROW_USER,
     ROW_ANON,
+    ROW_USER_PROFILE,
     ROW_END
 };
 
@@ -52,5 +55,19 @@ MUST_CHECK enum err_code store_row_read_id(struct store *store, const struct che
 /* Takes in any other row, after all ids.  The same errors. */
 MUST_CHECK enum err_code store_row_read(struct store *store, const struct checkpoint_row *row,
                                         const struct store_numbering *numbering, struct err *err);
+
+/* ---- store_profile_rows.c: the same for profiles */
+void store_profile_row_write(const struct people *people, enum store_row kind, uint32_t number,
+                             struct checkpoint_block *block);
+MUST_CHECK enum err_code store_profile_row_read(struct store *store,
+                                                const struct checkpoint_row *row,
+                                                const struct store_numbering *numbering,
+                                                struct err *err);
+/* ERR_CORRUPT, naming the row. */
+MUST_CHECK enum err_code store_row_corrupt(const struct checkpoint_row *row, const char *what,
+                                           struct err *err);
+/* The number here of that id in the file; false when the file does not name it. */
+MUST_CHECK bool store_row_number(const struct store_numbering *numbering, enum store_row ids,
+                                 uint32_t old, uint32_t *ret_number);
 
 #endif

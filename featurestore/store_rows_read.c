@@ -5,7 +5,7 @@
 
 #include "featurestore/store_rows.h"
 
-static enum err_code corrupt(const struct checkpoint_row *row, const char *what, struct err *err)
+enum err_code store_row_corrupt(const struct checkpoint_row *row, const char *what, struct err *err)
 {
     return err_set(err, ERR_CORRUPT, "checkpoint, row %u of kind %u: %s", row->number, row->kind,
                    what);
@@ -57,17 +57,17 @@ enum err_code store_row_read_id(struct store *store, const struct checkpoint_row
     if (ids == NULL)
         return ERR_OK;
     if (row->number != numbering->of[row->kind].count)
-        return corrupt(row, "ids are missing before it", err);
+        return store_row_corrupt(row, "ids are missing before it", err);
     enum err_code rc = idmap_add(ids, row->bytes, &number, NULL, err);
     if (rc == ERR_BAD_INPUT)
-        return corrupt(row, "it is no id", err);
+        return store_row_corrupt(row, "it is no id", err);
     if (rc == ERR_LIMIT)
         return err_set(err, ERR_LIMIT, "the checkpoint has more ids than %s allows: raise it",
                        option);
     return rc == ERR_OK ? append(&numbering->of[row->kind], number, err) : rc;
 }
 
-static bool translate(const struct store_numbering *numbering, enum store_row kind, uint32_t old,
+bool store_row_number(const struct store_numbering *numbering, enum store_row kind, uint32_t old,
                       uint32_t *ret_number)
 {
     const struct store_numbers *numbers = &numbering->of[kind];
@@ -91,9 +91,9 @@ static bool get_record(struct checkpoint_fields *fields, const struct store_numb
         !checkpoint_get_text(fields, &record->title) ||
         !checkpoint_get_text(fields, &record->attributes))
         return false;
-    if (category != IDMAP_NONE && !translate(numbering, ROW_CATEGORY, category, &category))
+    if (category != IDMAP_NONE && !store_row_number(numbering, ROW_CATEGORY, category, &category))
         return false;
-    if (brand != IDMAP_NONE && !translate(numbering, ROW_BRAND, brand, &brand))
+    if (brand != IDMAP_NONE && !store_row_number(numbering, ROW_BRAND, brand, &brand))
         return false;
     /* Readers walk through the attributes without looking for their end. */
     if (record->attributes.ptr != NULL &&
@@ -133,24 +133,25 @@ static enum err_code read_item(struct store *store, const struct checkpoint_row 
     uint32_t item, has;
     struct item record;
     enum err_code rc = ERR_OK;
-    if (!translate(numbering, ROW_ITEM_ID, row->number, &item) ||
+    if (!store_row_number(numbering, ROW_ITEM_ID, row->number, &item) ||
         !checkpoint_get_u32(&fields, &has) || has > 1 ||
         (has == 1 && !get_record(&fields, numbering, &record)))
-        return corrupt(row, "expected an item", err);
+        return store_row_corrupt(row, "expected an item", err);
     if (has == 1)
         rc = store_catalogue_put(store, item, &record, err);
     for (uint32_t c = 0; c < EVENT_COUNTED_CLASSES && rc == ERR_OK; c++) {
         struct windows read = {0};
         if (!checkpoint_get_u32(&fields, &has) || has > 1 ||
             (has == 1 && !get_windows(&fields, &read)))
-            return corrupt(row, "expected windows", err);
+            return store_row_corrupt(row, "expected windows", err);
         if (has == 0)
             continue;
         if (!store_make_windows(store, item, (enum event_class)c))
             return err_set(err, ERR_NOMEM, "out of memory for the counts of an item");
         windows_restore(store_windows(store_item_slot(store, item), c), &read);
     }
-    return rc == ERR_OK && fields.at != fields.end ? corrupt(row, "it is too long", err) : rc;
+    return rc == ERR_OK && fields.at != fields.end ? store_row_corrupt(row, "it is too long", err)
+                                                   : rc;
 }
 
 /* ---- people ---------------------------------------------------------------------------------- */
@@ -173,7 +174,7 @@ static bool get_history(struct checkpoint_fields *fields, const struct store_num
         struct checkpoint_fields item = {bytes + (size_t)i * 4, fields->end};
         struct checkpoint_fields last_s = {bytes + (size_t)(count + i) * 4, fields->end};
         good = checkpoint_get_u32(&item, &old) &&
-               translate(numbering, ROW_ITEM_ID, old, &edit->item[i]) &&
+               store_row_number(numbering, ROW_ITEM_ID, old, &edit->item[i]) &&
                checkpoint_get_u32(&last_s, &edit->last_s[i]);
     }
     memcpy(edit->classes, bytes + (size_t)count * 8, edit->count);
@@ -187,9 +188,9 @@ static enum err_code read_person(struct store *store, struct people *people, enu
 {
     struct checkpoint_fields fields = checkpoint_fields_of(row);
     uint32_t number;
-    if (!translate(numbering, ids, row->number, &number) ||
+    if (!store_row_number(numbering, ids, row->number, &number) ||
         !get_history(&fields, numbering, &store->edit))
-        return corrupt(row, "expected a history", err);
+        return store_row_corrupt(row, "expected a history", err);
     _Atomic(const struct person *) *slot = store_person_slot_make(store, people, number);
     struct person *person = slot == NULL ? NULL : person_edit_finish(&store->edit);
     if (person == NULL)
@@ -205,7 +206,7 @@ static enum err_code read_state(struct store *store, const struct checkpoint_row
     uint64_t watermark;
     if (!checkpoint_get_u64(&fields, &watermark) || fields.at != fields.end ||
         watermark > (uint64_t)EVENT_TS_MS_MAX)
-        return corrupt(row, "expected a time", err);
+        return store_row_corrupt(row, "expected a time", err);
     atomic_store_explicit(&store->watermark_ms, (int64_t)watermark, memory_order_release);
     return ERR_OK;
 }
@@ -223,6 +224,7 @@ enum err_code store_row_read(struct store *store, const struct checkpoint_row *r
     case ROW_ITEM: return read_item(store, row, numbering, err);
     case ROW_USER: return read_person(store, &store->users, ROW_USER_ID, row, numbering, err);
     case ROW_ANON: return read_person(store, &store->anons, ROW_ANON_ID, row, numbering, err);
-    default: return corrupt(row, "a kind that this version does not know", err);
+    case ROW_USER_PROFILE: return store_profile_row_read(store, row, numbering, err);
+    default: return store_row_corrupt(row, "a kind that this version does not know", err);
     }
 }

@@ -9,6 +9,7 @@ static struct idmap *ids_of(const struct store *store, enum store_row kind)
     case ROW_ITEM_ID:
     case ROW_ITEM: return store->item_ids;
     case ROW_USER_ID:
+    case ROW_USER_PROFILE:
     case ROW_USER: return store->users.ids;
     case ROW_ANON_ID:
     case ROW_ANON: return store->anons.ids;
@@ -119,6 +120,7 @@ void store_row_write(const struct store *store, enum store_row kind, uint32_t nu
     case ROW_ITEM: put_item(store, number, block); break;
     case ROW_USER: put_person(&store->users, kind, number, block); break;
     case ROW_ANON: put_person(&store->anons, kind, number, block); break;
+    case ROW_USER_PROFILE: store_profile_row_write(&store->users, kind, number, block); break;
     case ROW_END: break;
     }
 }

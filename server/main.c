@@ -3,6 +3,7 @@
  * What each part does is in its own files; this one is the order. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -135,6 +136,8 @@ static enum err_code start_store(struct daemon *daemon, struct err *err)
         .history_items_max = (uint32_t)config->history_items_max,
         .queue_events_max = (uint32_t)config->queue_events_max,
         .dedup_events_max = (uint32_t)config->dedup_events_max,
+        .dedup_window_s = (uint32_t)config->dedup_hours * 3600,
+        .event_age_ms_max = config->event_age_hours_max * INT64_C(3600000),
     };
     enum err_code rc = store_create(&limits, daemon->clock, &daemon->store, err);
     if (rc == ERR_OK && config->event_log_bytes_max > 0)
@@ -244,6 +247,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .admission = &daemon->admission,
         .latency_target_ns = (uint64_t)daemon->config->latency_target_us * 1000,
         .model_slow_ns = (uint64_t)daemon->config->model_slow_us * 1000,
+        .events_strict = strcmp(daemon->config->events_mode, "strict") == 0,
         .jobs = daemon->jobs,
         .reload = &daemon->reload,
         .model_ops = daemon->model_ops,

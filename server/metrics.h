@@ -27,6 +27,8 @@ enum server_metric {
     M_MESSAGES_REFUSED,       /* counter {transport}: too large or malformed frames */
     M_LISTENER_RESTARTS,      /* counter: the watchdog had to restart a listener */
     M_EVENTS,                 /* counter {result}: accepted, duplicate, rejected */
+    M_EVENT_FIELDS_DROPPED,   /* counter */
+    M_DEDUP_COVERAGE,         /* gauge: seconds */
     M_EVENT_QUEUE,            /* gauge */
     M_ITEMS,                  /* gauge */
     M_CATALOGUE_ITEMS,        /* gauge */

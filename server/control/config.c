@@ -17,6 +17,7 @@
 #define FALLBACK_FILE(value)      .fallback_text = (value)
 #define FALLBACK_IDS(value)       .fallback_text = (value)
 #define FALLBACK_LEVEL(value)     .fallback_text = (value)
+#define FALLBACK_CHOICE(value)    .fallback_text = (value)
 #define CHANGE_RELOAD             true
 #define CHANGE_RESTART            false
 
@@ -100,16 +101,33 @@ static const char *text_fault(const struct config_option *option, const char *va
         return log_level_parse(value, &level) == ERR_OK ? NULL
                                                         : "expected debug, info, warn or error";
     case CONFIG_INT:
+    case CONFIG_CHOICE:
     case CONFIG_DIR:
     case CONFIG_FILE: break;
     }
     return NULL;
 }
 
+/* `words` are separated by blanks. */
+static bool is_among(const char *words, const char *value)
+{
+    size_t len = strlen(value);
+    for (const char *word = words; *word != '\0';) {
+        size_t word_len = strcspn(word, " ");
+        if (word_len == len && memcmp(word, value, len) == 0)
+            return true;
+        word += word_len + (word[word_len] == ' ');
+    }
+    return false;
+}
+
 static enum err_code text_check(const struct json_at *at, const struct config_option *option,
                                 const char *value, struct err *err)
 {
     const char *fault = text_fault(option, value);
+    if (option->kind == CONFIG_CHOICE && !is_among(option->unit, value))
+        return err_set(err, ERR_BAD_INPUT, "%s: expected one of '%s', got '%.100s'", at->path,
+                       option->unit, value);
     if (fault != NULL)
         return err_set(err, ERR_BAD_INPUT, "%s: %s, got '%.100s'", at->path, fault, value);
     return ERR_OK;

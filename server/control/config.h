@@ -25,7 +25,8 @@ enum config_kind {
     CONFIG_DIR,
     CONFIG_FILE,
     CONFIG_IDS,
-    CONFIG_LEVEL
+    CONFIG_LEVEL,
+    CONFIG_CHOICE
 };
 
 enum config_option_index {
@@ -49,6 +50,7 @@ struct config_list {
 #define CONFIG_FIELD_FILE      char *
 #define CONFIG_FIELD_IDS       struct config_list
 #define CONFIG_FIELD_LEVEL     char *
+#define CONFIG_FIELD_CHOICE    char *
 
 struct config {
 #define X(kind, name, fallback, least, most, unit, change, help) CONFIG_FIELD_##kind name;

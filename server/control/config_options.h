@@ -5,8 +5,8 @@
  *   kind, name, default, least, most, unit, when a change counts, help
  *
  * Kinds: INT; ADDRESSES (a list of addresses of peers); ADDRESS (HOST:PORT); DIR and FILE (paths,
- * "" for none); IDS (a list of item ids); LEVEL (of the log).  `least` and `most` are values of an
- * INT, elements of a list, bytes of a text. */
+ * "" for none); IDS (a list of item ids); LEVEL (of the log); CHOICE (one of the words that stand
+ * as its unit).  `least` and `most` are values of an INT, elements of a list, bytes of a text. */
 #ifndef SERVER_CONTROL_CONFIG_OPTIONS_H
 #define SERVER_CONTROL_CONFIG_OPTIONS_H
 
@@ -75,6 +75,14 @@
       "events waiting to be applied; when full, `events` answers `overloaded`")                    \
     X(INT, dedup_events_max, 1000000, 0, 10000000, "events", RESTART,                              \
       "event ids remembered to recognise duplicates, the newest")                                  \
+    X(INT, dedup_hours, 24, 0, 87600, "hours", RESTART,                                            \
+      "how long they are remembered, by arrival; 0: until `dedup_events_max` is reached")          \
+    X(CHOICE, events_mode, "lenient", 1, 15, "lenient strict", RESTART,                            \
+      "how events are judged unless the request says so by `strict`: lenient drops unknown "       \
+      "fields, strict refuses the event")                                                          \
+    X(INT, event_age_hours_max, 0, 0, 8760000, "hours", RESTART,                                   \
+      "events whose time is further in the past are refused (`too_old`); 0: none is, so that "     \
+      "histories can be imported")                                                                 \
     X(INT, event_log_bytes_max, 8589934592, 0, 17592186044416, "bytes", RESTART,                   \
       "size of the event log in `data_dir`; at least 16 MiB; 0: none, events are kept in memory "  \
       "only")                                                                                      \

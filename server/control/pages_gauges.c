@@ -16,6 +16,13 @@ static void set(const struct pages *pages, enum server_metric metric, uint32_t l
     metric_set(pages->metrics, metric, label, 0, value);
 }
 
+/* How far back duplicates are recognised. */
+static double dedup_coverage_s(const struct pages *pages, int64_t oldest_ms)
+{
+    int64_t age_ms = clock_wall_ms(pages->clock) - oldest_ms;
+    return oldest_ms == 0 || age_ms < 0 ? 0.0 : (double)age_ms / 1000.0;
+}
+
 static void set_store(const struct pages *pages)
 {
     struct store_stats stats;
@@ -23,6 +30,8 @@ static void set_store(const struct pages *pages)
     set(pages, M_EVENTS, EVENTS_ACCEPTED, (double)stats.events_accepted);
     set(pages, M_EVENTS, EVENTS_DUPLICATE, (double)stats.events_duplicate);
     set(pages, M_EVENTS, EVENTS_REJECTED, (double)stats.events_rejected);
+    set(pages, M_EVENT_FIELDS_DROPPED, 0, (double)stats.fields_dropped);
+    set(pages, M_DEDUP_COVERAGE, 0, dedup_coverage_s(pages, stats.dedup_oldest_ms));
     set(pages, M_EVENT_QUEUE, 0, (double)stats.queue_events);
     set(pages, M_ITEMS, 0, (double)stats.items);
     set(pages, M_CATALOGUE_ITEMS, 0, (double)stats.catalogue_items);

@@ -40,6 +40,7 @@ struct service_options { /* all borrowed */
     const struct admission *admission;
     uint64_t latency_target_ns; /* 0: none */
     uint64_t model_slow_ns; /* a use of a model that takes longer counts against it; 0: none does */
+    bool events_strict;     /* unless a request says otherwise */
     struct jobs *jobs;
     struct reload *reload;
     struct model_ops *model_ops;

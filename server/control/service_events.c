@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "server/control/service_internal.h"
 
 #define QUEUE_RETRY_MS 50 /* a full queue is applied in about that time */
@@ -16,6 +18,14 @@ static void pack_rejected(struct pack *pack, const struct store_batch_result *re
         pack_key(pack, "message");
         pack_str(pack, rejection->message);
     }
+}
+
+/* What the message is about: it begins with the key, unless the log is at fault. */
+static const char *key_at_fault(const struct err *err)
+{
+    if (err->code != ERR_LIMIT && err->code != ERR_BAD_INPUT)
+        return NULL;
+    return strncmp(err->text, "sent_at:", strlen("sent_at:")) == 0 ? "sent_at" : "events";
 }
 
 /* On the store thread, when the batch is visible to readers, and on disk where that was asked for.
@@ -62,6 +72,8 @@ enum call_state service_events(struct service *service, struct call *call,
         .bytes = (const uint8_t *)request->events_raw.ptr,
         .len = request->events_raw.len,
         .ack = request->ack == REQUEST_ACK_MEMORY ? STORE_ACK_MEMORY : STORE_ACK_DISK,
+        .strict = request->has_strict ? request->strict : service->with.events_strict,
+        .sent_at_ms = request->sent_at_ms,
         .done = batch_done,
     };
     struct deferred *deferred = deferred_begin(service, call, request);
@@ -77,6 +89,6 @@ enum call_state service_events(struct service *service, struct call *call,
         return CALL_DONE;
     }
     reply_error(call, request->id_raw, service->with.clock, reply_code_of(rc), err.text,
-                rc == ERR_LIMIT || rc == ERR_BAD_INPUT ? "events" : NULL);
+                key_at_fault(&err));
     return CALL_DONE;
 }

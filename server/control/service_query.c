@@ -181,6 +181,8 @@ static void pack_store(struct pack *pack, const struct store *store)
         {"events_accepted", stats.events_accepted},
         {"events_duplicate", stats.events_duplicate},
         {"events_rejected", stats.events_rejected},
+        {"event_fields_dropped", stats.fields_dropped},
+        {"dedup_oldest_ms", (uint64_t)stats.dedup_oldest_ms},
         {"queue_events", stats.queue_events},
         {"bytes_items", stats.bytes_items},
         {"bytes_people", stats.bytes_people},

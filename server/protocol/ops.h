@@ -38,6 +38,7 @@ enum op {
 #define REPLY_CODES(X)        \
     X(ok, 200)                \
     X(bad_request, 400)       \
+    X(too_old, 400)           \
     X(unauthorized, 401)      \
     X(forbidden, 403)         \
     X(unknown_op, 404)        \

@@ -102,6 +102,8 @@ enum reply_code reply_code_of(enum err_code code)
     case ERR_UNSUPPORTED: return REPLY_bad_request;
     case ERR_NOT_FOUND: return REPLY_not_found;
     case ERR_LIMIT: return REPLY_too_large;
+    case ERR_STALE: return REPLY_too_old;
+    case ERR_DENIED: return REPLY_forbidden;
     case ERR_BUSY:
     case ERR_NOMEM: return REPLY_overloaded;
     case ERR_TIMEOUT: return REPLY_deadline_exceeded;

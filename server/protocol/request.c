@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/cursor.h"
 #include "server/protocol/request_read.h"
 
@@ -12,7 +13,7 @@
 #define KEYS(X) \
     X(op) X(id) X(token) X(budget_us) X(user) X(anon) X(session) X(slot) X(query) X(n) X(seeds) \
     X(items) X(item) X(exclude) X(names) X(context) X(filters) X(currency) X(price) X(explain) \
-    X(events) X(ack) X(pad)
+    X(events) X(ack) X(strict) X(sent_at) X(pad)
 /* clang-format on */
 
 enum key {
@@ -84,6 +85,26 @@ static enum err_code read_events(struct request_read *read, struct request *requ
     return ERR_OK;
 }
 
+static enum err_code read_strict(struct request_read *read, struct request *request)
+{
+    request->has_strict = true;
+    return read_bool(read, "strict", &request->strict);
+}
+
+static enum err_code read_sent_at(struct request_read *read, struct request *request)
+{
+    struct text iso;
+    int64_t value = 0;
+    bool is_time = cursor_int(&read->cursor, &value);
+    if (!is_time && cursor_text(&read->cursor, &iso))
+        is_time = clock_parse_iso(iso.ptr, iso.len, &value);
+    if (!is_time || value <= 0)
+        return read_fail(read, ERR_BAD_INPUT,
+                         "sent_at: expected milliseconds since the epoch or RFC 3339 text");
+    request->sent_at_ms = value;
+    return ERR_OK;
+}
+
 static enum err_code read_budget(struct request_read *read, struct request *request)
 {
     int64_t value = 0;
@@ -144,6 +165,8 @@ static enum err_code read_value(struct request_read *read, enum key key, struct 
     case KEY_explain: return read_bool(read, "explain", &request->explain);
     case KEY_events: return read_events(read, request);
     case KEY_ack: return read_ack(read, request);
+    case KEY_strict: return read_strict(read, request);
+    case KEY_sent_at: return read_sent_at(read, request);
     case KEY_pad: return read_count(read, "pad", 0, REQUEST_PAD_BYTES_MAX, &request->pad_bytes);
     case KEY_op:
     case KEY_COUNT: break;

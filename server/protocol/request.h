@@ -84,8 +84,10 @@ struct request {
     bool want_price, explain;
     struct text events_raw; /* the MessagePack array of events */
     enum request_ack ack;
-    uint32_t pad_bytes;   /* ping: a text of that many bytes is sent back under "pad" */
-    struct text body_raw; /* the whole map, for admin operations to read further keys from */
+    bool has_strict, strict; /* events */
+    int64_t sent_at_ms;      /* events; 0: not given */
+    uint32_t pad_bytes;      /* ping: a text of that many bytes is sent back under "pad" */
+    struct text body_raw;    /* the whole map, for admin operations to read further keys from */
 };
 
 /* ERR_BAD_INPUT, ERR_LIMIT, ERR_NOT_FOUND (unknown op), ERR_NOMEM (arena full).  What was read

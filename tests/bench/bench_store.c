@@ -46,7 +46,7 @@ static uint64_t allocated_bytes(void)
 static void apply(struct store *store)
 {
     size_t len = events_end(&events);
-    store_apply_batch(store, events.bytes, len, NOW_MS);
+    events_apply(store, &events, len, NOW_MS);
     retire_flush(&store->retire);
     if (store->result.rejected > 0) {
         fprintf(stderr, "bench_store: %s\n", store->result.rejection[0].message);

@@ -32,6 +32,26 @@ static void check_event(const struct event *event)
         check_item(&event->items[i]);
 }
 
+/* What a strict reader accepts, a lenient one accepts, too, and a stored one whatever either does.
+ */
+static void check_rules(const uint8_t *data, size_t size, struct arena *arena)
+{
+    enum err_code rc[EVENT_STRICT + 1];
+    for (uint32_t strictness = EVENT_STORED; strictness <= EVENT_STRICT; strictness++) {
+        struct cursor cursor = cursor_of(data, size);
+        struct event event;
+        struct event_rules rules = {.strictness = (enum event_strictness)strictness,
+                                    .arrival_ms = ARRIVAL_MS,
+                                    .skew_ms = 5000,
+                                    .age_ms_max = strictness == EVENT_STRICT ? 86400000 : 0};
+        arena_reset(arena);
+        rc[strictness] = event_decode_by(&cursor, &rules, arena, &event, NULL);
+        ASSERT(rc[strictness] != ERR_OK || strictness != EVENT_STRICT || event.dropped == 0);
+    }
+    ASSERT(rc[EVENT_STRICT] != ERR_OK || rc[EVENT_LENIENT] == ERR_OK);
+    ASSERT(rc[EVENT_LENIENT] != ERR_OK || rc[EVENT_STORED] == ERR_OK);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct err err;
@@ -47,6 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_event(&event);
     else
         ASSERT(err.code == rc && err.text[0] != '\0');
+    check_rules(data, size, &arena);
     arena_deinit(&arena);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cjson/cJSON.h>
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "tests/support/daemon.h"
 #include "tests/support/model_sample.h"
@@ -373,6 +375,32 @@ static void test_events_are_exported_and_imported_again(void **state)
     CHECK(1, "\"field\":\"from\"", "", "call", "export", "{\"what\": \"events\", \"from\": 0}");
 }
 
+/* Their clock is an hour behind, so the event happened two seconds ago. */
+static void test_times_are_exported_as_they_count(void **state)
+{
+    struct bench *bench = *state;
+    char batch[256], wrong[64], line[4096];
+    int64_t sent_at = clock_wall_ms(clock_system()) - 3600000;
+    snprintf(wrong, sizeof wrong, "%lld", (long long)sent_at - 2000);
+    snprintf(batch, sizeof batch,
+             "{\"sent_at\": %lld, \"events\": [{\"id\": \"e1\", \"type\": \"custom:quiz\", "
+             "\"anon\": \"a\", \"ts\": %s}]}",
+             (long long)sent_at, wrong);
+    CHECK(0, "\"accepted\":1", NULL, "call", "events", batch);
+    CHECK(0, "e1,custom:quiz,", NULL, "export", "events", "--format", "csv");
+    CHECK(0, "1 events in ", NULL, "export", "events", "--out", out_path(bench, "log.ndjson"));
+    FILE *file = fopen(out_path(bench, "log.ndjson"), "r");
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof line, file));
+    fclose(file);
+    cJSON *event = cJSON_Parse(line);
+    assert_non_null(event);
+    double late_ms = cJSON_GetNumberValue(cJSON_GetObjectItem(event, "ts")) - (double)sent_at;
+    assert_true(late_ms >= 3600000 - 2000 && late_ms < 3600000 + 60000);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(event, "type")), "custom:quiz");
+    cJSON_Delete(event);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +411,7 @@ int main(void)
         WITH_DAEMON(test_call_prints_the_reply_and_fails_with_it),
         WITH_DAEMON(test_decisions),
         WITH_DAEMON(test_events_are_exported_and_imported_again),
+        WITH_DAEMON(test_times_are_exported_as_they_count),
         WITH_DAEMON(test_modes),
         WITH_DAEMON(test_models_are_pushed_listed_and_rolled_back),
         WITH_DAEMON(test_configuration),

@@ -51,7 +51,7 @@ void fixture_deinit(struct fixture *fixture)
 static void apply(struct fixture *fixture)
 {
     size_t len = events_end(&fixture->events);
-    store_apply_batch(fixture->store, fixture->events.bytes, len, FIXTURE_NOW_MS);
+    events_apply(fixture->store, &fixture->events, len, FIXTURE_NOW_MS);
     if (fixture->store->result.rejected > 0) {
         fprintf(stderr, "decide_fixture: %s\n", fixture->store->result.rejection[0].message);
         abort();

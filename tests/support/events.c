@@ -67,3 +67,9 @@ size_t events_end(struct events *events)
         die("the batch is full");
     return events->pack.used;
 }
+
+void events_apply(struct store *store, const struct events *events, size_t len, int64_t arrival_ms)
+{
+    struct event_rules rules = {.strictness = EVENT_LENIENT, .arrival_ms = arrival_ms};
+    store_apply_batch(store, events->bytes, len, &rules);
+}

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/pack.h"
+#include "featurestore/store_internal.h"
 
 struct events {
     struct pack pack;
@@ -30,5 +31,9 @@ void events_add_json(struct events *events, const char *json);
 
 /* Closes the batch: the bytes are events->bytes. */
 size_t events_end(struct events *events);
+
+/* Applies a batch of `len` bytes as one that arrives then, on this thread; store->result says what
+ * became of it. */
+void events_apply(struct store *store, const struct events *events, size_t len, int64_t arrival_ms);
 
 #endif

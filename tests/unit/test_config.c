@@ -56,7 +56,10 @@ static void test_every_option_can_be_set(void **state)
             [CONFIG_LEVEL] = "\"warn\"",
         };
         char text[256];
-        if (option->kind == CONFIG_INT)
+        if (option->kind == CONFIG_CHOICE) /* the last of its words, which is no default */
+            snprintf(text, sizeof text, "{\"%s\": \"%s\"}", option->name,
+                     strrchr(option->unit, ' ') + 1);
+        else if (option->kind == CONFIG_INT)
             snprintf(text, sizeof text, "{\"%s\": %lld}", option->name, (long long)option->most);
         else
             snprintf(text, sizeof text, "{\"%s\": %s}", option->name, values[option->kind]);
@@ -139,6 +142,9 @@ static void test_refuses_and_says_where(void **state)
         {"{\"static_items\": [\"\"]}", "static_items[0]: expected an id"},
         {"{\"static_items\": [\"a\", \"a\"]}", "given twice"},
         {"{\"log_level\": \"loud\"}", "expected debug, info, warn or error, got 'loud'"},
+        {"{\"events_mode\": \"lax\"}", "events_mode: expected one of 'lenient strict', got 'lax'"},
+        {"{\"events_mode\": \"lenient strict\"}", "expected one of"},
+        {"{\"events_mode\": \"stric\"}", "expected one of"},
         {"{\"data_dir\": \"\"}", "data_dir: expected 1..4095 bytes, got 0"},
         {"{\"items_max\": 1.5}", "items_max: expected an integer"},
         {"{\"items_max\": \"1\"}", "items_max: expected an integer, got a string"},

@@ -26,17 +26,17 @@ static void test_the_newest_ids_are_remembered(void **state)
         struct dedup *dedup = NULL;
         struct err err;
         char buf[16];
-        assert_int_equal(dedup_create(capacity, &dedup, &err), ERR_OK);
+        assert_int_equal(dedup_create(capacity, 0, &dedup, &err), ERR_OK);
         for (uint32_t i = 0; i < 5 * capacity + 3; i++) {
-            assert_false(dedup_has(dedup, id_of(i, buf)));
-            dedup_add(dedup, id_of(i, buf));
+            assert_false(dedup_has(dedup, id_of(i, buf), 0));
+            dedup_add(dedup, id_of(i, buf), 0);
             /* All of the last `capacity` ids, and the one before them not. */
             if (i % 13 == 0 || capacity < 64) {
                 for (uint32_t back = 0; back < capacity && back <= i; back++)
-                    assert_true(dedup_has(dedup, id_of(i - back, buf)));
+                    assert_true(dedup_has(dedup, id_of(i - back, buf), 0));
             }
             if (i >= capacity)
-                assert_false(dedup_has(dedup, id_of(i - capacity, buf)));
+                assert_false(dedup_has(dedup, id_of(i - capacity, buf), 0));
         }
         dedup_destroy(&dedup);
         assert_null(dedup);
@@ -48,10 +48,72 @@ static void test_no_capacity_remembers_nothing(void **state)
     (void)state;
     struct dedup *dedup = NULL;
     struct err err;
-    assert_int_equal(dedup_create(0, &dedup, &err), ERR_OK);
-    dedup_add(dedup, TEXT_LITERAL("e"));
-    assert_false(dedup_has(dedup, TEXT_LITERAL("e")));
+    assert_int_equal(dedup_create(0, 0, &dedup, &err), ERR_OK);
+    dedup_add(dedup, TEXT_LITERAL("e"), 0);
+    assert_false(dedup_has(dedup, TEXT_LITERAL("e"), 0));
     dedup_destroy(&dedup);
+    dedup_destroy(&dedup);
+}
+
+static void test_ids_are_forgotten_with_time(void **state)
+{
+    (void)state;
+    struct dedup *dedup = NULL;
+    struct err err;
+    assert_int_equal(dedup_create(4, 100, &dedup, &err), ERR_OK);
+    assert_int_equal(dedup_oldest_s(dedup), 0);
+    dedup_add(dedup, TEXT_LITERAL("a"), 1000);
+    dedup_add(dedup, TEXT_LITERAL("b"), 1050);
+    assert_true(dedup_has(dedup, TEXT_LITERAL("a"), 1100));
+    assert_false(dedup_has(dedup, TEXT_LITERAL("a"), 1101)); /* looking forgets nothing */
+    assert_int_equal(dedup_oldest_s(dedup), 1000);
+    uint64_t before = dedup_hash(dedup);
+    dedup_add(dedup, TEXT_LITERAL("c"), 1101);
+    assert_int_equal(dedup_oldest_s(dedup), 1050);
+    assert_true(dedup_has(dedup, TEXT_LITERAL("b"), 1150));
+    assert_true(dedup_hash(dedup) != before);
+    dedup_destroy(&dedup);
+
+    /* The same is remembered by one that saw only what the other still knows. */
+    struct dedup *late = NULL;
+    assert_int_equal(dedup_create(4, 100, &dedup, &err), ERR_OK);
+    assert_int_equal(dedup_create(4, 100, &late, &err), ERR_OK);
+    for (uint32_t i = 0; i < 50; i++) {
+        char buf[16];
+        dedup_add(dedup, id_of(i, buf), 1000 + 30 * i);
+        if (i >= 46)
+            dedup_add(late, id_of(i, buf), 1000 + 30 * i);
+    }
+    assert_int_equal(dedup_oldest_s(dedup), 1000 + 30 * 46);
+    assert_int_equal(dedup_hash(late), dedup_hash(dedup));
+    dedup_destroy(&late);
+    dedup_destroy(&dedup);
+}
+
+static void test_a_clock_that_goes_back_leaves_the_index_whole(void **state)
+{
+    (void)state;
+    struct dedup *dedup = NULL;
+    struct err err;
+    uint32_t seed = 7;
+    assert_int_equal(dedup_create(16, 100, &dedup, &err), ERR_OK);
+    for (uint32_t i = 0; i < 20000; i++) {
+        char buf[16];
+        seed = seed * 1664525u + 1013904223u;
+        uint32_t now_s = 1000 + i / 4 + (seed >> 24);
+        struct text id = id_of(seed >> 8 & 63, buf);
+        if (!dedup_has(dedup, id, now_s))
+            dedup_add(dedup, id, now_s);
+        assert_true(dedup_has(dedup, id, now_s));
+    }
+    for (uint32_t i = 0; i < 16; i++) { /* and nothing stays behind in it */
+        char buf[16];
+        dedup_add(dedup, id_of(1000 + i, buf), 100000);
+    }
+    for (uint32_t i = 0; i < 64; i++) {
+        char buf[16];
+        assert_false(dedup_has(dedup, id_of(i, buf), 6000));
+    }
     dedup_destroy(&dedup);
 }
 
@@ -62,7 +124,7 @@ static void test_creation_fails_cleanly_without_memory(void **state)
         struct dedup *dedup = NULL;
         struct err err;
         alloc_fail_after(n);
-        enum err_code rc = dedup_create(100, &dedup, &err);
+        enum err_code rc = dedup_create(100, 0, &dedup, &err);
         bool failed = alloc_fail_off();
         dedup_destroy(&dedup);
         if (!failed) {
@@ -79,6 +141,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_newest_ids_are_remembered),
         cmocka_unit_test(test_no_capacity_remembers_nothing),
+        cmocka_unit_test(test_ids_are_forgotten_with_time),
+        cmocka_unit_test(test_a_clock_that_goes_back_leaves_the_index_whole),
         cmocka_unit_test(test_creation_fails_cleanly_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,10 +21,12 @@ static struct arena arena;
 static uint8_t bytes[1 << 20];
 static size_t bytes_len;
 static struct err err;
+static struct event_rules rules;
 
 static int set_up(void **state)
 {
     (void)state;
+    rules = (struct event_rules){.strictness = EVENT_LENIENT, .arrival_ms = ARRIVAL_MS};
     return arena_init(&arena, 1 << 18, NULL) == ERR_OK ? 0 : -1;
 }
 
@@ -41,7 +43,7 @@ static enum err_code decode_packed(struct event *ret_event)
     err = (struct err){0};
     assert_int_equal(cursor_check(bytes, bytes_len, CURSOR_VALUES_MAX, &err), ERR_OK);
     struct cursor cursor = cursor_of(bytes, bytes_len);
-    enum err_code rc = event_decode(&cursor, ARRIVAL_MS, &arena, ret_event, &err);
+    enum err_code rc = event_decode_by(&cursor, &rules, &arena, ret_event, &err);
     assert_ptr_equal(cursor.at, bytes + bytes_len); /* behind the event, also after a refusal */
     return rc;
 }
@@ -195,6 +197,22 @@ static void test_a_wrong_event_is_refused_by_field(void **state)
         {"{\"id\":\"e\",\"type\":\"vi\\new\",\"user\":\"u\"}",
          "type: control characters are not allowed"},
         {"{\"id\":\"e\",\"type\":\"view\"}", "user: view needs user or anon"},
+        {"{\"id\":\"e\",\"type\":\"custom\",\"user\":\"u\"}", "type: there is no type 'custom'"},
+        {"{\"id\":\"e\",\"type\":\"custom:\",\"user\":\"u\"}",
+         "type: 'custom:' is not custom: and 1..64 of a-z 0-9 _ . -"},
+        {"{\"id\":\"e\",\"type\":\"custom:Quiz\",\"user\":\"u\"}",
+         "type: 'custom:Quiz' is not custom: and 1..64 of a-z 0-9 _ . -"},
+        {"{\"id\":\"e\",\"type\":\"custom:quiz\"}", "user: custom needs user or anon"},
+        {"{\"id\":\"e\",\"type\":\"user_upsert\",\"anon\":\"a\",\"attributes\":{}}",
+         "user: needed by user_upsert"},
+        {"{\"id\":\"e\",\"type\":\"user_upsert\",\"user\":\"u\"}",
+         "attributes: needed by user_upsert"},
+        {"{\"id\":\"e\",\"type\":\"user_upsert\",\"user\":\"u\",\"attributes\":[]}",
+         "attributes: expected a map, got an array"},
+        {"{\"id\":\"e\",\"type\":\"user_upsert\",\"user\":\"u\",\"attributes\":{\"a\":{}}}",
+         "attributes: expected texts, numbers and booleans, got a map"},
+        {VIEW("\"currency\":\"EUT\""), "currency: ISO 4217 has no 'EUT'"},
+        {VIEW("\"order\":\"\""), "order: expected 1..128 bytes, got 0"},
         {VIEW("\"anon\":\"a\\u0001\""), "anon: control characters are not allowed"},
         {VIEW("\"ts\":{}"), "ts: expected milliseconds or RFC 3339 text, got a map"},
         {VIEW("\"ts\":1.5"), "ts: expected milliseconds or RFC 3339 text, got a float"},
@@ -231,6 +249,140 @@ static void test_a_wrong_event_is_refused_by_field(void **state)
                    "type: 'forget' is not supported in this version");
     assert_refused("{\"id\":\"e\",\"type\":\"identify\"}", ERR_UNSUPPORTED,
                    "type: 'identify' is not supported in this version");
+}
+
+static void test_unknown_keys_are_counted_or_refused(void **state)
+{
+    (void)state;
+    struct event event;
+    const char *json = "{\"id\":\"e\",\"type\":\"view\",\"user\":\"u\",\"colour\":[1],"
+                       "\"items\":[{\"id\":\"i\",\"size\":7},{\"size\":{},\"id\":\"j\"}]}";
+    assert_int_equal(decode(json, &event), ERR_OK);
+    assert_int_equal(event.dropped, 3);
+    rules.strictness = EVENT_STRICT;
+    assert_refused(json, ERR_BAD_INPUT, "event: there is no key 'colour'");
+    assert_refused(ITEM("\"size\":1"), ERR_BAD_INPUT, "items: there is no key 'size'");
+    rules.strictness = EVENT_LENIENT;
+}
+
+static void test_a_strict_reader_refuses_what_does_not_belong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *text; /* NULL: accepted */
+    } events[] = {
+        {VIEW("\"order\":\"o\""), "order: does not belong to view"},
+        {VIEW("\"total\":5,\"currency\":\"EUR\""), "total: does not belong to view"},
+        {VIEW("\"attributes\":5"), "attributes: does not belong to view"},
+        {VIEW("\"query\":\"q\",\"list\":\"l\",\"props\":{},\"session\":\"s\""), NULL},
+        {ITEM("\"price\":5"), "currency: needed beside an amount"},
+        {ITEM("\"category\":\"c\""), "items: there is no key 'category'"},
+        {UPSERT("\"cost\":5"), "currency: needed beside an amount"},
+        {UPSERT("\"stock\":5"), NULL},
+        {"{\"id\":\"e\",\"type\":\"item_upsert\",\"user\":\"u\",\"items\":[]}",
+         "user: does not belong to item_upsert"},
+        {"{\"id\":\"e\",\"type\":\"item_delete\",\"items\":[{\"id\":\"i\",\"qty\":1}]}",
+         "items: there is no key 'qty'"},
+        {"{\"id\":\"e\",\"type\":\"item_delete\",\"items\":[{\"id\":\"i\"}]}", NULL},
+        {"{\"id\":\"e\",\"type\":\"purchase\",\"user\":\"u\",\"order\":\"o\",\"total\":5}",
+         "currency: needed beside an amount"},
+        {"{\"id\":\"e\",\"type\":\"purchase\",\"user\":\"u\",\"order\":\"o\",\"total\":5,"
+         "\"currency\":\"EUR\",\"items\":[{\"id\":\"i\",\"price\":5,\"qty\":1}]}",
+         NULL},
+        {"{\"id\":\"e\",\"type\":\"user_upsert\",\"user\":\"u\",\"attributes\":{\"a\":1}}", NULL},
+        {"{\"id\":\"e\",\"type\":\"user_upsert\",\"user\":\"u\",\"anon\":\"a\","
+         "\"attributes\":{}}",
+         "anon: does not belong to user_upsert"},
+        {"{\"id\":\"e\",\"type\":\"custom:quiz\",\"user\":\"u\",\"order\":\"o\"}", NULL},
+    };
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        struct event event;
+        rules.strictness = EVENT_LENIENT;
+        if (decode(events[i].json, &event) != ERR_OK)
+            fail_msg("%s: %s", events[i].json, err.text); /* all of it is fine for a lenient one */
+        rules.strictness = EVENT_STRICT;
+        if (events[i].text != NULL)
+            assert_refused(events[i].json, ERR_BAD_INPUT, events[i].text);
+        else if (decode(events[i].json, &event) != ERR_OK)
+            fail_msg("%s: %s", events[i].json, err.text);
+    }
+    rules.strictness = EVENT_LENIENT;
+}
+
+static void test_a_clock_that_is_wrong_is_set_right(void **state)
+{
+    (void)state;
+    struct event event;
+    rules.skew_ms = 3600000;
+    assert_int_equal(decode(VIEW("\"ts\":1699990000000"), &event), ERR_OK);
+    assert_int_equal(event.ts_ms, INT64_C(1699993600000));
+    assert_int_equal(decode(VIEW("\"ts\":\"2023-11-14T19:26:40Z\""), &event), ERR_OK);
+    assert_int_equal(event.ts_ms, INT64_C(1699993600000));
+    assert_int_equal(decode(VIEW("\"session\":\"s\""), &event), ERR_OK);
+    assert_int_equal(event.ts_ms, ARRIVAL_MS); /* our own time needs no correction */
+    assert_refused(VIEW("\"ts\":1700000000000"), ERR_BAD_INPUT,
+                   "ts: 3600000 ms after arrival, at most 300000 ms are accepted");
+    assert_refused(VIEW("\"ts\":9223372036854775807"), ERR_BAD_INPUT,
+                   "ts: expected 0..4294967295000 ms, got 9223372036854775807");
+    rules.skew_ms = -3600000;
+    assert_int_equal(decode(VIEW("\"ts\":1700003600000"), &event), ERR_OK);
+    assert_int_equal(event.ts_ms, ARRIVAL_MS);
+    assert_refused(VIEW("\"ts\":5"), ERR_BAD_INPUT,
+                   "ts: expected 0..4294967295000 ms, got -3599995");
+    rules.skew_ms = 0;
+}
+
+static void test_what_is_too_old_is_refused_where_that_is_wanted(void **state)
+{
+    (void)state;
+    struct event event;
+    assert_int_equal(decode(VIEW("\"ts\":1"), &event), ERR_OK);
+    rules.age_ms_max = 1000;
+    assert_int_equal(decode(VIEW("\"ts\":1699999999000"), &event), ERR_OK);
+    assert_refused(VIEW("\"ts\":1699999998999"), ERR_STALE,
+                   "ts: 1001 ms before arrival, at most 1000 ms are accepted "
+                   "(event_age_hours_max)");
+    /* What was accepted once is read whatever the rules are by now. */
+    rules.strictness = EVENT_STORED;
+    assert_int_equal(decode(VIEW("\"ts\":1,\"currency\":\"EUT\",\"colour\":1"), &event), ERR_OK);
+    assert_int_equal(decode(VIEW("\"ts\":1800000000000"), &event), ERR_OK);
+    rules.strictness = EVENT_LENIENT;
+    rules.age_ms_max = 0;
+}
+
+static void test_types_of_ones_own_have_a_name(void **state)
+{
+    (void)state;
+    struct event event;
+    char json[256];
+    assert_int_equal(
+        decode("{\"type\":\"custom:store_visit.2-a\",\"id\":\"e\",\"anon\":\"a\"}", &event),
+        ERR_OK);
+    assert_int_equal(event.type, EVENT_custom);
+    assert_true(text_is(event.custom, "store_visit.2-a"));
+    assert_int_equal(event_type_class(event.type), EVENT_CLASS_NONE);
+    assert_int_equal(decode(VIEW("\"list\":\"l\""), &event), ERR_OK);
+    assert_null(event.custom.ptr);
+    for (int over = 0; over < 2; over++) {
+        snprintf(json, sizeof json, "{\"id\":\"e\",\"type\":\"custom:%0*d\",\"user\":\"u\"}",
+                 EVENT_CUSTOM_BYTES_MAX + over, 7);
+        assert_int_equal(decode(json, &event), over ? ERR_BAD_INPUT : ERR_OK);
+    }
+}
+
+static void test_attributes_of_a_user_are_kept_as_they_are(void **state)
+{
+    (void)state;
+    struct event event;
+    assert_int_equal(decode("{\"attributes\":{\"tier\":\"gold\",\"age\":41,\"x\":0.5,\"b\":true},"
+                            "\"id\":\"e\",\"type\":\"user_upsert\",\"user\":\"u\"}",
+                            &event),
+                     ERR_OK);
+    assert_int_equal(map_count(event.attributes), 4);
+    /* In other events the key means nothing, whatever stands there. */
+    assert_int_equal(decode(VIEW("\"attributes\":[1]"), &event), ERR_OK);
+    assert_null(event.attributes.ptr);
+    assert_int_equal(event.dropped, 0);
 }
 
 static void test_a_key_that_is_given_twice_is_refused(void **state)
@@ -376,7 +528,7 @@ static void test_the_events_of_a_batch_are_read_one_after_the_other(void **state
 static void test_names_of_types_read_back(void **state)
 {
     (void)state;
-    for (int i = 0; i < EVENT_TYPE_COUNT; i++) {
+    for (int i = 0; i < EVENT_custom; i++) {
         enum event_type type = EVENT_TYPE_COUNT;
         assert_true(event_type_parse(text_of(event_type_name((enum event_type)i)), &type));
         assert_int_equal(type, i);
@@ -384,6 +536,11 @@ static void test_names_of_types_read_back(void **state)
     enum event_type type = EVENT_view;
     assert_false(event_type_parse(TEXT_LITERAL("View"), &type));
     assert_false(event_type_parse((struct text){NULL, 0}, &type));
+    assert_false(event_type_parse(TEXT_LITERAL("custom"), &type));
+    assert_false(event_type_parse(TEXT_LITERAL("custom:"), &type));
+    assert_int_equal(type, EVENT_view);
+    assert_true(event_type_parse(TEXT_LITERAL("custom:x"), &type));
+    assert_int_equal(type, EVENT_custom);
     assert_int_equal(event_type_class(EVENT_click), EVENT_CLASS_VIEW);
     assert_int_equal(event_type_class(EVENT_wish_add), EVENT_CLASS_CART);
     assert_int_equal(event_type_class(EVENT_purchase), EVENT_CLASS_PURCHASE);
@@ -400,6 +557,12 @@ int main(void)
         cmocka_unit_test(test_keys_of_the_catalogue_mean_nothing_in_other_events),
         cmocka_unit_test(test_times_are_read_as_milliseconds_or_text),
         cmocka_unit_test(test_a_wrong_event_is_refused_by_field),
+        cmocka_unit_test(test_unknown_keys_are_counted_or_refused),
+        cmocka_unit_test(test_a_strict_reader_refuses_what_does_not_belong),
+        cmocka_unit_test(test_a_clock_that_is_wrong_is_set_right),
+        cmocka_unit_test(test_what_is_too_old_is_refused_where_that_is_wanted),
+        cmocka_unit_test(test_types_of_ones_own_have_a_name),
+        cmocka_unit_test(test_attributes_of_a_user_are_kept_as_they_are),
         cmocka_unit_test(test_a_key_that_is_given_twice_is_refused),
         cmocka_unit_test(test_limits_of_number_size_and_memory_are_kept),
         cmocka_unit_test(test_attributes_have_a_limit_of_bytes),

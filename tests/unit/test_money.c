@@ -24,6 +24,13 @@ static void currencies(void **state)
     assert_int_equal(currency_digits(code), 3);
     assert_int_equal(currency_digits(0), 2);
     assert_string_equal(currency_format(0, buf), "");
+    static const char *const known[] = {"AED", "EUR", "USD", "JPY", "ZWG", "ZWR", "DEM", "XXX"};
+    static const char *const unknown[] = {"AAA", "EUT", "USX", "ZZZ", "DAE"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        assert_true(currency_parse(text_of(known[i]), &code) && currency_is_known(code));
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
+        assert_true(currency_parse(text_of(unknown[i]), &code) && !currency_is_known(code));
+    assert_false(currency_is_known(0));
     static const char *const bad[] = {"", "EU", "EURO", "eur", "E1R", "\xc3\x84X"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(currency_parse(text_of(bad[i]), &code));

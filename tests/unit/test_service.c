@@ -127,6 +127,12 @@ static void test_bad_requests_name_the_field(void **state)
         {"{\"op\": \"events\", \"events\": {}}", "bad_request", "events"},
         {"{\"op\": \"events\", \"events\": [], \"ack\": \"never\"}", "bad_request", "ack"},
         {"{\"op\": \"events\", \"events\": [], \"ack\": \"disk\"}", "bad_request", "ack"},
+        {"{\"op\": \"events\", \"events\": [], \"strict\": 1}", "bad_request", "strict"},
+        {"{\"op\": \"events\", \"events\": [], \"sent_at\": true}", "bad_request", "sent_at"},
+        {"{\"op\": \"events\", \"events\": [], \"sent_at\": \"noon\"}", "bad_request", "sent_at"},
+        {"{\"op\": \"events\", \"events\": [], \"sent_at\": 0}", "bad_request", "sent_at"},
+        {"{\"op\": \"events\", \"ack\": \"memory\", \"events\": [], \"sent_at\": 1}", "bad_request",
+         "sent_at"},
         {"{\"op\": \"features\"}", "bad_request", "user"},
         {"{\"op\": \"features\", \"item\": \"i\", \"user\": \"u\"}", "bad_request", "item"},
         {"{\"op\": \"features\", \"item\": \"i\", \"anon\": \"a\"}", "bad_request", "item"},
@@ -300,6 +306,31 @@ static void test_events_are_deferred_counted_and_visible(void **state)
     assert_int_equal(service_deferred_count(rig->service), 0);
 }
 
+static const char *first_message(const cJSON *reply)
+{
+    const cJSON *rejected = cJSON_GetObjectItemCaseSensitive(reply, "rejected");
+    return text_of_key(cJSON_GetArrayItem(rejected, 0), "message");
+}
+
+static void test_a_request_says_how_its_events_are_judged(void **state)
+{
+    struct service_rig *rig = *state;
+    cJSON *reply =
+        serves(rig, "{\"op\": \"events\", \"ack\": \"memory\", \"strict\": true, \"events\": ["
+                    "{\"id\": \"s1\", \"type\": \"view\", \"user\": \"u\", \"colour\": 1}]}");
+    assert_string_equal(first_message(reply), "event: there is no key 'colour'");
+    cJSON_Delete(reply);
+    reply = serves(rig, "{\"op\": \"events\", \"ack\": \"memory\", \"strict\": false, \"events\": ["
+                        "{\"id\": \"s1\", \"type\": \"view\", \"user\": \"u\", \"colour\": 1}]}");
+    assert_int_equal(number_of_key(reply, "accepted"), 1);
+    cJSON_Delete(reply);
+    reply = serves(rig, "{\"op\": \"status\"}");
+    const cJSON *store = cJSON_GetObjectItemCaseSensitive(reply, "store");
+    assert_int_equal(number_of_key(store, "event_fields_dropped"), 1);
+    assert_true(number_of_key(store, "dedup_oldest_ms") > 0);
+    cJSON_Delete(reply);
+}
+
 static void test_many_rejections_are_counted_beyond_those_described(void **state)
 {
     struct service_rig *rig = *state;
@@ -443,6 +474,7 @@ int main(void)
         TEST(test_a_queue_that_stays_makes_decisions_cheaper),
         TEST(test_an_expired_budget_lowers_decisions_and_ends_the_rest),
         TEST(test_events_are_deferred_counted_and_visible),
+        TEST(test_a_request_says_how_its_events_are_judged),
         TEST(test_many_rejections_are_counted_beyond_those_described),
         TEST(test_too_many_events_are_too_large),
         TEST(test_features_of_items_by_name),

@@ -49,7 +49,7 @@ static const struct store_batch_result *apply(void)
 {
     size_t len = events_end(&events);
     assert_int_equal(cursor_check(events.bytes, len, CURSOR_VALUES_MAX, &err), ERR_OK);
-    store_apply_batch(store, events.bytes, len, clock_wall_ms(&clock_now.clock));
+    events_apply(store, &events, len, clock_wall_ms(&clock_now.clock));
     store_refresh_all(store);
     retire_flush(&store->retire);
     events_begin(&events);
@@ -247,6 +247,51 @@ static void test_an_id_that_was_seen_is_a_duplicate_until_it_is_forgotten(void *
     events_add_json(&events, json);
     assert_int_equal(apply()->duplicate, 0);
     assert_int_equal(history_of("u").events, 2);
+}
+
+static void test_attributes_of_a_user_are_replaced(void **state)
+{
+    (void)state;
+    struct text user = TEXT_LITERAL("u");
+    assert_null(store_user_attributes(store, user).ptr);
+    apply_json("{\"type\":\"user_upsert\",\"user\":\"u\",\"attributes\":{\"tier\":\"gold\"}}");
+    struct text gold = store_user_attributes(store, user);
+    assert_memory_equal(gold.ptr + gold.len - 10, "\xa4tier\xa4gold", 10);
+    uint64_t sequence, hash = store_state_hash(store, &sequence);
+    apply_json("{\"type\":\"user_upsert\",\"user\":\"u\",\"attributes\":{\"a\":1}}");
+    assert_int_equal(store_user_attributes(store, user).len, gold.len - 7);
+    assert_true(store_state_hash(store, &sequence) != hash);
+    /* They make no history, move no time, and belong to the user alone. */
+    struct history history;
+    assert_false(store_history(store, user, (struct text){0}, &history));
+    assert_int_equal(store_watermark_ms(store), 0);
+    assert_null(store_user_attributes(store, TEXT_LITERAL("v")).ptr);
+    events_add(&events, "view", "u", "x", NOW_MS);
+    apply();
+    assert_history("u", "x");
+    assert_int_equal(store_user_attributes(store, user).len, gold.len - 7);
+}
+
+static void test_ids_are_remembered_for_a_time(void **state)
+{
+    (void)state;
+    struct store_stats stats;
+    struct store_limits day = limits;
+    day.dedup_window_s = 86400;
+    store_destroy(&store);
+    assert_int_equal(store_create(&day, &clock_now.clock, &store, &err), ERR_OK);
+    const char *json = "{\"id\":\"same\",\"type\":\"search\",\"user\":\"u\",\"odd\":1}";
+    apply_json(json);
+    store_stats(store, &stats);
+    assert_int_equal(stats.dedup_oldest_ms, NOW_MS);
+    assert_int_equal(stats.fields_dropped, 1);
+    clock_manual_advance_ns(&clock_now, UINT64_C(86400000000000));
+    events_add_json(&events, json);
+    assert_int_equal(apply()->duplicate, 1);
+    clock_manual_advance_ns(&clock_now, UINT64_C(1000000000));
+    apply_json(json);
+    store_stats(store, &stats);
+    assert_int_equal(stats.dedup_oldest_ms, NOW_MS + DAY_MS + 1000);
 }
 
 static void test_a_rejected_event_touches_nothing_else(void **state)
@@ -452,8 +497,8 @@ static void test_the_same_events_give_the_same_store(void **state)
     size_t len = events_end(&events);
     struct store *other = NULL;
     assert_int_equal(store_create(&limits, &clock_now.clock, &other, &err), ERR_OK);
-    store_apply_batch(store, events.bytes, len, NOW_MS);
-    store_apply_batch(other, events.bytes, len, NOW_MS);
+    events_apply(store, &events, len, NOW_MS);
+    events_apply(other, &events, len, NOW_MS);
     store_refresh_all(store);
     store_refresh_all(other);
     assert_int_equal(store_item_count(store), store_item_count(other));
@@ -488,6 +533,8 @@ int main(void)
         TEST(test_days_are_distinct_days_with_a_purchase),
         TEST(test_windows_end_with_the_newest_event_never_after_the_clock),
         TEST(test_an_id_that_was_seen_is_a_duplicate_until_it_is_forgotten),
+        TEST(test_attributes_of_a_user_are_replaced),
+        TEST(test_ids_are_remembered_for_a_time),
         TEST(test_a_rejected_event_touches_nothing_else),
         TEST(test_an_upsert_leaves_what_it_does_not_name),
         TEST(test_an_item_that_only_events_named_has_no_record),

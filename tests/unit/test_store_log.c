@@ -33,6 +33,7 @@ static struct err err;
 static struct store_limits limits;
 static struct event_log_options options;
 static struct store_checkpoint_options checkpoints;
+static int64_t sent_at_ms; /* of the batches to come; 0: not said */
 
 static void open_store(void)
 {
@@ -101,6 +102,7 @@ static struct outcome *submit(enum store_ack ack)
     size_t len = events_end(&events);
     struct store_batch batch = {
         .bytes = events.bytes, .len = len, .ack = ack, .done = on_done, .ctx = &outcome};
+    batch.sent_at_ms = sent_at_ms;
     enum err_code rc = store_submit(store, &batch, &err);
     events_begin(&events);
     if (rc != ERR_OK)
@@ -122,7 +124,7 @@ static void add_random(struct rand *rand, uint32_t count)
     static const char *const types[] = {"view", "cart_add", "purchase", "dislike", "search"};
     for (uint32_t i = 0; i < count; i++) {
         char json[300];
-        unsigned type = below(rand, 6), user = below(rand, 50);
+        unsigned type = below(rand, 8), user = below(rand, 50);
         int64_t ts = NOW_MS - below(rand, 40) * DAY_MS - below(rand, 86400000);
         if (type == 5)
             snprintf(json, sizeof json,
@@ -130,6 +132,13 @@ static void add_random(struct rand *rand, uint32_t count)
                      "\"price\":%u,\"stock\":%u,\"category\":\"c%u\",\"title\":\"t%u\"}]}",
                      below(rand, 100), below(rand, 9999), below(rand, 5), below(rand, 7),
                      below(rand, 1000));
+        else if (type == 6)
+            snprintf(json, sizeof json,
+                     "{\"type\":\"user_upsert\",\"user\":\"p%u\",\"attributes\":{\"a\":%u}}", user,
+                     below(rand, 1000));
+        else if (type == 7)
+            snprintf(json, sizeof json, "{\"type\":\"custom:quiz\",\"user\":\"p%u\",\"odd\":1}",
+                     user);
         else
             snprintf(json, sizeof json,
                      "{\"type\":\"%s\",\"%s\":\"p%u\",\"ts\":%lld,\"items\":[{\"id\":\"i%u\"}]}",
@@ -181,6 +190,34 @@ static void test_state_after_recovery_is_the_state_before(void **state)
     assert_int_equal(submit(STORE_ACK_DISK)->result.accepted, 1);
     assert_true(hash_of(&after_sequence) != before);
     assert_int_equal(after_sequence, before_sequence + 1);
+}
+
+static void test_skew_is_kept_for_the_replay(void **state)
+{
+    (void)state;
+    uint64_t sequence;
+    struct history history;
+    sent_at_ms = NOW_MS - 2 * DAY_MS; /* their clock is two days behind */
+    events_add(&events, "view", "u", "x", NOW_MS - 2 * DAY_MS - 5000);
+    events_add_json(&events, "{\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"y\"}]}");
+    assert_int_equal(submit(STORE_ACK_DISK)->result.accepted, 2);
+    assert_true(store_history(store, TEXT_LITERAL("u"), (struct text){0}, &history));
+    assert_int_equal(history.last_s[0], NOW_MS / 1000);
+    assert_int_equal(history.last_s[1], NOW_MS / 1000 - 5);
+    assert_int_equal(store_watermark_ms(store), NOW_MS);
+    sent_at_ms = NOW_MS - EVENT_SKEW_MS_MAX - 1;
+    assert_int_equal(submit(STORE_ACK_DISK)->result.status, ERR_BAD_INPUT);
+    assert_string_equal(err.text, "sent_at: 604800001 ms away from the time of arrival, at most "
+                                  "604800000 ms are corrected");
+    sent_at_ms = NOW_MS + EVENT_SKEW_MS_MAX;
+    events_add(&events, "view", "u", "z", NOW_MS + EVENT_SKEW_MS_MAX);
+    assert_int_equal(submit(STORE_ACK_DISK)->result.accepted, 1);
+    sent_at_ms = 0;
+    uint64_t before = hash_of(&sequence);
+    close_store();
+    open_store();
+    wait_for_recovery();
+    assert_true(hash_of(&sequence) == before);
 }
 
 static void test_only_what_was_accepted_is_logged(void **state)
@@ -310,6 +347,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(test_state_after_recovery_is_the_state_before),
+        T(test_skew_is_kept_for_the_replay),
         T(test_only_what_was_accepted_is_logged),
         T(test_full_disk_is_told_and_over_by_itself),
         T(test_failing_sync_is_final),

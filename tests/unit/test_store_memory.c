@@ -39,7 +39,7 @@ static void apply(struct store *store, const char *const *json, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         events_add_json(&events, json[i]);
     size_t len = events_end(&events);
-    store_apply_batch(store, events.bytes, len, NOW_MS);
+    events_apply(store, &events, len, NOW_MS);
 }
 
 static void test_creation_fails_cleanly(void **state)
@@ -69,6 +69,8 @@ static void describe(const struct store *store, char *text, size_t text_bytes)
     size_t used =
         (size_t)snprintf(text, text_bytes, "known %d count %u events %u at %lld;", known,
                          history.count, history.events, (long long)store_watermark_ms(store));
+    struct text attributes = store_user_attributes(store, TEXT_LITERAL("u"));
+    used += (size_t)snprintf(text + used, text_bytes - used, " attributes %u;", attributes.len);
     for (uint32_t i = 0; i < 3; i++) {
         uint32_t item = store_item_find(store, text_of(ids[i]));
         const struct item *record = item == IDMAP_NONE ? NULL : store_item(store, item);
@@ -101,7 +103,7 @@ static void fail_each_allocation_of(const char *json, uint32_t least)
         events_add_json(&events, json);
         size_t len = events_end(&events);
         alloc_fail_after(n);
-        store_apply_batch(store, events.bytes, len, NOW_MS);
+        events_apply(store, &events, len, NOW_MS);
         bool failed = alloc_fail_off();
         if (failed) {
             assert_int_equal(store->result.rejected, 1);
@@ -109,7 +111,7 @@ static void fail_each_allocation_of(const char *json, uint32_t least)
             describe(store, got, sizeof got);
             assert_string_equal(got, expected);
             store_refresh_all(store); /* meets whatever was prepared in vain */
-            store_apply_batch(store, events.bytes, len, NOW_MS);
+            events_apply(store, &events, len, NOW_MS);
         }
         assert_int_equal(store->result.accepted, 1);
         describe(store, got, sizeof got);
@@ -131,6 +133,8 @@ static void test_an_event_without_memory_is_rejected_and_can_be_sent_again(void 
     fail_each_allocation_of("{\"type\":\"item_upsert\",\"items\":[{\"id\":\"y\",\"price\":1,"
                             "\"category\":\"c\",\"brand\":\"b\"},{\"id\":\"x\",\"title\":\"Y\"}]}",
                             6); /* two id tables begin with two blocks each */
+    fail_each_allocation_of("{\"type\":\"user_upsert\",\"user\":\"u\",\"attributes\":{\"a\":1}}",
+                            2);
     fail_each_allocation_of("{\"type\":\"item_delete\",\"items\":[{\"id\":\"x\"},{\"id\":\"y\"}]}",
                             1);
 }
@@ -253,7 +257,7 @@ static void test_a_person_with_a_full_history_takes_at_most_600_bytes(void **sta
         events_begin(&events);
         add_event_of_items(user, ITEMS);
         size_t len = events_end(&events);
-        store_apply_batch(store, events.bytes, len, NOW_MS);
+        events_apply(store, &events, len, NOW_MS);
         assert_int_equal(store->result.accepted, 1);
     }
     store_stats(store, &stats);

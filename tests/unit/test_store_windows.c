@@ -62,7 +62,7 @@ static int tear_down(void **state)
 static void apply(void)
 {
     size_t len = events_end(&events);
-    store_apply_batch(store, events.bytes, len, clock_wall_ms(&clock_now.clock));
+    events_apply(store, &events, len, clock_wall_ms(&clock_now.clock));
     if (store->result.rejected > 0)
         fail_msg("%s", store->result.rejection[0].message);
     store_refresh_all(store);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,13 +82,23 @@ static void put_int(struct buffer *buffer, int64_t value)
         buffer_put_fmt(buffer, "%" PRId64, value);
 }
 
+/* "custom:NAME" is the name of a type, too. */
+static struct text full_type(const struct event *event, char *buf, size_t buf_bytes)
+{
+    if (event->type != EVENT_custom)
+        return text_of(event_type_name(event->type));
+    snprintf(buf, buf_bytes, EVENT_CUSTOM_PREFIX "%.*s", (int)event->custom.len, event->custom.ptr);
+    return text_of(buf);
+}
+
 static void put_row(struct buffer *buffer, const struct event *event, const struct event_item *item)
 {
     char ts[CLOCK_ISO_BYTES], currency[8] = "";
+    char type[sizeof EVENT_CUSTOM_PREFIX + EVENT_CUSTOM_BYTES_MAX];
     if (event->currency != 0)
         currency_format(event->currency, currency);
     put_field(buffer, event->id);
-    put_text(buffer, text_of(event_type_name(event->type)));
+    put_text(buffer, full_type(event, type, sizeof type));
     put_text(buffer, text_of(clock_format_iso(event->ts_ms, ts)));
     put_text(buffer, event->user);
     put_text(buffer, event->anon);
@@ -109,11 +120,12 @@ static enum err_code make_csv(struct export_rows *rows, struct cursor event_byte
                               int64_t arrival_ms, int64_t skew_ms, struct err *err)
 {
     struct event event;
+    const struct event_rules rules = {
+        .strictness = EVENT_STORED, .arrival_ms = arrival_ms, .skew_ms = skew_ms};
     arena_reset(&rows->arena);
-    enum err_code rc = event_decode(&event_bytes, arrival_ms, &rows->arena, &event, err);
+    enum err_code rc = event_decode_by(&event_bytes, &rules, &rows->arena, &event, err);
     if (rc != ERR_OK)
         return rc;
-    event.ts_ms += skew_ms;
     for (uint32_t i = 0; i < event.item_count; i++)
         put_row(&rows->buffer, &event, &event.items[i]);
     if (event.item_count == 0)
@@ -121,25 +133,61 @@ static enum err_code make_csv(struct export_rows *rows, struct cursor event_byte
     return ERR_OK;
 }
 
-static enum err_code make_ndjson(struct export_rows *rows, struct cursor event, int64_t arrival_ms,
-                                 struct err *err)
+/* The time as it counts, so that an import needs to know neither arrival nor skew. */
+static void pack_ts(struct pack *pack, struct cursor ts, int64_t skew_ms)
 {
-    struct text bytes;
+    int64_t ts_ms = 0;
+    struct text iso;
+    pack_key(pack, "ts");
+    if (cursor_int(&ts, &ts_ms))
+        pack_int(pack, ts_ms + skew_ms);
+    else if (skew_ms != 0 && cursor_text(&ts, &iso) && clock_parse_iso(iso.ptr, iso.len, &ts_ms))
+        pack_int(pack, ts_ms + skew_ms);
+    else {
+        struct text raw;
+        cursor_skip(&ts, &raw);
+        pack_raw(pack, raw.ptr, raw.len);
+    }
+}
+
+static void repack(struct pack *pack, struct cursor event, int64_t arrival_ms, int64_t skew_ms)
+{
     struct cursor ts;
-    struct cursor at = event;
+    uint32_t pair_count = 0;
+    bool has_ts = value_find(event, "ts", &ts);
+    bool is_map = cursor_map(&event, &pair_count);
+    pack_map(pack, pair_count + !has_ts);
+    if (!has_ts) {
+        pack_key(pack, "ts");
+        pack_int(pack, arrival_ms);
+    }
+    for (uint32_t i = 0; is_map && i < pair_count; i++) {
+        struct text key, raw;
+        (void)cursor_text(&event, &key);
+        cursor_skip(&event, &raw);
+        if (text_is(key, "ts")) {
+            pack_ts(pack, cursor_of((const uint8_t *)raw.ptr, raw.len), skew_ms);
+        } else {
+            pack_text(pack, key);
+            pack_raw(pack, raw.ptr, raw.len);
+        }
+    }
+}
+
+static enum err_code make_ndjson(struct export_rows *rows, struct cursor event, int64_t arrival_ms,
+                                 int64_t skew_ms, struct err *err)
+{
+    uint8_t bytes[EVENT_BYTES_MAX + 64];
+    struct pack pack = pack_into(bytes, sizeof bytes);
     char *json = NULL;
     size_t len = 0;
-    cursor_skip(&at, &bytes);
-    enum err_code rc =
-        transcode_to_json((const uint8_t *)bytes.ptr, bytes.len, 0, &json, &len, err);
+    repack(&pack, event, arrival_ms, skew_ms);
+    if (pack.overflow)
+        return err_set(err, ERR_LIMIT, "the event is longer than %d bytes", EVENT_BYTES_MAX);
+    enum err_code rc = transcode_to_json(bytes, pack.used, 0, &json, &len, err);
     if (rc != ERR_OK)
         return rc;
-    if (!value_find(event, "ts", &ts) && len > 1) {
-        buffer_put_fmt(&rows->buffer, "{\"ts\":%" PRId64 "%s", arrival_ms, len > 2 ? "," : "");
-        buffer_put(&rows->buffer, json + 1, len - 1);
-    } else {
-        buffer_put(&rows->buffer, json, len);
-    }
+    buffer_put(&rows->buffer, json, len);
     buffer_put_char(&rows->buffer, '\n');
     free(json);
     return ERR_OK;
@@ -151,7 +199,7 @@ enum err_code export_rows_make(struct export_rows *rows, enum export_format form
 {
     rows->buffer.used = 0;
     enum err_code rc = format == EXPORT_CSV ? make_csv(rows, event, arrival_ms, skew_ms, err)
-                                            : make_ndjson(rows, event, arrival_ms, err);
+                                            : make_ndjson(rows, event, arrival_ms, skew_ms, err);
     if (rc == ERR_OK && rows->buffer.failed)
         rc = err_set(err, ERR_NOMEM, "out of memory for a line");
     return rc;

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Profiles: where they lie, and what user_upsert does to them. */
+#include <stdlib.h>
+
+#include "featurestore/store_checkpoint.h"
+
+enum err_code store_profiles_init(struct store *store, struct people *people, struct err *err)
+{
+    people->profile_page = calloc(people->page_count_max, sizeof *people->profile_page);
+    if (people->profile_page == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for a table of %u people",
+                       store->limits.people_max);
+    store_counter_add(store, COUNTER_BYTES_PEOPLE,
+                      (int64_t)heap_bytes(people->page_count_max * sizeof *people->profile_page));
+    return ERR_OK;
+}
+
+void store_profiles_deinit(struct people *people)
+{
+    for (uint32_t i = 0; people->profile_page != NULL && i < people->page_count_max; i++) {
+        struct profile_page *page =
+            atomic_load_explicit(&people->profile_page[i], memory_order_relaxed);
+        for (uint32_t s = 0; page != NULL && s < PERSON_PAGE_SLOTS; s++)
+            free((void *)atomic_load_explicit(&page->slot[s], memory_order_relaxed));
+        free(page);
+    }
+    free(people->profile_page);
+}
+
+_Atomic(const struct profile *) *store_profile_slot_make(struct store *store, struct people *people,
+                                                         uint32_t number)
+{
+    uint32_t at = number >> PERSON_PAGE_BITS;
+    struct profile_page *page =
+        atomic_load_explicit(&people->profile_page[at], memory_order_relaxed);
+    if (page == NULL) {
+        page = calloc(1, sizeof *page);
+        if (page == NULL)
+            return NULL;
+        store_counter_add(store, COUNTER_BYTES_PEOPLE, (int64_t)heap_bytes(sizeof *page));
+        atomic_store_explicit(&people->profile_page[at], page, memory_order_release);
+    }
+    return &page->slot[number & (PERSON_PAGE_SLOTS - 1)];
+}
+
+static int64_t bytes_of(const struct profile *profile)
+{
+    return profile == NULL ? 0 : (int64_t)heap_bytes(profile_bytes(profile));
+}
+
+void store_profile_publish(struct store *store, _Atomic(const struct profile *) *slot,
+                           const struct profile *profile)
+{
+    const struct profile *old = atomic_load_explicit(slot, memory_order_relaxed);
+    store_counter_add(store, COUNTER_BYTES_PEOPLE, bytes_of(profile) - bytes_of(old));
+    atomic_store_explicit(slot, profile, memory_order_release);
+    retire_block(&store->retire, old);
+}
+
+enum err_code store_user_upsert(struct store *store, const struct event *event, struct err *err)
+{
+    uint32_t user = 0;
+    enum err_code rc = store_add_person_id(&store->users, event->user, &user, err);
+    if (rc != ERR_OK)
+        return rc;
+    _Atomic(const struct profile *) *slot = store_profile_slot_make(store, &store->users, user);
+    struct profile next = {0};
+    const struct profile *old = store_profile(&store->users, user);
+    if (old != NULL)
+        next = *old;
+    next.attributes = event->attributes;
+    struct profile *profile = slot == NULL ? NULL : profile_create(&next);
+    if (profile == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for the attributes of a user");
+    store_keep(store, ROW_USER_PROFILE, user);
+    store_profile_publish(store, slot, profile);
+    return ERR_OK;
+}
