@@ -9,19 +9,14 @@
  * at a time, and four with sixteen.  Turns are short and alternate, so that noise of the machine
  * meets all alike; the ratios are what counts.
  */
-#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/hist.h"
 #include "base/num.h"
@@ -29,6 +24,7 @@
 #include "server/transport/nng_server.h"
 #include "server/transport/sp_server.h"
 #include "tests/support/sp_client.h"
+#include "tools/bench/echo.h"
 
 enum {
     REQUEST_BYTES = 200,
@@ -54,78 +50,32 @@ static _Noreturn void fail(const char *what)
     exit(1);
 }
 
-/* The bare echo: one thread, one read and one write for what a client sends at once. */
-
-static void shake_hands(int fd)
+static void must(enum err_code rc, const struct err *err)
 {
-    static const uint8_t as_rep[8] = {0, 'S', 'P', 0, 0, 0x31, 0, 0};
-    uint8_t as_req[8];
-    int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (recv(fd, as_req, sizeof as_req, MSG_WAITALL) != sizeof as_req ||
-        send(fd, as_rep, sizeof as_rep, MSG_NOSIGNAL) != sizeof as_rep)
-        fail("handshake");
-}
-
-static void echo_once(int epoll_fd, int fd)
-{
-    static uint8_t requests[DEPTH_MAX * REQUEST_FRAME];
-    static uint8_t replies[DEPTH_MAX * REPLY_FRAME];
-    ssize_t n = recv(fd, requests, sizeof requests, 0);
-    if (n <= 0) {
-        epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-        close(fd);
+    if (rc == ERR_OK)
         return;
-    }
-    size_t cut = (size_t)n % REQUEST_FRAME;
-    if (cut > 0 && recv(fd, requests + n, REQUEST_FRAME - cut, MSG_WAITALL) <= 0)
-        fail("recv");
-    size_t count = ((size_t)n + REQUEST_FRAME - 1) / REQUEST_FRAME;
-    for (size_t i = 0; i < count; i++) {
-        put_header(replies + i * REPLY_FRAME, REPLY_BYTES);
-        memset(replies + i * REPLY_FRAME + HEADER_BYTES, 'r', REPLY_BYTES);
-    }
-    if (send(fd, replies, count * REPLY_FRAME, MSG_NOSIGNAL) < 0)
-        fail("send");
+    fprintf(stderr, "bench_echo: %s\n", err->text);
+    exit(1);
 }
+
+/* The bare echo: the one that decide-bench has as its yardstick. */
+
+static const uint8_t reply_bytes[REPLY_BYTES] = {'r'};
 
 static void *run_bare_echo(void *arg)
 {
-    int listener = *(int *)arg;
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = listener};
-    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event);
-    for (;;) {
-        struct epoll_event ready[64];
-        int count = epoll_wait(epoll_fd, ready, 64, -1);
-        for (int i = 0; i < count; i++) {
-            if (ready[i].data.fd != listener) {
-                echo_once(epoll_fd, ready[i].data.fd);
-                continue;
-            }
-            int fd = accept(listener, NULL, NULL);
-            shake_hands(fd);
-            event = (struct epoll_event){.events = EPOLLIN, .data.fd = fd};
-            epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
-        }
-    }
-    return NULL;
+    raw_echo_serve(*(int *)arg, reply_bytes, REPLY_BYTES);
 }
 
-static void start_bare_echo(char *ret_url, size_t url_bytes)
+static void start_bare_echo(char ret_url[ECHO_URL_BYTES])
 {
     static int listener;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t address_bytes = sizeof address;
+    struct err err;
     pthread_t thread;
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(listener, 16) != 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &address_bytes) != 0 ||
-        pthread_create(&thread, NULL, run_bare_echo, &listener) != 0)
+    must(raw_echo_listen(NULL, &listener, ret_url, &err), &err);
+    if (pthread_create(&thread, NULL, run_bare_echo, &listener) != 0)
         fail("bare echo");
     pthread_detach(thread);
-    snprintf(ret_url, url_bytes, "tcp://127.0.0.1:%u", ntohs(address.sin_port));
 }
 
 /* The request sockets, as the daemon sets them up. */
@@ -147,14 +97,6 @@ static struct worker *claim_worker(void *ctx)
 
 static const char *const addresses[] = {"tcp://127.0.0.1:0"};
 static char worker;
-
-static void must(enum err_code rc, const struct err *err)
-{
-    if (rc == ERR_OK)
-        return;
-    fprintf(stderr, "bench_echo: %s\n", err->text);
-    exit(1);
-}
 
 static struct sp_server *start_sp_server(struct metrics *metrics)
 {
@@ -297,8 +239,8 @@ int main(int argc, char **argv)
     struct err err;
     must(metrics_create(server_metric_families, M_COUNT, 2 * SP_SERVER_WORKERS_MAX, &metrics, &err),
          &err);
-    char bare_url[64];
-    start_bare_echo(bare_url, sizeof bare_url);
+    char bare_url[ECHO_URL_BYTES];
+    start_bare_echo(bare_url);
     struct sp_server *sp_server = start_sp_server(metrics);
     struct nng_server *nng_server = start_nng_server(metrics);
     const char *const urls[SIDES] = {bare_url, sp_server_address(sp_server, 0),

@@ -9,6 +9,17 @@
 
 enum { IN_BYTES_MIN = 64 * 1024, OUT_BYTES_MIN = 64 * 1024 };
 
+enum err_code link_resolve(const char *url, struct client_address *ret_address, struct err *err)
+{
+    struct client_address addresses[CLIENT_ADDRESSES_MAX];
+    char error[DECIDE_ERROR_BYTES];
+    size_t count = 0;
+    if (client_addresses_parse(url, addresses, &count, error) != DECIDE_OK)
+        return err_set(err, ERR_BAD_INPUT, "--url: %s", error);
+    *ret_address = addresses[0];
+    return ERR_OK;
+}
+
 enum err_code link_open(struct link *link, const struct client_address *address, struct err *err)
 {
     enum decide_status status = client_conn_open(&link->conn, address);

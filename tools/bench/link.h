@@ -27,6 +27,9 @@ struct link {
     bool is_watched_for_room; /* the caller's: epoll tells when the socket takes more */
 };
 
+/* The first address of the daemon.  ERR_BAD_INPUT names --url. */
+MUST_CHECK enum err_code link_resolve(const char *url, struct client_address *ret_address,
+                                      struct err *err);
 /* Waits up to LINK_CONNECT_NS_MAX.  ERR_IO says why not. */
 MUST_CHECK enum err_code link_open(struct link *link, const struct client_address *address,
                                    struct err *err);

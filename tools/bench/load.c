@@ -6,14 +6,16 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/clock.h"
 #include "tools/bench/link.h"
 #include "tools/bench/schedule.h"
+#include "tools/bench/stop.h"
 
 #define NOBODY UINT32_MAX
+
+#define WAIT_NS_MAX UINT64_C(100000000) /* a stop is noticed within that */
 
 enum { EVENTS_MAX = 64, BURST_MAX = 128 };
 
@@ -99,6 +101,15 @@ static void flush(struct load *load, uint32_t index)
         watch(load, index, EPOLL_CTL_MOD);
 }
 
+/* A request that never left; it would wait until the run gives up. */
+static void count_unsent(struct load *load, uint64_t due_ns)
+{
+    if (!is_measured(load, due_ns))
+        return;
+    load->result->unsent_count++;
+    hist_record(&load->result->latency, load->end_ns + LOAD_DRAIN_NS - due_ns);
+}
+
 /* Queues one request on the link; the caller flushes. */
 static void issue(struct load *load, uint32_t index, uint64_t due_ns)
 {
@@ -108,14 +119,14 @@ static void issue(struct load *load, uint32_t index, uint64_t due_ns)
     size_t len = traffic_pack(load->traffic, body);
     result->due_count += measured;
     if (index == NOBODY || load->first_free == NOBODY) {
-        result->unsent_count += measured;
+        count_unsent(load, due_ns);
         return;
     }
     struct link *link = &load->links[index];
     uint32_t id = load->first_free;
     uint8_t *frame = sp_put_header(body, len, id, link->conn.ipc);
     if (!link_put(link, frame, len + sp_header_bytes(link->conn.ipc))) {
-        result->unsent_count += measured;
+        count_unsent(load, due_ns);
         return;
     }
     load->first_free = load->slots[id].next_free;
@@ -231,7 +242,8 @@ static void wait_and_serve(struct load *load, uint64_t until_ns)
 {
     struct epoll_event events[EVENTS_MAX];
     uint64_t now_ns = client_now_ns();
-    struct timespec left = client_timespec(until_ns > now_ns ? until_ns - now_ns : 0);
+    uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+    struct timespec left = client_timespec(left_ns < WAIT_NS_MAX ? left_ns : WAIT_NS_MAX);
     int count = epoll_pwait2(load->epoll, events, EVENTS_MAX, &left, NULL);
     for (int i = 0; i < count; i++) {
         uint32_t index = events[i].data.u32;
@@ -242,52 +254,76 @@ static void wait_and_serve(struct load *load, uint64_t until_ns)
     }
 }
 
-static double cpu_s(void)
+static uint64_t cpu_ns(void)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * CLIENT_NS_PER_SEC + (uint64_t)used.tv_nsec;
 }
 
-static void run(struct load *load)
+static void begin(struct load *load, uint64_t now_ns)
 {
-    bool open_loop = load->options->mode != BENCH_CLOSED;
-    uint64_t now_ns = client_now_ns();
-    uint64_t start_ns = now_ns;
-    double cpu_start_s = cpu_s();
-    load->measure_ns = now_ns + (uint64_t)(load->options->warmup_s * 1e9);
-    load->end_ns = load->measure_ns + (uint64_t)(load->options->duration_s * 1e9);
-    schedule_init(&load->schedule, load->options->rate, load->options->poisson, load->options->seed,
-                  now_ns);
-    for (uint32_t i = 0; !open_loop && i < load->link_count; i++) {
+    const struct bench_options *options = load->options;
+    load->measure_ns = now_ns + (uint64_t)(options->warmup_s * 1e9);
+    load->end_ns = load->measure_ns + (uint64_t)(options->duration_s * 1e9);
+    /* Not the seed of the traffic: who asks must not depend on when. */
+    schedule_init(&load->schedule, options->rate, options->arrivals == BENCH_POISSON,
+                  ~options->seed, now_ns);
+    for (uint32_t i = 0; options->mode == BENCH_CLOSED && i < load->link_count; i++) {
         issue(load, i, client_now_ns());
         flush(load, i);
     }
+}
+
+static bool has_due(const struct load *load)
+{
+    return load->options->mode != BENCH_CLOSED && schedule_next_ns(&load->schedule) < load->end_ns;
+}
+
+/* Until the end, and then until everything is answered or given up. */
+static void go_on(struct load *load, uint64_t now_ns)
+{
     while (now_ns < load->end_ns ||
-           (load->in_flight > 0 && now_ns < load->end_ns + LOAD_DRAIN_NS)) {
-        if (open_loop)
+           ((load->in_flight > 0 || has_due(load)) && now_ns < load->end_ns + LOAD_DRAIN_NS)) {
+        if (has_due(load))
             send_due(load, now_ns);
         revive(load, now_ns);
         uint64_t until_ns = now_ns < load->end_ns ? load->end_ns : load->end_ns + LOAD_DRAIN_NS;
-        if (open_loop && schedule_next_ns(&load->schedule) < load->end_ns)
+        if (has_due(load))
             until_ns = schedule_next_ns(&load->schedule);
         wait_and_serve(load, until_ns);
         now_ns = client_now_ns();
+        if (stop_is_requested() && now_ns < load->end_ns)
+            load->end_ns = now_ns;
     }
+    for (; has_due(load); schedule_advance(&load->schedule)) {
+        uint64_t due_ns = schedule_next_ns(&load->schedule);
+        load->result->due_count += is_measured(load, due_ns);
+        count_unsent(load, due_ns);
+    }
+}
+
+void load_run(struct load *load, struct load_result *result)
+{
+    /* The default lets the kernel wake us 50 us late, which would all count as lag. */
+    (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    memset(result, 0, sizeof *result);
+    load->result = result;
+    uint64_t start_ns = client_now_ns();
+    uint64_t cpu_start_ns = cpu_ns();
+    begin(load, start_ns);
+    go_on(load, start_ns);
     drop_link(load, NOBODY);
-    double wall_s = 1e-9 * (double)(client_now_ns() - start_ns);
-    load->result->generator_cpu_share = (cpu_s() - cpu_start_s) / wall_s;
+    result->measured_ns = load->end_ns > load->measure_ns ? load->end_ns - load->measure_ns : 0;
+    result->wall_ns = client_now_ns() - start_ns;
+    result->cpu_ns = cpu_ns() - cpu_start_ns;
 }
 
 static enum err_code start(struct load *load, struct err *err)
 {
-    struct client_address addresses[CLIENT_ADDRESSES_MAX];
-    char error[DECIDE_ERROR_BYTES];
-    size_t count = 0;
-    if (client_addresses_parse(load->options->url, addresses, &count, error) != DECIDE_OK)
-        return err_set(err, ERR_BAD_INPUT, "--url: %s", error);
-    load->address = addresses[0];
+    enum err_code rc = link_resolve(load->options->url, &load->address, err);
+    if (rc != ERR_OK)
+        return rc;
     load->links = calloc(load->options->connections, sizeof *load->links);
     for (uint32_t i = 0; load->links != NULL && i < load->options->connections; i++)
         load->links[i].conn.fd = -1;
@@ -303,55 +339,40 @@ static enum err_code start(struct load *load, struct err *err)
     if (load->epoll < 0)
         return err_set(err, ERR_IO, "epoll: %s", strerror(errno));
     for (; load->link_count < load->options->connections; load->link_count++) {
-        enum err_code rc = open_link(load, load->link_count, err);
+        rc = open_link(load, load->link_count, err);
         if (rc != ERR_OK)
             return rc;
     }
     return ERR_OK;
 }
 
-enum err_code load_run(const struct bench_options *options, struct traffic *traffic,
-                       struct load_result *result, struct err *err)
+enum err_code load_create(const struct bench_options *options, struct traffic *traffic,
+                          struct load **ret_load, struct err *err)
 {
     struct load *load = calloc(1, sizeof *load);
     if (load == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
-    *load = (struct load){.options = options, .traffic = traffic, .result = result, .epoll = -1};
-    memset(result, 0, sizeof *result);
-    /* The default lets the kernel wake us 50 us late, which would all count as lag. */
-    (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    *load = (struct load){.options = options, .traffic = traffic, .epoll = -1};
     enum err_code rc = start(load, err);
     if (rc == ERR_OK)
-        run(load);
-    for (uint32_t i = 0; load->links != NULL && i < options->connections; i++)
-        link_deinit(&load->links[i]);
-    if (load->epoll >= 0)
-        close(load->epoll);
-    free(load->slots);
-    free(load->retry_at_ns);
-    free(load->links);
-    free(load);
+        *ret_load = load;
+    else
+        load_destroy(&load);
     return rc;
 }
 
-double load_due_rate(const struct load_result *result, double duration_s)
+void load_destroy(struct load **load)
 {
-    return (double)result->due_count / duration_s;
-}
-
-double load_achieved_rate(const struct load_result *result, double duration_s)
-{
-    return (double)result->answered_in_time / duration_s;
-}
-
-double load_achieved_share(const struct load_result *result)
-{
-    return result->due_count == 0 ? 0
-                                  : (double)result->answered_in_time / (double)result->due_count;
-}
-
-uint64_t load_failed_count(const struct load_result *result)
-{
-    return result->refused_count + result->malformed_count + result->lost_count +
-           result->unsent_count;
+    struct load *dead = *load;
+    *load = NULL;
+    if (dead == NULL)
+        return;
+    for (uint32_t i = 0; dead->links != NULL && i < dead->options->connections; i++)
+        link_deinit(&dead->links[i]);
+    if (dead->epoll >= 0)
+        close(dead->epoll);
+    free(dead->slots);
+    free(dead->retry_at_ns);
+    free(dead->links);
+    free(dead);
 }

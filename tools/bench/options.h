@@ -10,6 +10,8 @@
 #include "base/err.h"
 
 #define BENCH_CONNECTIONS_MAX 1024
+#define BENCH_PROCESSES_MAX   64
+#define BENCH_ROUNDS_MAX      1000
 #define BENCH_RATE_MAX        1e7
 #define BENCH_SECONDS_MAX     86400
 #define BENCH_PAD_BYTES_MAX   65536
@@ -21,10 +23,15 @@ enum bench_op {
     BENCH_SIMILAR,
     BENCH_RANK,
     BENCH_PRICE,
-    BENCH_FEATURES
+    BENCH_FEATURES,
+    BENCH_OP_COUNT
 };
 
 enum bench_mode { BENCH_OPEN, BENCH_CLOSED, BENCH_SWEEP };
+
+enum bench_arrivals { BENCH_POISSON, BENCH_CONSTANT };
+
+enum bench_yardstick { BENCH_NO_YARDSTICK, BENCH_RAW, BENCH_NNG, BENCH_BOTH };
 
 struct bench_options {
     const char *url;
@@ -32,8 +39,11 @@ struct bench_options {
     enum bench_mode mode;
     double rate; /* requests a second; for a sweep where it begins */
     double duration_s, warmup_s;
-    uint32_t connections;
-    bool poisson;
+    uint32_t connections; /* of all processes together */
+    uint32_t processes;
+    enum bench_arrivals arrivals;
+    enum bench_yardstick yardstick;
+    uint32_t rounds;                     /* in which daemon and yardsticks take turns */
     const char *users_file, *items_file; /* NULL: generated */
     uint32_t user_count, item_count;     /* generated names */
     double zipf;
@@ -43,7 +53,8 @@ struct bench_options {
     uint64_t budget_us; /* 0: none is sent */
     uint64_t limit_us;  /* a sweep's limit of p99 */
     uint64_t seed;
-    bool json, help, version;
+    const char *svg_file, *compare_file;                /* NULL: none */
+    bool closed, sweep, histogram, json, help, version; /* closed, sweep: see mode */
 };
 
 /* ERR_BAD_INPUT names the option, what it expects and what it got. */

@@ -3,38 +3,34 @@
 
 #include <inttypes.h>
 
-static const struct {
-    const char *name;
-    double share;
-} percentiles[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}, {"max", 1}};
+#include "tools/bench/chart.h"
+#include "tools/bench/histogram.h"
+#include "tools/bench/load.h"
+#include "tools/bench/stop.h"
 
-enum { PERCENTILES = sizeof percentiles / sizeof percentiles[0] };
+const char *report_arrivals(const struct bench_options *options)
+{
+    if (options->mode == BENCH_CLOSED)
+        return "closed loop";
+    return options->arrivals == BENCH_POISSON ? "poisson" : "constant";
+}
+
+double report_ratio(double a, double b)
+{
+    return b > 0 ? a / b : 0;
+}
 
 static double us(uint64_t ns)
 {
     return (double)ns / 1000;
 }
 
-static double per_answer(const struct load_result *result, uint64_t sum)
-{
-    uint64_t count = result->ok_count + result->refused_count + result->malformed_count;
-    return count == 0 ? 0 : (double)sum / (double)count;
-}
-
-static const char *arrivals(const struct bench_options *options)
-{
-    if (options->mode == BENCH_CLOSED)
-        return "closed loop";
-    return options->poisson ? "poisson" : "constant";
-}
-
 static void print_hist(const char *name, const struct hist *hist, FILE *out)
 {
     fprintf(out, "%-9s us:", name);
-    for (size_t i = 0; i < PERCENTILES; i++)
-        fprintf(out, "  %s %.1f", percentiles[i].name,
-                us(hist_quantile(hist, percentiles[i].share)));
-    fputc('\n', out);
+    for (size_t i = 0; i < QUANTILE_COUNT; i++)
+        fprintf(out, "  %s %.1f", quantiles[i].name, us(hist_quantile(hist, quantiles[i].share)));
+    fprintf(out, "  max %.1f\n", us(hist_quantile(hist, 1)));
 }
 
 static void print_tally(const char *name, const struct tally *tally, FILE *out)
@@ -47,15 +43,31 @@ static void print_tally(const char *name, const struct tally *tally, FILE *out)
     fputc('\n', out);
 }
 
+static void print_notes(const struct load_result *result, const char *name, FILE *out)
+{
+    uint64_t never = result->lost_count + result->unsent_count;
+    if (never > 0)
+        fprintf(out,
+                "note: %s: %" PRIu64 " of %" PRIu64 " requests never came back (lost %" PRIu64
+                ", unsent %" PRIu64 "); the percentiles count them with the time until they were "
+                "given up\n",
+                name, never, result->due_count, result->lost_count, result->unsent_count);
+    if (!load_kept_up(result))
+        fprintf(out,
+                "note: %s: the generator did not keep up: its own lag (p99 %.1f us) is up to %.0f "
+                "%% of the p99; give it cores of its own, or more --processes\n",
+                name, us(hist_quantile(&result->lag, 0.99)), 100 * load_lag_share(result));
+}
+
 static void print_run(const struct bench_options *options, const struct load_result *result,
                       FILE *out)
 {
-    fprintf(out, "%s, %s, %u connections, %.3g s after %.3g s of warm-up\n",
-            bench_op_name(options->op), arrivals(options), options->connections,
-            options->duration_s, options->warmup_s);
-    fprintf(out, "rate   1/s:  due %.0f  achieved %.0f (%.2f %%)\n",
-            load_due_rate(result, options->duration_s),
-            load_achieved_rate(result, options->duration_s), 100 * load_achieved_share(result));
+    uint64_t answer_count = result->ok_count + result->refused_count + result->malformed_count;
+    fprintf(out, "%s, %s, %u connections, %u processes, %.3g s after %.3g s of warm-up\n",
+            bench_op_name(options->op), report_arrivals(options), options->connections,
+            options->processes, (double)result->measured_ns / 1e9, options->warmup_s);
+    fprintf(out, "rate   1/s:  due %.0f  achieved %.0f (%.2f %%)\n", load_due_rate(result),
+            load_achieved_rate(result), 100 * load_achieved_share(result));
     print_hist("latency", &result->latency, out);
     if (options->mode != BENCH_CLOSED)
         print_hist("lag", &result->lag, out);
@@ -63,104 +75,135 @@ static void print_run(const struct bench_options *options, const struct load_res
             "replies     :  ok %" PRIu64 "  refused %" PRIu64 "  malformed %" PRIu64
             "  lost %" PRIu64 "  unsent %" PRIu64 "  %.0f bytes each\n",
             result->ok_count, result->refused_count, result->malformed_count, result->lost_count,
-            result->unsent_count, per_answer(result, result->reply_bytes));
+            result->unsent_count, report_ratio((double)result->reply_bytes, (double)answer_count));
     print_tally("levels", &result->levels, out);
     print_tally("errors", &result->errors, out);
-    fprintf(out, "generator   :  %.0f %% of a core\n", 100 * result->generator_cpu_share);
+    fprintf(out, "generator   :  %.0f %% of a core\n", 100 * load_cpu_share(result));
+    print_notes(result, "decided", out);
 }
 
-static void json_hist(const char *name, const struct hist *hist, FILE *out)
+/* One line of the table, and below it how many times as much the daemon's is. */
+static void print_beside(const char *name, const double *row_us, const double *decided_us,
+                         FILE *out)
 {
-    fprintf(out, "\"%s\": {\"mean\": %.2f", name, hist_mean_ns(hist) / 1000);
-    for (size_t i = 0; i < PERCENTILES; i++)
-        fprintf(out, ", \"%s\": %.3f", percentiles[i].name,
-                us(hist_quantile(hist, percentiles[i].share)));
-    fputs("}, ", out);
-}
-
-/* Names hold letters and underscores alone: see tally_add. */
-static void json_tally(const char *name, const struct tally *tally, FILE *out)
-{
-    fprintf(out, "\"%s\": {", name);
-    for (uint32_t i = 0; i < tally->used; i++)
-        fprintf(out, "%s\"%s\": %" PRIu64, i == 0 ? "" : ", ", tally->rows[i].name,
-                tally->rows[i].count);
-    fputs("}, ", out);
-}
-
-static void json_run(const struct bench_options *options, const struct load_result *result,
-                     FILE *out)
-{
-    fprintf(out,
-            "{\"op\": \"%s\", \"arrivals\": \"%s\", \"connections\": %u, \"duration_s\": %.3f, "
-            "\"warmup_s\": %.3f, \"due_rate\": %.2f, \"achieved_rate\": %.2f, "
-            "\"achieved_share\": %.5f, ",
-            bench_op_name(options->op), arrivals(options), options->connections,
-            options->duration_s, options->warmup_s, load_due_rate(result, options->duration_s),
-            load_achieved_rate(result, options->duration_s), load_achieved_share(result));
-    json_hist("latency_us", &result->latency, out);
-    if (options->mode != BENCH_CLOSED)
-        json_hist("lag_us", &result->lag, out);
-    json_tally("levels", &result->levels, out);
-    json_tally("errors", &result->errors, out);
-    fprintf(out,
-            "\"ok\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"malformed\": %" PRIu64
-            ", \"lost\": %" PRIu64 ", \"unsent\": %" PRIu64
-            ", \"reply_bytes\": %.1f, \"generator_cpu\": %.4f}",
-            result->ok_count, result->refused_count, result->malformed_count, result->lost_count,
-            result->unsent_count, per_answer(result, result->reply_bytes),
-            result->generator_cpu_share);
-}
-
-void report_run(const struct bench_options *options, const struct load_result *result, FILE *out)
-{
-    if (options->json)
-        json_run(options, result, out);
-    else
-        print_run(options, result, out);
-    if (options->json)
-        fputc('\n', out);
-}
-
-static void json_sweep(const struct bench_options *options, const struct sweep *sweep,
-                       const struct bench_options *half_options, const struct load_result *at_half,
-                       FILE *out)
-{
-    fprintf(out, "{\"op\": \"%s\", \"limit_us\": %" PRIu64 ", \"peak_rate\": %.1f, \"tries\": [",
-            bench_op_name(options->op), options->limit_us, sweep->peak_rate);
-    for (uint32_t i = 0; i < sweep->try_count; i++) {
-        const struct sweep_try *one = &sweep->tries[i];
-        fprintf(out,
-                "%s{\"rate\": %.1f, \"achieved_rate\": %.1f, \"p99_us\": %.1f, \"failed\": %" PRIu64
-                ", \"good\": %s}",
-                i == 0 ? "" : ", ", one->rate, one->achieved_rate, us(one->p99_ns),
-                one->failed_count, one->good ? "true" : "false");
-    }
-    fputs("], \"at_half\": ", out);
-    if (at_half == NULL)
-        fputs("null", out);
-    else
-        json_run(half_options, at_half, out);
-    fputs("}\n", out);
-}
-
-void report_sweep(const struct bench_options *options, const struct sweep *sweep,
-                  const struct bench_options *half_options, const struct load_result *at_half,
-                  FILE *out)
-{
-    if (options->json) {
-        json_sweep(options, sweep, half_options, at_half, out);
+    fprintf(out, "%-10s", name);
+    for (int i = 0; i < QUANTILE_COUNT; i++)
+        fprintf(out, "  %10.1f", row_us[i]);
+    fputc('\n', out);
+    if (row_us == decided_us)
         return;
+    fprintf(out, "%-10s", "  ratio");
+    for (int i = 0; i < QUANTILE_COUNT; i++)
+        fprintf(out, "  %9.2fx", report_ratio(decided_us[i], row_us[i]));
+    fputc('\n', out);
+}
+
+static void print_comparison(const struct report *report, FILE *out)
+{
+    const struct targets *targets = report->targets;
+    struct curve decided, other;
+    if (targets->count == 1 && report->before == NULL)
+        return;
+    fprintf(out, "\n%-10s", "us");
+    for (int i = 0; i < QUANTILE_COUNT; i++)
+        fprintf(out, "  %10s", quantiles[i].name);
+    fputc('\n', out);
+    curve_of(&report->results[0].latency, &decided);
+    print_beside("decided", decided.us, decided.us, out);
+    for (uint32_t i = 1; i < targets->count; i++) {
+        curve_of(&report->results[i].latency, &other);
+        if (other.count > 0) /* its turn came before a stop */
+            print_beside(targets->list[i].name, other.us, decided.us, out);
     }
+    if (report->before != NULL)
+        print_beside("before", report->before->us, decided.us, out);
+    for (uint32_t i = 1; i < targets->count; i++)
+        print_notes(&report->results[i], targets->list[i].name, out);
+}
+
+static void print_results(const struct report *report, FILE *out)
+{
+    print_run(report->options, &report->results[0], out);
+    print_comparison(report, out);
+    if (report->options->histogram)
+        histogram_print(&report->results[0].latency, out);
+}
+
+/* "full 80 % reduced 20 %" */
+static void print_shares(const struct tally *tally, FILE *out)
+{
+    double sum = (double)tally_sum(tally);
+    for (uint32_t i = 0; i < tally->used; i++)
+        fprintf(out, "  %s %.1f %%", tally->rows[i].name, 100 * (double)tally->rows[i].count / sum);
+}
+
+static void print_sweep(const char *name, const struct sweep *sweep, FILE *out)
+{
+    fprintf(out, "%s\n%10s  %10s  %10s  %10s  %10s  %8s\n", name, "offered/s", "answered/s",
+            "p50 us", "p99 us", "p99.9 us", "failed");
     for (uint32_t i = 0; i < sweep->try_count; i++) {
         const struct sweep_try *one = &sweep->tries[i];
-        fprintf(out, "%8.0f/s  achieved %8.0f/s  p99 %9.1f us  failed %" PRIu64 "  %s\n", one->rate,
-                one->achieved_rate, us(one->p99_ns), one->failed_count, one->good ? "good" : "bad");
+        fprintf(out, "%10.0f  %10.0f  %10.1f  %10.1f  %10.1f  %8" PRIu64 "  %s", one->rate,
+                one->achieved_rate, us(one->p50_ns), us(one->p99_ns), us(one->p999_ns),
+                one->failed_count, one->good ? "good" : "bad ");
+        print_shares(&one->levels, out);
+        if (one->lag_share > LOAD_LAG_SHARE_MAX)
+            fprintf(out, "  (generator late: up to %.0f %% of p99)", 100 * one->lag_share);
+        fputc('\n', out);
     }
-    fprintf(out, "\npeak %.0f/s (p99 under %" PRIu64 " us, 99 %% achieved, nothing failed)\n",
-            sweep->peak_rate, options->limit_us);
-    if (at_half != NULL) {
+}
+
+static void print_sweeps(const struct report *report, FILE *out)
+{
+    const struct sweep *decided = &report->sweeps[0];
+    for (uint32_t i = 0; i < report->targets->count; i++) {
+        print_sweep(report->targets->list[i].name, &report->sweeps[i], out);
+        fputc('\n', out);
+    }
+    fprintf(out, "peak %.0f/s (p99 under %" PRIu64 " us, 99 %% achieved, nothing failed)\n",
+            decided->peak_rate, report->options->limit_us);
+    for (uint32_t i = 1; i < report->targets->count; i++)
+        fprintf(out, "peak of %s %.0f/s: decided reaches %.2f of it\n",
+                report->targets->list[i].name, report->sweeps[i].peak_rate,
+                report_ratio(decided->peak_rate, report->sweeps[i].peak_rate));
+    if (report->results != NULL)
         fputs("\nat half of it:\n", out);
-        print_run(half_options, at_half, out);
+}
+
+void report_text(const struct report *report, FILE *out)
+{
+    if (stop_is_requested())
+        fputs("stopped early\n", out);
+    if (report->sweeps != NULL)
+        print_sweeps(report, out);
+    if (report->results != NULL)
+        print_results(report, out);
+}
+
+enum err_code report_svg(const struct report *report, struct err *err)
+{
+    static struct chart chart; /* large for a stack */
+    const struct bench_options *options = report->options;
+    chart.count = 0;
+    chart.subtitle[0] = '\0';
+    snprintf(chart.title, sizeof chart.title, "Latency of %s", bench_op_name(options->op));
+    if (report->results == NULL)
+        return err_set(err, ERR_NOT_FOUND, "%s: no peak was found, so there is nothing to draw",
+                       options->svg_file);
+    snprintf(chart.subtitle, sizeof chart.subtitle,
+             "%.0f requests/s answered, %s, %u connections, %.3g s",
+             load_achieved_rate(&report->results[0]), report_arrivals(options),
+             options->connections, (double)report->results[0].measured_ns / 1e9);
+    if (report->before != NULL)
+        chart.series[chart.count++] =
+            (struct chart_series){.role = CHART_BEFORE, .curve = *report->before};
+    for (uint32_t i = 0; i < report->targets->count; i++) {
+        struct chart_series *series = &chart.series[chart.count++];
+        const struct target *target = &report->targets->list[i];
+        series->role = i == 0                                    ? CHART_DECIDED
+                       : target->yardstick.kind == YARDSTICK_RAW ? CHART_RAW
+                                                                 : CHART_NNG;
+        curve_of(&report->results[i].latency, &series->curve);
     }
+    return chart_write(&chart, options->svg_file, err);
 }

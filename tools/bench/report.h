@@ -1,18 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* report - a run or a sweep on stdout: lines for people, or one JSON object.  Threads: none. */
+/* report - what was measured: lines for people, one JSON object (docs/benchmarks.md has its
+ * schema), or a chart.  Threads: none. */
 #ifndef TOOLS_BENCH_REPORT_H
 #define TOOLS_BENCH_REPORT_H
 
 #include <stdio.h>
 
-#include "tools/bench/load.h"
+#include "tools/bench/curve.h"
 #include "tools/bench/options.h"
+#include "tools/bench/result.h"
 #include "tools/bench/sweep.h"
+#include "tools/bench/targets.h"
 
-void report_run(const struct bench_options *options, const struct load_result *result, FILE *out);
-/* `at_half`: the run at half of the peak with its options; NULL when there is no peak. */
-void report_sweep(const struct bench_options *options, const struct sweep *sweep,
-                  const struct bench_options *half_options, const struct load_result *at_half,
-                  FILE *out);
+struct report {
+    const struct bench_options *options;
+    const struct targets *targets;
+    const struct load_result *results; /* one for each target; NULL: no peak was found */
+    const struct sweep *sweeps;        /* one for each target; NULL: this is no sweep */
+    const struct curve *before;        /* NULL: nothing to compare with */
+};
+
+void report_text(const struct report *report, FILE *out);
+void report_json(const struct report *report, FILE *out);
+/* To options->svg_file. */
+MUST_CHECK enum err_code report_svg(const struct report *report, struct err *err);
+
+/* "poisson", "constant" or "closed loop". */
+const char *report_arrivals(const struct bench_options *options);
+/* a / b, 0 when b is. */
+double report_ratio(double a, double b);
 
 #endif

@@ -24,7 +24,7 @@ enum err_code traffic_init(struct traffic *traffic, const struct bench_options *
                            struct err *err)
 {
     *traffic = (struct traffic){.options = options};
-    rand_init(&traffic->rand, options->seed);
+    traffic_reseed(traffic, options->seed);
     enum err_code rc = load_names(&traffic->users, &traffic->user_shares, options->users_file, "u",
                                   options->user_count, options->zipf, err);
     if (rc == ERR_OK)
@@ -41,6 +41,11 @@ void traffic_deinit(struct traffic *traffic)
     names_deinit(&traffic->items);
     zipf_deinit(&traffic->user_shares);
     zipf_deinit(&traffic->item_shares);
+}
+
+void traffic_reseed(struct traffic *traffic, uint64_t seed)
+{
+    rand_init(&traffic->rand, seed);
 }
 
 static struct text draw_user(struct traffic *traffic)
@@ -156,37 +161,4 @@ enum traffic_answer traffic_read(const uint8_t *body, size_t len, struct text *r
     if (!has_ok)
         return ANSWER_MALFORMED;
     return ok ? ANSWER_OK : ANSWER_REFUSED;
-}
-
-/* Names come from the peer and are printed: only what a level or a code consists of is kept. */
-static bool is_plain(struct text name)
-{
-    if (name.len == 0 || name.len >= TALLY_NAME_BYTES)
-        return false;
-    for (uint32_t i = 0; i < name.len; i++)
-        if ((name.ptr[i] < 'a' || name.ptr[i] > 'z') && name.ptr[i] != '_')
-            return false;
-    return true;
-}
-
-void tally_add(struct tally *tally, struct text name, uint64_t count)
-{
-    struct text other = TEXT_LITERAL("other");
-    if (!is_plain(name))
-        name = other;
-    for (;;) {
-        for (uint32_t i = 0; i < tally->used; i++) {
-            if (text_is(name, tally->rows[i].name)) {
-                tally->rows[i].count += count;
-                return;
-            }
-        }
-        /* The last row is kept for what finds no other. */
-        if (tally->used < TALLY_ROWS_MAX - 1 || text_equal(name, other)) {
-            text_copy(name, tally->rows[tally->used].name, TALLY_NAME_BYTES);
-            tally->rows[tally->used++].count = count;
-            return;
-        }
-        name = other;
-    }
 }

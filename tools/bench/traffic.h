@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* traffic - the requests that are sent, and what their replies say.
  *
- * Threads: one owner.  Limits: a request fits into TRAFFIC_REQUEST_BYTES; a tally tells
- * TALLY_ROWS_MAX names apart and counts the rest as "other". */
+ * Threads: one owner.  Limits: a request fits into TRAFFIC_REQUEST_BYTES. */
 #ifndef TOOLS_BENCH_TRAFFIC_H
 #define TOOLS_BENCH_TRAFFIC_H
 
@@ -18,8 +17,6 @@
 
 #define TRAFFIC_REQUEST_BYTES 65536
 #define TRAFFIC_VALUES_MAX    1000000 /* MessagePack values of one reply */
-#define TALLY_ROWS_MAX        16
-#define TALLY_NAME_BYTES      32
 
 struct traffic {
     const struct bench_options *options; /* borrowed */
@@ -28,25 +25,17 @@ struct traffic {
     struct rand rand;
 };
 
-struct tally {
-    struct {
-        char name[TALLY_NAME_BYTES];
-        uint64_t count;
-    } rows[TALLY_ROWS_MAX];
-    uint32_t used;
-};
-
 enum traffic_answer { ANSWER_OK, ANSWER_REFUSED, ANSWER_MALFORMED };
 
 MUST_CHECK enum err_code traffic_init(struct traffic *traffic, const struct bench_options *options,
                                       struct err *err);
 void traffic_deinit(struct traffic *traffic); /* fine on zeroed traffic */
+/* Other requests from now on, of the same names. */
+void traffic_reseed(struct traffic *traffic, uint64_t seed);
 
 /* The next request's body; returns its length. */
 size_t traffic_pack(struct traffic *traffic, uint8_t buf[TRAFFIC_REQUEST_BYTES]);
 /* *ret_what: the level of a decision, the code of a refusal, or empty. */
 enum traffic_answer traffic_read(const uint8_t *body, size_t len, struct text *ret_what);
-
-void tally_add(struct tally *tally, struct text name, uint64_t count);
 
 #endif
