@@ -160,6 +160,10 @@ static void print_sweeps(const struct report *report, FILE *out)
         print_sweep(report->targets->list[i].name, &report->sweeps[i], out);
         fputc('\n', out);
     }
+    if (decided->phase != SWEEP_DONE) {
+        fputs("stopped before the peak was known\n", out);
+        return;
+    }
     fprintf(out, "peak %.0f/s (p99 under %" PRIu64 " us, 99 %% achieved, nothing failed)\n",
             decided->peak_rate, report->options->limit_us);
     for (uint32_t i = 1; i < report->targets->count; i++)
