@@ -8,6 +8,8 @@ enum feature_id {
     ITEM_COST,
     ITEM_STOCK,
     ITEM_MARGIN,
+    ITEM_PRICE_MIN_30D,
+    ITEM_PRICE_BEFORE_30D,
     ITEM_EVENTS, /* + class * STORE_WINDOW_COUNT + window */
     USER_EVENTS = ITEM_EVENTS + EVENT_COUNTED_CLASSES * STORE_WINDOW_COUNT,
     USER_PURCHASES,
@@ -31,6 +33,8 @@ static const struct feature features[] = {
     {"item.cost", FEATURE_ITEM, ITEM_COST},
     {"item.stock", FEATURE_ITEM, ITEM_STOCK},
     {"item.margin", FEATURE_ITEM, ITEM_MARGIN},
+    {"item.price_min_30d", FEATURE_ITEM, ITEM_PRICE_MIN_30D},
+    {"item.price_before_30d", FEATURE_ITEM, ITEM_PRICE_BEFORE_30D},
     EVENTS("views", VIEW),
     EVENTS("carts", CART),
     EVENTS("purchases", PURCHASE),
@@ -83,6 +87,8 @@ double feature_of_item(const struct store *store, uint32_t id, uint32_t item)
     case ITEM_COST: return money(record->cost_minor);
     case ITEM_STOCK: return record->stock == STORE_STOCK_UNKNOWN ? (double)NAN : record->stock;
     case ITEM_MARGIN: return margin(record);
+    case ITEM_PRICE_MIN_30D: return money(store_price_lowest(store, item));
+    case ITEM_PRICE_BEFORE_30D: return money(store_price_lowest_before(store, item));
     default: return (double)NAN;
     }
 }

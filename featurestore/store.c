@@ -28,6 +28,8 @@ static enum err_code check_limits(const struct store_limits *limits, struct err 
         rc = check_limit("queue_events_max", limits->queue_events_max, 1, QUEUE_LIMIT, err);
     if (rc == ERR_OK)
         rc = check_limit("dedup_events_max", limits->dedup_events_max, 0, DEDUP_LIMIT, err);
+    if (rc == ERR_OK)
+        rc = check_limit("prices_max", limits->prices_max, 0, STORE_PRICES_MAX, err);
     return rc;
 }
 

@@ -53,6 +53,7 @@ struct store_limits {
     uint32_t dedup_events_max;  /* event ids remembered, 0..10000000; newest kept */
     uint32_t dedup_window_s;    /* how long, by arrival; 0: however long */
     int64_t event_age_ms_max;   /* older events are refused; 0: none is */
+    uint32_t prices_max;        /* changes of the price kept per item, 0..255; newest kept */
 };
 
 MUST_CHECK enum err_code store_create(const struct store_limits *limits, const struct clock *clock,
@@ -176,6 +177,15 @@ MUST_CHECK enum err_code store_bind_items(struct store *store, const struct text
 
 #define STORE_STOCK_UNKNOWN INT32_MIN
 
+#define STORE_PRICES_MAX 255
+
+/* From then on the item had that price, until the next change. */
+struct price_change {
+    int64_t price_minor;
+    uint32_t since_s; /* seconds since the epoch; never before the change that precedes it */
+    currency_code currency;
+};
+
 /* A catalogue record.  Immutable; a price or stock change replaces it. */
 struct item {
     int64_t price_minor; /* EVENT_ABSENT when unknown */
@@ -185,11 +195,14 @@ struct item {
     uint32_t category; /* number, IDMAP_NONE when unknown */
     uint32_t brand;
     bool deleted;
-    struct text title;      /* .ptr NULL when unknown */
-    struct text attributes; /* raw MessagePack map; .ptr NULL when none */
+    struct text title;                 /* .ptr NULL when unknown */
+    struct text attributes;            /* raw MessagePack map; .ptr NULL when none */
+    const struct price_change *prices; /* price_count of them, oldest first */
+    uint32_t price_count;
 };
 
 uint32_t store_items_max(const struct store *store);                 /* of the limits */
+uint32_t store_prices_max(const struct store *store);                /* of the limits */
 uint32_t store_item_count(const struct store *store);                /* numbers given */
 uint32_t store_item_find(const struct store *store, struct text id); /* or IDMAP_NONE */
 struct text store_item_id(const struct store *store, uint32_t item);
@@ -200,6 +213,16 @@ struct text store_category_name(const struct store *store, uint32_t category);
 uint32_t store_category_count(const struct store *store);
 uint32_t store_brand_find(const struct store *store, struct text name);
 struct text store_brand_name(const struct store *store, uint32_t brand);
+
+#define STORE_PRICE_WINDOW_S (30u * 86400)
+
+/* The lowest price of the item, in its present currency, that was in force at some time within the
+ * 30 days before
+ * - the newest time that is known (the watermark, or the last change), the present price included;
+ * - the present price came into force: what has to stand beside a reduction (directive 98/6/EC).
+ * EVENT_ABSENT when there was none, or when more changes fell into the time than are kept. */
+int64_t store_price_lowest(const struct store *store, uint32_t item);
+int64_t store_price_lowest_before(const struct store *store, uint32_t item);
 
 /* A person's history: one entry per distinct item, newest first.  Parallel arrays. */
 struct history {
@@ -276,7 +299,7 @@ void store_stats(const struct store *store, struct store_stats *ret_stats);
 /* ---- named features -------------------------------------------------------------------------- */
 
 /* Features of a person or an item by name, for the `features` operation and for models that name
- * them: item.price item.cost item.stock item.margin
+ * them: item.price item.cost item.stock item.margin item.price_min_30d item.price_before_30d
  * item.{views,carts,purchases}_{1h,1d,7d,14d,30d}, user.events user.purchases user.items
  * user.age_last_s.  Money is in minor units, margin is (price - cost) / price, age is counted from
  * the watermark.  A value that is unknown is NaN; the model puts its declared default there. */

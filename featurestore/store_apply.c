@@ -180,7 +180,7 @@ static enum err_code apply_event(struct store *store, const struct event *event,
                                  struct err *err)
 {
     switch (event->type) {
-    case EVENT_item_upsert: return store_catalogue_upsert(store, event, err);
+    case EVENT_item_upsert: return store_catalogue_upsert(store, event, arrival_ms, err);
     case EVENT_item_delete: return store_catalogue_delete(store, event, err);
     case EVENT_user_upsert: return store_user_upsert(store, event, err);
     default: return apply_shopper(store, event, arrival_ms, err);

@@ -8,7 +8,8 @@
 
 static uint64_t record_bytes(const struct item *record)
 {
-    return sizeof *record + record->title.len + record->attributes.len;
+    return sizeof *record + record->price_count * sizeof *record->prices + record->title.len +
+           record->attributes.len;
 }
 
 /* The record that the next one of this item starts from: one of this event, or the stored one. */
@@ -35,7 +36,11 @@ static struct item *record_create(const struct item *from)
     if (record == NULL)
         return NULL;
     *record = *from;
-    char *at = (char *)(record + 1);
+    struct price_change *prices = (struct price_change *)(record + 1);
+    record->prices = prices;
+    if (from->price_count > 0)
+        memcpy(prices, from->prices, from->price_count * sizeof *prices);
+    char *at = (char *)(prices + from->price_count);
     if (from->title.ptr != NULL) {
         memcpy(at, from->title.ptr, from->title.len);
         record->title.ptr = at;
@@ -64,7 +69,36 @@ static enum err_code add_name(struct idmap *ids, struct text name, uint32_t *num
     return name.ptr == NULL ? ERR_OK : idmap_add(ids, name, number, NULL, err);
 }
 
-static enum err_code merge(struct store *store, const struct event *event,
+/* When it was changed, in seconds; a caller's clock that is ahead does not count. */
+static uint32_t time_of(const struct event *event, int64_t arrival_ms)
+{
+    return (uint32_t)((event->ts_ms < arrival_ms ? event->ts_ms : arrival_ms) / 1000);
+}
+
+/* Appends the present price, unless it is the one before, or is not known.  Changes count in the
+ * order in which they came; a late one counts as of the one before it. */
+static void note_price(struct store *store, uint32_t time_s, struct item *record)
+{
+    uint32_t count = record->price_count;
+    struct price_change change = {record->price_minor, time_s, record->currency};
+    if (record->price_minor == EVENT_ABSENT || store->limits.prices_max == 0)
+        return;
+    if (count > 0) {
+        const struct price_change *last = &record->prices[count - 1];
+        if (last->price_minor == change.price_minor && last->currency == change.currency)
+            return;
+        if (change.since_s < last->since_s)
+            change.since_s = last->since_s;
+    }
+    uint32_t kept = count < store->limits.prices_max ? count : store->limits.prices_max - 1;
+    if (kept > 0)
+        memmove(store->prices, record->prices + (count - kept), kept * sizeof store->prices[0]);
+    store->prices[kept] = change;
+    record->prices = store->prices;
+    record->price_count = kept + 1;
+}
+
+static enum err_code merge(struct store *store, const struct event *event, uint32_t time_s,
                            const struct event_item *news, struct item *record, struct err *err)
 {
     record->deleted = false;
@@ -80,6 +114,7 @@ static enum err_code merge(struct store *store, const struct event *event,
         record->title = news->title;
     if (news->attributes.ptr != NULL)
         record->attributes = news->attributes;
+    note_price(store, time_s, record);
     enum err_code rc = add_name(store->category_ids, news->category, &record->category, err);
     if (rc == ERR_OK)
         rc = add_name(store->brand_ids, news->brand, &record->brand, err);
@@ -115,8 +150,8 @@ static void discard(struct store *store, uint32_t count)
         free(store->record[i]);
 }
 
-static enum err_code upsert_one(struct store *store, const struct event *event, uint32_t at,
-                                struct err *err)
+static enum err_code upsert_one(struct store *store, const struct event *event, uint32_t time_s,
+                                uint32_t at, struct err *err)
 {
     const struct event_item *news = &event->items[at];
     enum err_code rc = store_add_item_id(store, news->id, &store->item[at], err);
@@ -126,15 +161,16 @@ static enum err_code upsert_one(struct store *store, const struct event *event, 
     if (slot == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for a page of items");
     struct item record = base_of(store, slot, store->item[at], at);
-    rc = merge(store, event, news, &record, err);
+    rc = merge(store, event, time_s, news, &record, err);
     return rc == ERR_OK ? prepare(store, at, &record, err) : rc;
 }
 
 enum err_code store_catalogue_upsert(struct store *store, const struct event *event,
-                                     struct err *err)
+                                     int64_t arrival_ms, struct err *err)
 {
+    uint32_t time_s = time_of(event, arrival_ms);
     for (uint32_t i = 0; i < event->item_count; i++) {
-        enum err_code rc = upsert_one(store, event, i, err);
+        enum err_code rc = upsert_one(store, event, time_s, i, err);
         if (rc != ERR_OK) {
             discard(store, i);
             return rc;

@@ -47,6 +47,11 @@ static uint64_t hash_record(const struct store *store, struct text id, const str
     put_name(&digest, store->brand_ids, record->brand);
     put_text(&digest, record->title);
     put_text(&digest, record->attributes);
+    for (uint32_t i = 0; i < record->price_count; i++) {
+        put_int(&digest, record->prices[i].price_minor);
+        put_int(&digest, record->prices[i].since_s);
+        put_int(&digest, record->prices[i].currency);
+    }
     return digest.hash;
 }
 

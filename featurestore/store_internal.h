@@ -12,7 +12,8 @@
  *   store_catalogue.c  item_upsert, item_delete
  *   store_profile.c    user_upsert
  *   store_refresh.c    windows moved on, top lists made anew
- *   store_read.c, store_profile_read.c, features.c   the readers (hot path)
+ *   store_read.c, store_profile_read.c, store_price_read.c, features.c
+ *                      the readers (hot path)
  *   person.c profile.c windows.c dedup.c retire.c   what they are made of
  *
  *  1. The writer is the store thread, or whoever calls while no store thread runs.
@@ -161,8 +162,9 @@ struct store {
     struct store_refresh refresh;
     struct arena arena; /* of the event that is being applied */
     struct person_edit edit;
-    uint32_t item[EVENT_ITEMS_MAX];       /* numbers of the event's items */
-    struct item *record[EVENT_ITEMS_MAX]; /* new records, before they are published */
+    uint32_t item[EVENT_ITEMS_MAX];               /* numbers of the event's items */
+    struct item *record[EVENT_ITEMS_MAX];         /* new records, before they are published */
+    struct price_change prices[STORE_PRICES_MAX]; /* of the record that is being made */
     struct store_batch_result result;
 
     /* The queue: store_queue.c. */
@@ -298,7 +300,7 @@ uint64_t store_hash_now(const struct store *store);
 
 /* ---- store_catalogue.c */
 MUST_CHECK enum err_code store_catalogue_upsert(struct store *store, const struct event *event,
-                                                struct err *err);
+                                                int64_t arrival_ms, struct err *err);
 MUST_CHECK enum err_code store_catalogue_delete(struct store *store, const struct event *event,
                                                 struct err *err);
 

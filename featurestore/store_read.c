@@ -7,6 +7,11 @@ uint32_t store_items_max(const struct store *store)
     return store->limits.items_max;
 }
 
+uint32_t store_prices_max(const struct store *store)
+{
+    return store->limits.prices_max;
+}
+
 uint32_t store_item_count(const struct store *store)
 {
     return idmap_count(store->item_ids);

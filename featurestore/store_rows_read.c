@@ -79,8 +79,30 @@ bool store_row_number(const struct store_numbering *numbering, enum store_row ki
 
 /* ---- items ----------------------------------------------------------------------------------- */
 
+/* The newest, when fewer are kept than were.  They lie in the store's scratch. */
+static bool get_prices(struct checkpoint_fields *fields, struct store *store, struct item *record)
+{
+    uint32_t count = 0;
+    if (!checkpoint_get_u32(fields, &count) || count > STORE_PRICES_MAX)
+        return false;
+    uint32_t kept = count < store->limits.prices_max ? count : store->limits.prices_max;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t price = 0;
+        struct price_change change = {0};
+        if (!checkpoint_get_u64(fields, &price) || !checkpoint_get_u32(fields, &change.since_s) ||
+            !checkpoint_get_u32(fields, &change.currency))
+            return false;
+        change.price_minor = (int64_t)price;
+        if (i >= count - kept)
+            store->prices[i - (count - kept)] = change;
+    }
+    record->prices = store->prices;
+    record->price_count = kept;
+    return true;
+}
+
 static bool get_record(struct checkpoint_fields *fields, const struct store_numbering *numbering,
-                       struct item *record)
+                       struct store *store, struct item *record)
 {
     uint64_t price, cost;
     uint32_t currency, stock, category, brand, deleted;
@@ -89,7 +111,7 @@ static bool get_record(struct checkpoint_fields *fields, const struct store_numb
         !checkpoint_get_u32(fields, &category) || !checkpoint_get_u32(fields, &brand) ||
         !checkpoint_get_u32(fields, &deleted) || deleted > 1 ||
         !checkpoint_get_text(fields, &record->title) ||
-        !checkpoint_get_text(fields, &record->attributes))
+        !checkpoint_get_text(fields, &record->attributes) || !get_prices(fields, store, record))
         return false;
     if (category != IDMAP_NONE && !store_row_number(numbering, ROW_CATEGORY, category, &category))
         return false;
@@ -135,7 +157,7 @@ static enum err_code read_item(struct store *store, const struct checkpoint_row 
     enum err_code rc = ERR_OK;
     if (!store_row_number(numbering, ROW_ITEM_ID, row->number, &item) ||
         !checkpoint_get_u32(&fields, &has) || has > 1 ||
-        (has == 1 && !get_record(&fields, numbering, &record)))
+        (has == 1 && !get_record(&fields, numbering, store, &record)))
         return store_row_corrupt(row, "expected an item", err);
     if (has == 1)
         rc = store_catalogue_put(store, item, &record, err);

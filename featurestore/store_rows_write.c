@@ -53,6 +53,12 @@ static void put_record(struct checkpoint_block *block, const struct item *record
     checkpoint_put_u32(block, record->deleted);
     checkpoint_put_text(block, record->title);
     checkpoint_put_text(block, record->attributes);
+    checkpoint_put_u32(block, record->price_count);
+    for (uint32_t i = 0; i < record->price_count; i++) {
+        checkpoint_put_u64(block, (uint64_t)record->prices[i].price_minor);
+        checkpoint_put_u32(block, record->prices[i].since_s);
+        checkpoint_put_u32(block, record->prices[i].currency);
+    }
 }
 
 static void put_all_u32(struct checkpoint_block *block, const uint32_t *value, uint32_t count)

@@ -137,6 +137,7 @@ static enum err_code start_store(struct daemon *daemon, struct err *err)
         .queue_events_max = (uint32_t)config->queue_events_max,
         .dedup_events_max = (uint32_t)config->dedup_events_max,
         .dedup_window_s = (uint32_t)config->dedup_hours * 3600,
+        .prices_max = (uint32_t)config->price_history_max,
         .event_age_ms_max = config->event_age_hours_max * INT64_C(3600000),
     };
     enum err_code rc = store_create(&limits, daemon->clock, &daemon->store, err);

@@ -71,6 +71,8 @@
       "users, and as many anonymous ids; new ones beyond are refused")                             \
     X(INT, history_items_max, 100, 1, 1000, "items", RESTART,                                      \
       "distinct items kept per person, the newest")                                                \
+    X(INT, price_history_max, 64, 0, 255, "changes", RESTART,                                      \
+      "changes of the price kept per item, the newest")                                            \
     X(INT, queue_events_max, 100000, 2000, 1000000, "events", RESTART,                             \
       "events waiting to be applied; when full, `events` answers `overloaded`")                    \
     X(INT, dedup_events_max, 1000000, 0, 10000000, "events", RESTART,                              \

@@ -5,6 +5,7 @@
  *   service_setup.c    creation, draining, and calls that complete later
  *   service_events.c   events
  *   service_query.c    features and status
+ *   service_prices.c   the history of a price
  *   service_log.c      export, checkpoint, state_hash
  *   service_admin.c    mode, reload, drain and the operations on models */
 #ifndef SERVER_CONTROL_SERVICE_INTERNAL_H
@@ -57,6 +58,8 @@ void deferred_undo(struct deferred *deferred);
 enum call_state service_events(struct service *service, struct call *call,
                                const struct request *request);
 void service_features(struct service *service, struct call *call, const struct request *request);
+/* The key `prices`: how the price of the item changed, newest first. */
+void service_pack_prices(struct reply *reply, const struct item *record);
 void service_status(struct service *service, struct call *call, const struct request *request);
 enum call_state service_export(struct service *service, struct call *call,
                                const struct request *request);

@@ -109,6 +109,8 @@ static void answer_features(struct service *service, struct call *call,
     for (uint32_t i = 0; i < request->names.count; i++)
         pack_feature(&reply, subject, feature_find(request->names.ptr[i]));
     pack_map_close(&reply.pack, mark, count);
+    if (subject->has_item && request->names.count == 0)
+        service_pack_prices(&reply, store_item(subject->store, subject->item));
     reply_key(&reply, "as_of_ms");
     pack_int(&reply.pack, store_watermark_ms(service->with.store));
     reply_end(&reply);

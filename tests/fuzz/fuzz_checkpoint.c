@@ -14,7 +14,8 @@ static const struct store_limits limits = {.items_max = 64,
                                            .people_max = 64,
                                            .history_items_max = 8,
                                            .queue_events_max = 2000,
-                                           .dedup_events_max = 8};
+                                           .dedup_events_max = 8,
+                                           .prices_max = 8};
 
 static bool next_row(const uint8_t **data, size_t *size, struct checkpoint_row *row)
 {

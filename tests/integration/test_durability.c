@@ -32,7 +32,8 @@ static const struct store_limits limits = {.items_max = 1000000,
                                            .people_max = 10000000,
                                            .history_items_max = 100,
                                            .queue_events_max = 100000,
-                                           .dedup_events_max = 1000000};
+                                           .dedup_events_max = 1000000,
+                                           .prices_max = 8};
 
 static struct daemon served;
 static struct decide_client *client;

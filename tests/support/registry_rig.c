@@ -68,7 +68,8 @@ void rig_create(struct registry_rig *rig)
                                                .people_max = 1000,
                                                .history_items_max = 10,
                                                .queue_events_max = 1000,
-                                               .dedup_events_max = 1000};
+                                               .dedup_events_max = 1000,
+                                               .prices_max = 8};
     struct err err;
     *rig = (struct registry_rig){0};
     temp_dir_create(&rig->dir);

@@ -389,6 +389,30 @@ static void test_features_of_items_by_name(void **state)
     cJSON_Delete(reply);
 }
 
+static void test_the_history_of_a_price_comes_with_the_features(void **state)
+{
+    struct service_rig *rig = *state;
+    cJSON_Delete(
+        serves(rig, "{\"op\": \"events\", \"events\": [{\"id\": \"c1\", \"type\": "
+                    "\"item_upsert\", \"currency\": \"EUR\", \"items\": [{\"id\": \"i1\", "
+                    "\"price\": 1200}]}, {\"id\": \"c2\", \"type\": \"item_upsert\", \"items\": "
+                    "[{\"id\": \"i1\", \"price\": 900}]}]}"));
+    cJSON *reply = serves(rig, "{\"op\": \"features\", \"item\": \"i1\"}");
+    const cJSON *features = cJSON_GetObjectItemCaseSensitive(reply, "features");
+    assert_true(number_of_key(features, "item.price_min_30d") == 900);
+    assert_true(number_of_key(features, "item.price_before_30d") == 1200);
+    const cJSON *prices = cJSON_GetObjectItemCaseSensitive(reply, "prices");
+    assert_int_equal(cJSON_GetArraySize(prices), 2);
+    const cJSON *newest = cJSON_GetArrayItem(prices, 0);
+    assert_int_equal(number_of_key(newest, "amount"), 900);
+    assert_string_equal(text_of_key(newest, "currency"), "EUR");
+    assert_true(number_of_key(newest, "since_ms") > 1700000000000);
+    cJSON_Delete(reply);
+    reply = serves(rig, "{\"op\": \"features\", \"item\": \"i1\", \"names\": [\"item.price\"]}");
+    assert_null(cJSON_GetObjectItemCaseSensitive(reply, "prices"));
+    cJSON_Delete(reply);
+}
+
 static void test_status_tells_what_serves(void **state)
 {
     struct service_rig *rig = *state;
@@ -478,6 +502,7 @@ int main(void)
         TEST(test_many_rejections_are_counted_beyond_those_described),
         TEST(test_too_many_events_are_too_large),
         TEST(test_features_of_items_by_name),
+        TEST(test_the_history_of_a_price_comes_with_the_features),
         TEST(test_status_tells_what_serves),
         TEST(test_decisions_allocate_nothing),
         TEST(test_no_memory_is_overloaded),

@@ -27,7 +27,8 @@ static const struct store_limits limits = {.items_max = 1000,
                                            .people_max = 1000,
                                            .history_items_max = 4,
                                            .queue_events_max = 2000,
-                                           .dedup_events_max = 100};
+                                           .dedup_events_max = 100,
+                                           .prices_max = 4};
 
 static int set_up(void **state)
 {
@@ -358,6 +359,103 @@ static void test_an_upsert_leaves_what_it_does_not_name(void **state)
     assert_int_equal(stats.catalogue_items, 1);
 }
 
+static void set_price(int64_t ts_ms, int64_t price, const char *currency)
+{
+    char json[256];
+    snprintf(json, sizeof json,
+             "{\"type\":\"item_upsert\",\"ts\":%lld,\"currency\":\"%s\",\"items\":[{\"id\":\"x\","
+             "\"price\":%lld}]}",
+             (long long)ts_ms, currency, (long long)price);
+    apply_json(json);
+}
+
+static double price_feature(const char *name)
+{
+    return feature_of_item(store, feature_find(text_of(name))->id, item_of("x"));
+}
+
+static void test_changes_of_a_price_are_kept(void **state)
+{
+    (void)state;
+    set_price(NOW_MS - 90 * DAY_MS, 500, "EUR");
+    assert_true(price_feature("item.price_min_30d") == 500);
+    assert_true(isnan(price_feature("item.price_before_30d")));
+    set_price(NOW_MS - 60 * DAY_MS, 1000, "EUR");
+    set_price(NOW_MS - 59 * DAY_MS, 1000, "EUR"); /* no change */
+    apply_json("{\"type\":\"item_upsert\",\"items\":[{\"id\":\"x\",\"stock\":3,\"title\":\"X\","
+               "\"attributes\":{\"a\":1}}]}");
+    const struct item *record = store_item(store, item_of("x"));
+    assert_int_equal(record->price_count, 2);
+    assert_int_equal(record->prices[1].since_s, (NOW_MS - 60 * DAY_MS) / 1000);
+    assert_true(text_is(record->title, "X"));
+    /* At the moment of the change the price before it was in force within the 30 days. */
+    assert_true(price_feature("item.price_min_30d") == 500);
+    assert_true(price_feature("item.price_before_30d") == 500);
+    /* 1000 for 55 days, then a reduction: what must stand beside it is 1000. */
+    set_price(NOW_MS - 5 * DAY_MS, 800, "EUR");
+    assert_true(price_feature("item.price_min_30d") == 800);
+    assert_true(price_feature("item.price_before_30d") == 1000);
+    /* Up and down again. */
+    set_price(NOW_MS - 4 * DAY_MS, 1200, "EUR");
+    assert_true(price_feature("item.price_before_30d") == 800);
+    set_price(NOW_MS - 3 * DAY_MS, 900, "EUR");
+    assert_true(price_feature("item.price_before_30d") == 800);
+    /* Full: 500 is forgotten, 1000 was in force when the 30 days began. */
+    assert_int_equal(store_item(store, item_of("x"))->price_count, 4);
+    assert_true(price_feature("item.price_min_30d") == 800);
+    /* Time goes on by the events of shoppers. */
+    events_add(&events, "view", "u", "x", NOW_MS);
+    apply();
+    assert_true(price_feature("item.price_min_30d") == 800);
+    clock_manual_advance_ns(&clock_now, UINT64_C(40) * 86400000000000);
+    events_add(&events, "view", "u", "x", NOW_MS + 40 * DAY_MS);
+    apply();
+    assert_true(price_feature("item.price_min_30d") == 900);
+    /* More changes than are kept fell into the time: nobody knows. */
+    for (int i = 0; i < 4; i++)
+        set_price(NOW_MS + 40 * DAY_MS, 700 + i, "EUR");
+    assert_true(isnan(price_feature("item.price_min_30d")));
+    assert_true(isnan(price_feature("item.price_before_30d")));
+}
+
+static void test_prices_of_another_currency_or_late_ones(void **state)
+{
+    (void)state;
+    set_price(NOW_MS - 2 * DAY_MS, 100, "USD");
+    set_price(NOW_MS - DAY_MS, 300, "EUR");
+    assert_true(price_feature("item.price_min_30d") == 300);
+    assert_true(isnan(price_feature("item.price_before_30d")));
+    set_price(NOW_MS - 10 * DAY_MS, 200, "EUR"); /* it came last, so it counts */
+    const struct item *record = store_item(store, item_of("x"));
+    assert_int_equal(record->price_minor, 200);
+    assert_int_equal(record->prices[2].since_s, record->prices[1].since_s);
+    assert_true(price_feature("item.price_before_30d") == 300);
+    set_price(NOW_MS + 60000, 150, "EUR"); /* a clock that is ahead */
+    assert_int_equal(store_item(store, item_of("x"))->prices[3].since_s, NOW_MS / 1000);
+    /* Twice in one event, and an item without a price. */
+    apply_json(
+        "{\"type\":\"item_upsert\",\"currency\":\"EUR\",\"items\":[{\"id\":\"y\",\"price\":1},"
+        "{\"id\":\"y\",\"price\":2},{\"id\":\"z\",\"stock\":1}]}");
+    assert_int_equal(store_item(store, item_of("y"))->price_count, 2);
+    assert_int_equal(store_price_lowest(store, item_of("y")), 1);
+    assert_int_equal(store_item(store, item_of("z"))->price_count, 0);
+    assert_int_equal(store_price_lowest(store, item_of("z")), EVENT_ABSENT);
+    apply_json("{\"type\":\"item_delete\",\"items\":[{\"id\":\"y\"}]}");
+    assert_int_equal(store_item(store, item_of("y"))->price_count, 2);
+}
+
+static void test_no_prices_are_kept_where_none_are_wanted(void **state)
+{
+    (void)state;
+    struct store_limits none = limits;
+    none.prices_max = 0;
+    store_destroy(&store);
+    assert_int_equal(store_create(&none, &clock_now.clock, &store, &err), ERR_OK);
+    set_price(NOW_MS, 5, "EUR");
+    assert_int_equal(store_item(store, item_of("x"))->price_count, 0);
+    assert_true(isnan(price_feature("item.price_min_30d")));
+}
+
 static void test_an_item_that_only_events_named_has_no_record(void **state)
 {
     (void)state;
@@ -467,7 +565,7 @@ static void test_features_are_read_by_name(void **state)
     uint32_t count = 0;
     for (; feature_at(count) != NULL; count++)
         assert_ptr_equal(feature_find(text_of(feature_at(count)->name)), feature_at(count));
-    assert_int_equal(count, 4 + 15 + 4);
+    assert_int_equal(count, 6 + 15 + 4);
 }
 
 static void test_limits_out_of_range_are_refused_by_name(void **state)
@@ -537,6 +635,9 @@ int main(void)
         TEST(test_ids_are_remembered_for_a_time),
         TEST(test_a_rejected_event_touches_nothing_else),
         TEST(test_an_upsert_leaves_what_it_does_not_name),
+        TEST(test_changes_of_a_price_are_kept),
+        TEST(test_prices_of_another_currency_or_late_ones),
+        TEST(test_no_prices_are_kept_where_none_are_wanted),
         TEST(test_an_item_that_only_events_named_has_no_record),
         TEST(test_binding_adds_all_or_nothing),
         TEST(test_features_are_read_by_name),

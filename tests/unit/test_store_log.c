@@ -58,7 +58,8 @@ static int set_up(void **state)
                                    .people_max = 1000,
                                    .history_items_max = 8,
                                    .queue_events_max = 4000,
-                                   .dedup_events_max = 500};
+                                   .dedup_events_max = 500,
+                                   .prices_max = 8};
     options = (struct event_log_options){
         .dir = dir.path, .bytes_max = EVENT_LOG_BYTES_MIN, .clock = &now.clock};
     open_store();

@@ -20,7 +20,8 @@ static const struct store_limits limits = {.items_max = 10000,
                                            .people_max = 10000,
                                            .history_items_max = 50,
                                            .queue_events_max = 2000,
-                                           .dedup_events_max = 100};
+                                           .dedup_events_max = 100,
+                                           .prices_max = 8};
 static struct clock_manual clock_now;
 static struct events events;
 static struct err err;

@@ -149,6 +149,20 @@ out:
     return code;
 }
 
+/* How the price of an item changed, newest first. */
+static void print_prices(struct cursor map)
+{
+    struct cursor at;
+    char when[MODEL_TIME_BYTES];
+    for (uint32_t n = value_array(map, "prices", &at); n > 0; n--) {
+        struct cursor change = value_next(&at);
+        struct text currency = value_text(change, "currency");
+        printf("price %" PRId64 "%s%.*s since %s UTC\n", value_int(change, "amount", 0),
+               currency.len > 0 ? " " : "", (int)currency.len, currency.ptr,
+               model_time(value_int(change, "since_ms", 0), when));
+    }
+}
+
 int command_features(struct ctl *ctl, int argc, char **argv)
 {
     struct decide_reply *reply = NULL;
@@ -170,6 +184,7 @@ int command_features(struct ctl *ctl, int argc, char **argv)
         code = ctl_print_json(reply);
     } else if (value_find(ctl_map(reply), "features", &features)) {
         print_pairs(features);
+        print_prices(ctl_map(reply));
         printf("as of %s UTC\n", model_time(value_int(ctl_map(reply), "as_of_ms", 0), when));
     }
     decide_reply_free(reply);
