@@ -73,6 +73,8 @@ uint64_t event_log_next(const struct event_log *log);
 uint32_t event_log_gathered_count(const struct event_log *log);
 uint64_t event_log_gathered_bytes(const struct event_log *log);
 MUST_CHECK enum err_code event_log_commit(struct event_log *log, struct err *err);
+/* What another process wrote until now counts, too.  Nothing may be gathered. */
+MUST_CHECK enum err_code event_log_refresh(struct event_log *log, struct err *err);
 /* ERR_DISK_FULL when a commit would say so now; cheap. */
 MUST_CHECK enum err_code event_log_check_room(struct event_log *log, struct err *err);
 /* Up to which sequence records may go because they are old, and because there is no room. */

@@ -204,6 +204,18 @@ static enum err_code make_room(struct event_log *log, struct err *err)
     return ERR_OK;
 }
 
+enum err_code event_log_refresh(struct event_log *log, struct err *err)
+{
+    MDB_txn *txn = NULL;
+    ASSERT(log->gathered.count == 0);
+    int rc = mdb_txn_begin(log->env, NULL, MDB_RDONLY, &txn);
+    if (rc == 0) {
+        rc = event_log_measure(log, txn);
+        mdb_txn_abort(txn);
+    }
+    return rc == 0 ? ERR_OK : event_log_error(log, rc, "read", err);
+}
+
 enum err_code event_log_commit(struct event_log *log, struct err *err)
 {
     if (log->gathered.count == 0)

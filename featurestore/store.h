@@ -79,7 +79,12 @@ void store_destroy(struct store **store); /* stopped, no readers left */
 
 /* ---- recovery and durability: any thread ----------------------------------------------------- */
 
-enum store_recovery_state { STORE_RECOVERING, STORE_RECOVERED, STORE_RECOVERY_FAILED };
+enum store_recovery_state {
+    STORE_RECOVERING,
+    STORE_FOLLOWING, /* it has caught up with another process that still writes the log */
+    STORE_RECOVERED,
+    STORE_RECOVERY_FAILED
+};
 
 struct store_recovery {
     enum store_recovery_state state;
@@ -93,6 +98,13 @@ struct store_recovery {
  * recovered events are queued, and binding and reading work on what is there so far. */
 void store_recovery(struct store *store, struct store_recovery *ret_recovery, struct err *err);
 bool store_is_recovered(const struct store *store);
+
+/* Before store_start: another process writes the log, and the store keeps up with it until
+ * store_end_follow, when that process has closed the log.  What follows is as ever. */
+void store_follow(struct store *store);
+void store_end_follow(struct store *store); /* any thread; more do nothing */
+/* On a store that was stopped: closes the log, so that another process may write it. */
+void store_close_log(struct store *store);
 
 /* Begins one now, unless one is under way; store_checkpoint_stats tells when it is there.  Waits
  * for the store thread.  ERR_UNSUPPORTED without a directory for them, and what makes a commit

@@ -64,4 +64,7 @@ void store_checkpoint_path(const struct store_checkpoints *checkpoints, uint64_t
 MUST_CHECK enum err_code store_restore(struct store *store, uint64_t *ret_sequence,
                                        struct err *err);
 
+/* Which checkpoints there are, by the note in the log. */
+MUST_CHECK enum err_code store_read_checkpoint_note(struct store *store, struct err *err);
+
 #endif

@@ -254,6 +254,7 @@ void store_stop(struct store *store)
 {
     if (!store->joinable)
         return;
+    store_end_follow(store);
     pthread_mutex_lock(&store->mutex);
     store->stopping = true;
     pthread_cond_signal(&store->wake);

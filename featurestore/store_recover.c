@@ -10,6 +10,8 @@
 /* A reader of the log holds old pages in place, so it begins again after so many. */
 enum { RECORDS_PER_READ = 100000, RECORDS_PER_TURN = 1000 };
 
+#define FOLLOW_POLL_NS UINT64_C(5000000) /* there is no signal between processes */
+
 static void set(_Atomic uint64_t *number, uint64_t value)
 {
     atomic_store_explicit(number, value, memory_order_relaxed); /* each stands by itself */
@@ -110,12 +112,69 @@ static enum err_code replay_some(struct store *store, uint64_t *at, bool *ret_mo
     return rc == ERR_NOT_FOUND ? ERR_OK : rc;
 }
 
+/* Until another process has written more, or has ended; serves those who ask meanwhile. */
+static void wait_for_more(struct store *store)
+{
+    uint64_t until_ns = store_wait_clock_ns() + FOLLOW_POLL_NS;
+    struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
+    store_serve_asks(store);
+    pthread_mutex_lock(&store->mutex);
+    if (atomic_load_explicit(&store->following, memory_order_acquire))
+        (void)pthread_cond_timedwait(&store->wake, &store->mutex, &until);
+    pthread_mutex_unlock(&store->mutex);
+    retire_flush(&store->retire);
+}
+
+/* To the end of the log, which may be moving. */
+static enum err_code replay_all(struct store *store, uint64_t *at, struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    for (bool followed = true; followed && rc == ERR_OK;) {
+        /* Looked at before: what was written before it ended is read below. */
+        followed = atomic_load_explicit(&store->following, memory_order_acquire);
+        for (bool more = true; more && rc == ERR_OK;)
+            rc = replay_some(store, at, &more, err);
+        if (followed && rc == ERR_OK) {
+            atomic_store_explicit(&store->recovery, STORE_FOLLOWING, memory_order_release);
+            wait_for_more(store);
+        }
+    }
+    if (rc == ERR_OK)
+        rc = event_log_refresh(store->log, err);
+    if (rc == ERR_OK && store->checkpoints != NULL)
+        rc = store_read_checkpoint_note(store, err);
+    return rc;
+}
+
+void store_follow(struct store *store)
+{
+    ASSERT(store->log != NULL && !store->joinable);
+    atomic_store_explicit(&store->following, true, memory_order_release);
+}
+
+void store_end_follow(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    atomic_store_explicit(&store->following, false, memory_order_release);
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+void store_close_log(struct store *store)
+{
+    ASSERT(!store->joinable);
+    store_checkpoints_destroy(&store->checkpoints);
+    event_log_close(&store->log);
+}
+
 static enum err_code replay(struct store *store, struct err *err)
 {
     struct event_log_stats stats;
     uint64_t covered = 0;
-    event_log_stats(store->log, &stats);
     enum err_code rc = store->checkpoints == NULL ? ERR_OK : store_restore(store, &covered, err);
+    if (rc == ERR_OK)
+        rc = event_log_refresh(store->log, err); /* another process may be writing */
+    event_log_stats(store->log, &stats);
     if (rc == ERR_OK && covered > stats.last_sequence)
         rc = err_set(err, ERR_CORRUPT,
                      "the checkpoint covers record %" PRIu64
@@ -129,9 +188,7 @@ static enum err_code replay(struct store *store, struct err *err)
     if (at < stats.first_sequence)
         at = stats.first_sequence;
     set(&store->recovery_first, at);
-    for (bool more = stats.last_sequence > 0; more && rc == ERR_OK;)
-        rc = replay_some(store, &at, &more, err);
-    return rc;
+    return rc == ERR_OK ? replay_all(store, &at, err) : rc;
 }
 
 void store_recover(struct store *store)

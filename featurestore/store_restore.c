@@ -56,7 +56,7 @@ static enum err_code load(struct store *store, uint64_t sequence, bool *ret_chan
     return rc;
 }
 
-static enum err_code read_note(struct store *store, struct err *err)
+enum err_code store_read_checkpoint_note(struct store *store, struct err *err)
 {
     char note[EVENT_LOG_NOTE_BYTES_MAX + 1];
     size_t len = 0;
@@ -79,7 +79,7 @@ enum err_code store_restore(struct store *store, uint64_t *ret_sequence, struct 
     struct event_log_stats stats;
     bool changed = false;
     event_log_stats(store->log, &stats);
-    enum err_code rc = read_note(store, err);
+    enum err_code rc = store_read_checkpoint_note(store, err);
     for (int i = 0; i < STORE_CHECKPOINTS_KEPT && rc == ERR_OK; i++) {
         *ret_sequence = checkpoints->sequence[i];
         if (*ret_sequence == 0)

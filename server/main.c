@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "server/control/command_line.h"
+#include "server/control/handover.h"
 #include "server/control/lifecycle.h"
 #include "server/control/notify.h"
 #include "server/control/pages.h"
@@ -20,7 +21,11 @@
 struct daemon {
     const struct clock *clock;
     struct config *config;
+    char *const *argv;
     int lock_fd;
+    struct handover_parent parent; /* who started this process to take over, if anybody did */
+    struct handover_gift gift;     /* what is left of what it gave */
+    struct successor *successor;
     struct metrics *metrics;
     struct store *store;
     struct answers *answers;
@@ -97,8 +102,18 @@ static enum err_code check_libraries(struct err *err)
     return ERR_OK;
 }
 
+static bool is_heir(const struct daemon *daemon)
+{
+    return daemon->parent.fd >= 0;
+}
+
 static enum err_code take_data_dir(struct daemon *daemon, struct err *err)
 {
+    if (is_heir(daemon)) {
+        daemon->lock_fd = daemon->gift.data_lock_fd;
+        daemon->gift.data_lock_fd = -1;
+        return ERR_OK;
+    }
     enum err_code rc = file_make_dir(daemon->config->data_dir, err);
     return rc == ERR_OK ? file_lock_dir(daemon->config->data_dir, "lock", &daemon->lock_fd, err)
                         : rc;
@@ -143,6 +158,8 @@ static enum err_code start_store(struct daemon *daemon, struct err *err)
     enum err_code rc = store_create(&limits, daemon->clock, &daemon->store, err);
     if (rc == ERR_OK && config->event_log_bytes_max > 0)
         rc = open_log(daemon, err);
+    if (rc == ERR_OK && is_heir(daemon) && config->event_log_bytes_max > 0)
+        store_follow(daemon->store);
     return rc == ERR_OK ? store_start(daemon->store, err) : rc;
 }
 
@@ -193,7 +210,9 @@ static enum err_code start_registry(struct daemon *daemon, struct err *err)
         .serving = &daemon->serving,
         .metrics = daemon->metrics,
         .clock = daemon->clock,
+        .inherited_lock_fd = daemon->gift.models_lock_fd,
     };
+    daemon->gift.models_lock_fd = -1;
     rc = registry_create(&options, &daemon->registry, err);
     free(static_ids);
     if (rc == ERR_OK)
@@ -255,7 +274,8 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .metrics = daemon->metrics,
         .clock = daemon->clock,
         .drain = lifecycle_drain,
-        .drain_ctx = daemon->lifecycle,
+        .restart = lifecycle_restart,
+        .lifecycle = daemon->lifecycle,
     };
     daemon->pages = (struct pages){
         .store = daemon->store,
@@ -278,6 +298,10 @@ static enum err_code start_sockets(struct daemon *daemon, struct err *err)
     options->service = daemon->service;
     options->claim_ctx = daemon->workers;
     options->metrics = daemon->metrics;
+    int inherited[REQUEST_SOCKETS_ADDRESSES_MAX];
+    for (uint32_t i = 0; i < options->address_count; i++)
+        inherited[i] = handover_gift_take(&daemon->gift, options->addresses[i]);
+    options->inherited_fds = inherited;
     enum err_code rc = request_sockets_start(options, &daemon->sockets, err);
     for (uint32_t i = 0; rc == ERR_OK && i < request_sockets_address_count(daemon->sockets); i++)
         log_at(LOG_INFO, "listening",
@@ -291,6 +315,7 @@ static enum err_code start_http(struct daemon *daemon, struct err *err)
     char url[300];
     struct http_server_options options = {
         .address = config->http,
+        .inherited_fd = handover_gift_take(&daemon->gift, config->http),
         .body_bytes_max = (uint32_t)config->http_body_bytes_max,
         .connections_max = (uint32_t)config->http_connections_max,
         .request_timeout_ms = (uint32_t)config->http_request_timeout_ms,
@@ -310,6 +335,43 @@ static enum err_code start_http(struct daemon *daemon, struct err *err)
     snprintf(url, sizeof url, "http://%s", http_server_address(daemon->http));
     log_at(LOG_INFO, "listening", LOG_STR("address", url));
     return ERR_OK;
+}
+
+static void add_socket(struct handover_gift *gift, const char *address, int fd)
+{
+    if (fd < 0)
+        return;
+    gift->socket[gift->socket_count].fd = fd;
+    snprintf(gift->socket[gift->socket_count].address, HANDOVER_ADDRESS_BYTES, "%s", address);
+    gift->socket_count++;
+}
+
+/* What a successor gets. */
+static void fill_gift(void *ctx, struct handover_gift *gift)
+{
+    struct daemon *daemon = ctx;
+    const struct request_sockets_options *options = &daemon->sockets_options;
+    uint32_t native = 0;
+    gift->data_lock_fd = daemon->lock_fd;
+    gift->models_lock_fd = registry_lock_fd(daemon->registry);
+    add_socket(gift, daemon->config->http, http_server_listener_fd(daemon->http));
+    for (uint32_t i = 0; i < options->address_count; i++)
+        if (request_sockets_is_native(options->addresses[i]))
+            add_socket(gift, options->addresses[i],
+                       request_sockets_listener_fd(daemon->sockets, native++));
+}
+
+static enum err_code start_successor(struct daemon *daemon, struct err *err)
+{
+    struct successor_options options = {
+        .base = lifecycle_base(daemon->lifecycle),
+        .argv = daemon->argv,
+        .fill_gift = fill_gift,
+        .gift_ctx = daemon,
+        .on_ready = lifecycle_hand_over,
+        .ready_ctx = daemon->lifecycle,
+    };
+    return successor_create(&options, &daemon->successor, err);
 }
 
 static enum err_code start(struct daemon *daemon, const struct config_source *source,
@@ -335,8 +397,24 @@ static enum err_code start(struct daemon *daemon, const struct config_source *so
     if (rc == ERR_OK)
         rc = start_service(daemon, err);
     if (rc == ERR_OK)
+        rc = start_successor(daemon, err);
+    /* An heir must not take connections that are meant for whom it follows. */
+    if (rc == ERR_OK && !is_heir(daemon))
         rc = start_http(daemon, err);
     return rc;
+}
+
+/* True while another process still serves, which started this one. */
+static bool must_wait(struct daemon *daemon, enum store_recovery_state state)
+{
+    if (!is_heir(daemon) || daemon->parent.has_released)
+        return false;
+    if (state != STORE_RECOVERING)
+        handover_tell_ready(&daemon->parent);
+    if (!handover_is_released(&daemon->parent))
+        return true;
+    store_end_follow(daemon->store);
+    return store_log(daemon->store) != NULL; /* what is left is replayed first */
 }
 
 static enum lifecycle_opening open_sockets(void *ctx, struct err *err)
@@ -344,8 +422,11 @@ static enum lifecycle_opening open_sockets(void *ctx, struct err *err)
     struct daemon *daemon = ctx;
     struct store_recovery recovery;
     store_recovery(daemon->store, &recovery, err);
+    if (must_wait(daemon, recovery.state))
+        return LIFECYCLE_TOO_EARLY;
     switch (recovery.state) {
-    case STORE_RECOVERING: return LIFECYCLE_TOO_EARLY;
+    case STORE_RECOVERING:
+    case STORE_FOLLOWING: return LIFECYCLE_TOO_EARLY;
     case STORE_RECOVERY_FAILED: return LIFECYCLE_CANNOT_OPEN;
     case STORE_RECOVERED: break;
     }
@@ -354,7 +435,12 @@ static enum lifecycle_opening open_sockets(void *ctx, struct err *err)
                LOG_INT("first", (int64_t)recovery.first_sequence),
                LOG_INT("last", (int64_t)recovery.at_sequence),
                LOG_INT("refused", (int64_t)recovery.refused));
-    return start_sockets(daemon, err) == ERR_OK ? LIFECYCLE_OPEN : LIFECYCLE_CANNOT_OPEN;
+    enum err_code rc = is_heir(daemon) ? start_http(daemon, err) : ERR_OK;
+    if (rc == ERR_OK)
+        rc = start_sockets(daemon, err);
+    handover_gift_close(&daemon->gift); /* sockets that are not configured any more */
+    handover_parent_close(&daemon->parent);
+    return rc == ERR_OK ? LIFECYCLE_OPEN : LIFECYCLE_CANNOT_OPEN;
 }
 
 static enum err_code serve(struct daemon *daemon, struct err *err)
@@ -372,6 +458,7 @@ static enum err_code serve(struct daemon *daemon, struct err *err)
         .in_flight = in_flight,
         .are_alive = are_alive,
         .open = open_sockets,
+        .successor = daemon->successor,
         .transports = daemon,
     };
     return lifecycle_run(daemon->lifecycle, &options, err);
@@ -387,8 +474,12 @@ static void stop(struct daemon *daemon)
         jobs_stop(daemon->jobs);
     if (daemon->registry != NULL)
         registry_stop(daemon->registry);
-    if (daemon->store != NULL)
+    if (daemon->store != NULL) {
         store_stop(daemon->store);
+        store_close_log(daemon->store);
+    }
+    if (daemon->successor != NULL)
+        successor_release(daemon->successor);
     request_sockets_destroy(&daemon->sockets);
     http_server_destroy(&daemon->http);
     service_destroy(&daemon->service);
@@ -400,17 +491,22 @@ static void stop(struct daemon *daemon)
     workers_destroy(&daemon->workers);
     answers_destroy(&daemon->answers);
     store_destroy(&daemon->store);
+    successor_destroy(&daemon->successor);
     lifecycle_destroy(&daemon->lifecycle);
+    handover_gift_close(&daemon->gift);
+    handover_parent_close(&daemon->parent);
     metrics_destroy(&daemon->metrics);
     if (daemon->lock_fd >= 0)
         close(daemon->lock_fd);
 }
 
-static int run(struct config *config, const struct config_source *source)
+static int run(struct config *config, const struct config_source *source, char *const *argv)
 {
-    struct daemon daemon = {.clock = clock_system(), .config = config, .lock_fd = -1};
+    struct daemon daemon = {.clock = clock_system(), .config = config, .lock_fd = -1, .argv = argv};
     struct err err = {.text = ""};
-    enum err_code rc = start(&daemon, source, &err);
+    enum err_code rc = handover_take(&daemon.parent, &daemon.gift, &err);
+    if (rc == ERR_OK)
+        rc = start(&daemon, source, &err);
     if (rc != ERR_OK)
         log_at(LOG_ERROR, "cannot start", LOG_STR("error", err.text));
     else if ((rc = serve(&daemon, &err)) != ERR_OK)
@@ -444,7 +540,7 @@ int main(int argc, char **argv)
         return EXIT_BAD_CONFIG;
     }
     log_set_level(level);
-    int code = run(config, &line.source);
+    int code = run(config, &line.source, argv);
     config_destroy(&config);
     return code;
 }

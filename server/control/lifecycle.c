@@ -17,6 +17,8 @@ enum {
     DRAIN_POLL_MS = 10,
     /* Answers `draining` until nobody asked for so long, since requests may be under way... */
     DRAIN_POLLS_QUIET = 10,
+    /* ...or so, when a successor waits for them... */
+    DRAIN_POLLS_QUIET_HANDING_OVER = 2,
     /* ...and does not wait longer than this for peers that go on asking. */
     DRAIN_POLLS_BUSY = 200,
 };
@@ -33,7 +35,7 @@ struct lifecycle {
     _Atomic bool leaving; /* set once; relaxed, nothing is published with it */
     enum lifecycle_opening opening;
     struct err open_err; /* why it cannot */
-    bool draining;
+    bool draining, handing_over;
     bool starving; /* the watchdog was not fed the last time */
     uint32_t tick_count, poll_count, quiet_count;
     uint64_t turned_away_count; /* as of the last poll */
@@ -78,7 +80,9 @@ static void on_drain_timer(evutil_socket_t fd, short what, void *ctx)
     bool quiet = in_flight == 0 && turned_away == lifecycle->turned_away_count;
     lifecycle->quiet_count = quiet ? lifecycle->quiet_count + 1 : 0;
     lifecycle->turned_away_count = turned_away;
-    bool done = deferred == 0 && (lifecycle->quiet_count >= DRAIN_POLLS_QUIET ||
+    uint32_t quiet_wanted =
+        lifecycle->handing_over ? DRAIN_POLLS_QUIET_HANDING_OVER : DRAIN_POLLS_QUIET;
+    bool done = deferred == 0 && (lifecycle->quiet_count >= quiet_wanted ||
                                   lifecycle->poll_count >= DRAIN_POLLS_BUSY);
     bool late = (uint64_t)lifecycle->poll_count * DRAIN_POLL_MS >= with->drain_timeout_ms;
     if (late && deferred > 0)
@@ -90,6 +94,8 @@ static void on_drain_timer(evutil_socket_t fd, short what, void *ctx)
 static void leave(struct lifecycle *lifecycle, const char *why)
 {
     uint32_t delay_ms = lifecycle->with.drain_delay_ms;
+    if (lifecycle->with.successor != NULL)
+        successor_cancel(lifecycle->with.successor);
     atomic_store_explicit(&lifecycle->leaving, true, memory_order_relaxed);
     log_at(LOG_INFO, "draining", LOG_STR("why", why), LOG_INT("delay_ms", delay_ms));
     notify_send("STOPPING=1");
@@ -122,6 +128,21 @@ void lifecycle_drain(void *ctx)
 {
     struct lifecycle *lifecycle = ctx;
     event_active(lifecycle->asked, EV_TIMEOUT, 0);
+}
+
+bool lifecycle_restart(void *ctx, service_restart_done_fn done, void *arg)
+{
+    struct lifecycle *lifecycle = ctx;
+    return !lifecycle_is_leaving(lifecycle) && lifecycle->with.successor != NULL &&
+           successor_ask(lifecycle->with.successor, done, arg);
+}
+
+void lifecycle_hand_over(void *ctx)
+{
+    struct lifecycle *lifecycle = ctx;
+    atomic_store_explicit(&lifecycle->leaving, true, memory_order_relaxed);
+    lifecycle->handing_over = true;
+    stop_taking(lifecycle);
 }
 
 bool lifecycle_is_leaving(const struct lifecycle *lifecycle)

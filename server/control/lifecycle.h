@@ -8,6 +8,7 @@
  * can turn away first.  DRAINING: no new connections, `draining` for new requests, until what was
  * taken before is answered (drain_timeout_ms at most).  SIGTERM, SIGINT and the operation `drain`
  * begin it; a second signal ends all waiting; a third one kills, since the loop is over by then.
+ * A restart (see successor.h) ends in DRAINING, too, without the delay.
  * SIGHUP reloads.
  *
  * Threads: lifecycle_drain and lifecycle_is_leaving on any; all else on main. */
@@ -20,6 +21,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "server/control/service.h"
+#include "server/control/successor.h"
 
 struct event_base; /* libevent */
 struct lifecycle;
@@ -38,6 +40,7 @@ struct lifecycle_options { /* all borrowed */
     void (*refuse_new)(void *ctx);
     uint32_t (*in_flight)(void *ctx);
     bool (*are_alive)(void *ctx); /* the watchdog is fed as long as they are */
+    struct successor *successor;  /* NULL: no restarts */
     /* Lets peers in; asked again while it is too early for that. */
     enum lifecycle_opening (*open)(void *ctx, struct err *err);
     void *transports;
@@ -54,6 +57,10 @@ MUST_CHECK enum err_code lifecycle_run(struct lifecycle *lifecycle,
                                        const struct lifecycle_options *options, struct err *err);
 
 void lifecycle_drain(void *lifecycle); /* for service_options.drain */
+/* For service_options.restart. */
+bool lifecycle_restart(void *lifecycle, service_restart_done_fn done, void *arg);
+/* For successor_options.on_ready: stops without telling load balancers, since the sockets stay. */
+void lifecycle_hand_over(void *lifecycle);
 bool lifecycle_is_leaving(const struct lifecycle *lifecycle);
 
 #endif

@@ -45,7 +45,7 @@ enum err_code registry_create(const struct registry_options *options,
     struct registry *registry = calloc(1, sizeof *registry);
     if (registry == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the registry of models");
-    registry->lock_fd = -1;
+    registry->lock_fd = options->inherited_lock_fd;
     registry->worker_count = options->worker_count;
     registry->rescan_ns = options->rescan_ms * 1000000;
     registry->store = options->store;
@@ -70,7 +70,7 @@ enum err_code registry_create(const struct registry_options *options,
     if (rc == ERR_OK)
         rc = file_make_dir(registry->models_dir, err);
     if (rc == ERR_OK)
-        rc = lock_dir(registry, err);
+        rc = registry->lock_fd >= 0 ? ERR_OK : lock_dir(registry, err);
     if (rc == ERR_OK && stat(registry->models_dir, &info) != 0)
         rc = err_set(err, ERR_IO, "cannot stat '%s': %s", registry->models_dir, strerror(errno));
     if (rc != ERR_OK) {
@@ -81,6 +81,11 @@ enum err_code registry_create(const struct registry_options *options,
     registry->dir_inode = info.st_ino;
     *ret_registry = registry;
     return ERR_OK;
+}
+
+int registry_lock_fd(const struct registry *registry)
+{
+    return registry->lock_fd;
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */

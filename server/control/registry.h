@@ -53,6 +53,8 @@ struct registry_options {
     struct serving *serving; /* borrowed: where snapshots are published */
     struct metrics *metrics; /* borrowed */
     const struct clock *clock;
+    int inherited_lock_fd; /* a lock of models_dir that this process has already, and that is taken
+                              over; -1: none */
 };
 
 /* ERR_BUSY when another registry has models_dir. */
@@ -66,6 +68,9 @@ void registry_destroy(struct registry **registry); /* unpublishes and frees all 
 
 /* Called once for each request.  `rc` ERR_OK or why not; err->text is for the user. */
 typedef void (*registry_done_fn)(void *ctx, enum err_code rc, const struct err *err);
+
+/* The lock of models_dir, for another process to share; -1 where there are none.  Borrowed. */
+int registry_lock_fd(const struct registry *registry);
 
 /* Looks at models_dir now, without waiting for inotify. */
 void registry_scan(struct registry *registry, registry_done_fn done, void *ctx);

@@ -31,6 +31,10 @@
 
 struct service;
 
+/* ERR_OK: the new process takes over from now on; or why not, and this one serves on. */
+typedef void (*service_restart_done_fn)(void *arg, enum err_code rc, int64_t process_id,
+                                        const struct err *err);
+
 struct service_options { /* all borrowed */
     struct store *store;
     const struct serving *serving; /* a snapshot is published before the first call */
@@ -47,7 +51,10 @@ struct service_options { /* all borrowed */
     struct metrics *metrics; /* one slot is taken for calls that complete later */
     const struct clock *clock;
     void (*drain)(void *ctx); /* starts a drain; from any thread */
-    void *drain_ctx;
+    /* Starts a successor; from any thread.  False when one is being started already or the daemon
+     * is about to stop: `done` is not called then. */
+    bool (*restart)(void *ctx, service_restart_done_fn done, void *arg);
+    void *lifecycle;
 };
 
 MUST_CHECK enum err_code service_create(const struct service_options *options,

@@ -215,7 +215,37 @@ static void serve_drain(struct service *service, struct call *call, const struct
     struct reply reply;
     reply_begin(&reply, call, request->id_raw, service->with.clock);
     reply_end(&reply);
-    service->with.drain(service->with.drain_ctx);
+    service->with.drain(service->with.lifecycle);
+}
+
+/* On main, when the new process is ready, or will not be. */
+static void restart_done(void *arg, enum err_code rc, int64_t process_id, const struct err *err)
+{
+    struct deferred *deferred = arg;
+    const struct clock *clock = deferred->service->with.clock;
+    struct reply reply;
+    if (rc != ERR_OK) {
+        reply_error(deferred->call, deferred->id_raw, clock, REPLY_internal, err->text, NULL);
+    } else {
+        reply_begin(&reply, deferred->call, deferred->id_raw, clock);
+        reply_key(&reply, "process_id");
+        pack_int(&reply.pack, process_id);
+        reply_end(&reply);
+    }
+    deferred->call->complete(deferred->call);
+}
+
+static enum call_state serve_restart(struct service *service, struct call *call,
+                                     const struct request *request)
+{
+    struct deferred *deferred = deferred_begin(service, call, request);
+    if (deferred == NULL)
+        return CALL_DONE;
+    if (service->with.restart(service->with.lifecycle, restart_done, deferred))
+        return CALL_DEFERRED;
+    deferred_undo(deferred);
+    refuse(service, call, request, "a restart or a drain is under way", NULL);
+    return CALL_DONE;
 }
 
 /* ---- models ---------------------------------------------------------------------------------- */
@@ -242,6 +272,7 @@ enum call_state service_admin(struct service *service, struct call *call,
     case OP_export: return service_export(service, call, request);
     case OP_checkpoint: return service_checkpoint(service, call, request);
     case OP_state_hash: return service_state_hash(service, call, request);
+    case OP_restart: return serve_restart(service, call, request);
     case OP_drain: serve_drain(service, call, request); return CALL_DONE;
     default: return serve_models(service, call, request);
     }

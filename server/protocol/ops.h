@@ -17,6 +17,7 @@
     X(breaker, ADMIN)      \
     X(reload, ADMIN)       \
     X(drain, ADMIN)        \
+    X(restart, ADMIN)      \
     X(export, ADMIN)       \
     X(checkpoint, ADMIN)   \
     X(state_hash, ADMIN)   \

@@ -110,9 +110,14 @@ static enum err_code bind_listener(struct http_server *server, struct err *err)
     enum err_code rc = parse_address(text, &address, &bytes, err);
     if (rc != ERR_OK)
         return rc;
-    struct evconnlistener *listener = evconnlistener_new_bind(
-        server->base, NULL, NULL, LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
-        BACKLOG, (struct sockaddr *)&address, (int)bytes);
+    const unsigned flags = LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
+    struct evconnlistener *listener = NULL;
+    if (server->options.inherited_fd >= 0)
+        listener = evconnlistener_new(server->base, NULL, NULL, flags, BACKLOG,
+                                      server->options.inherited_fd);
+    else
+        listener = evconnlistener_new_bind(server->base, NULL, NULL, flags, BACKLOG,
+                                           (struct sockaddr *)&address, (int)bytes);
     if (listener == NULL && errno == EADDRINUSE)
         return err_set(err, ERR_BUSY, "http '%s' is in use by another process", text);
     if (listener == NULL)
@@ -165,6 +170,11 @@ enum err_code http_server_create(struct event_base *base, const struct http_serv
     }
     http_server_destroy(&server);
     return rc;
+}
+
+int http_server_listener_fd(const struct http_server *server)
+{
+    return server->bound == NULL ? -1 : evhttp_bound_socket_get_fd(server->bound);
 }
 
 const char *http_server_address(const struct http_server *server)

@@ -38,6 +38,7 @@ struct http_page {
 
 struct http_server_options {
     const char *address; /* "127.0.0.1:7101", "[::1]:7101", port 0 allowed */
+    int inherited_fd;    /* a socket that listens on it already, which create takes; -1: none */
     uint32_t body_bytes_max;
     uint32_t connections_max;
     uint32_t request_timeout_ms; /* from the first byte to the last of a request */
@@ -57,6 +58,8 @@ struct http_server_options {
 MUST_CHECK enum err_code http_server_create(struct event_base *base,
                                             const struct http_server_options *options,
                                             struct http_server **ret_server, struct err *err);
+/* For another process to take over; -1 after refuse_new.  Borrowed. */
+int http_server_listener_fd(const struct http_server *server);
 const char *http_server_address(const struct http_server *server); /* as bound */
 /* Accepts nothing more and closes each connection after its reply. */
 void http_server_refuse_new(struct http_server *server);

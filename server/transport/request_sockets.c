@@ -30,22 +30,25 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static bool is_native(const char *address)
+bool request_sockets_is_native(const char *address)
 {
     return starts_with(address, ADDRESS_TCP) || starts_with(address, ADDRESS_IPC);
 }
 
-/* Those for one of the two, as that one calls them. */
+/* Those for one of the two, as that one calls them, and what was inherited for them. */
 static uint32_t select_addresses(const struct request_sockets_options *options, bool native,
-                                 const char *ret_addresses[REQUEST_SOCKETS_ADDRESSES_MAX])
+                                 const char *ret_addresses[REQUEST_SOCKETS_ADDRESSES_MAX],
+                                 int ret_fds[REQUEST_SOCKETS_ADDRESSES_MAX])
 {
     uint32_t count = 0;
     ASSERT(options->address_count <= REQUEST_SOCKETS_ADDRESSES_MAX);
     for (uint32_t i = 0; i < options->address_count; i++) {
         const char *address = options->addresses[i];
-        if (is_native(address) == native)
-            ret_addresses[count++] =
-                address + (starts_with(address, NNG_PREFIX) ? strlen(NNG_PREFIX) : 0);
+        if (request_sockets_is_native(address) != native)
+            continue;
+        ret_fds[count] = options->inherited_fds == NULL ? -1 : options->inherited_fds[i];
+        ret_addresses[count++] =
+            address + (starts_with(address, NNG_PREFIX) ? strlen(NNG_PREFIX) : 0);
     }
     return count;
 }
@@ -58,10 +61,11 @@ static uint32_t native_workers(const struct request_sockets_options *options)
 uint32_t request_sockets_worker_count(const struct request_sockets_options *options)
 {
     const char *unused[REQUEST_SOCKETS_ADDRESSES_MAX];
+    int unused_fds[REQUEST_SOCKETS_ADDRESSES_MAX];
     uint32_t count = 0;
-    if (select_addresses(options, true, unused) > 0)
+    if (select_addresses(options, true, unused, unused_fds) > 0)
         count += native_workers(options);
-    if (select_addresses(options, false, unused) > 0)
+    if (select_addresses(options, false, unused, unused_fds) > 0)
         count += NNG_SERVER_TASK_THREADS;
     return count;
 }
@@ -70,9 +74,11 @@ static enum err_code start_native(struct request_sockets *sockets,
                                   const struct request_sockets_options *options, struct err *err)
 {
     const char *addresses[REQUEST_SOCKETS_ADDRESSES_MAX];
+    int fds[REQUEST_SOCKETS_ADDRESSES_MAX];
     struct sp_server_options sp = {
         .addresses = addresses,
-        .address_count = select_addresses(options, true, addresses),
+        .inherited_fds = fds,
+        .address_count = select_addresses(options, true, addresses, fds),
         .worker_count = native_workers(options),
         .message_bytes_max = options->message_bytes_max,
         .connections_max = options->connections_max,
@@ -97,7 +103,7 @@ static void name_nng_addresses(struct request_sockets *sockets)
     for (uint32_t i = 0; i < nng_server_address_count(sockets->nng); i++) {
         const char *bound = nng_server_address(sockets->nng, i);
         snprintf(sockets->nng_address[i], sizeof sockets->nng_address[i], "%s%s",
-                 is_native(bound) ? NNG_PREFIX : "", bound);
+                 request_sockets_is_native(bound) ? NNG_PREFIX : "", bound);
     }
 }
 
@@ -105,9 +111,10 @@ static enum err_code start_nng(struct request_sockets *sockets,
                                const struct request_sockets_options *options, struct err *err)
 {
     const char *addresses[REQUEST_SOCKETS_ADDRESSES_MAX];
+    int unused_fds[REQUEST_SOCKETS_ADDRESSES_MAX];
     struct nng_server_options nng = {
         .addresses = addresses,
-        .address_count = select_addresses(options, false, addresses),
+        .address_count = select_addresses(options, false, addresses, unused_fds),
         .message_bytes_max = options->message_bytes_max,
         .connections_max = options->connections_max,
         .contexts = options->contexts,
@@ -164,6 +171,11 @@ const char *request_sockets_address(const struct request_sockets *sockets, uint3
     ASSERT(index < request_sockets_address_count(sockets));
     return index < native ? sp_server_address(sockets->sp, index)
                           : sockets->nng_address[index - native];
+}
+
+int request_sockets_listener_fd(const struct request_sockets *sockets, uint32_t index)
+{
+    return index < native_count(sockets) ? sp_server_listener_fd(sockets->sp, index) : -1;
 }
 
 void request_sockets_refuse_new(struct request_sockets *sockets)

@@ -22,7 +22,10 @@ struct request_sockets;
 
 struct request_sockets_options {
     const char *const *addresses;
-    uint32_t address_count;  /* 1..REQUEST_SOCKETS_ADDRESSES_MAX */
+    uint32_t address_count; /* 1..REQUEST_SOCKETS_ADDRESSES_MAX */
+    /* NULL, or for each address a socket that listens on it already, or -1; of tcp:// and ipc://
+     * only.  Start takes them. */
+    const int *inherited_fds;
     uint32_t native_workers; /* threads of the native responder; 0: one per usable processor */
     uint32_t message_bytes_max;
     uint32_t connections_max; /* of either */
@@ -40,6 +43,9 @@ struct request_sockets_options {
 /* How many workers these addresses claim at most, with so many native ones. */
 uint32_t request_sockets_worker_count(const struct request_sockets_options *options);
 
+/* The native responder listens on it, not the nng library. */
+bool request_sockets_is_native(const char *address);
+
 /* Listens on every address, or on none. */
 MUST_CHECK enum err_code request_sockets_start(const struct request_sockets_options *options,
                                                struct request_sockets **ret_sockets,
@@ -47,6 +53,9 @@ MUST_CHECK enum err_code request_sockets_start(const struct request_sockets_opti
 uint32_t request_sockets_address_count(const struct request_sockets *sockets);
 /* As bound, with the scheme that was asked for.  Valid until destroy. */
 const char *request_sockets_address(const struct request_sockets *sockets, uint32_t index);
+/* The listening socket of an address that was asked for, for another process to take over; -1 for
+ * those of nng.  Borrowed until refuse_new. */
+int request_sockets_listener_fd(const struct request_sockets *sockets, uint32_t index);
 void request_sockets_refuse_new(struct request_sockets *sockets);
 uint32_t request_sockets_in_flight(const struct request_sockets *sockets);
 /* For a watchdog: false when a native worker stood still between the last two looks, which are at

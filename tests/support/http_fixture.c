@@ -113,6 +113,7 @@ static bool page(void *ctx, const char *path, const char *query, struct http_pag
 struct http_server_options http_fixture_options(struct http_fixture *fixture)
 {
     return (struct http_server_options){
+        .inherited_fd = -1,
         .address = "127.0.0.1:0",
         .body_bytes_max = 65536,
         .connections_max = 20,

@@ -83,7 +83,8 @@ void rig_start(struct registry_rig *rig)
     static const struct text static_ids[] = {{"i7", 2}};
     char path[2 * TEMP_DIR_BYTES];
     struct err err;
-    const struct registry_options options = {.models_dir = rig_path(rig, "models", path),
+    const struct registry_options options = {.inherited_lock_fd = -1,
+                                             .models_dir = rig_path(rig, "models", path),
                                              .policies_path = rig->policies,
                                              .static_ids = static_ids,
                                              .static_count = 1,

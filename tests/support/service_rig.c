@@ -26,6 +26,16 @@ static void must(enum err_code rc, const char *what, const struct err *err)
         die(what, err->text);
 }
 
+static bool note_restart(void *ctx, service_restart_done_fn done, void *arg)
+{
+    struct service_rig *rig = ctx;
+    const struct err err = {.text = "the new process ended"};
+    if (!rig->may_restart)
+        return false;
+    done(arg, rig->restart_rc, 4711, &err);
+    return true;
+}
+
 static void note_drain(void *ctx)
 {
     struct service_rig *rig = ctx;
@@ -82,7 +92,8 @@ void service_rig_create(struct service_rig *rig)
         .metrics = rig->registry.metrics,
         .clock = &rig->clock.clock,
         .drain = note_drain,
-        .drain_ctx = rig,
+        .restart = note_restart,
+        .lifecycle = rig,
     };
     must(service_create(&options, &rig->service, &err), "service", &err);
     rig->reply_bytes = malloc(CALL_REPLY_BYTES);

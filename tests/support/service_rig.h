@@ -29,6 +29,8 @@ struct service_rig {
     uint8_t *reply_bytes;
     char config_path[2 * TEMP_DIR_BYTES];
     bool drain_asked;
+    bool may_restart; /* and how it goes */
+    enum err_code restart_rc;
     bool remote;           /* calls come from elsewhere */
     uint64_t waited_ns;    /* how long calls have waited when they get to the service */
     enum reply_code code;  /* of the last call */

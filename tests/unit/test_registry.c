@@ -590,7 +590,8 @@ static void test_bad_policies_keep_a_registry_from_starting(void **state)
     struct serving serving;
     struct err err = {0};
     char models[2 * TEMP_DIR_BYTES], policies[2 * TEMP_DIR_BYTES];
-    const struct registry_options options = {.models_dir = rig_path(rig, "other", models),
+    const struct registry_options options = {.inherited_lock_fd = -1,
+                                             .models_dir = rig_path(rig, "other", models),
                                              .policies_path =
                                                  rig_path(rig, "policies.json", policies),
                                              .worker_count = 1,
@@ -617,7 +618,8 @@ static void test_a_models_dir_serves_one_registry(void **state)
     struct serving serving;
     struct err err = {0};
     char models[2 * TEMP_DIR_BYTES], lock[2 * TEMP_DIR_BYTES], says[64];
-    const struct registry_options options = {.models_dir = rig_path(rig, "models", models),
+    const struct registry_options options = {.inherited_lock_fd = -1,
+                                             .models_dir = rig_path(rig, "models", models),
                                              .worker_count = 1,
                                              .rescan_ms = 1000,
                                              .store = rig->store,
@@ -666,7 +668,8 @@ static void test_no_memory_at_creation_leaves_nothing(void **state)
     struct serving serving;
     char models[2 * TEMP_DIR_BYTES], policies[2 * TEMP_DIR_BYTES];
     temp_dir_write_text(&rig->dir, "policies.json", "{}");
-    const struct registry_options options = {.models_dir = rig_path(rig, "other", models),
+    const struct registry_options options = {.inherited_lock_fd = -1,
+                                             .models_dir = rig_path(rig, "other", models),
                                              .policies_path =
                                                  rig_path(rig, "policies.json", policies),
                                              .static_ids = ids,

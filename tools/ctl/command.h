@@ -84,6 +84,7 @@ int command_model(struct ctl *ctl, int argc, char **argv);     /* model.c */
 int command_mode(struct ctl *ctl, int argc, char **argv);      /* operate.c */
 int command_breaker(struct ctl *ctl, int argc, char **argv);   /* operate.c */
 int command_reload(struct ctl *ctl, int argc, char **argv);    /* operate.c */
+int command_restart(struct ctl *ctl, int argc, char **argv);   /* operate.c */
 int command_drain(struct ctl *ctl, int argc, char **argv);     /* operate.c */
 int command_config(struct ctl *ctl, int argc, char **argv);    /* config_check.c */
 

@@ -72,6 +72,9 @@ const struct command ctl_commands[] = {
      "Exit code 0 when it is fine, 78 when it is not.\n"},
     {"reload", "", "read configuration and policies again", command_reload,
      "They are checked first; a refused file changes nothing.\n"},
+    {"restart", "", "a new process takes over, without a gap", command_restart,
+     "The new process reads configuration, models and events while the old one serves, then gets\n"
+     "its sockets.  One that cannot start changes nothing.  Waits until it is ready.\n"},
     {"drain", "", "finish what is in flight, then stop", command_drain, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

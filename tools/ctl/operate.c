@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mode, breaker, reload, drain: what an operator tells the daemon. */
+/* mode, breaker, reload, restart, drain: what an operator tells the daemon. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tools/cli/value.h"
 #include "tools/ctl/args.h"
 #include "tools/ctl/model_table.h"
+
+#define RESTART_TIMEOUT_US UINT64_C(600000000) /* at least: a large log takes a while */
 
 static void show_mode(const struct decide_reply *reply)
 {
@@ -124,6 +127,24 @@ static int simple(struct ctl *ctl, int argc, char **argv, const char *said)
 int command_reload(struct ctl *ctl, int argc, char **argv)
 {
     return simple(ctl, argc, argv, "reloaded");
+}
+
+int command_restart(struct ctl *ctl, int argc, char **argv)
+{
+    struct decide_reply *reply = NULL;
+    uint64_t timeout_us =
+        ctl->timeout_us > RESTART_TIMEOUT_US ? ctl->timeout_us : RESTART_TIMEOUT_US;
+    if (args_parse_count(ctl, argc, argv, NULL, 0, 0, 0, "nothing") < 0)
+        return EXIT_USAGE;
+    int code = ctl_call(ctl, "restart", NULL, timeout_us, &reply);
+    if (reply == NULL)
+        return code;
+    if (ctl->json)
+        code = ctl_print_json(reply);
+    else
+        printf("process %" PRId64 " takes over\n", value_int(ctl_map(reply), "process_id", 0));
+    decide_reply_free(reply);
+    return code;
 }
 
 int command_drain(struct ctl *ctl, int argc, char **argv)

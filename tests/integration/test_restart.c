@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A restart under load: the new process takes the sockets over, no call fails, no connection is
+ * refused, no event is lost; and one that cannot start leaves the old one as it is. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/pack.h"
+#include "client/decide.h"
+#include "tests/support/daemon.h"
+#include "tests/support/daemon_client.h"
+
+enum { CALLERS = 3, RESTARTS = 3, PHASE_S = 120 };
+
+#define TIMEOUT_US UINT64_C(3000000) /* machines that are shared pause longer than a hand-over */
+
+static struct daemon served;
+static struct decide_client *client;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static bool stopping; /* under the mutex, as are those below */
+static uint64_t call_count, failed_count, event_count, slowest_us;
+static char failure[200];
+
+static struct decide_reply *send_event(uint32_t caller, uint32_t number)
+{
+    uint8_t bytes[256];
+    char id[40];
+    struct pack pack = pack_into(bytes, sizeof bytes);
+    snprintf(id, sizeof id, "%u-%u", caller, number);
+    pack_array(&pack, 1);
+    pack_map(&pack, 4);
+    pack_key(&pack, "id");
+    pack_str(&pack, id);
+    pack_key(&pack, "type");
+    pack_str(&pack, "view");
+    pack_key(&pack, "user");
+    pack_str(&pack, "u");
+    pack_key(&pack, "items");
+    pack_array(&pack, 1);
+    pack_map(&pack, 1);
+    pack_key(&pack, "id");
+    pack_str(&pack, "i");
+    return decide_events(client, bytes, pack.used, TIMEOUT_US);
+}
+
+static void *run_caller(void *argument)
+{
+    uint32_t caller = (uint32_t)(uintptr_t)argument;
+    for (uint32_t number = 0;; number++) {
+        bool is_event = number % 4 == 0;
+        struct decide_request request = {.user = "u", .n = 1, .timeout_us = TIMEOUT_US};
+        struct decide_reply *reply =
+            is_event ? send_event(caller, number) : decide_recommend(client, &request);
+        bool good =
+            reply->status == DECIDE_OK && !reply->fallback && (is_event || reply->decision != NULL);
+        pthread_mutex_lock(&mutex);
+        call_count++;
+        event_count += is_event && good;
+        if (reply->waited_us > slowest_us)
+            slowest_us = reply->waited_us;
+        if (!good && failed_count++ == 0)
+            snprintf(failure, sizeof failure, "%s: %.150s", decide_status_name(reply->status),
+                     reply->error_message == NULL ? "-" : reply->error_message);
+        bool stop = stopping;
+        pthread_cond_broadcast(&changed);
+        pthread_mutex_unlock(&mutex);
+        decide_reply_free(reply);
+        if (stop)
+            return NULL;
+    }
+}
+
+static void wait_for_calls(uint64_t more)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PHASE_S;
+    pthread_mutex_lock(&mutex);
+    uint64_t wanted = call_count + more;
+    int rc = 0;
+    while (rc == 0 && call_count < wanted)
+        rc = pthread_cond_timedwait(&changed, &mutex, &until);
+    pthread_mutex_unlock(&mutex);
+    assert_int_equal(rc, 0);
+}
+
+static cJSON *ask(const char *op)
+{
+    return daemon_ask_nng(&served, op, "{}");
+}
+
+/* The new process is a child of the old one, and of this test once that has ended. */
+static void restart(void)
+{
+    int status = 0;
+    pid_t old = served.pid;
+    cJSON *reply = ask("restart");
+    if (!reply_ok(reply))
+        fail_msg("%s", reply_error_text(reply, "message"));
+    const cJSON *pid = cJSON_GetObjectItem(reply, "process_id");
+    served.pid = (pid_t)pid->valuedouble;
+    cJSON_Delete(reply);
+    assert_int_equal(waitpid(old, &status, 0), old);
+    assert_int_equal(status, 0);
+}
+
+static void test_no_call_fails(void **state)
+{
+    (void)state;
+    pthread_t callers[CALLERS];
+    char error[DECIDE_ERROR_BYTES];
+    daemon_start(&served, NULL);
+    struct decide_options options = decide_options_default();
+    options.urls = served.url;
+    assert_int_equal(decide_client_create(&options, &client, error), DECIDE_OK);
+    for (uintptr_t i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&callers[i], NULL, run_caller, (void *)i), 0);
+    for (int i = 0; i < RESTARTS; i++) {
+        wait_for_calls(300);
+        restart();
+    }
+    wait_for_calls(300);
+    pthread_mutex_lock(&mutex);
+    stopping = true;
+    pthread_mutex_unlock(&mutex);
+    for (int i = 0; i < CALLERS; i++)
+        pthread_join(callers[i], NULL);
+    print_message("%llu calls over %d restarts, %llu failed, the slowest took %llu us\n",
+                  (unsigned long long)call_count, RESTARTS, (unsigned long long)failed_count,
+                  (unsigned long long)slowest_us);
+    if (failed_count > 0)
+        fail_msg("%llu calls failed, the first one: %s", (unsigned long long)failed_count, failure);
+    cJSON *reply = ask("status");
+    const cJSON *log = cJSON_GetObjectItem(reply, "log");
+    assert_int_equal((uint64_t)cJSON_GetObjectItem(log, "last_sequence")->valuedouble, event_count);
+    cJSON_Delete(reply);
+    char body[256];
+    assert_int_equal(daemon_get(&served, "/readyz", body, sizeof body), 200); /* the same port */
+    decide_client_destroy(&client);
+    daemon_stop(&served);
+}
+
+static void test_one_that_cannot_start_changes_nothing(void **state)
+{
+    (void)state;
+    daemon_start(&served, NULL);
+    temp_dir_write_text(&served.dir, "decided.json", "{\"listenn\": []}");
+    for (int i = 0; i < 2; i++) {
+        cJSON *reply = ask("restart");
+        assert_false(reply_ok(reply));
+        assert_non_null(strstr(reply_error_text(reply, "message"), "exit code 78"));
+        cJSON_Delete(reply);
+        reply = ask("recommend");
+        assert_true(reply_ok(reply) || strcmp(reply_error_text(reply, "code"), "draining") != 0);
+        cJSON_Delete(reply);
+    }
+    daemon_stop(&served);
+}
+
+int main(void)
+{
+    /* Successors come to this process when their parents end. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_call_fails),
+        cmocka_unit_test(test_one_that_cannot_start_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
