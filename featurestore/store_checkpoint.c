@@ -211,11 +211,11 @@ static void finish(struct store *store, uint64_t bytes)
     checkpoints->sequence[1] = checkpoints->sequence[0];
     checkpoints->sequence[0] = checkpoints->at_sequence;
     store_allow_prune(store);
-    checkpoints->written++;
     checkpoints->failures = 0;
     checkpoints->last_sequence = checkpoints->at_sequence;
     checkpoints->last_bytes = bytes;
     checkpoints->last_ms = (clock_now_ns(store->clock) - checkpoints->at_ns) / 1000000;
+    checkpoints->written++; /* last: whoever sees it sees the rest */
     log_at(LOG_INFO, "checkpoint", LOG_INT("sequence", (int64_t)checkpoints->at_sequence),
            LOG_INT("bytes", (int64_t)bytes), LOG_INT("took_ms", (int64_t)checkpoints->last_ms));
 }
@@ -256,7 +256,10 @@ void store_checkpoint_stats(const struct store *store, struct store_checkpoint_s
     if (checkpoints == NULL)
         return;
 #define GET(name) atomic_load_explicit(&checkpoints->name, memory_order_relaxed)
-    *ret_stats = (struct store_checkpoint_stats){GET(written), GET(failures), GET(last_sequence),
-                                                 GET(last_bytes), GET(last_ms)};
+    ret_stats->written = atomic_load(&checkpoints->written);
+    ret_stats->failures = GET(failures);
+    ret_stats->sequence = GET(last_sequence);
+    ret_stats->bytes = GET(last_bytes);
+    ret_stats->took_ms = GET(last_ms);
 #undef GET
 }
