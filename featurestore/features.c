@@ -46,7 +46,7 @@ static const struct feature features[] = {
 
 enum { FEATURE_COUNT = sizeof features / sizeof features[0] };
 
-const struct feature *feature_find(struct text name)
+const struct feature *feature_builtin(struct text name)
 {
     for (uint32_t i = 0; i < FEATURE_COUNT; i++) {
         if (text_is(name, features[i].name))
@@ -55,7 +55,7 @@ const struct feature *feature_find(struct text name)
     return NULL;
 }
 
-const struct feature *feature_at(uint32_t index)
+const struct feature *feature_builtin_at(uint32_t index)
 {
     return index < FEATURE_COUNT ? &features[index] : NULL;
 }

@@ -323,8 +323,8 @@ struct feature {
     uint32_t id; /* for the readers below */
 };
 
-const struct feature *feature_find(struct text name); /* NULL when there is none */
-const struct feature *feature_at(uint32_t index);     /* NULL behind the last */
+const struct feature *feature_builtin(struct text name);  /* NULL when there is none */
+const struct feature *feature_builtin_at(uint32_t index); /* NULL behind the last */
 double feature_of_item(const struct store *store, uint32_t id, uint32_t item);
 double feature_of_user(const struct store *store, uint32_t id, const struct history *history);
 

@@ -55,7 +55,7 @@ static uint32_t pack_all(struct reply *reply, const struct subject *subject)
 {
     uint32_t count = 0;
     const struct feature *feature;
-    for (uint32_t i = 0; (feature = feature_at(i)) != NULL; i++) {
+    for (uint32_t i = 0; (feature = feature_builtin_at(i)) != NULL; i++) {
         if (is_of(subject, feature)) {
             pack_feature(reply, subject, feature);
             count++;
@@ -78,7 +78,7 @@ static bool check_names(const struct subject *subject, const struct text_list *n
                         char message[MESSAGE_BYTES])
 {
     for (uint32_t i = 0; i < names->count; i++) {
-        const struct feature *feature = feature_find(names->ptr[i]);
+        const struct feature *feature = feature_builtin(names->ptr[i]);
         const char *what = NULL;
         if (feature == NULL)
             what = "is no feature";
@@ -107,7 +107,7 @@ static void answer_features(struct service *service, struct call *call,
     if (count == 0)
         count = pack_all(&reply, subject);
     for (uint32_t i = 0; i < request->names.count; i++)
-        pack_feature(&reply, subject, feature_find(request->names.ptr[i]));
+        pack_feature(&reply, subject, feature_builtin(request->names.ptr[i]));
     pack_map_close(&reply.pack, mark, count);
     if (subject->has_item && request->names.count == 0)
         service_pack_prices(&reply, store_item(subject->store, subject->item));

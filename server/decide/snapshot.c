@@ -71,7 +71,7 @@ static enum err_code bind_feature(const struct policy_slot *slot, const char *na
 {
     struct text text = text_of(name);
     struct text rest = {0};
-    const struct feature *feature = feature_find(text);
+    const struct feature *feature = feature_builtin(text);
     if (feature != NULL)
         *binding = (struct rank_binding){
             .from = feature->subject == FEATURE_ITEM ? BIND_ITEM : BIND_USER, .id = feature->id};

@@ -535,7 +535,7 @@ static void test_features_are_read_by_name(void **state)
         {"item.purchases_1d", 0, 0}, {"item.purchases_7d", 1, 0}, {"item.carts_14d", 0, 0},
     };
     for (size_t i = 0; i < sizeof item / sizeof item[0]; i++) {
-        const struct feature *feature = feature_find(text_of(item[i].name));
+        const struct feature *feature = feature_builtin(text_of(item[i].name));
         assert_non_null(feature);
         assert_int_equal(feature->subject, FEATURE_ITEM);
         double x = feature_of_item(store, feature->id, item_of("x"));
@@ -553,18 +553,19 @@ static void test_features_are_read_by_name(void **state)
                 {"user.items", 1, 0},
                 {"user.age_last_s", 7, NAN}};
     for (size_t i = 0; i < sizeof user / sizeof user[0]; i++) {
-        const struct feature *feature = feature_find(text_of(user[i].name));
+        const struct feature *feature = feature_builtin(text_of(user[i].name));
         assert_non_null(feature);
         assert_int_equal(feature->subject, FEATURE_USER);
         assert_true(feature_of_user(store, feature->id, &history) == user[i].of_u);
         double value = feature_of_user(store, feature->id, &nobody);
         assert_true(isnan(user[i].of_nobody) ? isnan(value) : value == user[i].of_nobody);
     }
-    assert_null(feature_find(TEXT_LITERAL("item.views")));
-    assert_null(feature_find(TEXT_LITERAL("")));
+    assert_null(feature_builtin(TEXT_LITERAL("item.views")));
+    assert_null(feature_builtin(TEXT_LITERAL("")));
     uint32_t count = 0;
-    for (; feature_at(count) != NULL; count++)
-        assert_ptr_equal(feature_find(text_of(feature_at(count)->name)), feature_at(count));
+    for (; feature_builtin_at(count) != NULL; count++)
+        assert_ptr_equal(feature_builtin(text_of(feature_builtin_at(count)->name)),
+                         feature_builtin_at(count));
     assert_int_equal(count, 6 + 15 + 4);
 }
 

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* aggregate - the state of one feature of one key: a block of bytes of fixed length, what an event
+ * does to it, and its value at a time.
+ *
+ *     kind                       state
+ *     attribute                  value (float), time
+ *     count sum mean min max     time, then tiles: u32; double; double and u32; double; double
+ *     distinct                   time, then tiles of 2^precision registers (HyperLogLog)
+ *     decayed                    value (float), time
+ *     last                       count, then entries: time and number of an id (u32) or a double
+ *     since                      time
+ *     interval                   first time, newest time, count
+ *     ratio                      none
+ *
+ * Times are seconds since the epoch, at least 1: 0 is "nothing yet".  Time is cut into tiles of
+ * `tile_s`; a window is made of the newest tiles up to the one that "now" is in, so that it covers
+ * between all but one tile and all of its length (a sawtooth).  Tile number modulo tile count is
+ * its place.  An event counts however late it comes while the window holds its time, and the order
+ * of events makes no difference but to `last` among equal times, to attributes (the one applied
+ * last counts) and to how sums of numbers that are no integers are rounded.
+ *
+ * A value depends on the state and on "now" alone; a state on the readings in their order alone.
+ *
+ * Threads: no state of its own.  aggregate_read and aggregate_list are for readers of the hot path
+ * (aggregate_read.c), as long as nobody writes to the bytes. */
+#ifndef FEATURESTORE_AGGREGATE_H
+#define FEATURESTORE_AGGREGATE_H
+
+#include <string.h>
+
+#include "featurestore/definitions.h"
+
+/* What one event says to one feature. */
+struct reading {
+    uint32_t time_s; /* at least 1 */
+    uint32_t id;     /* number of the item, category or brand, for a list of these */
+    double number;
+    uint64_t hash; /* of the id, for `distinct` */
+};
+
+struct aggregate_value {
+    double number;    /* NaN: none, though there may have been one */
+    uint32_t as_of_s; /* time of the newest event that counts; 0: there never was one */
+};
+
+uint32_t aggregate_bytes(const struct definition *definition);
+void aggregate_init(const struct definition *definition, uint8_t *state);
+void aggregate_add(const struct definition *definition, uint8_t *state,
+                   const struct reading *reading);
+/* Of an attribute; NaN takes it away. */
+void aggregate_set(const struct definition *definition, uint8_t *state, double value,
+                   uint32_t time_s);
+/* Whether bytes from a file can be a state. */
+bool aggregate_check(const struct definition *definition, const uint8_t *state);
+
+void aggregate_read(const struct definition *definition, const uint8_t *state, uint32_t now_s,
+                    struct aggregate_value *ret_value);
+
+/* Entries of a list, newest first. */
+uint32_t aggregate_list_count(const uint8_t *state);
+uint32_t aggregate_list_id(const uint8_t *state, uint32_t index);
+void aggregate_list_set_id(uint8_t *state, uint32_t index, uint32_t id);
+double aggregate_list_number(const uint8_t *state, uint32_t index);
+
+/* ---- what both files of it share ------------------------------------------------------------- */
+
+enum { AGGREGATE_TILES_AT = 4, AGGREGATE_LIST_AT = 4 };
+
+static inline uint32_t aggregate_u32(const uint8_t *state, uint32_t at)
+{
+    uint32_t value;
+    memcpy(&value, state + at, sizeof value);
+    return value;
+}
+
+static inline double aggregate_double(const uint8_t *state, uint32_t at)
+{
+    double value;
+    memcpy(&value, state + at, sizeof value);
+    return value;
+}
+
+static inline float aggregate_float(const uint8_t *state, uint32_t at)
+{
+    float value;
+    memcpy(&value, state + at, sizeof value);
+    return value;
+}
+
+static inline uint32_t aggregate_entry_bytes(const struct definition *definition)
+{
+    return definition_is_list_of_ids(definition) ? 8 : 12;
+}
+
+/* The number of the tile that a time is in. */
+static inline uint32_t aggregate_tile(const struct definition *definition, uint32_t time_s)
+{
+    return definition->tile_s == UINT32_MAX ? 0 : time_s / definition->tile_s;
+}
+
+/* 2^-(elapsed / half_life), without libm so that it is the same on every machine; the error is
+ * below 2^-31. */
+double aggregate_decay(uint32_t elapsed_s, uint32_t half_life_s);
+
+#endif

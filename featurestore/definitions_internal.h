@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* definitions_internal - what the files of the parser share.
+ *
+ *   definitions.c        names, look-up, and where each state lies
+ *   definitions_parse.c  the file, and what each kind of feature takes
+ *   definitions_read.c   single values: durations, names of a list, conditions
+ *
+ * Each read leaves its output alone when the member is absent and may be. */
+#ifndef FEATURESTORE_DEFINITIONS_INTERNAL_H
+#define FEATURESTORE_DEFINITIONS_INTERNAL_H
+
+#include "featurestore/definitions.h"
+
+/* "90s", "5m", "12h", "7d" in seconds, between two such lengths. */
+MUST_CHECK enum err_code definitions_read_duration(const struct json_at *at, uint32_t min_s,
+                                                   uint32_t max_s, uint32_t *ret_s,
+                                                   struct err *err);
+/* One of a NULL-terminated list of names, by its place. */
+MUST_CHECK enum err_code definitions_read_name(const struct json_at *at, const char *const *names,
+                                               uint32_t *ret_index, struct err *err);
+MUST_CHECK enum err_code definitions_read_events(const struct json_at *at,
+                                                 struct definition *definition, struct err *err);
+MUST_CHECK enum err_code definitions_read_where(const struct json_at *at,
+                                                struct definition *definition, struct err *err);
+/* {text: number, ...} */
+MUST_CHECK enum err_code definitions_read_numbers(const struct json_at *at,
+                                                  struct definition *definition, struct err *err);
+MUST_CHECK enum err_code definitions_read_window(const struct json_at *window,
+                                                 const struct json_at *tile,
+                                                 struct definition *definition, struct err *err);
+
+/* Sorts, and gives every state its place. */
+MUST_CHECK enum err_code definitions_lay_out(const char *name, struct definitions *definitions,
+                                             struct err *err);
+
+#endif
