@@ -110,7 +110,7 @@ static bool is_of_a_record(uint32_t type)
 static enum err_code read_event(const struct json_at *at, struct definition *definition,
                                 struct err *err)
 {
-    static const char prefix[] = "custom:";
+    static const char prefix[] = EVENT_CUSTOM_PREFIX;
     const char *value = NULL;
     uint32_t type = 0;
     enum err_code rc = json_string(at, &value, err);
@@ -127,6 +127,8 @@ static enum err_code read_event(const struct json_at *at, struct definition *def
         return ERR_OK;
     }
     rc = definitions_read_name(at, type_names, &type, err);
+    if (rc == ERR_OK && type == EVENT_custom)
+        rc = err_set(err, ERR_BAD_INPUT, "%s: expected custom:NAME, got 'custom'", at->path);
     if (rc == ERR_OK && is_of_a_record(type))
         rc = err_set(err, ERR_BAD_INPUT, "%s: '%s' is about a person's record and is not counted",
                      at->path, value);

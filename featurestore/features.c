@@ -19,29 +19,29 @@ enum feature_id {
 
 #define EVENTS_ID(class, window) \
     (ITEM_EVENTS + EVENT_CLASS_##class * STORE_WINDOW_COUNT + STORE_WINDOW_##window)
-#define EVENTS(name, class)                                         \
-    {"item." name "_1h", FEATURE_ITEM, EVENTS_ID(class, 1H)},       \
-        {"item." name "_1d", FEATURE_ITEM, EVENTS_ID(class, 1D)},   \
-        {"item." name "_7d", FEATURE_ITEM, EVENTS_ID(class, 7D)},   \
-        {"item." name "_14d", FEATURE_ITEM, EVENTS_ID(class, 14D)}, \
-    {                                                               \
-        "item." name "_30d", FEATURE_ITEM, EVENTS_ID(class, 30D)    \
+#define EVENTS(name, class)                                            \
+    {"item." name "_1h", FEATURE_ITEM, EVENTS_ID(class, 1H), 0},       \
+        {"item." name "_1d", FEATURE_ITEM, EVENTS_ID(class, 1D), 0},   \
+        {"item." name "_7d", FEATURE_ITEM, EVENTS_ID(class, 7D), 0},   \
+        {"item." name "_14d", FEATURE_ITEM, EVENTS_ID(class, 14D), 0}, \
+    {                                                                  \
+        "item." name "_30d", FEATURE_ITEM, EVENTS_ID(class, 30D), 0    \
     }
 
 static const struct feature features[] = {
-    {"item.price", FEATURE_ITEM, ITEM_PRICE},
-    {"item.cost", FEATURE_ITEM, ITEM_COST},
-    {"item.stock", FEATURE_ITEM, ITEM_STOCK},
-    {"item.margin", FEATURE_ITEM, ITEM_MARGIN},
-    {"item.price_min_30d", FEATURE_ITEM, ITEM_PRICE_MIN_30D},
-    {"item.price_before_30d", FEATURE_ITEM, ITEM_PRICE_BEFORE_30D},
+    {"item.price", FEATURE_ITEM, ITEM_PRICE, 0},
+    {"item.cost", FEATURE_ITEM, ITEM_COST, 0},
+    {"item.stock", FEATURE_ITEM, ITEM_STOCK, 0},
+    {"item.margin", FEATURE_ITEM, ITEM_MARGIN, 0},
+    {"item.price_min_30d", FEATURE_ITEM, ITEM_PRICE_MIN_30D, 0},
+    {"item.price_before_30d", FEATURE_ITEM, ITEM_PRICE_BEFORE_30D, 0},
     EVENTS("views", VIEW),
     EVENTS("carts", CART),
     EVENTS("purchases", PURCHASE),
-    {"user.events", FEATURE_USER, USER_EVENTS},
-    {"user.purchases", FEATURE_USER, USER_PURCHASES},
-    {"user.items", FEATURE_USER, USER_ITEMS},
-    {"user.age_last_s", FEATURE_USER, USER_AGE_LAST_S},
+    {"user.events", FEATURE_USER, USER_EVENTS, 0},
+    {"user.purchases", FEATURE_USER, USER_PURCHASES, 0},
+    {"user.items", FEATURE_USER, USER_ITEMS, 0},
+    {"user.age_last_s", FEATURE_USER, USER_AGE_LAST_S, 0},
 };
 
 enum { FEATURE_COUNT = sizeof features / sizeof features[0] };
@@ -58,6 +58,11 @@ const struct feature *feature_builtin(struct text name)
 const struct feature *feature_builtin_at(uint32_t index)
 {
     return index < FEATURE_COUNT ? &features[index] : NULL;
+}
+
+uint32_t feature_builtin_count(void)
+{
+    return FEATURE_COUNT;
 }
 
 static double money(int64_t minor)

@@ -8,6 +8,7 @@
 #define HISTORY_LIMIT 1000u
 #define QUEUE_LIMIT   1000000u
 #define DEDUP_LIMIT   10000000u
+#define ROWS_LIMIT    200000000u
 
 static enum err_code check_limit(const char *name, uint32_t value, uint32_t min, uint32_t max,
                                  struct err *err)
@@ -30,6 +31,8 @@ static enum err_code check_limits(const struct store_limits *limits, struct err 
         rc = check_limit("dedup_events_max", limits->dedup_events_max, 0, DEDUP_LIMIT, err);
     if (rc == ERR_OK)
         rc = check_limit("prices_max", limits->prices_max, 0, STORE_PRICES_MAX, err);
+    if (rc == ERR_OK)
+        rc = check_limit("feature_rows_max", limits->feature_rows_max, 0, ROWS_LIMIT, err);
     return rc;
 }
 
@@ -133,6 +136,8 @@ enum err_code store_create(const struct store_limits *limits, const struct clock
     if (rc == ERR_OK)
         rc = dedup_create(limits->dedup_events_max, limits->dedup_window_s, &store->dedup, err);
     if (rc == ERR_OK)
+        rc = feature_tables_create(limits->feature_rows_max, &store->features, err);
+    if (rc == ERR_OK)
         rc = person_edit_init(&store->edit, limits->history_items_max, err);
     if (rc == ERR_OK)
         rc = arena_init(&store->arena, EVENT_ITEMS_MAX * sizeof(struct event_item) + 64, err);
@@ -169,6 +174,7 @@ void store_destroy(struct store **store)
     items_deinit(old);
     people_deinit(&old->users);
     people_deinit(&old->anons);
+    feature_tables_destroy(&old->features);
     dedup_destroy(&old->dedup);
     person_edit_deinit(&old->edit);
     arena_deinit(&old->arena);

@@ -54,6 +54,7 @@ struct store_limits {
     uint32_t dedup_window_s;    /* how long, by arrival; 0: however long */
     int64_t event_age_ms_max;   /* older events are refused; 0: none is */
     uint32_t prices_max;        /* changes of the price kept per item, 0..255; newest kept */
+    uint32_t feature_rows_max;  /* queries, slots, and pairs of each kind that have features */
 };
 
 MUST_CHECK enum err_code store_create(const struct store_limits *limits, const struct clock *clock,
@@ -305,27 +306,53 @@ struct store_stats {
     uint64_t bytes_items, bytes_people, bytes_counts; /* allocated, indexes and malloc's own share
                                                          included; without remembered event ids */
     uint64_t batches;                                 /* batches completed */
+    uint64_t feature_rows, bytes_features;
+    uint64_t features_dropped; /* keys that had no room */
 };
 void store_stats(const struct store *store, struct store_stats *ret_stats);
 
-/* ---- named features -------------------------------------------------------------------------- */
+/* ---- the store's own features ---------------------------------------------------------------- */
 
 /* Features of a person or an item by name, for the `features` operation and for models that name
  * them: item.price item.cost item.stock item.margin item.price_min_30d item.price_before_30d
  * item.{views,carts,purchases}_{1h,1d,7d,14d,30d}, user.events user.purchases user.items
  * user.age_last_s.  Money is in minor units, margin is (price - cost) / price, age is counted from
- * the watermark.  A value that is unknown is NaN; the model puts its declared default there. */
-enum feature_subject { FEATURE_ITEM, FEATURE_USER };
+ * the watermark.  A value that is unknown is NaN; the model puts its declared default there.
+ * featurestore/feature_reader.h reads these and those that are defined alike. */
+enum feature_subject { FEATURE_ITEM, FEATURE_USER, FEATURE_DEFINED };
 
 struct feature {
     const char *name;
     enum feature_subject subject;
-    uint32_t id; /* for the readers below */
+    uint32_t id; /* for the readers */
+    uint8_t key; /* FEATURE_DEFINED: enum feature_key */
 };
 
 const struct feature *feature_builtin(struct text name);  /* NULL when there is none */
 const struct feature *feature_builtin_at(uint32_t index); /* NULL behind the last */
+uint32_t feature_builtin_count(void);
 double feature_of_item(const struct store *store, uint32_t id, uint32_t item);
 double feature_of_user(const struct store *store, uint32_t id, const struct history *history);
+
+/* ---- features that are defined: featurestore/definitions.h ----------------------------------- */
+
+struct definitions;
+
+/* Before store_start: what is applied from then on is computed by these, which are taken over.
+ * ERR_NOMEM; ERR_LIMIT. */
+MUST_CHECK enum err_code store_define_features(struct store *store,
+                                               struct definitions **definitions, struct err *err);
+/* Names become known, so that models can be bound to them; they read as unknown until they are in
+ * force.  Any thread. */
+MUST_CHECK enum err_code
+store_declare_features(struct store *store, const struct definitions *definitions, struct err *err);
+/* Puts these in force in one step, on the store thread, and waits for it; takes them over on
+ * success.  What did not change keeps its state.  What is new is filled from the log, when there is
+ * one, a piece at a time between batches, and reads as unknown until all of it is there; this
+ * returns then.  ERR_NOMEM, ERR_LIMIT: nothing changed.  ERR_CORRUPT, ERR_IO: they are in force,
+ * and what is new holds what came since. */
+MUST_CHECK enum err_code store_redefine_features(struct store *store,
+                                                 struct definitions **definitions,
+                                                 uint32_t *ret_new_count, struct err *err);
 
 #endif

@@ -176,8 +176,8 @@ static enum err_code apply_shopper(struct store *store, const struct event *even
     return ERR_OK;
 }
 
-static enum err_code apply_event(struct store *store, const struct event *event, int64_t arrival_ms,
-                                 struct err *err)
+static enum err_code apply_to_state(struct store *store, const struct event *event,
+                                    int64_t arrival_ms, struct err *err)
 {
     switch (event->type) {
     case EVENT_item_upsert: return store_catalogue_upsert(store, event, arrival_ms, err);
@@ -185,6 +185,26 @@ static enum err_code apply_event(struct store *store, const struct event *event,
     case EVENT_user_upsert: return store_user_upsert(store, event, err);
     default: return apply_shopper(store, event, arrival_ms, err);
     }
+}
+
+static uint32_t feature_time_s(const struct event *event, int64_t arrival_ms)
+{
+    return (uint32_t)((event->ts_ms < arrival_ms ? event->ts_ms : arrival_ms) / 1000);
+}
+
+static enum err_code apply_event(struct store *store, const struct event *event, int64_t arrival_ms,
+                                 struct err *err)
+{
+    uint32_t time_s = feature_time_s(event, arrival_ms);
+    enum err_code rc = feature_tables_prepare(store, event, time_s, FEATURES_LIVE, err);
+    if (rc != ERR_OK)
+        return rc;
+    rc = apply_to_state(store, event, arrival_ms, err);
+    if (rc == ERR_OK)
+        feature_tables_commit(store);
+    else
+        feature_tables_cancel(store);
+    return rc;
 }
 
 static void reject(struct store *store, uint32_t index, enum err_code code, const struct err *err)
@@ -279,22 +299,44 @@ void store_remember_record(struct store *store, const struct event_record *recor
         remember(store, id, record->arrival_ms);
 }
 
-enum err_code store_apply_record(struct store *store, const struct event_record *record,
-                                 struct err *err)
+static enum err_code decode_record(struct store *store, const struct event_record *record,
+                                   struct event *ret_event, struct err *err)
 {
     const uint8_t *bytes = (const uint8_t *)record->event.ptr;
     const struct event_rules rules = {
         .strictness = EVENT_STORED, .arrival_ms = record->arrival_ms, .skew_ms = record->skew_ms};
     struct cursor cursor = cursor_of(bytes, record->event.len);
-    struct event event;
     struct err why = {.text = ""};
     arena_reset(&store->arena);
     enum err_code rc = cursor_check(bytes, record->event.len, CURSOR_VALUES_MAX, &why);
     if (rc == ERR_OK)
-        rc = event_decode_by(&cursor, &rules, &store->arena, &event, &why);
+        rc = event_decode_by(&cursor, &rules, &store->arena, ret_event, &why);
     if (rc != ERR_OK)
         return err_set(err, ERR_CORRUPT, "event log, record %" PRIu64 " is no event: %.300s",
                        record->sequence, why.text);
+    return ERR_OK;
+}
+
+enum err_code store_fill_record(struct store *store, const struct event_record *record,
+                                struct err *err)
+{
+    struct event event;
+    enum err_code rc = decode_record(store, record, &event, err);
+    if (rc == ERR_OK)
+        rc = feature_tables_prepare(store, &event, feature_time_s(&event, record->arrival_ms),
+                                    FEATURES_FILLING, err);
+    if (rc == ERR_OK)
+        feature_tables_commit(store);
+    return rc;
+}
+
+enum err_code store_apply_record(struct store *store, const struct event_record *record,
+                                 struct err *err)
+{
+    struct event event;
+    enum err_code rc = decode_record(store, record, &event, err);
+    if (rc != ERR_OK)
+        return rc;
     rc = apply_event(store, &event, record->arrival_ms, err);
     if (rc == ERR_OK && !is_remembered(store, event.id, record->arrival_ms))
         remember(store, event.id, record->arrival_ms);

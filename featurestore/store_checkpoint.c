@@ -46,6 +46,12 @@ static void clear(struct store_checkpoints *checkpoints)
     }
 }
 
+void store_checkpoint_abandon(struct store *store)
+{
+    if (store->checkpoints != NULL && store->checkpoints->writer != NULL)
+        clear(store->checkpoints);
+}
+
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 static bool had_its_turn(const struct store_checkpoints *checkpoints, enum store_row kind,

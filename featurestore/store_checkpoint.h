@@ -53,6 +53,8 @@ MUST_CHECK enum err_code store_checkpoint_begin(struct store *store, struct err 
 bool store_checkpoint_has_work(const struct store *store);
 /* Writes a block of rows, or finishes. */
 void store_checkpoint_step(struct store *store);
+/* Gives up the one that is under way; it is due again as it was. */
+void store_checkpoint_abandon(struct store *store);
 void store_checkpoints_destroy(struct store_checkpoints **checkpoints);
 
 void store_checkpoint_path(const struct store_checkpoints *checkpoints, uint64_t sequence,

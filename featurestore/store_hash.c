@@ -2,55 +2,28 @@
 /* The hash of the state: a sum over all rows, each hashed with its id, so that neither the numbers
  * of ids nor the order of rows count.  Names that no row holds do not count either: readers cannot
  * tell them from unknown. */
-#include "base/hash.h"
-#include "featurestore/store_internal.h"
+#include "featurestore/digest.h"
 
 /* What a row is, so that equal bytes in different places differ. */
 enum row { ROW_ITEM = 1, ROW_WINDOWS, ROW_USER, ROW_ANON, ROW_STORE, ROW_PROFILE };
 
-/* Takes in one part after the other. */
-struct digest {
-    uint64_t hash;
-};
-
-static void put(struct digest *digest, const void *bytes, size_t len)
-{
-    digest->hash = hash_bytes(bytes, len, digest->hash);
-}
-
-static void put_int(struct digest *digest, int64_t value)
-{
-    put(digest, &value, sizeof value);
-}
-
-static void put_text(struct digest *digest, struct text text)
-{
-    put_int(digest, text.ptr == NULL ? -1 : (int64_t)text.len);
-    put(digest, text.ptr == NULL ? "" : text.ptr, text.len);
-}
-
-static void put_name(struct digest *digest, const struct idmap *ids, uint32_t number)
-{
-    put_text(digest, number == IDMAP_NONE ? (struct text){NULL, 0} : idmap_text(ids, number));
-}
-
 static uint64_t hash_record(const struct store *store, struct text id, const struct item *record)
 {
     struct digest digest = {ROW_ITEM};
-    put_text(&digest, id);
-    put_int(&digest, record->price_minor);
-    put_int(&digest, record->cost_minor);
-    put_int(&digest, record->currency);
-    put_int(&digest, record->stock);
-    put_int(&digest, record->deleted);
-    put_name(&digest, store->category_ids, record->category);
-    put_name(&digest, store->brand_ids, record->brand);
-    put_text(&digest, record->title);
-    put_text(&digest, record->attributes);
+    digest_put_text(&digest, id);
+    digest_put_int(&digest, record->price_minor);
+    digest_put_int(&digest, record->cost_minor);
+    digest_put_int(&digest, record->currency);
+    digest_put_int(&digest, record->stock);
+    digest_put_int(&digest, record->deleted);
+    digest_put_name(&digest, store->category_ids, record->category);
+    digest_put_name(&digest, store->brand_ids, record->brand);
+    digest_put_text(&digest, record->title);
+    digest_put_text(&digest, record->attributes);
     for (uint32_t i = 0; i < record->price_count; i++) {
-        put_int(&digest, record->prices[i].price_minor);
-        put_int(&digest, record->prices[i].since_s);
-        put_int(&digest, record->prices[i].currency);
+        digest_put_int(&digest, record->prices[i].price_minor);
+        digest_put_int(&digest, record->prices[i].since_s);
+        digest_put_int(&digest, record->prices[i].currency);
     }
     return digest.hash;
 }
@@ -64,11 +37,11 @@ static uint64_t hash_windows(struct text id, uint32_t event_class, const struct 
     if (windows_are_empty(&moved))
         return 0;
     struct digest digest = {ROW_WINDOWS};
-    put_text(&digest, id);
-    put_int(&digest, event_class);
-    put(&digest, moved.fine, sizeof moved.fine);
-    put(&digest, moved.hour, sizeof moved.hour);
-    put(&digest, moved.day, sizeof moved.day);
+    digest_put_text(&digest, id);
+    digest_put_int(&digest, event_class);
+    digest_put(&digest, moved.fine, sizeof moved.fine);
+    digest_put(&digest, moved.hour, sizeof moved.hour);
+    digest_put(&digest, moved.day, sizeof moved.day);
     return digest.hash;
 }
 
@@ -100,14 +73,14 @@ static uint64_t hash_people(const struct store *store, const struct people *peop
             continue;
         struct history history = person_history(person);
         struct digest digest = {row};
-        put_text(&digest, idmap_text(people->ids, i));
-        put_int(&digest, history.events);
-        put_int(&digest, history.purchases);
+        digest_put_text(&digest, idmap_text(people->ids, i));
+        digest_put_int(&digest, history.events);
+        digest_put_int(&digest, history.purchases);
         for (uint32_t e = 0; e < history.count; e++)
-            put_text(&digest, store_item_id(store, history.item[e]));
-        put(&digest, history.last_s, history.count * sizeof *history.last_s);
-        put(&digest, history.classes, history.count);
-        put(&digest, history.days, history.count);
+            digest_put_text(&digest, store_item_id(store, history.item[e]));
+        digest_put(&digest, history.last_s, history.count * sizeof *history.last_s);
+        digest_put(&digest, history.classes, history.count);
+        digest_put(&digest, history.days, history.count);
         sum += digest.hash;
     }
     return sum;
@@ -121,9 +94,9 @@ static uint64_t hash_profiles(const struct people *people, enum row row)
         if (profile == NULL)
             continue;
         struct digest digest = {ROW_PROFILE};
-        put_int(&digest, row);
-        put_text(&digest, idmap_text(people->ids, i));
-        put_text(&digest, profile->attributes);
+        digest_put_int(&digest, row);
+        digest_put_text(&digest, idmap_text(people->ids, i));
+        digest_put_text(&digest, profile->attributes);
         sum += digest.hash;
     }
     return sum;
@@ -132,11 +105,12 @@ static uint64_t hash_profiles(const struct people *people, enum row row)
 uint64_t store_hash_now(const struct store *store)
 {
     struct digest digest = {ROW_STORE};
-    put_int(&digest, (int64_t)hash_items(store));
-    put_int(&digest, (int64_t)hash_people(store, &store->users, ROW_USER));
-    put_int(&digest, (int64_t)hash_people(store, &store->anons, ROW_ANON));
-    put_int(&digest, (int64_t)hash_profiles(&store->users, ROW_USER));
-    put_int(&digest, store_watermark_ms(store));
-    put_int(&digest, (int64_t)dedup_hash(store->dedup));
+    digest_put_int(&digest, (int64_t)hash_items(store));
+    digest_put_int(&digest, (int64_t)hash_people(store, &store->users, ROW_USER));
+    digest_put_int(&digest, (int64_t)hash_people(store, &store->anons, ROW_ANON));
+    digest_put_int(&digest, (int64_t)hash_profiles(&store->users, ROW_USER));
+    digest_put_int(&digest, (int64_t)store_hash_features(store));
+    digest_put_int(&digest, store_watermark_ms(store));
+    digest_put_int(&digest, (int64_t)dedup_hash(store->dedup));
     return digest.hash;
 }

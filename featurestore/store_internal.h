@@ -11,6 +11,7 @@
  *   store_apply.c      a batch: decode, refuse duplicates, apply, report
  *   store_catalogue.c  item_upsert, item_delete
  *   store_profile.c    user_upsert
+ *   store_features.c   definitions of features in force, and filled from the log
  *   store_refresh.c    windows moved on, top lists made anew
  *   store_read.c, store_profile_read.c, store_price_read.c, features.c
  *                      the readers (hot path)
@@ -29,6 +30,7 @@
 #include <stdatomic.h>
 
 #include "featurestore/dedup.h"
+#include "featurestore/feature_tables.h"
 #include "featurestore/person.h"
 #include "featurestore/profile.h"
 #include "featurestore/retire.h"
@@ -153,6 +155,8 @@ struct store {
     _Atomic int64_t dedup_oldest_ms;
     _Atomic uint64_t counter[COUNTER_COUNT];
 
+    struct feature_tables *features; /* owned */
+
     /* The writer's own. */
     struct dedup *dedup;
     struct retire retire;
@@ -260,6 +264,9 @@ static inline uint64_t store_wait_clock_ns(void)
 /* Does at once what somebody waits for, when that comes next in the queue. */
 void store_serve_asks(struct store *store);
 
+/* On the store thread, or here while none runs: then the caller is the writer. */
+void store_ask(struct store *store, void (*run)(struct store *, void *), void *ctx);
+
 /* ---- store_apply.c: bytes as in store_submit; fills store->result and gathers for the log what
  * was accepted. */
 void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len,
@@ -274,6 +281,9 @@ void store_person_publish(struct store *store, _Atomic(const struct person *) *s
                           const struct person *person);
 /* Only its id: that of an event whose effects a checkpoint holds. */
 void store_remember_record(struct store *store, const struct event_record *record);
+/* The same for the features alone that wait to be filled. */
+MUST_CHECK enum err_code store_fill_record(struct store *store, const struct event_record *record,
+                                           struct err *err);
 /* ERR_LIMIT names the option. */
 MUST_CHECK enum err_code store_add_item_id(struct store *store, struct text id,
                                            uint32_t *ret_number, struct err *err);

@@ -338,8 +338,7 @@ enum err_code store_submit(struct store *store, const struct store_batch *batch,
     return err_set(err, ERR_BUSY, "the queue of events is full or is being closed");
 }
 
-/* On the store thread, or here while none runs: then the caller is the writer. */
-static void ask_writer(struct store *store, void (*run_it)(struct store *, void *), void *ctx)
+void store_ask(struct store *store, void (*run_it)(struct store *, void *), void *ctx)
 {
     struct store_ask ask = {.run = run_it, .ctx = ctx};
     struct store_job job = {.ask = &ask};
@@ -359,21 +358,21 @@ enum err_code store_bind_items(struct store *store, const struct text *ids, uint
                                uint32_t *ret_numbers, struct err *err)
 {
     struct bind bind = {.ids = ids, .count = count, .ret_numbers = ret_numbers, .err = err};
-    ask_writer(store, run_bind, &bind);
+    store_ask(store, run_bind, &bind);
     return bind.rc;
 }
 
 enum err_code store_checkpoint(struct store *store, struct err *err)
 {
     struct checkpoint_wish wish = {.err = err};
-    ask_writer(store, run_checkpoint, &wish);
+    store_ask(store, run_checkpoint, &wish);
     return wish.rc;
 }
 
 uint64_t store_state_hash(struct store *store, uint64_t *ret_sequence)
 {
     struct hash hash = {0};
-    ask_writer(store, run_hash, &hash);
+    store_ask(store, run_hash, &hash);
     *ret_sequence = hash.sequence;
     return hash.hash;
 }

@@ -134,5 +134,8 @@ void store_stats(const struct store *store, struct store_stats *ret_stats)
                         idmap_bytes(store->anons.ids),
         .bytes_counts = store_counter(store, COUNTER_BYTES_COUNTS),
         .batches = store_counter(store, COUNTER_BATCHES),
+        .feature_rows = feature_tables_row_count(store->features),
+        .bytes_features = feature_tables_bytes(store->features),
+        .features_dropped = atomic_load_explicit(&store->features->dropped, memory_order_relaxed),
     };
 }

@@ -91,9 +91,16 @@ static enum err_code replay_some(struct store *store, uint64_t *at, bool *ret_mo
     while (count < RECORDS_PER_READ &&
            (rc = event_log_read_next(&reader, &record, err)) == ERR_OK) {
         if (record.sequence <= store->recovery_checkpoint) {
+            rc = store_fill_record(store, &record, err);
+            if (rc != ERR_OK)
+                break;
             store_remember_record(store, &record);
+            *at = record.sequence + 1;
+            if (++count % RECORDS_PER_TURN == 0)
+                retire_flush(&store->retire);
             continue;
         }
+        feature_tables_filled(store->features);
         rc = store_apply_record(store, &record, err);
         if (rc != ERR_OK && rc != ERR_LIMIT)
             break;
@@ -185,10 +192,13 @@ static enum err_code replay(struct store *store, struct err *err)
     /* Of what the checkpoint covers, the newest ids must be known again. */
     uint64_t ids = store->limits.dedup_events_max;
     uint64_t at = covered > ids ? covered - ids + 1 : 1;
-    if (at < stats.first_sequence)
+    if (feature_set_of(store->features)->any_is_filling || at < stats.first_sequence)
         at = stats.first_sequence;
     set(&store->recovery_first, at);
-    return rc == ERR_OK ? replay_all(store, &at, err) : rc;
+    if (rc == ERR_OK)
+        rc = replay_all(store, &at, err);
+    feature_tables_filled(store->features);
+    return rc;
 }
 
 void store_recover(struct store *store)

@@ -51,6 +51,7 @@ static enum err_code load(struct store *store, uint64_t sequence, bool *ret_chan
     if (rc == ERR_OK) {
         *ret_changed = true;
         rc = pass(store, path, sequence, read_row, &numbering, err);
+        store_features_fill_others(store, &numbering);
     }
     store_numbering_deinit(&numbering);
     return rc;

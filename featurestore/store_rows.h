@@ -10,6 +10,12 @@
  *                  of the person   history
  *   ROW_USER_PROFILE
  *                  of the user     attributes
+ *   ROW_QUERY_ID, ROW_SLOT_ID
+ *                  of the id       the id
+ *   ROW_FEATURE_LAYOUT
+ *                  of the table    for each feature: name, state hash (u64), bytes (u32)
+ *   ROW_FEATURES + table
+ *                  of the row      both halves of a pair (u32, u32), or nothing; states
  *
  * Numbers are those of the store that wrote; the one that reads gives its own. */
 #ifndef FEATURESTORE_STORE_ROWS_H
@@ -29,7 +35,11 @@ enum store_row {
     ROW_USER,
     ROW_ANON,
     ROW_USER_PROFILE,
-    ROW_END
+    ROW_QUERY_ID,
+    ROW_SLOT_ID,
+    ROW_FEATURE_LAYOUT,
+    ROW_FEATURES, /* of the first table, and then of the others */
+    ROW_END = ROW_FEATURES + FEATURE_TABLE_COUNT
 };
 
 /* Writes the row as it is now; nothing for one that holds nothing. */
@@ -44,12 +54,25 @@ struct store_numbers {
     uint32_t count;
 };
 
+/* Where the file has the state of a feature, and where it goes: a definition by its index, or
+ * IDMAP_NONE when it is not defined any more. */
+struct feature_place {
+    uint32_t index, bytes;
+};
+
+struct feature_layout {
+    bool is_known;
+    struct feature_place *place; /* owned */
+    uint32_t count, block_bytes;
+};
+
 struct store_numbering {
     struct store_numbers of[ROW_END]; /* by kind of the id rows */
+    struct feature_layout layout[FEATURE_TABLE_COUNT];
 };
 
 void store_numbering_deinit(struct store_numbering *numbering);
-/* Takes in an id row, and leaves others alone.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
+/* Takes in an id row or a layout, and leaves others alone.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
 MUST_CHECK enum err_code store_row_read_id(struct store *store, const struct checkpoint_row *row,
                                            struct store_numbering *numbering, struct err *err);
 /* Takes in any other row, after all ids.  The same errors. */
@@ -69,5 +92,20 @@ MUST_CHECK enum err_code store_row_corrupt(const struct checkpoint_row *row, con
 /* The number here of that id in the file; false when the file does not name it. */
 MUST_CHECK bool store_row_number(const struct store_numbering *numbering, enum store_row ids,
                                  uint32_t old, uint32_t *ret_number);
+
+/* ---- store_rows_features.c: the rows of features */
+uint32_t store_feature_row_count(const struct store *store, enum store_row kind);
+void store_feature_row_write(const struct store *store, enum store_row kind, uint32_t number,
+                             struct checkpoint_block *block);
+MUST_CHECK enum err_code store_feature_layout_read(struct store *store,
+                                                   const struct checkpoint_row *row,
+                                                   struct store_numbering *numbering,
+                                                   struct err *err);
+MUST_CHECK enum err_code store_feature_row_read(struct store *store,
+                                                const struct checkpoint_row *row,
+                                                const struct store_numbering *numbering,
+                                                struct err *err);
+/* Marks the definitions that no layout names as waiting to be filled. */
+void store_features_fill_others(struct store *store, const struct store_numbering *numbering);
 
 #endif

@@ -17,6 +17,8 @@ void store_numbering_deinit(struct store_numbering *numbering)
 {
     for (int i = 0; i < ROW_END; i++)
         free(numbering->of[i].number);
+    for (int i = 0; i < FEATURE_TABLE_COUNT; i++)
+        free(numbering->layout[i].place);
     *numbering = (struct store_numbering){0};
 }
 
@@ -37,13 +39,17 @@ static enum err_code append(struct store_numbers *numbers, uint32_t number, stru
 
 static struct idmap *ids_of(const struct store *store, uint8_t kind, const char **ret_option)
 {
-    *ret_option = kind == ROW_USER_ID || kind == ROW_ANON_ID ? "people_max" : "items_max";
+    *ret_option = kind == ROW_USER_ID || kind == ROW_ANON_ID    ? "people_max"
+                  : kind == ROW_QUERY_ID || kind == ROW_SLOT_ID ? "feature_rows_max"
+                                                                : "items_max";
     switch (kind) {
     case ROW_CATEGORY: return store->category_ids;
     case ROW_BRAND: return store->brand_ids;
     case ROW_ITEM_ID: return store->item_ids;
     case ROW_USER_ID: return store->users.ids;
     case ROW_ANON_ID: return store->anons.ids;
+    case ROW_QUERY_ID: return store->features->query_ids;
+    case ROW_SLOT_ID: return store->features->slot_ids;
     default: return NULL;
     }
 }
@@ -54,8 +60,10 @@ enum err_code store_row_read_id(struct store *store, const struct checkpoint_row
     const char *option = NULL;
     struct idmap *ids = ids_of(store, row->kind, &option);
     uint32_t number = IDMAP_NONE;
+    if (row->kind == ROW_FEATURE_LAYOUT)
+        return store_feature_layout_read(store, row, numbering, err);
     if (ids == NULL)
-        return ERR_OK;
+        return ERR_OK; /* another row, or ids that no feature needs any more */
     if (row->number != numbering->of[row->kind].count)
         return store_row_corrupt(row, "ids are missing before it", err);
     enum err_code rc = idmap_add(ids, row->bytes, &number, NULL, err);
@@ -242,11 +250,17 @@ enum err_code store_row_read(struct store *store, const struct checkpoint_row *r
     case ROW_BRAND:
     case ROW_ITEM_ID:
     case ROW_USER_ID:
-    case ROW_ANON_ID: return ERR_OK;
+    case ROW_ANON_ID:
+    case ROW_QUERY_ID:
+    case ROW_SLOT_ID:
+    case ROW_FEATURE_LAYOUT: return ERR_OK;
     case ROW_ITEM: return read_item(store, row, numbering, err);
     case ROW_USER: return read_person(store, &store->users, ROW_USER_ID, row, numbering, err);
     case ROW_ANON: return read_person(store, &store->anons, ROW_ANON_ID, row, numbering, err);
     case ROW_USER_PROFILE: return store_profile_row_read(store, row, numbering, err);
-    default: return store_row_corrupt(row, "a kind that this version does not know", err);
+    default:
+        return row->kind >= ROW_FEATURES && row->kind < ROW_END
+                   ? store_feature_row_read(store, row, numbering, err)
+                   : store_row_corrupt(row, "a kind that this version does not know", err);
     }
 }

@@ -13,6 +13,8 @@ static struct idmap *ids_of(const struct store *store, enum store_row kind)
     case ROW_USER: return store->users.ids;
     case ROW_ANON_ID:
     case ROW_ANON: return store->anons.ids;
+    case ROW_QUERY_ID: return store->features->query_ids;
+    case ROW_SLOT_ID: return store->features->slot_ids;
     default: return NULL;
     }
 }
@@ -20,7 +22,11 @@ static struct idmap *ids_of(const struct store *store, enum store_row kind)
 uint32_t store_row_count(const struct store *store, enum store_row kind)
 {
     const struct idmap *ids = ids_of(store, kind);
-    return ids == NULL ? 1 : idmap_count(ids);
+    if (kind >= ROW_FEATURE_LAYOUT)
+        return store_feature_row_count(store, kind);
+    if (kind == ROW_STATE)
+        return 1;
+    return ids == NULL ? 0 : idmap_count(ids);
 }
 
 static void put_state(const struct store *store, struct checkpoint_block *block)
@@ -122,11 +128,13 @@ void store_row_write(const struct store *store, enum store_row kind, uint32_t nu
     case ROW_BRAND:
     case ROW_ITEM_ID:
     case ROW_USER_ID:
-    case ROW_ANON_ID: put_id(store, kind, number, block); break;
+    case ROW_ANON_ID:
+    case ROW_QUERY_ID:
+    case ROW_SLOT_ID: put_id(store, kind, number, block); break;
     case ROW_ITEM: put_item(store, number, block); break;
     case ROW_USER: put_person(&store->users, kind, number, block); break;
     case ROW_ANON: put_person(&store->anons, kind, number, block); break;
     case ROW_USER_PROFILE: store_profile_row_write(&store->users, kind, number, block); break;
-    case ROW_END: break;
+    default: store_feature_row_write(store, kind, number, block); break;
     }
 }

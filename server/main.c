@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "featurestore/definitions.h"
 #include "server/control/command_line.h"
 #include "server/control/handover.h"
 #include "server/control/lifecycle.h"
@@ -142,6 +143,16 @@ static enum err_code open_log(struct daemon *daemon, struct err *err)
     return rc == ERR_OK ? store_open_log(daemon->store, &options, &checkpoints, err) : rc;
 }
 
+static enum err_code define_features(struct daemon *daemon, struct err *err)
+{
+    struct definitions *definitions = NULL;
+    enum err_code rc = reload_features(daemon->config->features, &definitions, err);
+    if (rc == ERR_OK)
+        rc = store_define_features(daemon->store, &definitions, err);
+    definitions_destroy(&definitions);
+    return rc;
+}
+
 static enum err_code start_store(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
@@ -154,8 +165,11 @@ static enum err_code start_store(struct daemon *daemon, struct err *err)
         .dedup_window_s = (uint32_t)config->dedup_hours * 3600,
         .prices_max = (uint32_t)config->price_history_max,
         .event_age_ms_max = config->event_age_hours_max * INT64_C(3600000),
+        .feature_rows_max = (uint32_t)config->feature_rows_max,
     };
     enum err_code rc = store_create(&limits, daemon->clock, &daemon->store, err);
+    if (rc == ERR_OK)
+        rc = define_features(daemon, err);
     if (rc == ERR_OK && config->event_log_bytes_max > 0)
         rc = open_log(daemon, err);
     if (rc == ERR_OK && is_heir(daemon) && config->event_log_bytes_max > 0)
@@ -245,6 +259,7 @@ static enum err_code start_control(struct daemon *daemon, const struct config_so
         .running = daemon->config,
         .access = &daemon->access,
         .registry = daemon->registry,
+        .store = daemon->store,
         .metrics = daemon->metrics,
         .clock = daemon->clock,
     };

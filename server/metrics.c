@@ -29,7 +29,7 @@ static const char *const close_values[] = {"peer",      "handshake",   "malforme
 static const char *const direction_values[] = {"received", "sent", NULL};
 static const char *const event_values[] = {"accepted", "duplicate", "rejected", NULL};
 static const char *const person_values[] = {"user", "anon", NULL};
-static const char *const part_values[] = {"items", "people", "counts", NULL};
+static const char *const part_values[] = {"items", "people", "counts", "features", NULL};
 static const char *const durability_values[] = {"memory", "disk", "disk_full", "failed", NULL};
 static const char *const log_bytes_values[] = {"used", "limit", NULL};
 static const char *const commit_values[] = {"ok", "failed", NULL};
@@ -146,6 +146,11 @@ const struct metric_family server_metric_families[M_COUNT] = {
                        GAUGE,
                        "Memory of the feature store.",
                        {{"part", part_values}}},
+    [M_FEATURE_ROWS] = {"decided_feature_rows", GAUGE, "Keys that features are kept for.", {{0}}},
+    [M_FEATURES_DROPPED] = {"decided_features_dropped_total",
+                            COUNTER,
+                            "Times that an event's features found no room for its key.",
+                            {{0}}},
     [M_EVENT_WATERMARK] = {"decided_event_watermark_timestamp_seconds",
                            GAUGE,
                            "Time of the newest event.",

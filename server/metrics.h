@@ -33,7 +33,9 @@ enum server_metric {
     M_ITEMS,                  /* gauge */
     M_CATALOGUE_ITEMS,        /* gauge */
     M_PEOPLE,                 /* gauge {kind}: user, anon */
-    M_STORE_BYTES,            /* gauge {part}: items, people, counts */
+    M_STORE_BYTES,            /* gauge {part}: items, people, counts, features */
+    M_FEATURE_ROWS,           /* gauge */
+    M_FEATURES_DROPPED,       /* counter: keys that had no room */
     M_EVENT_WATERMARK,        /* gauge: newest event time, seconds since the epoch */
     M_DURABILITY,             /* gauge {state}: 1 for the state in force */
     M_LOG_SEQUENCE,           /* gauge: of the last record on disk */

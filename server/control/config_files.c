@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "featurestore/definitions.h"
 #include "server/control/access.h"
 #include "server/control/config.h"
 #include "server/decide/policy.h"
@@ -21,6 +22,16 @@ static enum err_code check_policies(const char *path, struct err *err)
         rc = policy_parse(path, (const char *)bytes, len, &set, err);
     policy_destroy(&set);
     free(bytes);
+    return rc;
+}
+
+static enum err_code check_features(const char *path, struct err *err)
+{
+    struct definitions *definitions = NULL;
+    if (path[0] == '\0')
+        return ERR_OK;
+    enum err_code rc = definitions_parse_file(path, &definitions, err);
+    definitions_destroy(&definitions);
     return rc;
 }
 
@@ -41,6 +52,8 @@ enum err_code config_check_files(const struct config *config, struct err *err)
 {
     struct access_token token;
     enum err_code rc = check_policies(config->policies, err);
+    if (rc == ERR_OK)
+        rc = check_features(config->features, err);
     if (rc == ERR_OK)
         rc = check_dir("data_dir", config->data_dir, err);
     if (rc == ERR_OK)

@@ -24,6 +24,8 @@
       "where model bundles are; empty: `models` in `data_dir`")                                    \
     X(FILE, policies, "", 0, 4095, "path", RELOAD,                                                 \
       "the policies ([policies.md](policies.md)); empty: the built-in ones")                       \
+    X(FILE, features, "", 0, 4095, "path", RELOAD,                                                 \
+      "the features that are computed from events ([features.md](features.md)); empty: none")      \
     X(IDS, static_items, NULL, 0, 1000, "item ids", RELOAD,                                        \
       "what the level `static` shows, best first")                                                 \
     X(LEVEL, log_level, "info", 1, 15, "level", RELOAD,                                            \
@@ -85,6 +87,9 @@
     X(INT, event_age_hours_max, 0, 0, 8760000, "hours", RESTART,                                   \
       "events whose time is further in the past are refused (`too_old`); 0: none is, so that "     \
       "histories can be imported")                                                                 \
+    X(INT, feature_rows_max, 1000000, 0, 200000000, "rows", RESTART,                               \
+      "queries, slots, and pairs of each kind, that features are kept for; what comes beyond is "  \
+      "dropped and counted")                                                                       \
     X(INT, event_log_bytes_max, 8589934592, 0, 17592186044416, "bytes", RESTART,                   \
       "size of the event log in `data_dir`; at least 16 MiB; 0: none, events are kept in memory "  \
       "only")                                                                                      \

@@ -55,7 +55,8 @@ enum err_code reg_build(const struct registry *registry, const struct reg_name *
                                  .static_ids = static_list->ids,
                                  .static_count = static_list->count,
                                  .worker_count = registry->worker_count,
-                                 .item_count_max = store_items_max(registry->store)};
+                                 .item_count_max = store_items_max(registry->store),
+                                 .store = registry->store};
     if (model != NULL)
         models[spec.model_count++] = model;
     for (uint32_t i = 0; i < registry->count; i++) {
@@ -125,7 +126,7 @@ static enum err_code verify(const struct registry *registry, const char *dir, co
     if (rc == ERR_OK)
         rc = check_trained_at(registry, model, err);
     if (rc == ERR_OK && model->kind == MODEL_linear)
-        rc = snapshot_check_features(model, err);
+        rc = snapshot_check_features(model, registry->store, err);
     bundle_close(&bundle);
     if (rc != ERR_OK) {
         model_destroy(&model);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "featurestore/definitions.h"
 #include "server/control/notify.h"
 #include "server/metrics.h"
 
@@ -80,6 +81,13 @@ static void apply(struct reload *reload, struct config *fresh, const struct acce
     config_exchange_reloadable(reload->running, fresh);
 }
 
+enum err_code reload_features(const char *path, struct definitions **ret_definitions,
+                              struct err *err)
+{
+    return path[0] == '\0' ? definitions_empty(ret_definitions, err)
+                           : definitions_parse_file(path, ret_definitions, err);
+}
+
 void reload_mark_success(struct reload *reload)
 {
     metric_set(reload->metrics, M_CONFIG_RELOAD_OK, 0, 0, 1);
@@ -105,17 +113,28 @@ enum err_code reload_run(struct reload *reload, struct reload_result *ret_result
 {
     struct config *fresh = NULL;
     struct access_token token;
+    struct definitions *features = NULL;
+    uint32_t new_features = 0;
     notify_reloading(reload->clock);
     enum err_code rc = config_load(&reload->source, &fresh, err);
     if (rc == ERR_OK)
         rc = access_read_token(fresh->admin_token_file, &token, err);
     if (rc == ERR_OK)
+        rc = reload_features(fresh->features, &features, err);
+    if (rc == ERR_OK && !store_is_recovered(reload->store))
+        rc = err_set(err, ERR_BUSY, "the store is being recovered: reload after that");
+    if (rc == ERR_OK)
+        rc = store_declare_features(reload->store, features, err);
+    if (rc == ERR_OK)
         rc = publish(reload->registry, fresh, err);
+    if (rc == ERR_OK)
+        rc = store_redefine_features(reload->store, &features, &new_features, err);
     if (rc == ERR_OK) {
         list_restarts(reload->running, fresh, ret_result);
         apply(reload, fresh, &token);
     }
     config_destroy(&fresh);
+    definitions_destroy(&features);
     report(reload, rc, ret_result, err);
     notify_send("READY=1");
     return rc;

@@ -4,7 +4,8 @@
  *   service.c          dispatch, ping and the decisions: the hot path
  *   service_setup.c    creation, draining, and calls that complete later
  *   service_events.c   events
- *   service_query.c    features and status
+ *   service_features.c features
+ *   service_query.c    status
  *   service_prices.c   the history of a price
  *   service_log.c      export, checkpoint, state_hash
  *   service_admin.c    mode, reload, drain and the operations on models */

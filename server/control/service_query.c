@@ -1,145 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-#include <stdio.h>
-
+/* What the daemon is and has. */
 #include "base/rcu.h"
 #include "server/control/service_internal.h"
-
-enum { MESSAGE_BYTES = 256 };
-
-/* ---- features -------------------------------------------------------------------------------- */
-
-struct subject {
-    const struct store *store;
-    bool has_item, has_person;
-    uint32_t item; /* IDMAP_NONE: unknown */
-    bool person_known;
-    struct history history;
-};
-
-static void find_subject(const struct store *store, const struct request *request,
-                         struct subject *ret_subject)
-{
-    *ret_subject = (struct subject){
-        .store = store,
-        .has_item = request->feature_item.ptr != NULL,
-        .has_person = request->user.ptr != NULL || request->anon.ptr != NULL,
-        .item = IDMAP_NONE,
-    };
-    if (ret_subject->has_item)
-        ret_subject->item = store_item_find(store, request->feature_item);
-    if (ret_subject->has_person)
-        ret_subject->person_known =
-            store_history(store, request->user, request->anon, &ret_subject->history);
-}
-
-static bool is_of(const struct subject *subject, const struct feature *feature)
-{
-    return feature->subject == FEATURE_ITEM ? subject->has_item : subject->has_person;
-}
-
-static void pack_feature(struct reply *reply, const struct subject *subject,
-                         const struct feature *feature)
-{
-    double value = feature->subject == FEATURE_ITEM
-                       ? feature_of_item(subject->store, feature->id, subject->item)
-                       : feature_of_user(subject->store, feature->id, &subject->history);
-    pack_str(&reply->pack, feature->name);
-    if (isnan(value))
-        pack_nil(&reply->pack);
-    else
-        pack_real(&reply->pack, value);
-}
-
-static uint32_t pack_all(struct reply *reply, const struct subject *subject)
-{
-    uint32_t count = 0;
-    const struct feature *feature;
-    for (uint32_t i = 0; (feature = feature_builtin_at(i)) != NULL; i++) {
-        if (is_of(subject, feature)) {
-            pack_feature(reply, subject, feature);
-            count++;
-        }
-    }
-    return count;
-}
-
-static bool is_repeated(const struct text_list *names, uint32_t index)
-{
-    for (uint32_t i = 0; i < index; i++) {
-        if (text_equal(names->ptr[i], names->ptr[index]))
-            return true;
-    }
-    return false;
-}
-
-/* False, and why, when one of the names cannot be answered. */
-static bool check_names(const struct subject *subject, const struct text_list *names,
-                        char message[MESSAGE_BYTES])
-{
-    for (uint32_t i = 0; i < names->count; i++) {
-        const struct feature *feature = feature_builtin(names->ptr[i]);
-        const char *what = NULL;
-        if (feature == NULL)
-            what = "is no feature";
-        else if (!is_of(subject, feature))
-            what = feature->subject == FEATURE_ITEM ? "is of items, and a person was asked for"
-                                                    : "is of people, and an item was asked for";
-        else if (is_repeated(names, i))
-            what = "is given twice";
-        if (what == NULL)
-            continue;
-        snprintf(message, MESSAGE_BYTES, "names: '%.*s' %s", (int)names->ptr[i].len,
-                 names->ptr[i].ptr, what);
-        return false;
-    }
-    return true;
-}
-
-static void answer_features(struct service *service, struct call *call,
-                            const struct request *request, const struct subject *subject)
-{
-    struct reply reply;
-    reply_begin(&reply, call, request->id_raw, service->with.clock);
-    reply_key(&reply, "features");
-    size_t mark = pack_map_open(&reply.pack);
-    uint32_t count = request->names.count;
-    if (count == 0)
-        count = pack_all(&reply, subject);
-    for (uint32_t i = 0; i < request->names.count; i++)
-        pack_feature(&reply, subject, feature_builtin(request->names.ptr[i]));
-    pack_map_close(&reply.pack, mark, count);
-    if (subject->has_item && request->names.count == 0)
-        service_pack_prices(&reply, store_item(subject->store, subject->item));
-    reply_key(&reply, "as_of_ms");
-    pack_int(&reply.pack, store_watermark_ms(service->with.store));
-    reply_end(&reply);
-}
-
-void service_features(struct service *service, struct call *call, const struct request *request)
-{
-    struct subject subject;
-    char message[MESSAGE_BYTES];
-    rcu_read_begin();
-    find_subject(service->with.store, request, &subject);
-    if (subject.has_item && subject.item == IDMAP_NONE) {
-        reply_error(call, request->id_raw, service->with.clock, REPLY_not_found,
-                    "item: nothing is known of it", "item");
-    } else if (subject.has_person && !subject.person_known) {
-        bool by_user = request->user.ptr != NULL;
-        reply_error(call, request->id_raw, service->with.clock, REPLY_not_found,
-                    by_user ? "user: nothing is known of them" : "anon: nothing is known of them",
-                    by_user ? "user" : "anon");
-    } else if (!check_names(&subject, &request->names, message)) {
-        reply_error(call, request->id_raw, service->with.clock, REPLY_bad_request, message,
-                    "names");
-    } else {
-        answer_features(service, call, request, &subject);
-    }
-    rcu_read_end();
-}
-
-/* ---- status ---------------------------------------------------------------------------------- */
 
 static void pack_models(struct pack *pack, const struct snapshot *snapshot)
 {
@@ -189,6 +51,9 @@ static void pack_store(struct pack *pack, const struct store *store)
         {"bytes_items", stats.bytes_items},
         {"bytes_people", stats.bytes_people},
         {"bytes_counts", stats.bytes_counts},
+        {"feature_rows", stats.feature_rows},
+        {"features_dropped", stats.features_dropped},
+        {"bytes_features", stats.bytes_features},
         {"watermark_ms", (uint64_t)store_watermark_ms(store)},
     };
     uint32_t count = sizeof rows / sizeof rows[0];

@@ -6,6 +6,7 @@
 
 /* One item in front of the ranker. */
 struct ranked {
+    struct feature_reader *reader;    /* stands at the item */
     uint32_t item;                    /* IDMAP_NONE for an id that the store does not know */
     double caller_score;              /* NaN when not given */
     double blend_score;               /* NaN when there is none */
@@ -34,15 +35,11 @@ static double pair_feature(const struct pipeline *p, const struct rank_binding *
     return (double)(store_watermark_ms(p->env->store) / 1000 - p->history.last_s[position - 1]);
 }
 
-static double feature_value(const struct pipeline *p, const struct rank_binding *binding,
-                            const struct ranked *ranked)
+static double value_of(const struct pipeline *p, const struct rank_binding *binding,
+                       const struct ranked *ranked)
 {
     switch (binding->from) {
-    case BIND_ITEM:
-        return ranked->item == IDMAP_NONE
-                   ? NAN
-                   : feature_of_item(p->env->store, binding->id, ranked->item);
-    case BIND_USER: return feature_of_user(p->env->store, binding->id, &p->history);
+    case BIND_FEATURE: return feature_value(ranked->reader, &binding->feature);
     case BIND_CALLER_SCORE: return ranked->caller_score;
     case BIND_BLEND_SCORE: return ranked->blend_score;
     case BIND_SOURCE: return source_natural(p, binding->id, ranked->item, ranked->position);
@@ -58,28 +55,48 @@ static float ranker_score(const struct pipeline *p, const struct ranked *ranked,
 {
     const struct linear *linear = p->models->ranker->as.linear;
     uint32_t count = linear_feature_count(linear);
-    for (uint32_t i = 0; i < count; i++)
-        values[i] = feature_value(p, &p->models->binding[i], ranked);
+    feature_reader_item(ranked->reader, ranked->item);
+    for (uint32_t i = 0; i < count; i++) {
+        if (p->models->binding[i].of_item)
+            values[i] = value_of(p, &p->models->binding[i], ranked);
+    }
     double score = linear_score(linear, values);
     *ret_good = *ret_good && isfinite(score);
     return finite_score(score);
 }
 
-static double *feature_row(struct pipeline *p)
+/* A row of features, with those in place that are the same for all items; NULL without a ranker or
+ * room. */
+static double *feature_row(struct pipeline *p, struct feature_reader *reader)
 {
     if (p->models->ranker == NULL)
         return NULL;
-    return ARENA_NEW(p->arena, double, linear_feature_count(p->models->ranker->as.linear));
+    const struct feature_asker asker = {.user = p->request->user,
+                                        .anon = p->request->anon,
+                                        .query = p->request->query,
+                                        .slot = text_of(p->slot->name),
+                                        .history = &p->history};
+    uint32_t count = linear_feature_count(p->models->ranker->as.linear);
+    double *values = ARENA_NEW(p->arena, double, count);
+    feature_reader_begin(reader, p->env->store, &asker);
+    for (uint32_t i = 0; values != NULL && i < count; i++) {
+        const struct rank_binding *binding = &p->models->binding[i];
+        if (!binding->of_item)
+            values[i] = feature_value(reader, &binding->feature);
+    }
+    return values;
 }
 
 bool rank_candidates(struct pipeline *p, bool *ret_good)
 {
-    double *values = feature_row(p);
+    struct feature_reader reader;
+    double *values = feature_row(p, &reader);
     if (values == NULL)
         return false;
     for (uint32_t i = 0; i < p->chosen_count; i++) {
         struct candidate *candidate = &p->chosen[i];
-        struct ranked ranked = {.item = candidate->item,
+        struct ranked ranked = {.reader = &reader,
+                                .item = candidate->item,
                                 .position = subject_position(p, candidate->item),
                                 .caller_score = NAN,
                                 .blend_score = candidate->score};
@@ -118,13 +135,15 @@ static void emit_asked(struct pipeline *p, uint32_t index, float score)
 
 bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
 {
-    double *values = use_ranker ? feature_row(p) : NULL;
+    struct feature_reader reader;
+    double *values = use_ranker ? feature_row(p, &reader) : NULL;
     uint32_t count = p->request->item_count;
     struct top top = top_make(p->arena, p->wanted < count ? p->wanted : count);
     bool ranks = values != NULL && top.slot != NULL;
     for (uint32_t i = 0; i < count && ranks; i++) {
         const struct request_item *asked = &p->request->items[i];
-        struct ranked ranked = {.item = store_item_find(p->env->store, asked->id),
+        struct ranked ranked = {.reader = &reader,
+                                .item = store_item_find(p->env->store, asked->id),
                                 .caller_score = asked->score,
                                 .asked = asked};
         ranked.position = subject_position(p, ranked.item);

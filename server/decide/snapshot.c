@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/rcu.h"
+
 static const struct model *first_of_kind(const struct snapshot *snapshot, enum model_kind kind)
 {
     const struct model *first = NULL;
@@ -58,7 +60,7 @@ static enum err_code bind_source(const struct policy_slot *slot, struct text kin
 {
     for (uint32_t i = 0; i < slot->source_count; i++) {
         if (text_is(kind, policy_source_name(slot->source[i].kind))) {
-            *binding = (struct rank_binding){.from = BIND_SOURCE, .id = i};
+            *binding = (struct rank_binding){.from = BIND_SOURCE, .id = i, .of_item = true};
             return ERR_OK;
         }
     }
@@ -66,16 +68,28 @@ static enum err_code bind_source(const struct policy_slot *slot, struct text kin
                    slot->name, (int)kind.len, kind.ptr);
 }
 
-static enum err_code bind_feature(const struct policy_slot *slot, const char *name,
-                                  struct rank_binding *binding, struct err *err)
+static bool bind_stored(const struct store *store, struct text name, struct rank_binding *binding)
+{
+    struct feature feature;
+    rcu_read_begin();
+    bool is_known = feature_find(store, name, &feature);
+    rcu_read_end();
+    if (!is_known)
+        return false;
+    feature.name = NULL;
+    *binding = (struct rank_binding){
+        .from = BIND_FEATURE, .feature = feature, .of_item = feature_needs_item(&feature)};
+    return true;
+}
+
+static enum err_code bind_feature(const struct policy_slot *slot, const struct store *store,
+                                  const char *name, struct rank_binding *binding, struct err *err)
 {
     struct text text = text_of(name);
     struct text rest = {0};
-    const struct feature *feature = feature_builtin(text);
-    if (feature != NULL)
-        *binding = (struct rank_binding){
-            .from = feature->subject == FEATURE_ITEM ? BIND_ITEM : BIND_USER, .id = feature->id};
-    else if (text_is(text, "caller.score"))
+    if (bind_stored(store, text, binding))
+        return ERR_OK;
+    if (text_is(text, "caller.score"))
         *binding = (struct rank_binding){.from = BIND_CALLER_SCORE};
     else if (text_is(text, "blend.score"))
         *binding = (struct rank_binding){.from = BIND_BLEND_SCORE};
@@ -90,6 +104,7 @@ static enum err_code bind_feature(const struct policy_slot *slot, const char *na
     else
         return err_set(err, ERR_BAD_INPUT, "slot %s: ranker %s: unknown feature '%.64s'",
                        slot->name, slot->ranker, name);
+    binding->of_item = true;
     return ERR_OK;
 }
 
@@ -102,7 +117,8 @@ static bool is_source(struct text kind)
     return false;
 }
 
-enum err_code snapshot_check_features(const struct model *linear, struct err *err)
+enum err_code snapshot_check_features(const struct model *linear, const struct store *store,
+                                      struct err *err)
 {
     static const struct policy_slot none = {.name = "none"};
     for (uint32_t i = 0; i < linear_feature_count(linear->as.linear); i++) {
@@ -111,7 +127,7 @@ enum err_code snapshot_check_features(const struct model *linear, struct err *er
         struct text kind = {0};
         bool known = starts_with(text_of(name), "source.", &kind)
                          ? is_source(kind)
-                         : bind_feature(&none, name, &binding, NULL) == ERR_OK;
+                         : bind_feature(&none, store, name, &binding, NULL) == ERR_OK;
         if (!known)
             return err_set(err, ERR_BAD_INPUT,
                            "manifest.json: features[%u]: nothing supplies '%.64s' "
@@ -121,8 +137,8 @@ enum err_code snapshot_check_features(const struct model *linear, struct err *er
     return ERR_OK;
 }
 
-static enum err_code bind_ranker(const struct policy_slot *slot, struct slot_models *models,
-                                 struct err *err)
+static enum err_code bind_ranker(const struct policy_slot *slot, const struct store *store,
+                                 struct slot_models *models, struct err *err)
 {
     enum err_code rc = ERR_OK;
     if (models->ranker == NULL)
@@ -133,11 +149,12 @@ static enum err_code bind_ranker(const struct policy_slot *slot, struct slot_mod
     if (models->binding == NULL)
         return err_set(err, ERR_NOMEM, "slot %s: no memory for its ranker", slot->name);
     for (uint32_t i = 0; i < count && rc == ERR_OK; i++)
-        rc = bind_feature(slot, linear_feature_name(linear, i), &models->binding[i], err);
+        rc = bind_feature(slot, store, linear_feature_name(linear, i), &models->binding[i], err);
     return rc;
 }
 
-static enum err_code resolve_slot(struct snapshot *snapshot, uint32_t index, struct err *err)
+static enum err_code resolve_slot(struct snapshot *snapshot, const struct store *store,
+                                  uint32_t index, struct err *err)
 {
     static const enum model_kind kinds[SOURCE_KIND_COUNT] = {
         [SOURCE_neighbors] = MODEL_neighbors,
@@ -164,7 +181,7 @@ static enum err_code resolve_slot(struct snapshot *snapshot, uint32_t index, str
         rc = find_model(snapshot, slot->name, slot->prices, MODEL_prices, &models->prices,
                         &models->prices_missing, err);
     if (rc == ERR_OK)
-        rc = bind_ranker(slot, models, err);
+        rc = bind_ranker(slot, store, models, err);
     snprintf(models->policy, sizeof models->policy, "%s@%s", slot->name,
              snapshot->policies->version);
     return rc;
@@ -265,7 +282,7 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     snapshot->popularity = first_of_kind(snapshot, MODEL_popularity);
     enum err_code rc = copy_static(snapshot, spec, err);
     for (uint32_t i = 0; i < snapshot->policies->slot_count && rc == ERR_OK; i++)
-        rc = resolve_slot(snapshot, i, err);
+        rc = resolve_slot(snapshot, spec->store, i, err);
     if (rc == ERR_OK)
         rc = scratch_create(snapshot, spec->item_count_max, err);
     if (rc != ERR_OK) {

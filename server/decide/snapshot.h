@@ -2,7 +2,8 @@
 /* snapshot - all that a decision depends on besides the store and the request: policies with their
  * models resolved, the static list, and each worker's scratch sized for these models.
  *
- * A ranker's features are bound by name: item.* and user.* (featurestore/store.h), caller.score,
+ * A ranker's features are bound by name: those of the store, its own and defined ones
+ * (featurestore/feature_reader.h), caller.score,
  * blend.score, source.<kind> (natural score of a source of the slot), pair.days and pair.age_s
  * (days the person bought the item on; seconds since the person's last event with it), and
  * request.<name> (the caller's own feature of the item).
@@ -20,6 +21,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "featurestore/feature_reader.h"
 #include "models/model.h"
 #include "server/decide/policy.h"
 
@@ -28,8 +30,7 @@
 /* Where the value of a ranker's feature comes from; resolved once at build. */
 struct rank_binding {
     enum {
-        BIND_ITEM,
-        BIND_USER,
+        BIND_FEATURE,
         BIND_CALLER_SCORE,
         BIND_BLEND_SCORE,
         BIND_SOURCE,
@@ -37,8 +38,10 @@ struct rank_binding {
         BIND_PAIR_AGE_S,
         BIND_REQUEST
     } from;
-    uint32_t id;      /* feature id, or source kind */
-    struct text name; /* BIND_REQUEST: without the prefix; points into the model */
+    uint32_t id;            /* source kind */
+    struct feature feature; /* BIND_FEATURE; without its name, which goes with its definition */
+    bool of_item;           /* differs from item to item */
+    struct text name;       /* BIND_REQUEST: without the prefix; points into the model */
 };
 
 struct slot_models {
@@ -89,7 +92,8 @@ struct snapshot_spec {
     const struct text *static_ids;
     uint32_t static_count;
     uint32_t worker_count;
-    uint32_t item_count_max; /* as many items as the store may ever hold */
+    uint32_t item_count_max;   /* as many items as the store may ever hold */
+    const struct store *store; /* whose features a ranker may name */
 };
 
 /* A model that a policy names and that is not among the models is no error (the ladder answers
@@ -101,7 +105,8 @@ void snapshot_destroy(struct snapshot **snapshot); /* not the models */
 
 /* Whether every feature of a linear model is one that something supplies in some slot;
  * ERR_BAD_INPUT names the first that is not. */
-MUST_CHECK enum err_code snapshot_check_features(const struct model *linear, struct err *err);
+MUST_CHECK enum err_code snapshot_check_features(const struct model *linear,
+                                                 const struct store *store, struct err *err);
 
 struct serving {
     _Atomic(struct snapshot *) current;

@@ -13,7 +13,7 @@
 #define KEYS(X) \
     X(op) X(id) X(token) X(budget_us) X(user) X(anon) X(session) X(slot) X(query) X(n) X(seeds) \
     X(items) X(item) X(exclude) X(names) X(context) X(filters) X(currency) X(price) X(explain) \
-    X(events) X(ack) X(strict) X(sent_at) X(pad)
+    X(events) X(ack) X(strict) X(sent_at) X(pad) X(detail)
 /* clang-format on */
 
 enum key {
@@ -163,6 +163,7 @@ static enum err_code read_value(struct request_read *read, enum key key, struct 
     case KEY_currency: return read_currency(read, request);
     case KEY_price: return read_bool(read, "price", &request->want_price);
     case KEY_explain: return read_bool(read, "explain", &request->explain);
+    case KEY_detail: return read_bool(read, "detail", &request->detail);
     case KEY_events: return read_events(read, request);
     case KEY_ack: return read_ack(read, request);
     case KEY_strict: return read_strict(read, request);
@@ -218,11 +219,9 @@ static enum err_code check_needs(struct request_read *read, const struct request
     if (request->op == OP_events && request->events_raw.ptr == NULL)
         return read_fail(read, ERR_BAD_INPUT, "events: missing");
     if (request->op == OP_features && request->user.ptr == NULL && request->anon.ptr == NULL &&
-        request->feature_item.ptr == NULL)
-        return read_fail(read, ERR_BAD_INPUT, "user: give user, anon or item");
-    if (request->op == OP_features && request->feature_item.ptr != NULL &&
-        (request->user.ptr != NULL || request->anon.ptr != NULL))
-        return read_fail(read, ERR_BAD_INPUT, "item: give a person or an item, not both");
+        request->feature_item.ptr == NULL && request->query.ptr == NULL &&
+        request->slot.ptr == NULL)
+        return read_fail(read, ERR_BAD_INPUT, "user: give user, anon, item, query or slot");
     return ERR_OK;
 }
 

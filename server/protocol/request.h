@@ -82,6 +82,7 @@ struct request {
     struct request_filters filters;
     currency_code currency;
     bool want_price, explain;
+    bool detail;            /* features: with status and time */
     struct text events_raw; /* the MessagePack array of events */
     enum request_ack ack;
     bool has_strict, strict; /* events */

@@ -15,7 +15,27 @@ static const struct store_limits limits = {.items_max = 64,
                                            .history_items_max = 8,
                                            .queue_events_max = 2000,
                                            .dedup_events_max = 8,
-                                           .prices_max = 8};
+                                           .prices_max = 8,
+                                           .feature_rows_max = 64};
+
+/* Their names and state hashes are in the corpus. */
+static const char features[] =
+    "{\"features\": {"
+    "\"user.seen\": {\"kind\": \"last\", \"events\": [\"view\"], \"value\": \"item\", \"n\": 2},"
+    "\"user.gap\": {\"kind\": \"interval\", \"events\": [\"view\"]},"
+    "\"query_item.people\": {\"kind\": \"distinct\", \"events\": [\"view\"], "
+    "\"value\": \"user\", \"precision\": 4}}}";
+
+static void define_features(struct store *store)
+{
+    struct definitions *definitions = NULL;
+    struct err err;
+    enum err_code rc =
+        definitions_parse("features.json", features, sizeof features - 1, &definitions, &err);
+    ASSERT(rc == ERR_OK);
+    rc = store_define_features(store, &definitions, &err);
+    ASSERT(rc == ERR_OK);
+}
 
 static bool next_row(const uint8_t **data, size_t *size, struct checkpoint_row *row)
 {
@@ -50,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err;
     if (store_create(&limits, clock_system(), &store, &err) != ERR_OK)
         return 0;
+    define_features(store);
     const uint8_t *at = data;
     size_t left = size;
     bool good = true;

@@ -65,6 +65,7 @@ static void create_parts(struct service_rig *rig)
                                   .running = rig->config,
                                   .access = &rig->access,
                                   .registry = rig->registry.registry,
+                                  .store = rig->registry.store,
                                   .metrics = rig->registry.metrics,
                                   .clock = clock};
 }

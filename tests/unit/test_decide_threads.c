@@ -64,7 +64,8 @@ static struct snapshot *make_snapshot(uint32_t epoch, struct model *const *model
                                        .models = model,
                                        .model_count = 1,
                                        .worker_count = DECIDERS,
-                                       .item_count_max = store_items_max(store)};
+                                       .item_count_max = store_items_max(store),
+                                       .store = store};
     assert_int_equal(snapshot_build(&spec, &snapshot, &err), ERR_OK);
     return snapshot;
 }

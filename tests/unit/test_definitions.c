@@ -286,6 +286,20 @@ static void test_running_out_of_memory_is_an_error(void **unused)
     cJSON_InitHooks(NULL);
 }
 
+static void test_the_example_is_good(void **unused)
+{
+    (void)unused;
+    char path[4096];
+    struct definitions *definitions = NULL;
+    snprintf(path, sizeof path, "%s/deploy/features.json", getenv("DECIDED_SOURCE"));
+    if (definitions_parse_file(path, &definitions, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    assert_non_null(definitions_find(definitions, TEXT_LITERAL("item.sell_through")));
+    definitions_destroy(&definitions);
+    assert_int_equal(definitions_parse_file("/nowhere/features.json", &definitions, &err),
+                     ERR_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_the_state_hash_covers_what_decides_the_state_and_nothing_else),
         cmocka_unit_test(test_the_order_in_the_file_does_not_matter),
         cmocka_unit_test(test_there_are_at_most_so_many),
+        cmocka_unit_test(test_the_example_is_good),
         cmocka_unit_test(test_running_out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

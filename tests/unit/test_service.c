@@ -134,8 +134,8 @@ static void test_bad_requests_name_the_field(void **state)
         {"{\"op\": \"events\", \"ack\": \"memory\", \"events\": [], \"sent_at\": 1}", "bad_request",
          "sent_at"},
         {"{\"op\": \"features\"}", "bad_request", "user"},
-        {"{\"op\": \"features\", \"item\": \"i\", \"user\": \"u\"}", "bad_request", "item"},
-        {"{\"op\": \"features\", \"item\": \"i\", \"anon\": \"a\"}", "bad_request", "item"},
+        {"{\"op\": \"features\", \"item\": \"none\", \"user\": \"u\"}", "not_found", "item"},
+        {"{\"op\": \"features\", \"user\": \"u\", \"detail\": 1}", "bad_request", "detail"},
         {"{\"op\": \"features\", \"item\": \"none\"}", "not_found", "item"},
         {"{\"op\": \"features\", \"user\": \"none\"}", "not_found", "user"},
         {"{\"op\": \"features\", \"anon\": \"none\"}", "not_found", "anon"},
@@ -385,7 +385,7 @@ static void test_features_of_items_by_name(void **state)
     reply = service_rig_ask(rig, "{\"op\": \"features\", \"item\": \"i1\", \"names\": "
                                  "[\"user.events\"]}");
     assert_string_equal(text_of_key(cJSON_GetObjectItemCaseSensitive(reply, "error"), "message"),
-                        "names: 'user.events' is of people, and an item was asked for");
+                        "names: 'user.events' needs user");
     cJSON_Delete(reply);
 }
 

@@ -371,7 +371,7 @@ static void set_price(int64_t ts_ms, int64_t price, const char *currency)
 
 static double price_feature(const char *name)
 {
-    return feature_of_item(store, feature_find(text_of(name))->id, item_of("x"));
+    return feature_of_item(store, feature_builtin(text_of(name))->id, item_of("x"));
 }
 
 static void test_changes_of_a_price_are_kept(void **state)

@@ -39,9 +39,31 @@ static struct store_limits limits;
 static struct event_log_options options;
 static struct store_checkpoint_options checkpoints;
 
+static const char features[] =
+    "{\"features\": {"
+    "\"user.views\": {\"kind\": \"count\", \"events\": [\"view\"], \"window\": \"7d\"},"
+    "\"user.seen\": {\"kind\": \"last\", \"events\": [\"view\"], \"value\": \"item\", \"n\": 4},"
+    "\"item.heat\": {\"kind\": \"decayed\", \"events\": [\"view\"], \"half_life\": \"1d\"},"
+    "\"item.price_now\": {\"kind\": \"attribute\", \"column\": \"price\"},"
+    "\"brand.people\": {\"kind\": \"distinct\", \"events\": [\"view\"], \"value\": \"user\"},"
+    "\"query.views\": {\"kind\": \"count\", \"events\": [\"view\"]},"
+    "\"query_item.since\": {\"kind\": \"since\", \"events\": [\"view\"]},"
+    "\"user_category.views\": {\"kind\": \"count\", \"events\": [\"view\"], \"window\": "
+    "\"30d\"}}}";
+
+static void define_features(void)
+{
+    struct definitions *definitions = NULL;
+    assert_int_equal(
+        definitions_parse("features.json", features, sizeof features - 1, &definitions, &err),
+        ERR_OK);
+    assert_int_equal(store_define_features(store, &definitions, &err), ERR_OK);
+}
+
 static void open_store(void)
 {
     assert_int_equal(store_create(&limits, &now.clock, &store, &err), ERR_OK);
+    define_features();
     assert_int_equal(store_open_log(store, &options, &checkpoints, &err), ERR_OK);
     assert_int_equal(store_start(store, &err), ERR_OK);
 }
@@ -66,7 +88,9 @@ static int set_up(void **state)
                                    .history_items_max = 30,
                                    .queue_events_max = 100000,
                                    .dedup_events_max = 1000,
-                                   .prices_max = 8};
+                                   .prices_max = 8,
+
+                                   .feature_rows_max = 100000};
     options = (struct event_log_options){
         .dir = log_dir, .bytes_max = UINT64_C(256) << 20, .clock = &now.clock};
     checkpoints = (struct store_checkpoint_options){
@@ -103,9 +127,9 @@ static void add_random(uint32_t count, uint32_t people)
                      below(1000), below(9999), below(7), below(9), below(1000), below(5));
         else
             snprintf(json, sizeof json,
-                     "{\"type\":\"%s\",\"%s\":\"p%u\",\"ts\":%lld,\"items\":[{\"id\":\"i%u\"},"
-                     "{\"id\":\"i%u\"}]}",
-                     types[below(3)], user % 3 == 0 ? "anon" : "user", user,
+                     "{\"type\":\"%s\",\"%s\":\"p%u\",\"query\":\"q%u\",\"ts\":%lld,\"items\":"
+                     "[{\"id\":\"i%u\"},{\"id\":\"i%u\"}]}",
+                     types[below(3)], user % 3 == 0 ? "anon" : "user", user, below(50),
                      (long long)(NOW_MS - below(20) * DAY_MS - below(86400000)), below(1000),
                      below(1000));
         events_add_json(&events, json);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* feature_tables - the features that are defined, with their values.
+ *
+ * One table for each kind of key that a feature has, in which a row holds the states of all
+ * features of one key (featurestore/feature_rows.h); users and anonymous ids have a table each.
+ * Definitions and tables are published together, as a set: a reload makes the next one beside it
+ * and replaces it by pointer.  States of definitions that did not change are taken over: whole
+ * tables when nothing in them changed, else row by row.
+ *
+ * An event is prepared first: all that it does to features is put into new blocks, which need
+ * memory; feature_tables_commit publishes them and cannot fail.  A key that does not fit any more
+ * (feature_rows_max pairs, queries or slots of each kind; items_max, people_max) is dropped and
+ * counted: the event itself is not refused for it.
+ *
+ * A definition that is being filled takes no part in what happens (FEATURES_LIVE) until the events
+ * before it were given to it alone (FEATURES_FILLING), so that it sees events in their order.
+ *
+ * A feature has a number for good, also over reloads: models are bound to it.
+ * Threads: all but feature_set_of by the store thread. */
+#ifndef FEATURESTORE_FEATURE_TABLES_H
+#define FEATURESTORE_FEATURE_TABLES_H
+
+#include "featurestore/definitions.h"
+#include "featurestore/feature_input.h"
+#include "featurestore/feature_rows.h"
+
+struct store;
+
+#define FEATURE_NUMBERS_MAX 4096 /* names ever defined while the daemon runs */
+
+/* Tables are numbered by their keys; the last one is that of anonymous ids, by KEY_user. */
+enum { FEATURE_TABLE_ANON = FEATURE_KEY_COUNT, FEATURE_TABLE_COUNT };
+
+struct feature_set {
+    struct definitions *definitions;                /* owned */
+    struct feature_rows *rows[FEATURE_TABLE_COUNT]; /* owned by the newest set; NULL: none */
+    uint32_t first[FEATURE_KEY_COUNT], count[FEATURE_KEY_COUNT]; /* definitions of a key */
+    uint32_t number_count;
+    uint32_t *index;  /* owned: of a definition by its number; IDMAP_NONE when it is gone */
+    bool *is_filling; /* owned: by index; of the writer */
+    bool any_is_filling;
+};
+
+/* A block that waits for the commit. */
+struct feature_pending {
+    uint32_t table, number;
+    _Atomic(const uint8_t *) *slot;
+    uint8_t *block;
+};
+
+struct feature_tables {
+    _Atomic(struct feature_set *) set; /* owned; never NULL */
+    uint32_t rows_max;
+    struct idmap *names;                /* of features, by number */
+    struct idmap *query_ids, *slot_ids; /* made when a feature needs them; never replaced */
+    _Atomic uint64_t dropped;
+
+    /* of the event that is prepared */
+    struct feature_item *item;       /* owned, EVENT_ITEMS_MAX places */
+    bool *wants;                     /* owned, DEFINITIONS_MAX places */
+    struct feature_pending *pending; /* owned */
+    uint32_t pending_count;
+};
+
+MUST_CHECK enum err_code feature_tables_create(uint32_t rows_max,
+                                               struct feature_tables **ret_tables, struct err *err);
+void feature_tables_destroy(struct feature_tables **tables); /* no readers left; NULL is fine */
+
+static inline const struct feature_set *feature_set_of(const struct feature_tables *tables)
+{
+    return atomic_load_explicit(&tables->set, memory_order_acquire);
+}
+
+/* Gives numbers to all names, so that models can be bound before the definitions are in force. */
+MUST_CHECK enum err_code feature_tables_declare(struct feature_tables *tables,
+                                                const struct definitions *definitions,
+                                                struct err *err);
+/* These are in force from now on; takes them over on success, waits for readers.  With `fill` the
+ * states that begin anew wait to be filled; *ret_new_count says how many they are.  ERR_NOMEM,
+ * ERR_LIMIT: nothing changed. */
+MUST_CHECK enum err_code feature_tables_adopt(struct store *store, struct definitions *definitions,
+                                              bool fill, uint32_t *ret_new_count, struct err *err);
+
+enum feature_part { FEATURES_LIVE, FEATURES_FILLING };
+
+/* ERR_NOMEM; nothing is prepared then. */
+MUST_CHECK enum err_code feature_tables_prepare(struct store *store, const struct event *event,
+                                                uint32_t time_s, enum feature_part part,
+                                                struct err *err);
+void feature_tables_commit(struct store *store); /* what was prepared */
+void feature_tables_cancel(struct store *store);
+/* What was filled takes part from now on. */
+void feature_tables_filled(struct feature_tables *tables);
+
+uint64_t feature_tables_bytes(const struct feature_tables *tables);
+uint64_t feature_tables_row_count(const struct feature_tables *tables);
+
+/* The two halves of a pair. */
+static inline uint64_t feature_pair(uint32_t left, uint32_t right)
+{
+    return (uint64_t)left << 32 | right;
+}
+/* A person as the left half: users and anonymous ids are told apart by the lowest bit. */
+static inline uint32_t feature_person(uint32_t number, bool is_anon)
+{
+    return number << 1 | is_anon;
+}
+
+/* ---- what a key is made of ------------------------------------------------------------------- */
+
+enum feature_left { LEFT_NONE, LEFT_PERSON, LEFT_QUERY, LEFT_SLOT };
+enum feature_right { RIGHT_NONE, RIGHT_ITEM, RIGHT_CATEGORY, RIGHT_BRAND };
+
+static inline enum feature_left feature_left_of(enum feature_key key)
+{
+    if (key == KEY_user || (key >= KEY_user_item && key <= KEY_user_brand))
+        return LEFT_PERSON;
+    if (key == KEY_query || (key >= KEY_query_item && key <= KEY_query_brand))
+        return LEFT_QUERY;
+    return key == KEY_slot || key >= KEY_slot_item ? LEFT_SLOT : LEFT_NONE;
+}
+
+static inline enum feature_right feature_right_of(enum feature_key key)
+{
+    switch (key) {
+    case KEY_item:
+    case KEY_user_item:
+    case KEY_query_item:
+    case KEY_slot_item: return RIGHT_ITEM;
+    case KEY_category:
+    case KEY_user_category:
+    case KEY_query_category:
+    case KEY_slot_category: return RIGHT_CATEGORY;
+    case KEY_brand:
+    case KEY_user_brand:
+    case KEY_query_brand:
+    case KEY_slot_brand: return RIGHT_BRAND;
+    default: return RIGHT_NONE;
+    }
+}
+
+#endif
