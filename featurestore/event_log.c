@@ -9,9 +9,9 @@
 #include "base/file.h"
 #include "featurestore/event_log_internal.h"
 
-#define LOG_FORMAT "decided event log 1"
+#define FORMAT_VERSION "1"
 
-enum { NOTE_NAME_BYTES_MAX = 64, FILE_MODE = 0640, READERS_MAX = 126 };
+enum { FORMAT_BYTES = 64, NOTE_NAME_BYTES_MAX = 64, FILE_MODE = 0640, READERS_MAX = 126 };
 
 /* Nobody else needs the disk so urgently that less than this counts as room. */
 #define NO_SPACE_BYTES (UINT64_C(1) << 20)
@@ -40,7 +40,7 @@ enum err_code event_log_error(struct event_log *log, int mdb_code, const char *d
     else if (mdb_code == MDB_CORRUPTED || mdb_code == MDB_INVALID ||
              mdb_code == MDB_VERSION_MISMATCH || mdb_code == MDB_PAGE_NOTFOUND)
         code = ERR_CORRUPT;
-    return err_set(err, code, "cannot %s the event log %s: %s", doing, log->dir,
+    return err_set(err, code, "cannot %s the %s log %s: %s", doing, log->kind, log->dir,
                    mdb_strerror(mdb_code));
 }
 
@@ -48,13 +48,14 @@ enum err_code event_log_check_room(struct event_log *log, struct err *err)
 {
     if (atomic_load_explicit(&log->failed, memory_order_relaxed))
         return err_set(err, ERR_IO,
-                       "the event log failed and takes nothing until the daemon is started again");
+                       "the %s log failed and takes nothing until the daemon is started again",
+                       log->kind);
     uint64_t free_now = free_bytes(log);
     if (free_now < log->disk_reserve_bytes)
         return err_set(err, ERR_DISK_FULL,
-                       "%" PRIu64 " bytes are free on the disk of the event log, %" PRIu64
+                       "%" PRIu64 " bytes are free on the disk of the %s log, %" PRIu64
                        " are kept in reserve",
-                       free_now, log->disk_reserve_bytes);
+                       free_now, log->kind, log->disk_reserve_bytes);
     return ERR_OK;
 }
 
@@ -65,7 +66,8 @@ static uint64_t map_bytes(uint64_t bytes_max)
 }
 
 /* The databases, and the format that the note says. */
-static int open_databases(struct event_log *log, bool read_only, char *format, size_t capacity)
+static int open_databases(struct event_log *log, bool read_only, const char *expected,
+                          char format[FORMAT_BYTES])
 {
     MDB_txn *txn = NULL;
     unsigned int create = read_only ? 0 : MDB_CREATE;
@@ -80,11 +82,11 @@ static int open_databases(struct event_log *log, bool read_only, char *format, s
     if (rc == 0)
         rc = mdb_get(txn, log->notes, &name, &text);
     if (rc == MDB_NOTFOUND && !read_only) {
-        text = (MDB_val){.mv_data = LOG_FORMAT, .mv_size = sizeof LOG_FORMAT - 1};
+        text = (MDB_val){.mv_data = (void *)expected, .mv_size = strlen(expected)};
         rc = mdb_put(txn, log->notes, &name, &text, 0);
     }
     if (rc == 0)
-        text_copy((struct text){text.mv_data, (uint32_t)text.mv_size}, format, capacity);
+        text_copy((struct text){text.mv_data, (uint32_t)text.mv_size}, format, FORMAT_BYTES);
     if (rc == 0)
         rc = event_log_measure(log, txn);
     if (rc == 0)
@@ -96,10 +98,11 @@ static int open_databases(struct event_log *log, bool read_only, char *format, s
 static enum err_code open_env(struct event_log *log, const struct event_log_options *options,
                               struct err *err)
 {
-    char format[64] = "";
+    char format[FORMAT_BYTES] = "", expected[FORMAT_BYTES];
     unsigned int flags = MDB_NOTLS | MDB_NORDAHEAD | (options->read_only ? MDB_RDONLY : 0U);
     int cleared = 0;
     MDB_stat stat;
+    snprintf(expected, sizeof expected, "decided %s log " FORMAT_VERSION, log->kind);
     int rc = mdb_env_create(&log->env);
     if (rc == 0)
         rc = mdb_env_set_maxdbs(log->env, 2);
@@ -115,33 +118,35 @@ static enum err_code open_env(struct event_log *log, const struct event_log_opti
         rc = mdb_env_stat(log->env, &stat);
     if (rc == 0) {
         log->page_bytes = stat.ms_psize;
-        rc = open_databases(log, options->read_only, format, sizeof format);
+        rc = open_databases(log, options->read_only, expected, format);
     }
     if (rc != 0)
         return event_log_error(log, rc, "open", err);
-    if (strcmp(format, LOG_FORMAT) != 0)
-        return err_set(err, ERR_UNSUPPORTED, "the event log %s: expected format '%s', got '%s'",
-                       log->dir, LOG_FORMAT, format);
+    if (strcmp(format, expected) != 0)
+        return err_set(err, ERR_UNSUPPORTED, "the %s log %s: expected format '%s', got '%s'",
+                       log->kind, log->dir, expected, format);
     return ERR_OK;
 }
 
 enum err_code event_log_open(const struct event_log_options *options, struct event_log **ret_log,
                              struct err *err)
 {
+    const char *kind = options->kind == NULL ? "event" : options->kind;
     if (options->bytes_max < EVENT_LOG_BYTES_MIN)
         return err_set(err, ERR_LIMIT,
-                       "the event log: expected at least %" PRIu64 " bytes, got %" PRIu64,
+                       "the %s log: expected at least %" PRIu64 " bytes, got %" PRIu64, kind,
                        EVENT_LOG_BYTES_MIN, options->bytes_max);
     struct event_log *log = calloc(1, sizeof *log);
     if (log == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory for the event log");
+        return err_set(err, ERR_NOMEM, "out of memory for the %s log", kind);
+    log->kind = kind;
     log->bytes_max = options->bytes_max;
     log->disk_reserve_bytes = options->disk_reserve_bytes;
     log->retain_ms = options->retain_ms;
     log->clock = options->clock;
     enum err_code rc = ERR_OK;
     if (snprintf(log->dir, sizeof log->dir, "%s", options->dir) >= (int)sizeof log->dir)
-        rc = err_set(err, ERR_LIMIT, "the path of the event log is too long");
+        rc = err_set(err, ERR_LIMIT, "the path of the %s log is too long", kind);
     if (rc == ERR_OK && !options->read_only)
         rc = file_make_dir(log->dir, err);
     if (rc == ERR_OK)
@@ -198,12 +203,12 @@ enum err_code event_log_get_note(struct event_log *log, const char *name, void *
     rc = mdb_get(txn, log->notes, &key, &value);
     enum err_code code = ERR_OK;
     if (rc == MDB_NOTFOUND) {
-        code = err_set(err, ERR_NOT_FOUND, "the event log has no note '%s'", name);
+        code = err_set(err, ERR_NOT_FOUND, "the %s log has no note '%s'", log->kind, name);
     } else if (rc != 0) {
         code = event_log_error(log, rc, "read", err);
     } else if (value.mv_size > capacity) {
-        code = err_set(err, ERR_CORRUPT, "the note '%s' of the event log: %zu bytes of at most %zu",
-                       name, value.mv_size, capacity);
+        code = err_set(err, ERR_CORRUPT, "the note '%s' of the %s log: %zu bytes of at most %zu",
+                       name, log->kind, value.mv_size, capacity);
     } else {
         memcpy(bytes, value.mv_data, value.mv_size);
         *ret_len = value.mv_size;

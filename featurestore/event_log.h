@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* event_log - every event that was accepted, in order, on disk.
  *
+ * The log of decisions (featurestore/decision_record.h) is one, too, in another directory: its
+ * records hold decisions where it says events here, and their type is 0.
+ *
  * An LMDB environment in a directory of its own (data.mdb, lock.mdb).  Records stand under their
  * sequence number, 1, 2, 3, ... without a gap.  The writer gathers records in memory
  * (event_log_add) and commits them together (event_log_commit, group commit): one transaction and
@@ -35,11 +38,13 @@
 #include "base/text.h"
 #include "featurestore/event.h"
 
-#define EVENT_LOG_BYTES_MIN (UINT64_C(16) << 20)
+#define EVENT_LOG_BYTES_MIN        (UINT64_C(16) << 20)
+#define EVENT_LOG_RECORD_BYTES_MAX (UINT32_C(1) << 20) /* of what a record holds */
 
 struct event_log;
 
 struct event_log_options {
+    const char *kind;            /* "event", and so when NULL, or "decision": one opens no other */
     const char *dir;             /* made when it is not there */
     uint64_t bytes_max;          /* at least EVENT_LOG_BYTES_MIN */
     int64_t retain_ms;           /* by arrival; 0: for ever */
@@ -75,6 +80,8 @@ uint64_t event_log_gathered_bytes(const struct event_log *log);
 MUST_CHECK enum err_code event_log_commit(struct event_log *log, struct err *err);
 /* What another process wrote until now counts, too.  Nothing may be gathered. */
 MUST_CHECK enum err_code event_log_refresh(struct event_log *log, struct err *err);
+/* Deletes what a commit would delete, for a log to which nothing is added. */
+MUST_CHECK enum err_code event_log_prune(struct event_log *log, struct err *err);
 /* ERR_DISK_FULL when a commit would say so now; cheap. */
 MUST_CHECK enum err_code event_log_check_room(struct event_log *log, struct err *err);
 /* Up to which sequence records may go because they are old, and because there is no room. */
@@ -106,6 +113,7 @@ void event_log_stats(const struct event_log *log, struct event_log_stats *ret_st
 /* Holds old pages in place while it is open: keep it short, begin again where it ended. */
 struct event_log_reader {
     void *txn, *cursor;
+    const char *kind;
     bool is_placed; /* there is a record from that sequence on */
     uint64_t next;  /* the sequence that must come next; 0: any */
 };

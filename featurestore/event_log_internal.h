@@ -22,6 +22,7 @@ struct event_log_gathered {
 struct event_log {
     MDB_env *env;
     MDB_dbi events, notes;
+    const char *kind; /* borrowed, for messages */
     char dir[4096];
     uint64_t bytes_max, disk_reserve_bytes;
     int64_t retain_ms;
@@ -47,7 +48,7 @@ void event_log_key(uint64_t sequence, uint8_t key[EVENT_LOG_KEY_BYTES]);
 /* Writes the header of a record; the checksum takes in key and event. */
 void event_log_header(const struct event_record *record, uint8_t header[EVENT_LOG_HEADER_BYTES]);
 /* Checks and takes apart what stands under a key. */
-enum err_code event_log_parse(const MDB_val *key, const MDB_val *value,
+enum err_code event_log_parse(const char *kind, const MDB_val *key, const MDB_val *value,
                               struct event_record *ret_record, struct err *err);
 /* Brings first, last and bytes_used up to date, as the transaction sees them. */
 int event_log_measure(struct event_log *log, MDB_txn *txn);

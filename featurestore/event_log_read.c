@@ -46,21 +46,21 @@ void event_log_header(const struct event_record *record, uint8_t header[EVENT_LO
     memcpy(header + AT_CHECKSUM, &checksum, sizeof checksum);
 }
 
-static enum err_code corrupt(uint64_t sequence, const char *what, struct err *err)
+static enum err_code corrupt(const char *kind, uint64_t sequence, const char *what, struct err *err)
 {
-    return err_set(err, ERR_CORRUPT, "event log, record %" PRIu64 ": %s", sequence, what);
+    return err_set(err, ERR_CORRUPT, "%s log, record %" PRIu64 ": %s", kind, sequence, what);
 }
 
-enum err_code event_log_parse(const MDB_val *key, const MDB_val *value,
+enum err_code event_log_parse(const char *kind, const MDB_val *key, const MDB_val *value,
                               struct event_record *ret_record, struct err *err)
 {
     if (key->mv_size != EVENT_LOG_KEY_BYTES)
-        return err_set(err, ERR_CORRUPT, "event log: a key of %zu bytes, expected %d", key->mv_size,
-                       EVENT_LOG_KEY_BYTES);
+        return err_set(err, ERR_CORRUPT, "%s log: a key of %zu bytes, expected %d", kind,
+                       key->mv_size, EVENT_LOG_KEY_BYTES);
     uint64_t sequence = key_number(key->mv_data);
     if (value->mv_size <= EVENT_LOG_HEADER_BYTES ||
-        value->mv_size > EVENT_LOG_HEADER_BYTES + EVENT_BYTES_MAX)
-        return corrupt(sequence, "its length is that of no record", err);
+        value->mv_size > EVENT_LOG_HEADER_BYTES + EVENT_LOG_RECORD_BYTES_MAX)
+        return corrupt(kind, sequence, "its length is that of no record", err);
     uint8_t header[EVENT_LOG_HEADER_BYTES];
     uint16_t origin;
     uint32_t checksum, skew;
@@ -73,11 +73,11 @@ enum err_code event_log_parse(const MDB_val *key, const MDB_val *value,
     struct text event = {(const char *)value->mv_data + EVENT_LOG_HEADER_BYTES,
                          (uint32_t)(value->mv_size - EVENT_LOG_HEADER_BYTES)};
     if (header[AT_VERSION] != RECORD_VERSION)
-        return corrupt(sequence, "it is of another version", err);
+        return corrupt(kind, sequence, "it is of another version", err);
     if (le32toh(checksum) != checksum_of(sequence, header, event))
-        return corrupt(sequence, "its checksum does not match", err);
+        return corrupt(kind, sequence, "its checksum does not match", err);
     if (header[AT_TYPE] >= EVENT_TYPE_COUNT)
-        return corrupt(sequence, "its event type is unknown", err);
+        return corrupt(kind, sequence, "its event type is unknown", err);
     *ret_record = (struct event_record){.sequence = sequence,
                                         .arrival_ms = (int64_t)le64toh(arrival),
                                         .skew_ms = (int32_t)le32toh(skew),
@@ -100,7 +100,7 @@ int event_log_measure(struct event_log *log, MDB_txn *txn)
         return rc;
     rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
     /* What is corrupt is found by those who read it; here only its place counts. */
-    if (rc == 0 && event_log_parse(&key, &value, &first, NULL) != ERR_OK)
+    if (rc == 0 && event_log_parse(log->kind, &key, &value, &first, NULL) != ERR_OK)
         first = (struct event_record){.sequence = key_number(key.mv_data)};
     if (rc == 0)
         rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
@@ -136,7 +136,8 @@ enum err_code event_log_read_begin(struct event_log *log, uint64_t from_sequence
             mdb_txn_abort(txn);
         return event_log_error(log, rc, "read", err);
     }
-    *ret_reader = (struct event_log_reader){.txn = txn, .cursor = cursor, .is_placed = rc == 0};
+    *ret_reader = (struct event_log_reader){
+        .txn = txn, .cursor = cursor, .kind = log->kind, .is_placed = rc == 0};
     return ERR_OK;
 }
 
@@ -149,14 +150,14 @@ enum err_code event_log_read_next(struct event_log_reader *reader, struct event_
         rc = mdb_cursor_get(reader->cursor, &key, &value,
                             reader->next == 0 ? MDB_GET_CURRENT : MDB_NEXT);
     if (rc == MDB_NOTFOUND)
-        return err_set(err, ERR_NOT_FOUND, "the end of the event log");
+        return err_set(err, ERR_NOT_FOUND, "the end of the %s log", reader->kind);
     if (rc != 0)
-        return err_set(err, ERR_IO, "cannot read the event log: %s", mdb_strerror(rc));
-    enum err_code code = event_log_parse(&key, &value, ret_record, err);
+        return err_set(err, ERR_IO, "cannot read the %s log: %s", reader->kind, mdb_strerror(rc));
+    enum err_code code = event_log_parse(reader->kind, &key, &value, ret_record, err);
     if (code != ERR_OK)
         return code;
     if (reader->next != 0 && ret_record->sequence != reader->next)
-        return corrupt(reader->next, "it is missing", err);
+        return corrupt(reader->kind, reader->next, "it is missing", err);
     reader->next = ret_record->sequence + 1;
     return ERR_OK;
 }

@@ -39,7 +39,7 @@ enum err_code event_log_reserve(struct event_log *log, uint32_t event_bytes, str
         return ERR_OK;
     uint8_t *grown = realloc(gathered->bytes, capacity);
     if (grown == NULL)
-        return err_set(err, ERR_NOMEM, "out of memory to log an event");
+        return err_set(err, ERR_NOMEM, "out of memory for the %s log", log->kind);
     gathered->bytes = grown;
     gathered->capacity = capacity;
     return ERR_OK;
@@ -124,7 +124,7 @@ static int prune(struct event_log *log, MDB_txn *txn, uint32_t *ret_count)
         struct event_record oldest;
         rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
         /* One that cannot be read stays, and is reported by those who need it. */
-        if (rc != 0 || event_log_parse(&key, &value, &oldest, NULL) != ERR_OK)
+        if (rc != 0 || event_log_parse(log->kind, &key, &value, &oldest, NULL) != ERR_OK)
             break;
         if (oldest.sequence >= last || !is_due(log, &oldest, now_ms))
             break;
@@ -195,9 +195,9 @@ static enum err_code make_room(struct event_log *log, struct err *err)
             return event_log_error(log, rc, "prune", err);
         if (pruned == 0)
             return err_set(err, ERR_DISK_FULL,
-                           "the event log holds %" PRIu64 " of %" PRIu64
+                           "the %s log holds %" PRIu64 " of %" PRIu64
                            " bytes, and nothing may be pruned before the next checkpoint",
-                           get(&log->bytes_used), log->bytes_max);
+                           log->kind, get(&log->bytes_used), log->bytes_max);
         add_to(&log->pruned, pruned);
         measure(log);
     }
@@ -214,6 +214,20 @@ enum err_code event_log_refresh(struct event_log *log, struct err *err)
         mdb_txn_abort(txn);
     }
     return rc == 0 ? ERR_OK : event_log_error(log, rc, "read", err);
+}
+
+enum err_code event_log_prune(struct event_log *log, struct err *err)
+{
+    uint32_t pruned = 0;
+    enum err_code code = event_log_check_room(log, err);
+    if (code != ERR_OK)
+        return code;
+    int rc = write_all(log, true, &pruned);
+    if (rc != 0)
+        return fail(log, event_log_error(log, rc, "prune", err));
+    add_to(&log->pruned, pruned);
+    measure(log);
+    return ERR_OK;
 }
 
 enum err_code event_log_commit(struct event_log *log, struct err *err)

@@ -169,6 +169,25 @@ static void test_only_what_a_checkpoint_covers_is_pruned(void **state)
     check_holds(301, 1030);
 }
 
+static void test_old_records_go_also_when_nothing_is_added(void **state)
+{
+    (void)state;
+    struct event_log_stats stats;
+    options.retain_ms = DAY_MS;
+    reopen();
+    add(1, 1000);
+    assert_int_equal(event_log_commit(event_log, &err), ERR_OK);
+    event_log_allow_prune(event_log, UINT64_MAX, UINT64_MAX);
+    assert_int_equal(event_log_prune(event_log, &err), ERR_OK);
+    check_holds(1, 1000); /* not old yet */
+    clock_manual_advance_ns(&now, UINT64_C(2) * DAY_MS * 1000000);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(event_log_prune(event_log, &err), ERR_OK);
+    event_log_stats(event_log, &stats);
+    assert_int_equal(stats.pruned, 999);
+    check_holds(1000, 1000); /* the last one stays, and with it the sequence */
+}
+
 static void test_full_log_refuses_until_it_may_be_pruned(void **state)
 {
     (void)state;
@@ -358,6 +377,7 @@ int main(void)
         T(test_committed_records_are_read_back),
         T(test_reading_begins_anywhere),
         T(test_only_what_a_checkpoint_covers_is_pruned),
+        T(test_old_records_go_also_when_nothing_is_added),
         T(test_full_log_refuses_until_it_may_be_pruned),
         T(test_disk_full_is_over_when_there_is_room),
         T(test_reserve_is_left_alone),
