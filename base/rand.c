@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "base/err.h"
@@ -85,9 +86,10 @@ uint64_t rand_seed_system(void)
     return seed;
 }
 
+static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"; /* of ULIDs */
+
 char *ulid_make(struct rand *rand, int64_t wall_ms, char buf[ULID_BYTES])
 {
-    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     uint64_t time = wall_ms < 0 ? 0 : (uint64_t)wall_ms & UINT64_C(0xFFFFFFFFFFFF);
     for (int i = 9; i >= 0; i--) { /* 10 characters for 48 bits */
         buf[i] = digits[time & 31];
@@ -102,4 +104,20 @@ char *ulid_make(struct rand *rand, int64_t wall_ms, char buf[ULID_BYTES])
     }
     buf[ULID_BYTES - 1] = '\0';
     return buf;
+}
+
+bool ulid_time_ms(struct text ulid, int64_t *ret_ms)
+{
+    uint64_t time = 0;
+    if (ulid.len != ULID_BYTES - 1 || ulid.ptr[0] > '7')
+        return false;
+    for (uint32_t i = 0; i < ulid.len; i++) {
+        const char *digit = memchr(digits, ulid.ptr[i], sizeof digits - 1);
+        if (digit == NULL)
+            return false;
+        if (i < 10)
+            time = time << 5 | (uint64_t)(digit - digits);
+    }
+    *ret_ms = (int64_t)time;
+    return true;
 }

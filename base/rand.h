@@ -4,7 +4,10 @@
 #ifndef BASE_RAND_H
 #define BASE_RAND_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "base/text.h"
 
 struct rand {
     uint64_t s[4];
@@ -22,5 +25,7 @@ uint64_t rand_seed_system(void);
 /* ULID: 48 bits of milliseconds, 80 random bits, Crockford base 32; 26 characters and a NUL. */
 #define ULID_BYTES 27
 char *ulid_make(struct rand *rand, int64_t wall_ms, char buf[ULID_BYTES]);
+/* The milliseconds in it; false when the text is no ULID as ulid_make writes them. */
+bool ulid_time_ms(struct text ulid, int64_t *ret_ms);
 
 #endif

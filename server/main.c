@@ -11,6 +11,7 @@
 #include "base/rand.h"
 #include "featurestore/definitions.h"
 #include "server/control/command_line.h"
+#include "server/control/decision_log.h"
 #include "server/control/handover.h"
 #include "server/control/lifecycle.h"
 #include "server/control/notify.h"
@@ -30,6 +31,7 @@ struct daemon {
     struct metrics *metrics;
     struct store *store;
     struct answers *answers;
+    struct decision_log *decision_log; /* NULL: none */
     struct workers *workers;
     struct serving serving;
     struct registry *registry;
@@ -206,6 +208,25 @@ static enum err_code start_workers(struct daemon *daemon, struct err *err)
     return rc;
 }
 
+static enum err_code create_decision_log(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    char dir[FILE_PATH_BYTES];
+    struct decision_log_options options = {
+        .disk = {.dir = dir,
+                 .bytes_max = (uint64_t)config->decision_log_bytes_max,
+                 .retain_ms = config->decision_log_days * INT64_C(86400000),
+                 .disk_reserve_bytes = (uint64_t)config->disk_reserve_bytes,
+                 .clock = daemon->clock},
+        .percent = (uint32_t)config->decision_log_percent,
+        .worker_count = daemon->worker_count,
+    };
+    if (config->decision_log_bytes_max == 0)
+        return ERR_OK;
+    enum err_code rc = file_join(config->data_dir, "decisions", dir, sizeof dir, err);
+    return rc == ERR_OK ? decision_log_create(&options, &daemon->decision_log, err) : rc;
+}
+
 static enum err_code start_registry(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
@@ -277,6 +298,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .store = daemon->store,
         .serving = &daemon->serving,
         .answers = daemon->answers,
+        .decision_log = daemon->decision_log,
         .modes = &daemon->modes,
         .access = &daemon->access,
         .admission = &daemon->admission,
@@ -294,6 +316,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
     };
     daemon->pages = (struct pages){
         .store = daemon->store,
+        .decision_log = daemon->decision_log,
         .serving = &daemon->serving,
         .modes = &daemon->modes,
         .metrics = daemon->metrics,
@@ -406,6 +429,8 @@ static enum err_code start(struct daemon *daemon, const struct config_source *so
     if (rc == ERR_OK)
         rc = start_workers(daemon, err);
     if (rc == ERR_OK)
+        rc = create_decision_log(daemon, err);
+    if (rc == ERR_OK)
         rc = start_registry(daemon, err);
     if (rc == ERR_OK)
         rc = start_control(daemon, source, err);
@@ -450,7 +475,11 @@ static enum lifecycle_opening open_sockets(void *ctx, struct err *err)
                LOG_INT("first", (int64_t)recovery.first_sequence),
                LOG_INT("last", (int64_t)recovery.at_sequence),
                LOG_INT("refused", (int64_t)recovery.refused));
-    enum err_code rc = is_heir(daemon) ? start_http(daemon, err) : ERR_OK;
+    enum err_code rc = ERR_OK;
+    if (daemon->decision_log != NULL) /* nobody else writes it any more */
+        rc = decision_log_start(daemon->decision_log, err);
+    if (rc == ERR_OK && is_heir(daemon))
+        rc = start_http(daemon, err);
     if (rc == ERR_OK)
         rc = start_sockets(daemon, err);
     handover_gift_close(&daemon->gift); /* sockets that are not configured any more */
@@ -493,6 +522,8 @@ static void stop(struct daemon *daemon)
         store_stop(daemon->store);
         store_close_log(daemon->store);
     }
+    if (daemon->decision_log != NULL)
+        decision_log_stop(daemon->decision_log);
     if (daemon->successor != NULL)
         successor_release(daemon->successor);
     request_sockets_destroy(&daemon->sockets);
@@ -503,6 +534,7 @@ static void stop(struct daemon *daemon)
     modes_deinit(&daemon->modes);
     model_ops_destroy(&daemon->model_ops);
     registry_destroy(&daemon->registry);
+    decision_log_destroy(&daemon->decision_log);
     workers_destroy(&daemon->workers);
     answers_destroy(&daemon->answers);
     store_destroy(&daemon->store);

@@ -33,6 +33,7 @@ static const char *const part_values[] = {"items", "people", "counts", "features
 static const char *const durability_values[] = {"memory", "disk", "disk_full", "failed", NULL};
 static const char *const log_bytes_values[] = {"used", "limit", NULL};
 static const char *const commit_values[] = {"ok", "failed", NULL};
+static const char *const dropped_values[] = {"ring_full", "too_large", NULL};
 static const char *const load_values[] = {"loaded", "refused", NULL};
 static const char *const log_values[] = {"debug", "info", "warn", "error", NULL};
 static const char *const version_values[] = {DECIDED_VERSION, NULL};
@@ -187,6 +188,30 @@ const struct metric_family server_metric_families[M_COUNT] = {
                       GAUGE,
                       "Arrival of the oldest event in the log.",
                       {{0}}},
+    [M_DECISION_LOG_RECORDS] = {"decided_decision_log_records_total",
+                                COUNTER,
+                                "Decisions that were handed to the thread that logs them.",
+                                {{0}}},
+    [M_DECISION_LOG_DROPPED] = {"decided_decision_log_dropped_total",
+                                COUNTER,
+                                "Decisions that should have been logged and were not.",
+                                {{"reason", dropped_values}}},
+    [M_DECISION_LOG_BYTES] = {"decided_decision_log_bytes",
+                              GAUGE,
+                              "Pages of records in the decision log, and the limit.",
+                              {{"kind", log_bytes_values}}},
+    [M_DECISION_LOG_COMMITS] = {"decided_decision_log_commits_total",
+                                COUNTER,
+                                "Commits to the decision log.",
+                                {{"result", commit_values}}},
+    [M_DECISION_LOG_PRUNED] = {"decided_decision_log_pruned_total",
+                               COUNTER,
+                               "Decisions deleted from the log by age or size.",
+                               {{0}}},
+    [M_DECISION_LOG_OLDEST] = {"decided_decision_log_oldest_timestamp_seconds",
+                               GAUGE,
+                               "Time of the oldest decision in the log.",
+                               {{0}}},
     [M_CHECKPOINTS] = {"decided_checkpoints_total", COUNTER, "Checkpoints written.", {{0}}},
     [M_CHECKPOINT_FAILURES] = {"decided_checkpoint_failures",
                                GAUGE,

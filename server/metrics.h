@@ -45,6 +45,12 @@ enum server_metric {
     M_LOG_COMMIT_SECONDS,     /* counter: spent in commits */
     M_LOG_PRUNED,             /* counter: records deleted by age or size */
     M_LOG_OLDEST,             /* gauge: arrival of the oldest record, seconds since the epoch */
+    M_DECISION_LOG_RECORDS,   /* counter: decisions on their way to the log */
+    M_DECISION_LOG_DROPPED,   /* counter {reason} */
+    M_DECISION_LOG_BYTES,     /* gauge {kind}: used, limit */
+    M_DECISION_LOG_COMMITS,   /* counter {result}: ok, failed */
+    M_DECISION_LOG_PRUNED,    /* counter: records deleted by age or size */
+    M_DECISION_LOG_OLDEST,    /* gauge: time of the oldest record, seconds since the epoch */
     M_CHECKPOINTS,            /* counter: written since the start */
     M_CHECKPOINT_FAILURES,    /* gauge: since the last success */
     M_CHECKPOINT_SEQUENCE,    /* gauge: of the newest one */

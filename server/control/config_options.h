@@ -100,8 +100,16 @@
       "replay more of them")                                                                       \
     X(INT, checkpoint_interval_s, 3600, 1, 604800, "s", RESTART,                                   \
       "and after so long, when there was an event")                                                \
+    X(INT, decision_log_percent, 100, 0, 100, "percent", RESTART,                                   \
+      "of the people whose decisions are logged, all of theirs, for training and export "          \
+      "([decision-log.md](decision-log.md))")                                                      \
+    X(INT, decision_log_bytes_max, 4294967296, 0, 17592186044416, "bytes", RESTART,                \
+      "size of the decision log in `data_dir`; at least 16 MiB; 0: decisions are not logged")      \
+    X(INT, decision_log_days, 30, 0, 36500, "days", RESTART,                                       \
+      "decisions are deleted from the log after so long; 0: only when it is nearly full")          \
     X(INT, disk_reserve_bytes, 268435456, 0, 1099511627776, "bytes", RESTART,                      \
-      "when less is free on the disk of `data_dir`, events are refused with `disk_full`")          \
+      "when less is free on the disk of `data_dir`, events are refused with `disk_full`, and "      \
+      "decisions are not logged")          \
     X(INT, answers_max, 65536, 1, 16000000, "answers", RESTART,                                    \
       "last good answers kept for the level `cached`, about 104 bytes each")                       \
     X(INT, models_rescan_ms, 10000, 100, 3600000, "ms", RESTART,                                   \

@@ -66,6 +66,20 @@ static void set_log(const struct pages *pages)
     set(pages, M_LOG_OLDEST, 0, (double)stats.first_arrival_ms / 1000.0);
 }
 
+static void set_decision_log(const struct pages *pages)
+{
+    struct event_log_stats stats;
+    if (pages->decision_log == NULL)
+        return;
+    event_log_stats(decision_log_disk(pages->decision_log), &stats);
+    set(pages, M_DECISION_LOG_BYTES, LOG_USED, (double)stats.bytes_used);
+    set(pages, M_DECISION_LOG_BYTES, LOG_LIMIT, (double)stats.bytes_max);
+    set(pages, M_DECISION_LOG_COMMITS, COMMITS_OK, (double)stats.commits);
+    set(pages, M_DECISION_LOG_COMMITS, COMMITS_FAILED, (double)stats.commit_failures);
+    set(pages, M_DECISION_LOG_PRUNED, 0, (double)stats.pruned);
+    set(pages, M_DECISION_LOG_OLDEST, 0, (double)stats.first_arrival_ms / 1000.0);
+}
+
 static void set_checkpoints(const struct pages *pages)
 {
     struct store_checkpoint_stats stats;
@@ -114,6 +128,7 @@ void pages_set_gauges(struct pages *pages, bool is_ready)
     set(pages, M_DRAINING, 0, pages->is_leaving(pages->ctx));
     set_store(pages);
     set_log(pages);
+    set_decision_log(pages);
     set_checkpoints(pages);
     set_breakers(pages);
     set_process(pages);

@@ -68,6 +68,7 @@ static void serve_decision(struct service *service, struct worker *worker, struc
         .deadline_ns = deadline_of(call, request),
         .slow_ns = with->model_slow_ns,
         .spared_permille = worker->effort.spared_permille,
+        .keep_features = decision_log_wants(with->decision_log, request),
         .wall_ms = clock_wall_ms(with->clock),
     };
     ASSERT(env.snapshot != NULL);
@@ -76,6 +77,7 @@ static void serve_decision(struct service *service, struct worker *worker, struc
     reply_begin(&reply, call, request->id_raw, with->clock);
     decision_pack(&decision, &reply);
     reply_end(&reply);
+    decision_log_put(with->decision_log, worker, &env, request, &decision);
     rcu_read_end();
     uint64_t encode_ns = clock_now_ns(with->clock) - began_ns;
     decide_learn_finish(worker, encode_ns);

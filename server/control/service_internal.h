@@ -42,7 +42,9 @@ struct deferred {
     void *owner;
     struct mode mode; /* OP_mode: what was asked for */
     int64_t mode_for_ms;
-    uint64_t export_from; /* OP_export */
+    struct event_log *export_log; /* OP_export */
+    const char *export_key;       /* what its records hold: "event", "decision" */
+    uint64_t export_from;
     uint32_t export_limit;
 };
 

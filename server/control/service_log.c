@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations on the event log: pages of it for exports, and the hash of the state. */
+/* Operations on the logs: pages of them for exports, checkpoints, and the hash of the state. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -7,7 +7,7 @@
 
 enum { EXPORT_LIMIT_MAX = 10000, EXPORT_SLACK_BYTES = 1024 };
 
-static void pack_record(struct pack *pack, const struct event_record *record)
+static void pack_record(struct pack *pack, const char *key, const struct event_record *record)
 {
     pack_map(pack, record->skew_ms == 0 ? 3 : 4);
     pack_key(pack, "sequence");
@@ -18,22 +18,24 @@ static void pack_record(struct pack *pack, const struct event_record *record)
         pack_key(pack, "skew_ms");
         pack_int(pack, record->skew_ms);
     }
-    pack_key(pack, "event");
+    pack_str(pack, key);
     pack_raw(pack, record->event.ptr, record->event.len);
 }
 
 /* As many records as there are, fit and are wanted; *next is where to go on. */
-static enum err_code pack_records(struct reply *reply, struct event_log_reader *reader,
-                                  uint32_t limit, uint64_t *next, bool *ret_end, struct err *err)
+static enum err_code pack_records(struct reply *reply, const struct deferred *deferred,
+                                  struct event_log_reader *reader, uint64_t *next, bool *ret_end,
+                                  struct err *err)
 {
     struct event_record record;
     enum err_code rc = ERR_OK;
     uint32_t count = 0;
     size_t mark = pack_array_open(&reply->pack);
-    while (count < limit && (rc = event_log_read_next(reader, &record, err)) == ERR_OK) {
+    while (count < deferred->export_limit &&
+           (rc = event_log_read_next(reader, &record, err)) == ERR_OK) {
         if (reply->pack.capacity - reply->pack.used < record.event.len + EXPORT_SLACK_BYTES)
             break;
-        pack_record(&reply->pack, &record);
+        pack_record(&reply->pack, deferred->export_key, &record);
         *next = record.sequence + 1;
         count++;
     }
@@ -53,11 +55,11 @@ static void run_export(void *ctx)
     struct err err = {.text = ""};
     uint64_t next = deferred->export_from;
     bool end = false;
-    enum err_code rc = event_log_read_begin(store_log(with->store), next, &reader, &err);
+    enum err_code rc = event_log_read_begin(deferred->export_log, next, &reader, &err);
     if (rc == ERR_OK) {
         reply_begin(&reply, call, deferred->id_raw, with->clock);
         reply_key(&reply, "records");
-        rc = pack_records(&reply, &reader, deferred->export_limit, &next, &end, &err);
+        rc = pack_records(&reply, deferred, &reader, &next, &end, &err);
         reply_key(&reply, "next");
         pack_uint(&reply.pack, next);
         reply_key(&reply, "end");
@@ -70,22 +72,39 @@ static void run_export(void *ctx)
     call->complete(call);
 }
 
+struct export
+{
+    bool decisions; /* else events */
+    int64_t from, limit;
+};
+
 /* The key at fault, or NULL. */
-static const char *read_export(const struct request *request, int64_t *ret_from, int64_t *ret_limit)
+static const char *read_export(const struct request *request, struct export *export)
 {
     struct text what = {0};
     bool what_ok = true, from_ok = true, limit_ok = true;
-    *ret_from = 1;
-    *ret_limit = EXPORT_LIMIT_MAX;
-    if (!request_body_text(request, "what", &what, &what_ok) || !what_ok ||
-        !text_is(what, "events"))
+    *export = (struct export){.from = 1, .limit = EXPORT_LIMIT_MAX};
+    if (!request_body_text(request, "what", &what, &what_ok) || !what_ok)
         return "what";
-    if (request_body_int(request, "from", ret_from, &from_ok) && (!from_ok || *ret_from < 1))
+    export->decisions = text_is(what, "decisions");
+    if (!export->decisions && !text_is(what, "events"))
+        return "what";
+    if (request_body_int(request, "from", &export->from, &from_ok) &&
+        (!from_ok || export->from < 1))
         return "from";
-    if (request_body_int(request, "limit", ret_limit, &limit_ok) &&
-        (!limit_ok || *ret_limit < 1 || *ret_limit > EXPORT_LIMIT_MAX))
+    if (request_body_int(request, "limit", &export->limit, &limit_ok) &&
+        (!limit_ok || export->limit < 1 || export->limit > EXPORT_LIMIT_MAX))
         return "limit";
     return NULL;
+}
+
+/* NULL when there is none. */
+static struct event_log *log_of(const struct service *service, const struct export *export)
+{
+    struct decision_log *decisions = service->with.decision_log;
+    if (!export->decisions)
+        return store_log(service->with.store);
+    return decisions == NULL ? NULL : decision_log_disk(decisions);
 }
 
 static void refuse(struct service *service, struct call *call, const struct request *request,
@@ -97,23 +116,29 @@ static void refuse(struct service *service, struct call *call, const struct requ
 enum call_state service_export(struct service *service, struct call *call,
                                const struct request *request)
 {
-    int64_t from = 0, limit = 0;
-    const char *field = read_export(request, &from, &limit);
+    struct export export;
+    const char *field = read_export(request, &export);
     if (field != NULL) {
         refuse(service, call, request,
-               "expected what: events; from: a sequence from 1 on; limit: 1..10000", field);
+               "expected what: events or decisions; from: a sequence from 1 on; limit: 1..10000",
+               field);
         return CALL_DONE;
     }
-    if (store_log(service->with.store) == NULL) {
-        refuse(service, call, request, "this daemon has no event log (event_log_bytes_max is 0)",
+    struct event_log *log = log_of(service, &export);
+    if (log == NULL) {
+        refuse(service, call, request,
+               export.decisions ? "this daemon logs no decisions (decision_log_bytes_max is 0)"
+                                : "this daemon has no event log (event_log_bytes_max is 0)",
                NULL);
         return CALL_DONE;
     }
     struct deferred *deferred = deferred_begin(service, call, request);
     if (deferred == NULL)
         return CALL_DONE;
-    deferred->export_from = (uint64_t)from;
-    deferred->export_limit = (uint32_t)limit;
+    deferred->export_log = log;
+    deferred->export_key = export.decisions ? "decision" : "event";
+    deferred->export_from = (uint64_t) export.from;
+    deferred->export_limit = (uint32_t) export.limit;
     return deferred_submit(deferred, request, run_export);
 }
 

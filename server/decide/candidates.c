@@ -301,7 +301,9 @@ void candidates_emit(struct pipeline *p)
         const struct candidate candidate = {.item = top.slot[i].key, .score = top.slot[i].score};
         if (!pipeline_emit(p, candidate.item, candidate.score, NULL))
             continue;
+        struct decision_item *item = &p->out->items[p->out->count - 1];
+        item->features = rank_features_of(p, candidate.item);
         if (p->explains)
-            explain(p, &candidate, &p->out->items[p->out->count - 1]);
+            explain(p, &candidate, item);
     }
 }

@@ -27,6 +27,7 @@ struct decide_env {
     uint64_t deadline_ns;     /* 0: none */
     uint64_t slow_ns;         /* a use of a model that takes longer is bad; 0: none is */
     uint32_t spared_permille; /* of the history that speaks and of what the ranker sees */
+    bool keep_features;       /* the items shall hold what the ranker saw, for the log */
     int64_t wall_ms;
 };
 

@@ -13,6 +13,7 @@
 #include "base/rand.h"
 #include "base/text.h"
 
+struct model; /* models/model.h */
 struct reply; /* server/protocol/reply.h */
 
 /* From best to most modest; each can stand in for the one before. */
@@ -66,6 +67,9 @@ struct decision_item {
     const char *bound; /* the bound that moved the price, or NULL */
     const struct decision_why *why;
     uint32_t why_count;
+    /* What the ranker saw of it, one value for each of its features, NaN for an unknown one; NULL
+     * unless the item was ranked and decide_env.keep_features was set. */
+    const double *features;
 };
 
 struct decision {
@@ -75,6 +79,7 @@ struct decision {
     const char *policy;
     const char *models[DECISION_MODELS_MAX]; /* "name@version" of those that took part */
     uint32_t model_count;
+    const struct model *ranker; /* whose features the items hold; NULL: none do */
     enum level level;
     enum reason reason;
     uint64_t epoch; /* of the snapshot */

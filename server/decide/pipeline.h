@@ -66,7 +66,8 @@ struct pipeline {
 
     struct candidate *chosen; /* best blend first */
     uint32_t chosen_count;
-    bool ranked; /* scores are the ranker's */
+    bool ranked;       /* scores are the ranker's */
+    double *kept_rows; /* what the ranker saw of each chosen item; NULL unless kept */
     bool explains;
     bool no_room; /* something was left out because the arena is full */
 
@@ -114,6 +115,8 @@ void candidates_emit(struct pipeline *p);
 
 /* ---- rank.c */
 bool rank_candidates(struct pipeline *p, bool *ret_good);
+/* What the ranker saw of a chosen item; NULL when that was not kept. */
+const double *rank_features_of(const struct pipeline *p, uint32_t item);
 /* False when the ranker was to be used and there is no room for it: the caller's order stands.
  * *ret_good stays unless a score is no number. */
 bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good);

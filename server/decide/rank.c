@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <string.h>
 
 #include "server/decide/pipeline.h"
 #include "server/metrics.h"
@@ -87,12 +88,53 @@ static double *feature_row(struct pipeline *p, struct feature_reader *reader)
     return values;
 }
 
+/* ---- what is kept for the log ---------------------------------------------------------------- */
+
+static uint32_t feature_count(const struct pipeline *p)
+{
+    return linear_feature_count(p->models->ranker->as.linear);
+}
+
+/* Without room the decision is made all the same, and logged without features. */
+static double *make_kept_rows(struct pipeline *p, uint32_t item_count)
+{
+    if (!p->env->keep_features)
+        return NULL;
+    double *kept = ARENA_NEW(p->arena, double, (size_t)feature_count(p) * item_count);
+    if (kept != NULL)
+        p->out->ranker = p->models->ranker;
+    return kept;
+}
+
+static double *kept_row(const struct pipeline *p, double *kept, uint32_t index)
+{
+    return kept == NULL ? NULL : kept + (size_t)index * feature_count(p);
+}
+
+static void keep(const struct pipeline *p, double *kept, uint32_t index, const double *values)
+{
+    if (kept != NULL)
+        memcpy(kept_row(p, kept, index), values, feature_count(p) * sizeof *values);
+}
+
+const double *rank_features_of(const struct pipeline *p, uint32_t item)
+{
+    for (uint32_t i = 0; p->kept_rows != NULL && i < p->chosen_count; i++) {
+        if (p->chosen[i].item == item)
+            return kept_row(p, p->kept_rows, i);
+    }
+    return NULL;
+}
+
+/* ---- ranking --------------------------------------------------------------------------------- */
+
 bool rank_candidates(struct pipeline *p, bool *ret_good)
 {
     struct feature_reader reader;
     double *values = feature_row(p, &reader);
     if (values == NULL)
         return false;
+    p->kept_rows = make_kept_rows(p, p->chosen_count);
     for (uint32_t i = 0; i < p->chosen_count; i++) {
         struct candidate *candidate = &p->chosen[i];
         struct ranked ranked = {.reader = &reader,
@@ -101,6 +143,7 @@ bool rank_candidates(struct pipeline *p, bool *ret_good)
                                 .caller_score = NAN,
                                 .blend_score = candidate->score};
         candidate->score = ranker_score(p, &ranked, values, ret_good);
+        keep(p, p->kept_rows, i, values);
     }
     p->ranked = true;
     pipeline_use_model(p, p->models->ranker);
@@ -126,11 +169,11 @@ static void use_popularity_models(struct pipeline *p)
 }
 
 /* Unlike pipeline_emit it takes what it is given: the caller may name an item twice. */
-static void emit_asked(struct pipeline *p, uint32_t index, float score)
+static void emit_asked(struct pipeline *p, uint32_t index, float score, const double *features)
 {
     struct text id = p->request->items[index].id;
     p->out->items[p->out->count++] = (struct decision_item){
-        .item = store_item_find(p->env->store, id), .id = id, .score = score};
+        .item = store_item_find(p->env->store, id), .id = id, .score = score, .features = features};
 }
 
 bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
@@ -140,6 +183,7 @@ bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
     uint32_t count = p->request->item_count;
     struct top top = top_make(p->arena, p->wanted < count ? p->wanted : count);
     bool ranks = values != NULL && top.slot != NULL;
+    double *kept = ranks ? make_kept_rows(p, count) : NULL;
     for (uint32_t i = 0; i < count && ranks; i++) {
         const struct request_item *asked = &p->request->items[i];
         struct ranked ranked = {.reader = &reader,
@@ -149,6 +193,7 @@ bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
         ranked.position = subject_position(p, ranked.item);
         ranked.blend_score = blend_of(p, ranked.item, ranked.position);
         float score = ranker_score(p, &ranked, values, ret_good);
+        keep(p, kept, i, values);
         if (top_wants(&top, score, i))
             top_put(&top, score, i);
     }
@@ -157,11 +202,11 @@ bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
         pipeline_use_model(p, p->models->ranker);
         top_sort(&top);
         for (uint32_t i = 0; i < top.count; i++)
-            emit_asked(p, top.slot[i].key, top.slot[i].score);
+            emit_asked(p, top.slot[i].key, top.slot[i].score, kept_row(p, kept, top.slot[i].key));
     } else {
         for (uint32_t i = 0; i < count && i < p->wanted; i++) {
             double score = p->request->items[i].score;
-            emit_asked(p, i, isnan(score) ? 0.0f : finite_score(score));
+            emit_asked(p, i, isnan(score) ? 0.0f : finite_score(score), NULL);
         }
     }
     pipeline_stage(p, STAGE_RANK);

@@ -146,23 +146,23 @@ void fixture_load_shop(struct fixture *fixture)
 const struct decision *fixture_decide(struct fixture *fixture, const char *request)
 {
     struct err err;
-    struct request decoded;
     char field[REQUEST_FIELD_BYTES];
     struct pack pack = pack_into(fixture->request_bytes, sizeof fixture->request_bytes);
     check(transcode_from_json(request, strlen(request), &pack, &err), &err);
     arena_reset(&fixture->worker->arena);
-    check(request_decode(fixture->request_bytes, pack.used, &fixture->worker->arena, &decoded,
-                         field, &err),
+    check(request_decode(fixture->request_bytes, pack.used, &fixture->worker->arena,
+                         &fixture->request, field, &err),
           &err);
-    const struct decide_env env = {.store = fixture->store,
-                                   .snapshot = fixture->snapshot,
-                                   .answers = fixture->answers,
-                                   .floor = fixture->floor,
-                                   .floor_reason = REASON_mode,
-                                   .spared_permille = fixture->spared_permille,
-                                   .deadline_ns = fixture->deadline_ns,
-                                   .wall_ms = FIXTURE_NOW_MS};
-    decide(&env, fixture->worker, &decoded, &fixture->decision);
+    fixture->env = (struct decide_env){.store = fixture->store,
+                                       .snapshot = fixture->snapshot,
+                                       .answers = fixture->answers,
+                                       .floor = fixture->floor,
+                                       .floor_reason = REASON_mode,
+                                       .spared_permille = fixture->spared_permille,
+                                       .deadline_ns = fixture->deadline_ns,
+                                       .keep_features = fixture->keep_features,
+                                       .wall_ms = FIXTURE_NOW_MS};
+    decide(&fixture->env, fixture->worker, &fixture->request, &fixture->decision);
     return &fixture->decision;
 }
 

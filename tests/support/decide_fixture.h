@@ -28,11 +28,14 @@ struct fixture {
     enum level floor;
     uint64_t deadline_ns; /* of the worker's clock; 0: none */
     uint32_t spared_permille;
+    bool keep_features;
     uint64_t epoch;
     struct events events;
     uint8_t request_bytes[65536];
-    struct decision decision; /* the last one */
-    char line[4096];          /* fixture_ask: the last answer */
+    struct request request; /* the last one, and what was decided on it */
+    struct decide_env env;
+    struct decision decision;
+    char line[4096]; /* fixture_ask: the last answer */
 };
 
 /* Without models, with the built-in policy; the static list is "s1 s2". */

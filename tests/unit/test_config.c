@@ -60,7 +60,9 @@ static void test_every_option_can_be_set(void **state)
             snprintf(text, sizeof text, "{\"%s\": \"%s\"}", option->name,
                      strrchr(option->unit, ' ') + 1);
         else if (option->kind == CONFIG_INT)
-            snprintf(text, sizeof text, "{\"%s\": %lld}", option->name, (long long)option->most);
+            snprintf(
+                text, sizeof text, "{\"%s\": %lld}", option->name,
+                (long long)(option->fallback_int == option->most ? option->least : option->most));
         else
             snprintf(text, sizeof text, "{\"%s\": %s}", option->name, values[option->kind]);
         struct config *before = parsed("{}"), *after = parsed(text);

@@ -103,9 +103,35 @@ static void test_ulids_sort_by_time_and_are_unique(void **state)
     assert_string_equal(ulid_make(&rand, 7, a), ulid_make(&again, 7, b));
 }
 
+static void test_the_time_of_a_ulid(void **state)
+{
+    (void)state;
+    struct rand rand;
+    char ulid[ULID_BYTES];
+    int64_t ms = 0;
+    static const int64_t times[] = {0, 1, 1469922850259, INT64_C(0xFFFFFFFFFFFF)};
+    rand_init(&rand, 3);
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        assert_true(ulid_time_ms(text_of(ulid_make(&rand, times[i], ulid)), &ms));
+        assert_int_equal(ms, times[i]);
+    }
+    static const char *const wrong[] = {
+        "",
+        "01ARZ3NDEKTSV4RRFFQ69G5FA",   /* one too few */
+        "01ARZ3NDEKTSV4RRFFQ69G5FAVX", /* one too many */
+        "01ARZ3NDEKTSV4RRFFQ69G5FAU",  /* no U in base 32 */
+        "01arz3ndektsv4rrffq69g5fav",  /* lower case */
+        "81ARZ3NDEKTSV4RRFFQ69G5FAV",  /* more than 48 bits of time */
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(ulid_time_ms(text_of(wrong[i]), &ms));
+    assert_false(ulid_time_ms((struct text){0}, &ms));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_time_of_a_ulid),
         cmocka_unit_test(test_xxh3_and_sha256_match_their_references),
         cmocka_unit_test(test_xoshiro_matches_its_reference),
         cmocka_unit_test(test_random_numbers_have_their_distributions),

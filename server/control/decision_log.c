@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/control/decision_log.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "featurestore/decision_record.h"
+#include "server/control/decision_log_internal.h"
+
+enum { TAKE_MS = 10, RETRY_MS = 500, PRUNE_MS = 1000, THREAD_NICE = 10 };
+
+#define COMMIT_BYTES   (UINT64_C(1) << 20) /* so many are committed before their time */
+#define GATHERED_BYTES (UINT64_C(8) << 20) /* no more are taken before a commit */
+#define MS_NS          UINT64_C(1000000)
+
+/* ---- from the rings to the disk --------------------------------------------------------------
+ */
+
+/* Says so once, however long it goes on. */
+static void note_outcome(struct decision_log *log, enum err_code rc, const struct err *err)
+{
+    bool failing = rc != ERR_OK;
+    if (failing && !log->failing)
+        log_at(LOG_ERROR, "decisions are not logged", LOG_STR("error", err->text));
+    else if (!failing && log->failing)
+        log_write(LOG_INFO, "decisions are logged again", NULL, 0);
+    log->failing = failing;
+}
+
+/* False when there is no memory for the record, which stays where it is. */
+static bool take_one(struct decision_log *log, struct ring *ring, uint32_t len)
+{
+    struct event_record record = {.arrival_ms = clock_wall_ms(log->clock),
+                                  .event = {(const char *)log->record, len}};
+    struct err err = {.text = ""};
+    enum err_code rc = event_log_reserve(log->disk, len, &err);
+    if (rc != ERR_OK) {
+        note_outcome(log, rc, &err);
+        return false;
+    }
+    ring_take(ring, log->record);
+    event_log_add(log->disk, &record);
+    return true;
+}
+
+static void take_all(struct decision_log *log)
+{
+    for (uint32_t i = 0; i < log->ring_count; i++) {
+        uint32_t len = 0;
+        while (event_log_gathered_bytes(log->disk) < GATHERED_BYTES &&
+               ring_peek(&log->ring[i], &len)) {
+            if (!take_one(log, &log->ring[i], len))
+                return;
+        }
+    }
+}
+
+static void commit(struct decision_log *log, uint64_t now_ns)
+{
+    struct err err = {.text = ""};
+    enum err_code rc = event_log_commit(log->disk, &err);
+    log->retry_ns = rc == ERR_OK ? 0 : now_ns + RETRY_MS * MS_NS;
+    log->gathered_since_ns = rc == ERR_OK ? 0 : log->gathered_since_ns;
+    note_outcome(log, rc, &err);
+}
+
+/* What is old must go also when nothing is added. */
+static void prune(struct decision_log *log, uint64_t now_ns)
+{
+    struct err err = {.text = ""};
+    log->prune_ns = now_ns + PRUNE_MS * MS_NS;
+    enum err_code rc = event_log_prune(log->disk, &err);
+    note_outcome(log, rc, &err);
+}
+
+static void turn(struct decision_log *log, bool stopping)
+{
+    uint64_t now_ns = clock_now_ns(log->clock);
+    take_all(log);
+    bool any = event_log_gathered_count(log->disk) > 0;
+    if (any && log->gathered_since_ns == 0)
+        log->gathered_since_ns = now_ns;
+    bool due = event_log_gathered_bytes(log->disk) >= COMMIT_BYTES ||
+               now_ns - log->gathered_since_ns >= DECISION_LOG_COMMIT_MS * MS_NS;
+    if (any && (stopping || (due && now_ns >= log->retry_ns)))
+        commit(log, now_ns);
+    else if (!any && now_ns >= log->prune_ns)
+        prune(log, now_ns);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------
+ */
+
+/* The workers do not wake it: that would be a system call in every decision. */
+static bool wait_a_little(struct decision_log *log)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += TAKE_MS * (long)MS_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&log->lock);
+    int rc = 0;
+    while (!log->stopping && rc == 0)
+        rc = pthread_cond_timedwait(&log->changed, &log->lock, &until);
+    bool stopping = log->stopping;
+    pthread_mutex_unlock(&log->lock);
+    return !stopping;
+}
+
+static bool is_drained(const struct decision_log *log)
+{
+    uint32_t len = 0;
+    for (uint32_t i = 0; i < log->ring_count; i++) {
+        if (ring_peek(&log->ring[i], &len))
+            return false;
+    }
+    return event_log_gathered_count(log->disk) == 0;
+}
+
+static void *run(void *ctx)
+{
+    struct decision_log *log = ctx;
+    /* For this thread alone: Linux counts both by thread. */
+    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), THREAD_NICE);
+    while (wait_a_little(log))
+        turn(log, false);
+    do
+        turn(log, true);
+    while (!log->failing && !is_drained(log)); /* more may be left than is taken at once */
+    return NULL;
+}
+
+enum err_code decision_log_start(struct decision_log *log, struct err *err)
+{
+    enum err_code rc = event_log_refresh(log->disk, err);
+    if (rc != ERR_OK)
+        return rc;
+    int number = pthread_create(&log->thread, NULL, run, log);
+    if (number != 0)
+        return err_set(err, ERR_IO, "cannot start the thread that logs decisions: %s",
+                       strerror(number));
+    log->started = true;
+    pthread_setname_np(log->thread, "decision log");
+    return ERR_OK;
+}
+
+void decision_log_stop(struct decision_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    log->stopping = true;
+    pthread_cond_signal(&log->changed);
+    pthread_mutex_unlock(&log->lock);
+    if (log->started)
+        pthread_join(log->thread, NULL);
+    log->started = false;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void init_lock(struct decision_log *log)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&log->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&log->lock, NULL);
+}
+
+enum err_code decision_log_create(const struct decision_log_options *options,
+                                  struct decision_log **ret_log, struct err *err)
+{
+    struct event_log_options disk = options->disk;
+    size_t bytes = sizeof(struct decision_log) + options->worker_count * sizeof(struct ring);
+    /* Its counters stand on cache lines of their own. */
+    struct decision_log *log =
+        aligned_alloc(_Alignof(struct decision_log), (bytes + 63) & ~(size_t)63);
+    if (log == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the decision log");
+    memset(log, 0, bytes);
+    *log = (struct decision_log){.clock = disk.clock, .percent = options->percent};
+    init_lock(log);
+    log->record = malloc(DECISION_RECORD_BYTES_MAX);
+    enum err_code rc =
+        log->record == NULL ? err_set(err, ERR_NOMEM, "no memory for the decision log") : ERR_OK;
+    for (; rc == ERR_OK && log->ring_count < options->worker_count; log->ring_count++)
+        rc = ring_init(&log->ring[log->ring_count], DECISION_LOG_RING_BYTES, err);
+    disk.kind = "decision";
+    if (rc == ERR_OK)
+        rc = event_log_open(&disk, &log->disk, err);
+    if (rc != ERR_OK) {
+        decision_log_destroy(&log);
+        return rc;
+    }
+    event_log_allow_prune(log->disk, UINT64_MAX, UINT64_MAX); /* nothing else needs the records */
+    *ret_log = log;
+    return ERR_OK;
+}
+
+void decision_log_destroy(struct decision_log **log)
+{
+    if (*log == NULL)
+        return;
+    event_log_close(&(*log)->disk);
+    for (uint32_t i = 0; i < (*log)->ring_count; i++)
+        ring_deinit(&(*log)->ring[i]);
+    free((*log)->record);
+    pthread_cond_destroy(&(*log)->changed);
+    pthread_mutex_destroy(&(*log)->lock);
+    free(*log);
+    *log = NULL;
+}
+
+struct event_log *decision_log_disk(struct decision_log *log)
+{
+    return log->disk;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decision_log - what was decided, on disk, so that training sees what serving saw.
+ *
+ * A worker packs each decision that is to be logged (server/decide/decision_write.h) and puts it
+ * into a ring of its own; one thread (SCHED_BATCH, nice 10) takes them from all rings, a few
+ * milliseconds later, and commits them together to a log of the kind "decision"
+ * (featurestore/event_log.h).  A full ring drops the decision and counts it: a slow, full or
+ * failing disk never disturbs decisions.  What was not committed when the process dies is lost, at
+ * most DECISION_LOG_COMMIT_MS of decisions on a disk that keeps up.
+ *
+ * Sampling goes by a hash of the user, else of the anonymous id, else of the session, else of the
+ * decision's id: all decisions of a person are in the log or none is, over restarts and machines,
+ * and a higher percentage adds people to those of a lower one.
+ *
+ * Threads: create, start, stop and destroy on main; decision_log_wants and decision_log_put on any
+ * serving thread with its own worker; the others on any. */
+#ifndef SERVER_CONTROL_DECISION_LOG_H
+#define SERVER_CONTROL_DECISION_LOG_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "featurestore/event_log.h"
+#include "server/decide/decide.h"
+
+#define DECISION_LOG_RING_BYTES (UINT64_C(4) << 20) /* for each worker */
+#define DECISION_LOG_COMMIT_MS  200
+
+struct decision_log;
+
+struct decision_log_options {
+    struct event_log_options disk;
+    uint32_t percent; /* of the keys, 0..100 */
+    uint32_t worker_count;
+};
+
+MUST_CHECK enum err_code decision_log_create(const struct decision_log_options *options,
+                                             struct decision_log **ret_log, struct err *err);
+/* From here on this process alone writes the log; what was put before waits in the rings. */
+MUST_CHECK enum err_code decision_log_start(struct decision_log *log, struct err *err);
+/* Commits what is in the rings.  What is put later stays there. */
+void decision_log_stop(struct decision_log *log);
+void decision_log_destroy(struct decision_log **log);
+
+/* For reading and for its statistics. */
+struct event_log *decision_log_disk(struct decision_log *log);
+
+/* ---- hot path (decision_log_put.c); `log` may be NULL everywhere */
+
+/* False when a decision on the request will surely not be logged. */
+bool decision_log_wants(const struct decision_log *log, const struct request *request);
+/* Logs the decision, or counts that it could not; inside rcu_read_begin/end.  Takes what it needs
+ * from the worker's arena and gives it back. */
+void decision_log_put(struct decision_log *log, struct worker *worker, const struct decide_env *env,
+                      const struct request *request, const struct decision *decision);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decision_log_internal - what decision_log.c (the thread) and decision_log_put.c (the hot path)
+ * share. */
+#ifndef SERVER_CONTROL_DECISION_LOG_INTERNAL_H
+#define SERVER_CONTROL_DECISION_LOG_INTERNAL_H
+
+#include <pthread.h>
+
+#include "server/control/decision_log.h"
+#include "server/decide/ring.h"
+
+struct decision_log {
+    struct event_log *disk;
+    const struct clock *clock;
+    uint32_t percent;
+
+    /* The thread's own. */
+    uint8_t *record;            /* owned, DECISION_RECORD_BYTES_MAX */
+    uint64_t gathered_since_ns; /* when the first of them came; 0: none */
+    uint64_t retry_ns, prune_ns;
+    bool failing;
+
+    pthread_mutex_t lock; /* guards `stopping` */
+    pthread_cond_t changed;
+    bool started, stopping;
+    pthread_t thread;
+
+    uint32_t ring_count;
+    struct ring ring[]; /* by worker */
+};
+
+#endif
