@@ -43,14 +43,20 @@ const struct command ctl_commands[] = {
      "  --errors FILE   every error, one a line; the first ten are shown anyway\n"
      "  --max-errors N  more bad lines end the import\n"
      "  --from-line N   go on where an import was interrupted\n"},
-    {"export", "events [--out FILE] [--format csv|ndjson] ...",
-     "write the events of the log to a file or to stdout", command_export,
+    {"export", "events|decisions|training [--out FILE] [--format csv|ndjson] ...",
+     "write what was logged to a file or to stdout", command_export,
+     "  events          everything that happened; `import events` reads NDJSON again\n"
+     "  decisions       what was asked, what was shown, and the features that the ranker saw\n"
+     "  training        each item that was shown, with its features and what came of it\n"
      "  --out FILE      stdout otherwise; compressed when the name ends with .gz\n"
      "  --format F      csv or ndjson; by the name of the file otherwise (ndjson)\n"
      "  --since T, --before T\n"
-     "                  only what arrived from T on, or before it, such as 2011-11-01\n"
-     "  --from N        only from this sequence number on\n"
-     "The daemon goes on serving.  `import events` reads NDJSON again.\n"},
+     "                  only what arrived, or was decided, from T on, or before it, such as "
+     "2011-11-01\n"
+     "  --from N        events, decisions: only from this sequence number on\n"
+     "  --window T      training: so long after a decision events count for it (24h)\n"
+     "  --incomplete    training: also decisions whose window is not over\n"
+     "The daemon goes on serving.\n"},
     {"model", "list | push DIR | rollback NAME | verify DIR",
      "what serves; publish a bundle; go back; check a bundle", command_model,
      "  list            versions that are loaded, and bundles that were refused, with the reason\n"

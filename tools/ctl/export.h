@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* export - events of the log as lines of NDJSON or CSV.
+/* export - what the daemon has logged, as lines of NDJSON or CSV.
  *
- * NDJSON: each event as it came, with the time of its arrival as `ts` where it had none, so that
- * `decidectl import events` reads it again.  CSV: one row for each item of an event, or one without
- * an item.  Threads: one owner. */
+ *   export.c            the command line
+ *   export_pages.c      records from the daemon, page by page; lines to a file
+ *   export_events.c     events, by export_rows.c
+ *   export_decisions.c  decisions as they were logged
+ *   export_training.c   decisions with what came of them, by export_labels.c
+ *
+ * Threads: one. */
 #ifndef TOOLS_CTL_EXPORT_H
 #define TOOLS_CTL_EXPORT_H
 
+#include <zlib.h>
+
+#include "base/buffer.h"
 #include "base/cursor.h"
-#include "base/err.h"
+#include "featurestore/decision_record.h"
+#include "tools/ctl/command.h"
 
 enum export_format { EXPORT_NDJSON, EXPORT_CSV };
 
@@ -16,21 +24,36 @@ struct export_job {
     enum export_format format;
     uint64_t from; /* the first sequence */
     const char *path;
-    int64_t since_ms, before_ms; /* by arrival */
+    int64_t since_ms, before_ms; /* by arrival, or when the decision was made */
+    int64_t window_ms;           /* training: so long after a decision what happens counts */
 };
 
-#define EXPORT_CSV_HEADER                                                                  \
-    "id,type,ts,user,anon,session,decision,item,qty,price,currency,pos,total,order,query," \
-    "list\r\n"
+struct export_run {
+    struct ctl *ctl;
+    const struct export_job *job;
+    gzFile out; /* transparent unless the name ends with .gz */
+    uint64_t exported;
+};
 
-struct export_rows;
+/* Each gives an exit code, after a message when it is not EXIT_FINE. */
+int export_events(struct export_run *run);
+int export_decisions(struct export_run *run);
+int export_training(struct export_run *run);
 
-MUST_CHECK enum err_code export_rows_create(struct export_rows **ret_rows, struct err *err);
-void export_rows_destroy(struct export_rows **rows);
-/* `event`: checked bytes.  What was made before is replaced. */
-MUST_CHECK enum err_code export_rows_make(struct export_rows *rows, enum export_format format,
-                                          struct cursor event, int64_t arrival_ms, int64_t skew_ms,
-                                          struct err *err);
-const char *export_rows_text(const struct export_rows *rows, size_t *ret_len);
+/* ---- export_pages.c */
+
+/* Called for each record of a log: the map {sequence, arrival_ms, ...}. */
+typedef int (*export_record_fn)(void *ctx, struct cursor record);
+
+/* `what`: "events" or "decisions". */
+int export_each(struct export_run *run, const char *what, export_record_fn fn, void *ctx);
+/* The decision in a record; a message says what is wrong with it. */
+int export_decision_of(struct cursor record, struct decision_record *ret_decision,
+                       struct text *ret_bytes);
+bool export_is_wanted(const struct export_job *job, int64_t time_ms);
+int export_write(struct export_run *run, const char *text, size_t len);
+/* Writes the buffer and empties it. */
+int export_flush(struct export_run *run, struct buffer *buffer);
+int export_write_failed(const struct export_run *run);
 
 #endif

@@ -10,7 +10,8 @@
 #include "base/transcode.h"
 #include "featurestore/event.h"
 #include "tools/cli/value.h"
-#include "tools/ctl/export.h"
+#include "tools/ctl/csv.h"
+#include "tools/ctl/export_rows.h"
 
 #define ARENA_BYTES (EVENT_ITEMS_MAX * sizeof(struct event_item) + 4096)
 
@@ -49,37 +50,12 @@ const char *export_rows_text(const struct export_rows *rows, size_t *ret_len)
     return rows->buffer.bytes;
 }
 
-/* RFC 4180: quoted where it must be. */
-static void put_field(struct buffer *buffer, struct text text)
-{
-    bool is_plain =
-        text.ptr == NULL ||
-        (memchr(text.ptr, '"', text.len) == NULL && memchr(text.ptr, ',', text.len) == NULL &&
-         memchr(text.ptr, '\n', text.len) == NULL && memchr(text.ptr, '\r', text.len) == NULL);
-    if (is_plain) {
-        buffer_put(buffer, text.ptr == NULL ? "" : text.ptr, text.len);
-        return;
-    }
-    buffer_put_char(buffer, '"');
-    for (uint32_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '"')
-            buffer_put_char(buffer, '"');
-        buffer_put_char(buffer, text.ptr[i]);
-    }
-    buffer_put_char(buffer, '"');
-}
-
-static void put_text(struct buffer *buffer, struct text text)
-{
-    buffer_put_char(buffer, ',');
-    put_field(buffer, text);
-}
-
 static void put_int(struct buffer *buffer, int64_t value)
 {
-    buffer_put_char(buffer, ',');
-    if (value != EVENT_ABSENT)
-        buffer_put_fmt(buffer, "%" PRId64, value);
+    if (value == EVENT_ABSENT)
+        csv_empty(buffer);
+    else
+        csv_int(buffer, value);
 }
 
 /* "custom:NAME" is the name of a type, too. */
@@ -97,23 +73,23 @@ static void put_row(struct buffer *buffer, const struct event *event, const stru
     char type[sizeof EVENT_CUSTOM_PREFIX + EVENT_CUSTOM_BYTES_MAX];
     if (event->currency != 0)
         currency_format(event->currency, currency);
-    put_field(buffer, event->id);
-    put_text(buffer, full_type(event, type, sizeof type));
-    put_text(buffer, text_of(clock_format_iso(event->ts_ms, ts)));
-    put_text(buffer, event->user);
-    put_text(buffer, event->anon);
-    put_text(buffer, event->session);
-    put_text(buffer, event->decision);
-    put_text(buffer, item == NULL ? (struct text){0} : item->id);
+    csv_first(buffer, event->id);
+    csv_text(buffer, full_type(event, type, sizeof type));
+    csv_text(buffer, text_of(clock_format_iso(event->ts_ms, ts)));
+    csv_text(buffer, event->user);
+    csv_text(buffer, event->anon);
+    csv_text(buffer, event->session);
+    csv_text(buffer, event->decision);
+    csv_text(buffer, item == NULL ? (struct text){0} : item->id);
     put_int(buffer, item == NULL ? EVENT_ABSENT : item->qty);
     put_int(buffer, item == NULL ? EVENT_ABSENT : item->price_minor);
-    put_text(buffer, text_of(currency));
+    csv_text(buffer, text_of(currency));
     put_int(buffer, item == NULL ? EVENT_ABSENT : item->pos);
     put_int(buffer, event->total_minor);
-    put_text(buffer, event->order);
-    put_text(buffer, event->query);
-    put_text(buffer, event->list);
-    buffer_put_str(buffer, "\r\n");
+    csv_text(buffer, event->order);
+    csv_text(buffer, event->query);
+    csv_text(buffer, event->list);
+    csv_end(buffer);
 }
 
 static enum err_code make_csv(struct export_rows *rows, struct cursor event_bytes,
