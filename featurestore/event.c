@@ -14,7 +14,7 @@ enum { TYPE_BYTES_MAX = sizeof EVENT_CUSTOM_PREFIX - 1 + EVENT_CUSTOM_BYTES_MAX 
 /* clang-format off */
 #define EVENT_KEYS(X) \
     X(id) X(type) X(ts) X(user) X(anon) X(session) X(decision) X(items) X(currency) X(total) \
-    X(order) X(query) X(list) X(props) X(attributes)
+    X(order) X(query) X(list) X(props) X(attributes) X(undo)
 /* clang-format on */
 
 #define NAME(name) {#name, sizeof(#name) - 1},
@@ -140,6 +140,13 @@ static enum err_code read_items_raw(struct event_read *read)
     return ERR_OK;
 }
 
+static enum err_code read_undo(struct event_read *read)
+{
+    return cursor_bool(&read->cursor, &read->event->undo)
+               ? ERR_OK
+               : event_wrong_kind(read, "undo", "true or false");
+}
+
 static enum err_code read_event_value(struct event_read *read, enum event_key key)
 {
     struct event *event = read->event;
@@ -161,6 +168,7 @@ static enum err_code read_event_value(struct event_read *read, enum event_key ke
     case EVENT_KEY_list: return event_read_text(read, "list", 0, LIST_BYTES_MAX, &event->list);
     case EVENT_KEY_props: return event_read_map(read, "props", &event->props);
     case EVENT_KEY_attributes: cursor_skip(&read->cursor, &read->attributes_raw); return ERR_OK;
+    case EVENT_KEY_undo: return read_undo(read);
     case EVENT_KEY_COUNT: break;
     }
     cursor_skip(&read->cursor, NULL);
@@ -182,6 +190,9 @@ static enum err_code check_needs(const struct event_read *read)
     switch (event->type) {
     case EVENT_TYPE_COUNT: return err_set(read->err, ERR_BAD_INPUT, "type: missing");
     case EVENT_identify:
+        if (event->user.ptr == NULL)
+            return needed(read, "user");
+        return event->anon.ptr == NULL ? needed(read, "anon") : ERR_OK;
     case EVENT_consent:
     case EVENT_forget:
         return err_set(read->err, ERR_UNSUPPORTED, "type: '%s' is not supported in this version",
@@ -217,7 +228,7 @@ static uint32_t keys_of(enum event_type type)
     case EVENT_item_upsert: return envelope | BIT(items) | BIT(currency);
     case EVENT_item_delete: return envelope | BIT(items);
     case EVENT_user_upsert: return envelope | BIT(user) | BIT(attributes);
-    case EVENT_identify:
+    case EVENT_identify: return shopper | BIT(undo);
     case EVENT_consent:
     case EVENT_forget: return shopper;
     default: return shown;

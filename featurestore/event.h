@@ -7,9 +7,9 @@
  * Money is integer minor units.  `ts` is milliseconds since the epoch or RFC 3339 text; absent
  * means the time of arrival.  item_upsert carries the catalogue in `items`: {id, title?, category?,
  * brand?, price?, cost?, stock?, attributes?{}} with `currency` beside it; a key that is absent
- * leaves the stored value as it is.  user_upsert carries `attributes`{} of a user.  A type that is
- * not in the list below is written `custom:NAME`.  Wrong types and keys that are given twice are
- * refused by name.
+ * leaves the stored value as it is.  user_upsert carries `attributes`{} of a user; identify says
+ * that `anon` is `user`, or with `undo` that it is not.  A type that is not in the list below is
+ * written `custom:NAME`.  Wrong types and keys that are given twice are refused by name.
  *
  * Strictness: a lenient decoder counts and drops keys that it does not know, and passes over those
  * that do not belong to the type; a strict one refuses both by name, and amounts without a
@@ -112,6 +112,7 @@ struct event {
     int64_t total_minor;    /* EVENT_ABSENT when not given */
     struct text props;      /* raw MessagePack map; .ptr NULL when absent */
     struct text attributes; /* user_upsert: as those of an item */
+    bool undo;              /* identify */
     uint32_t dropped;       /* keys that nobody knows */
 };
 
@@ -144,8 +145,8 @@ struct text event_id(struct cursor cursor);
 /* Reads one event; the cursor stands behind it afterwards, also after a refusal.  Bytes must have
  * passed cursor_check.  ERR_BAD_INPUT with the field first in the text: "ts: expected milliseconds
  * or RFC 3339 text, got a map"; ERR_LIMIT "items: 501 of at most 500"; ERR_STALE when it is too
- * old; ERR_UNSUPPORTED for types that this version does not apply (identify, consent, forget);
- * ERR_NOMEM when the arena is full.  Shoppers' events need user or anon. */
+ * old; ERR_UNSUPPORTED for types that this version does not apply (consent, forget); ERR_NOMEM when
+ * the arena is full.  Shoppers' events need user or anon. */
 MUST_CHECK enum err_code event_decode_by(struct cursor *cursor, const struct event_rules *rules,
                                          struct arena *arena, struct event *ret_event,
                                          struct err *err);

@@ -145,6 +145,47 @@ void person_edit_item(struct person_edit *edit, uint32_t item, enum event_class 
     put(edit, to, item, entry_after(entry, event_class, time_s));
 }
 
+static uint32_t add_up(uint32_t a, uint32_t b, uint32_t most)
+{
+    return a > most - b ? most : a + b;
+}
+
+static void merge_entry(struct person_edit *edit, uint32_t item, struct entry entry)
+{
+    uint32_t from = 0;
+    while (from < edit->count && edit->item[from] != item)
+        from++;
+    if (from < edit->count) {
+        uint32_t last_s = edit->last_s[from];
+        entry.last_s = entry.last_s > last_s ? entry.last_s : last_s;
+        entry.classes |= edit->classes[from] & ((1u << GAP_SHIFT) - 1);
+        entry.days = (uint8_t)add_up(entry.days, edit->days[from], DAYS_MAX);
+    } else if (edit->count < edit->items_max) {
+        edit->count++;
+    } else if (entry.last_s > edit->last_s[edit->count - 1]) {
+        from = edit->count - 1;
+    } else {
+        return;
+    }
+    uint32_t to = 0;
+    while (to < from && edit->last_s[to] >= entry.last_s)
+        to++;
+    move_down(edit, to, from);
+    put(edit, to, item, entry);
+}
+
+void person_edit_merge(struct person_edit *edit, const struct history *other)
+{
+    edit->events = add_up(edit->events, other->events, UINT32_MAX);
+    edit->purchases = add_up(edit->purchases, other->purchases, UINT32_MAX);
+    for (uint32_t i = 0; i < other->count; i++) {
+        struct entry entry = {.last_s = other->last_s[i],
+                              .classes = other->classes[i] & ((1u << GAP_SHIFT) - 1),
+                              .days = other->days[i]};
+        merge_entry(edit, other->item[i], entry);
+    }
+}
+
 /* Four sizes to each doubling, and the limit. */
 static uint32_t capacity_for(uint32_t count, uint32_t items_max)
 {

@@ -68,6 +68,9 @@ void person_edit_event(struct person_edit *edit, enum event_class event_class);
 /* The event named this item.  When the history is full its oldest entry makes room. */
 void person_edit_item(struct person_edit *edit, uint32_t item, enum event_class event_class,
                       uint32_t time_s);
+/* Takes in another history, as if its owner were the same person.  Of equal times what is there
+ * stands first.  Days are added up, since nobody knows which of them are the same. */
+void person_edit_merge(struct person_edit *edit, const struct history *other);
 /* A new block, malloc'ed; NULL when there is no memory. */
 struct person *person_edit_finish(const struct person_edit *edit);
 

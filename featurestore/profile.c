@@ -6,7 +6,19 @@
 
 uint64_t profile_bytes(const struct profile *profile)
 {
-    return sizeof *profile + profile->attributes.len;
+    return sizeof *profile + profile->link_count * sizeof *profile->links +
+           profile->anon_count * sizeof *profile->anons + profile->attributes.len;
+}
+
+/* Copies `len` bytes to *at, which moves on; NULL for none. */
+static const void *copy(char **at, const void *from, size_t len)
+{
+    char *to = *at;
+    if (len == 0)
+        return NULL;
+    memcpy(to, from, len);
+    *at += len;
+    return to;
 }
 
 struct profile *profile_create(const struct profile *from)
@@ -15,15 +27,10 @@ struct profile *profile_create(const struct profile *from)
     if (profile == NULL)
         return NULL;
     *profile = *from;
-    char *at = (char *)(profile + 1);
-    if (from->attributes.ptr != NULL) {
-        memcpy(at, from->attributes.ptr, from->attributes.len);
-        profile->attributes.ptr = at;
-    }
+    char *at = (char *)(profile + 1); /* what needs alignment most comes first */
+    profile->links = copy(&at, from->links, from->link_count * sizeof *from->links);
+    profile->anons = copy(&at, from->anons, from->anon_count * sizeof *from->anons);
+    if (from->attributes.ptr != NULL)
+        profile->attributes.ptr = copy(&at, from->attributes.ptr, from->attributes.len);
     return profile;
-}
-
-bool profile_is_empty(const struct profile *profile)
-{
-    return profile->attributes.ptr == NULL;
 }

@@ -33,6 +33,10 @@ static enum err_code check_limits(const struct store_limits *limits, struct err 
         rc = check_limit("prices_max", limits->prices_max, 0, STORE_PRICES_MAX, err);
     if (rc == ERR_OK)
         rc = check_limit("feature_rows_max", limits->feature_rows_max, 0, ROWS_LIMIT, err);
+    if (rc == ERR_OK)
+        rc = check_limit("link_anons_max", limits->link_anons_max, 0, PROFILE_ANONS_MAX, err);
+    if (rc == ERR_OK)
+        rc = check_limit("link_users_max", limits->link_users_max, 0, PROFILE_LINKS_MAX, err);
     return rc;
 }
 
@@ -140,6 +144,8 @@ enum err_code store_create(const struct store_limits *limits, const struct clock
     if (rc == ERR_OK)
         rc = person_edit_init(&store->edit, limits->history_items_max, err);
     if (rc == ERR_OK)
+        rc = person_edit_init(&store->view_edit, limits->history_items_max, err);
+    if (rc == ERR_OK)
         rc = arena_init(&store->arena, EVENT_ITEMS_MAX * sizeof(struct event_item) + 64, err);
     if (rc != ERR_OK) {
         store_destroy(&store);
@@ -177,6 +183,7 @@ void store_destroy(struct store **store)
     feature_tables_destroy(&old->features);
     dedup_destroy(&old->dedup);
     person_edit_deinit(&old->edit);
+    person_edit_deinit(&old->view_edit);
     arena_deinit(&old->arena);
     pthread_cond_destroy(&old->done);
     pthread_cond_destroy(&old->wake);

@@ -55,6 +55,9 @@ struct store_limits {
     int64_t event_age_ms_max;   /* older events are refused; 0: none is */
     uint32_t prices_max;        /* changes of the price kept per item, 0..255; newest kept */
     uint32_t feature_rows_max;  /* queries, slots, and pairs of each kind that have features */
+    uint32_t link_anons_max;    /* anonymous ids linked to one user, 0..100 */
+    uint32_t link_users_max;    /* users linked to one anonymous id, 0..8 */
+    uint32_t link_window_s;     /* older links make room for new users; 0: none does */
 };
 
 MUST_CHECK enum err_code store_create(const struct store_limits *limits, const struct clock *clock,
@@ -249,8 +252,11 @@ struct history {
     const uint8_t *days;    /* distinct days (UTC) with a purchase of it, at most 255 */
 };
 
-/* The user when known, else the anonymous id; absent texts are skipped.  False when neither is
- * known; *ret_history is empty then. */
+/* What is known of the user; of the anonymous id when that is not known or not given.  Histories
+ * are read through links (identify): a user's own together with those of the anonymous ids that no
+ * other user was ever linked to, and the same for whoever asks with such an id alone.  An id that
+ * has links is nobody else's: asked for with another user it has no history here.  False when
+ * nothing is known; *ret_history is empty then. */
 bool store_history(const struct store *store, struct text user, struct text anon,
                    struct history *ret_history);
 
@@ -262,6 +268,24 @@ enum store_window {
     STORE_WINDOW_30D,
     STORE_WINDOW_COUNT
 };
+
+/* The user whom the anonymous id stands for; .ptr NULL when it has no link, or more than one user.
+ */
+struct text store_linked_user(const struct store *store, struct text anon);
+
+/* A link and where it is from. */
+struct store_link {
+    struct text user, anon;
+    int64_t at_ms;
+    struct text event; /* the id of the event that made it */
+};
+
+/* The link number `index` of a user, or of an anonymous id when `user` is absent, in the order in
+ * which they came; false behind the last. */
+bool store_link_at(const struct store *store, struct text user, struct text anon, uint32_t index,
+                   struct store_link *ret_link);
+/* More than one user is or was linked to the anonymous id. */
+bool store_is_shared(const struct store *store, struct text anon);
 
 /* What user_upsert said of the user last: a MessagePack map of texts to texts, numbers and
  * booleans, checked; .ptr NULL for nothing. */
@@ -300,7 +324,7 @@ void store_top(const struct store *store, enum store_window window, uint32_t cat
 int64_t store_watermark_ms(const struct store *store);
 
 struct store_stats {
-    uint64_t items, catalogue_items, users, anons, events_accepted, events_duplicate,
+    uint64_t items, catalogue_items, users, anons, links, events_accepted, events_duplicate,
         events_rejected, fields_dropped, queue_events, history_entries;
     int64_t dedup_oldest_ms; /* when the oldest event came whose id is remembered; 0: none */
     uint64_t bytes_items, bytes_people, bytes_counts; /* allocated, indexes and malloc's own share

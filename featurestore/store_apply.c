@@ -166,8 +166,16 @@ static enum err_code apply_shopper(struct store *store, const struct event *even
         struct person *person = slot == NULL ? NULL : history_after(store, event, &mention);
         if (person == NULL)
             return err_set(err, ERR_NOMEM, "out of memory for a history");
+        const struct store_pending pending = {
+            .people = mention.people, .number = mention.person, .person = person};
+        rc = store_views_follow(store, &pending, err);
+        if (rc != ERR_OK) {
+            free(person);
+            return rc;
+        }
         store_keep(store, mention.people == &store->users ? ROW_USER : ROW_ANON, mention.person);
         store_person_publish(store, slot, person);
+        store_views_publish(store);
         if (mention.counted)
             count_items(store, event, &mention);
     }
@@ -183,6 +191,7 @@ static enum err_code apply_to_state(struct store *store, const struct event *eve
     case EVENT_item_upsert: return store_catalogue_upsert(store, event, arrival_ms, err);
     case EVENT_item_delete: return store_catalogue_delete(store, event, err);
     case EVENT_user_upsert: return store_user_upsert(store, event, err);
+    case EVENT_identify: return store_identify(store, event, arrival_ms, err);
     default: return apply_shopper(store, event, arrival_ms, err);
     }
 }

@@ -86,7 +86,21 @@ static uint64_t hash_people(const struct store *store, const struct people *peop
     return sum;
 }
 
-static uint64_t hash_profiles(const struct people *people, enum row row)
+static void put_links(struct digest *digest, const struct store *store,
+                      const struct profile *profile)
+{
+    digest_put_int(digest, profile->was_shared);
+    for (uint32_t i = 0; i < profile->link_count; i++) {
+        const struct profile_link *link = &profile->links[i];
+        digest_put_name(digest, store->users.ids, link->user);
+        digest_put_int(digest, link->at_ms);
+        digest_put_text(digest, (struct text){link->event, link->event_bytes});
+    }
+    for (uint32_t i = 0; i < profile->anon_count; i++)
+        digest_put_name(digest, store->anons.ids, profile->anons[i]);
+}
+
+static uint64_t hash_profiles(const struct store *store, const struct people *people, enum row row)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < idmap_count(people->ids); i++) {
@@ -97,6 +111,7 @@ static uint64_t hash_profiles(const struct people *people, enum row row)
         digest_put_int(&digest, row);
         digest_put_text(&digest, idmap_text(people->ids, i));
         digest_put_text(&digest, profile->attributes);
+        put_links(&digest, store, profile);
         sum += digest.hash;
     }
     return sum;
@@ -108,7 +123,8 @@ uint64_t store_hash_now(const struct store *store)
     digest_put_int(&digest, (int64_t)hash_items(store));
     digest_put_int(&digest, (int64_t)hash_people(store, &store->users, ROW_USER));
     digest_put_int(&digest, (int64_t)hash_people(store, &store->anons, ROW_ANON));
-    digest_put_int(&digest, (int64_t)hash_profiles(&store->users, ROW_USER));
+    digest_put_int(&digest, (int64_t)hash_profiles(store, &store->users, ROW_USER));
+    digest_put_int(&digest, (int64_t)hash_profiles(store, &store->anons, ROW_ANON));
     digest_put_int(&digest, (int64_t)store_hash_features(store));
     digest_put_int(&digest, store_watermark_ms(store));
     digest_put_int(&digest, (int64_t)dedup_hash(store->dedup));

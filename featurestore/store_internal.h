@@ -11,6 +11,8 @@
  *   store_apply.c      a batch: decode, refuse duplicates, apply, report
  *   store_catalogue.c  item_upsert, item_delete
  *   store_profile.c    user_upsert
+ *   store_identity.c   identify
+ *   store_views.c      histories with those of linked people
  *   store_features.c   definitions of features in force, and filled from the log
  *   store_refresh.c    windows moved on, top lists made anew
  *   store_read.c, store_profile_read.c, store_price_read.c, features.c
@@ -62,6 +64,29 @@ struct people {
     uint32_t page_count_max;
     _Atomic(struct person_page *) *page;          /* owned */
     _Atomic(struct profile_page *) *profile_page; /* owned */
+    /* The history with those of linked people, where there are any; owned. */
+    _Atomic(struct person_page *) *view_page;
+};
+
+/* What an event is about to change, while the views that follow from it are made. */
+struct store_pending {
+    const struct people *people; /* of the new history; NULL: none */
+    uint32_t number;
+    const struct person *person;
+    /* identify: new profiles, NULL where nothing is left of one */
+    bool has_profiles;
+    uint32_t anon;
+    const struct profile *anon_profile;
+    uint32_t user_count;
+    uint32_t user[2];
+    const struct profile *user_profile[2];
+};
+
+/* Views that were made and not published. */
+struct store_views {
+    uint32_t count;
+    _Atomic(const struct person *) *slot[PROFILE_LINKS_MAX + 2];
+    const struct person *view[PROFILE_LINKS_MAX + 2]; /* owned; NULL: none is needed */
 };
 
 /* All top lists of one refresh.  list[w * (1 + category_count)] is the one over all items, those of
@@ -102,6 +127,7 @@ enum store_counter {
     COUNTER_DUPLICATE,
     COUNTER_REJECTED,
     COUNTER_FIELDS_DROPPED,
+    COUNTER_LINKS,
     COUNTER_HISTORY_ENTRIES,
     COUNTER_BYTES_ITEMS, /* without the id tables, as below */
     COUNTER_BYTES_PEOPLE,
@@ -165,7 +191,8 @@ struct store {
     uint32_t active_capacity;
     struct store_refresh refresh;
     struct arena arena; /* of the event that is being applied */
-    struct person_edit edit;
+    struct person_edit edit, view_edit;
+    struct store_views views;
     uint32_t item[EVENT_ITEMS_MAX];               /* numbers of the event's items */
     struct item *record[EVENT_ITEMS_MAX];         /* new records, before they are published */
     struct price_change prices[STORE_PRICES_MAX]; /* of the record that is being made */
@@ -227,6 +254,16 @@ static inline const struct person *store_person(const struct people *people, uin
 {
     struct person_page *page =
         atomic_load_explicit(&people->page[number >> PERSON_PAGE_BITS], memory_order_acquire);
+    return page == NULL ? NULL
+                        : atomic_load_explicit(&page->slot[number & (PERSON_PAGE_SLOTS - 1)],
+                                               memory_order_acquire);
+}
+
+/* NULL when it is the history itself. */
+static inline const struct person *store_view(const struct people *people, uint32_t number)
+{
+    struct person_page *page =
+        atomic_load_explicit(&people->view_page[number >> PERSON_PAGE_BITS], memory_order_acquire);
     return page == NULL ? NULL
                         : atomic_load_explicit(&page->slot[number & (PERSON_PAGE_SLOTS - 1)],
                                                memory_order_acquire);
@@ -329,8 +366,27 @@ _Atomic(const struct profile *) *store_profile_slot_make(struct store *store, st
 /* In the place of what is in the slot, which is retired; NULL for nothing. */
 void store_profile_publish(struct store *store, _Atomic(const struct profile *) *slot,
                            const struct profile *profile);
+/* A profile that is there, or what to begin a new one with. */
+struct profile store_profile_base(const struct people *people, uint32_t number);
 MUST_CHECK enum err_code store_user_upsert(struct store *store, const struct event *event,
                                            struct err *err);
+
+/* ---- store_identity.c */
+MUST_CHECK enum err_code store_identify(struct store *store, const struct event *event,
+                                        int64_t arrival_ms, struct err *err);
+
+/* ---- store_views.c */
+/* Makes the view of one user, as it will be, into store->views.  ERR_NOMEM leaves those that were
+ * made: store_views_discard. */
+MUST_CHECK enum err_code store_view_make(struct store *store, uint32_t user,
+                                         const struct store_pending *pending, struct err *err);
+/* All views that follow from a new history; none are left behind on ERR_NOMEM. */
+MUST_CHECK enum err_code store_views_follow(struct store *store,
+                                            const struct store_pending *pending, struct err *err);
+void store_views_publish(struct store *store);
+void store_views_discard(struct store *store);
+/* All views anew, after profiles and histories were read from a checkpoint. */
+MUST_CHECK enum err_code store_views_make_all(struct store *store, struct err *err);
 
 /* ---- store_refresh.c: moves all windows to the watermark, gives back those that are empty and
  * publishes new top lists.  Without memory the old lists stay and it is due again. */

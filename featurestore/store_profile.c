@@ -7,12 +7,26 @@
 enum err_code store_profiles_init(struct store *store, struct people *people, struct err *err)
 {
     people->profile_page = calloc(people->page_count_max, sizeof *people->profile_page);
-    if (people->profile_page == NULL)
+    people->view_page = calloc(people->page_count_max, sizeof *people->view_page);
+    if (people->profile_page == NULL || people->view_page == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for a table of %u people",
                        store->limits.people_max);
     store_counter_add(store, COUNTER_BYTES_PEOPLE,
-                      (int64_t)heap_bytes(people->page_count_max * sizeof *people->profile_page));
+                      (int64_t)heap_bytes(people->page_count_max * sizeof *people->profile_page) *
+                          2);
     return ERR_OK;
+}
+
+static void free_views(struct people *people)
+{
+    for (uint32_t i = 0; people->view_page != NULL && i < people->page_count_max; i++) {
+        struct person_page *page =
+            atomic_load_explicit(&people->view_page[i], memory_order_relaxed);
+        for (uint32_t s = 0; page != NULL && s < PERSON_PAGE_SLOTS; s++)
+            free((void *)atomic_load_explicit(&page->slot[s], memory_order_relaxed));
+        free(page);
+    }
+    free(people->view_page);
 }
 
 void store_profiles_deinit(struct people *people)
@@ -25,6 +39,7 @@ void store_profiles_deinit(struct people *people)
         free(page);
     }
     free(people->profile_page);
+    free_views(people);
 }
 
 _Atomic(const struct profile *) *store_profile_slot_make(struct store *store, struct people *people,
@@ -57,6 +72,12 @@ void store_profile_publish(struct store *store, _Atomic(const struct profile *) 
     retire_block(&store->retire, old);
 }
 
+struct profile store_profile_base(const struct people *people, uint32_t number)
+{
+    const struct profile *old = store_profile(people, number);
+    return old == NULL ? (struct profile){0} : *old;
+}
+
 enum err_code store_user_upsert(struct store *store, const struct event *event, struct err *err)
 {
     uint32_t user = 0;
@@ -64,10 +85,7 @@ enum err_code store_user_upsert(struct store *store, const struct event *event, 
     if (rc != ERR_OK)
         return rc;
     _Atomic(const struct profile *) *slot = store_profile_slot_make(store, &store->users, user);
-    struct profile next = {0};
-    const struct profile *old = store_profile(&store->users, user);
-    if (old != NULL)
-        next = *old;
+    struct profile next = store_profile_base(&store->users, user);
     next.attributes = event->attributes;
     struct profile *profile = slot == NULL ? NULL : profile_create(&next);
     if (profile == NULL)

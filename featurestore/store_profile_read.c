@@ -1,11 +1,85 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The readers of profiles: acquire loads of published pointers, nothing is stored. */
+/* The readers of people: acquire loads of published pointers, nothing is stored. */
 #include "featurestore/store_internal.h"
 
 static const struct profile *profile_find(const struct people *people, struct text id)
 {
     uint32_t number = idmap_find(people->ids, id);
     return number == IDMAP_NONE ? NULL : store_profile(people, number);
+}
+
+/* With what links bring in. */
+static const struct person *user_history(const struct store *store, uint32_t user)
+{
+    if (user == IDMAP_NONE)
+        return NULL;
+    const struct person *view = store_view(&store->users, user);
+    return view != NULL ? view : store_person(&store->users, user);
+}
+
+static const struct person *anon_history(const struct store *store, struct text anon,
+                                         bool is_with_user)
+{
+    uint32_t number = idmap_find(store->anons.ids, anon);
+    if (number == IDMAP_NONE)
+        return NULL;
+    const struct profile *profile = store_profile(&store->anons, number);
+    if (profile_is_linked(profile) && is_with_user)
+        return NULL; /* it is that of other users, or of this one, who has no history */
+    uint32_t user = profile_sole_user(profile);
+    return user != IDMAP_NONE ? user_history(store, user) : store_person(&store->anons, number);
+}
+
+bool store_history(const struct store *store, struct text user, struct text anon,
+                   struct history *ret_history)
+{
+    const struct person *person = user_history(store, idmap_find(store->users.ids, user));
+    if (person == NULL)
+        person = anon_history(store, anon, user.ptr != NULL);
+    *ret_history = person_history(person);
+    return person != NULL;
+}
+
+struct text store_linked_user(const struct store *store, struct text anon)
+{
+    uint32_t user = profile_sole_user(profile_find(&store->anons, anon));
+    return user == IDMAP_NONE ? (struct text){NULL, 0} : idmap_text(store->users.ids, user);
+}
+
+bool store_is_shared(const struct store *store, struct text anon)
+{
+    const struct profile *profile = profile_find(&store->anons, anon);
+    return profile_is_linked(profile) && profile_sole_user(profile) == IDMAP_NONE;
+}
+
+static bool link_to(const struct store *store, uint32_t anon, uint32_t user,
+                    struct store_link *ret_link)
+{
+    const struct profile *profile = store_profile(&store->anons, anon);
+    for (uint32_t i = 0; profile != NULL && i < profile->link_count; i++) {
+        const struct profile_link *link = &profile->links[i];
+        if (link->user != user)
+            continue;
+        *ret_link = (struct store_link){.user = idmap_text(store->users.ids, user),
+                                        .anon = idmap_text(store->anons.ids, anon),
+                                        .at_ms = link->at_ms,
+                                        .event = {link->event, link->event_bytes}};
+        return true;
+    }
+    return false;
+}
+
+bool store_link_at(const struct store *store, struct text user, struct text anon, uint32_t index,
+                   struct store_link *ret_link)
+{
+    bool by_user = user.ptr != NULL;
+    const struct people *people = by_user ? &store->users : &store->anons;
+    uint32_t number = idmap_find(people->ids, by_user ? user : anon);
+    const struct profile *profile = number == IDMAP_NONE ? NULL : store_profile(people, number);
+    if (profile == NULL || index >= (by_user ? profile->anon_count : profile->link_count))
+        return false;
+    return by_user ? link_to(store, profile->anons[index], number, ret_link)
+                   : link_to(store, number, profile->links[index].user, ret_link);
 }
 
 struct text store_user_attributes(const struct store *store, struct text user)

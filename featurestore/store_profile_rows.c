@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Profiles in checkpoints. */
+#include <string.h>
+
 #include "featurestore/store_rows.h"
 
 void store_profile_row_write(const struct people *people, enum store_row kind, uint32_t number,
@@ -10,32 +12,99 @@ void store_profile_row_write(const struct people *people, enum store_row kind, u
         return;
     size_t mark = checkpoint_row_open(block, (uint8_t)kind, number);
     checkpoint_put_text(block, profile->attributes);
+    checkpoint_put_u32(block, profile->was_shared);
+    checkpoint_put_u32(block, profile->link_count);
+    for (uint32_t i = 0; i < profile->link_count; i++) {
+        const struct profile_link *link = &profile->links[i];
+        checkpoint_put_u32(block, link->user);
+        checkpoint_put_u64(block, (uint64_t)link->at_ms);
+        checkpoint_put_text(block, (struct text){link->event, link->event_bytes});
+    }
+    checkpoint_put_u32(block, profile->anon_count);
+    for (uint32_t i = 0; i < profile->anon_count; i++)
+        checkpoint_put_u32(block, profile->anons[i]);
     checkpoint_row_close(block, mark);
 }
 
-static bool get_profile(struct checkpoint_fields *fields, struct profile *profile)
+/* What a profile is read into. */
+struct profile_reading {
+    struct profile profile;
+    struct profile_link links[PROFILE_LINKS_MAX];
+    uint32_t anons[PROFILE_ANONS_MAX];
+};
+
+static bool get_attributes(struct checkpoint_fields *fields, struct text *attributes)
 {
-    if (!checkpoint_get_text(fields, &profile->attributes) || fields->at != fields->end)
+    /* Readers walk through them without looking for their end. */
+    return checkpoint_get_text(fields, attributes) &&
+           (attributes->ptr == NULL ||
+            cursor_check((const uint8_t *)attributes->ptr, attributes->len, CURSOR_VALUES_MAX,
+                         NULL) == ERR_OK);
+}
+
+static bool get_links(struct checkpoint_fields *fields, const struct store_numbering *numbering,
+                      struct profile_reading *reading)
+{
+    struct profile *profile = &reading->profile;
+    uint32_t was_shared = 0;
+    if (!checkpoint_get_u32(fields, &was_shared) || was_shared > 1 ||
+        !checkpoint_get_u32(fields, &profile->link_count) ||
+        profile->link_count > PROFILE_LINKS_MAX)
         return false;
-    /* Readers walk through the attributes without looking for their end. */
-    const struct text *raw = &profile->attributes;
-    return raw->ptr == NULL ||
-           cursor_check((const uint8_t *)raw->ptr, raw->len, CURSOR_VALUES_MAX, NULL) == ERR_OK;
+    profile->was_shared = was_shared == 1;
+    profile->links = reading->links;
+    for (uint32_t i = 0; i < profile->link_count; i++) {
+        struct profile_link *link = &reading->links[i];
+        uint32_t user = 0;
+        uint64_t at_ms = 0;
+        struct text event;
+        if (!checkpoint_get_u32(fields, &user) || !checkpoint_get_u64(fields, &at_ms) ||
+            !checkpoint_get_text(fields, &event) || event.ptr == NULL ||
+            event.len > EVENT_ID_BYTES_MAX ||
+            !store_row_number(numbering, ROW_USER_ID, user, &link->user))
+            return false;
+        link->at_ms = (int64_t)at_ms;
+        link->event_bytes = (uint8_t)event.len;
+        memcpy(link->event, event.ptr, event.len);
+    }
+    return true;
+}
+
+static bool get_anons(struct checkpoint_fields *fields, const struct store_numbering *numbering,
+                      struct profile_reading *reading)
+{
+    struct profile *profile = &reading->profile;
+    if (!checkpoint_get_u32(fields, &profile->anon_count) ||
+        profile->anon_count > PROFILE_ANONS_MAX)
+        return false;
+    profile->anons = reading->anons;
+    for (uint32_t i = 0; i < profile->anon_count; i++) {
+        uint32_t anon = 0;
+        if (!checkpoint_get_u32(fields, &anon) ||
+            !store_row_number(numbering, ROW_ANON_ID, anon, &reading->anons[i]))
+            return false;
+    }
+    return true;
 }
 
 enum err_code store_profile_row_read(struct store *store, const struct checkpoint_row *row,
                                      const struct store_numbering *numbering, struct err *err)
 {
+    bool of_user = row->kind == ROW_USER_PROFILE;
+    struct people *people = of_user ? &store->users : &store->anons;
     struct checkpoint_fields fields = checkpoint_fields_of(row);
-    struct profile read = {0};
+    struct profile_reading reading = {0};
     uint32_t number = 0;
-    if (!store_row_number(numbering, ROW_USER_ID, row->number, &number) ||
-        !get_profile(&fields, &read))
+    if (!store_row_number(numbering, of_user ? ROW_USER_ID : ROW_ANON_ID, row->number, &number) ||
+        !get_attributes(&fields, &reading.profile.attributes) ||
+        !get_links(&fields, numbering, &reading) || !get_anons(&fields, numbering, &reading) ||
+        fields.at != fields.end)
         return store_row_corrupt(row, "expected a profile", err);
-    _Atomic(const struct profile *) *slot = store_profile_slot_make(store, &store->users, number);
-    struct profile *profile = slot == NULL ? NULL : profile_create(&read);
+    _Atomic(const struct profile *) *slot = store_profile_slot_make(store, people, number);
+    struct profile *profile = slot == NULL ? NULL : profile_create(&reading.profile);
     if (profile == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for a profile");
+    store_counter_add(store, COUNTER_LINKS, profile->link_count);
     store_profile_publish(store, slot, profile);
     return ERR_OK;
 }

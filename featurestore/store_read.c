@@ -58,22 +58,6 @@ struct text store_brand_name(const struct store *store, uint32_t brand)
     return idmap_text(store->brand_ids, brand);
 }
 
-static const struct person *person_find(const struct people *people, struct text id)
-{
-    uint32_t number = idmap_find(people->ids, id);
-    return number == IDMAP_NONE ? NULL : store_person(people, number);
-}
-
-bool store_history(const struct store *store, struct text user, struct text anon,
-                   struct history *ret_history)
-{
-    const struct person *person = person_find(&store->users, user);
-    if (person == NULL)
-        person = person_find(&store->anons, anon);
-    *ret_history = person_history(person);
-    return person != NULL;
-}
-
 uint32_t store_item_events(const struct store *store, uint32_t item, enum event_class event_class,
                            enum store_window window)
 {
@@ -121,6 +105,7 @@ void store_stats(const struct store *store, struct store_stats *ret_stats)
         .catalogue_items = store_counter(store, COUNTER_CATALOGUE_ITEMS),
         .users = idmap_count(store->users.ids),
         .anons = idmap_count(store->anons.ids),
+        .links = store_counter(store, COUNTER_LINKS),
         .events_accepted = store_counter(store, COUNTER_ACCEPTED),
         .events_duplicate = store_counter(store, COUNTER_DUPLICATE),
         .events_rejected = store_counter(store, COUNTER_REJECTED),

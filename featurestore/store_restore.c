@@ -52,6 +52,8 @@ static enum err_code load(struct store *store, uint64_t sequence, bool *ret_chan
         *ret_changed = true;
         rc = pass(store, path, sequence, read_row, &numbering, err);
         store_features_fill_others(store, &numbering);
+        if (rc == ERR_OK)
+            rc = store_views_make_all(store, err);
     }
     store_numbering_deinit(&numbering);
     return rc;

@@ -8,8 +8,8 @@
  *   ROW_ITEM       of the item     record and windows
  *   ROW_USER, ROW_ANON
  *                  of the person   history
- *   ROW_USER_PROFILE
- *                  of the user     attributes
+ *   ROW_USER_PROFILE, ROW_ANON_PROFILE
+ *                  of the person   attributes, links
  *   ROW_QUERY_ID, ROW_SLOT_ID
  *                  of the id       the id
  *   ROW_FEATURE_LAYOUT
@@ -35,6 +35,7 @@ enum store_row {
     ROW_USER,
     ROW_ANON,
     ROW_USER_PROFILE,
+    ROW_ANON_PROFILE,
     ROW_QUERY_ID,
     ROW_SLOT_ID,
     ROW_FEATURE_LAYOUT,

@@ -257,7 +257,8 @@ enum err_code store_row_read(struct store *store, const struct checkpoint_row *r
     case ROW_ITEM: return read_item(store, row, numbering, err);
     case ROW_USER: return read_person(store, &store->users, ROW_USER_ID, row, numbering, err);
     case ROW_ANON: return read_person(store, &store->anons, ROW_ANON_ID, row, numbering, err);
-    case ROW_USER_PROFILE: return store_profile_row_read(store, row, numbering, err);
+    case ROW_USER_PROFILE:
+    case ROW_ANON_PROFILE: return store_profile_row_read(store, row, numbering, err);
     default:
         return row->kind >= ROW_FEATURES && row->kind < ROW_END
                    ? store_feature_row_read(store, row, numbering, err)

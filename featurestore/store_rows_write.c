@@ -12,6 +12,7 @@ static struct idmap *ids_of(const struct store *store, enum store_row kind)
     case ROW_USER_PROFILE:
     case ROW_USER: return store->users.ids;
     case ROW_ANON_ID:
+    case ROW_ANON_PROFILE:
     case ROW_ANON: return store->anons.ids;
     case ROW_QUERY_ID: return store->features->query_ids;
     case ROW_SLOT_ID: return store->features->slot_ids;
@@ -135,6 +136,7 @@ void store_row_write(const struct store *store, enum store_row kind, uint32_t nu
     case ROW_USER: put_person(&store->users, kind, number, block); break;
     case ROW_ANON: put_person(&store->anons, kind, number, block); break;
     case ROW_USER_PROFILE: store_profile_row_write(&store->users, kind, number, block); break;
+    case ROW_ANON_PROFILE: store_profile_row_write(&store->anons, kind, number, block); break;
     default: store_feature_row_write(store, kind, number, block); break;
     }
 }

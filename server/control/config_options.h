@@ -73,6 +73,13 @@
       "users, and as many anonymous ids; new ones beyond are refused")                             \
     X(INT, history_items_max, 100, 1, 1000, "items", RESTART,                                      \
       "distinct items kept per person, the newest")                                                \
+    X(INT, identity_anons_max, 20, 0, 100, "ids", RESTART,                                         \
+      "anonymous ids that `identify` links to one user; more are refused")                         \
+    X(INT, identity_users_max, 5, 0, 8, "users", RESTART,                                          \
+      "users linked to one anonymous id; more are refused, unless the oldest link is older than "  \
+      "`identity_days`")                                                                           \
+    X(INT, identity_days, 7, 0, 24855, "days", RESTART,                                            \
+      "older links of an anonymous id make room for new users; 0: none does")                      \
     X(INT, price_history_max, 64, 0, 255, "changes", RESTART,                                      \
       "changes of the price kept per item, the newest")                                            \
     X(INT, queue_events_max, 100000, 2000, 1000000, "events", RESTART,                             \

@@ -41,6 +41,7 @@ static void pack_store(struct pack *pack, const struct store *store)
         {"catalogue_items", stats.catalogue_items},
         {"users", stats.users},
         {"anons", stats.anons},
+        {"links", stats.links},
         {"history_entries", stats.history_entries},
         {"events_accepted", stats.events_accepted},
         {"events_duplicate", stats.events_duplicate},

@@ -13,7 +13,11 @@ static uint64_t answer_key(const struct pipeline *p)
     const struct request *request = p->request;
     bool user = request->user.ptr != NULL;
     uint64_t slot = hash_text(text_of(p->slot->name), user ? 1 : 2);
-    return hash_text(user ? request->user : request->anon, slot);
+    if (user)
+        return hash_text(request->user, slot);
+    /* What was answered for the user that an id stands for is not for who comes after them. */
+    return hash_text(store_linked_user(p->env->store, request->anon),
+                     hash_text(request->anon, slot));
 }
 
 /* Only answers to plain requests are remembered: seeds and filters belong to one page. */

@@ -247,8 +247,10 @@ static void test_a_wrong_event_is_refused_by_field(void **state)
         assert_refused(wrong[i].json, ERR_BAD_INPUT, wrong[i].text);
     assert_refused("{\"id\":\"e\",\"type\":\"forget\",\"user\":\"u\"}", ERR_UNSUPPORTED,
                    "type: 'forget' is not supported in this version");
-    assert_refused("{\"id\":\"e\",\"type\":\"identify\"}", ERR_UNSUPPORTED,
-                   "type: 'identify' is not supported in this version");
+    assert_refused("{\"id\":\"e\",\"type\":\"identify\"}", ERR_BAD_INPUT,
+                   "user: needed by identify");
+    assert_refused("{\"id\":\"e\",\"type\":\"identify\",\"user\":\"u\",\"anon\":\"a\",\"undo\":1}",
+                   ERR_BAD_INPUT, "undo: expected true or false, got an integer");
 }
 
 static void test_unknown_keys_are_counted_or_refused(void **state)

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/rand.h"
+#include "base/rcu.h"
 #include "featurestore/store.h"
 #include "tests/support/disk_fault.h"
 #include "tests/support/events.h"
@@ -89,7 +90,8 @@ static int set_up(void **state)
                                    .queue_events_max = 100000,
                                    .dedup_events_max = 1000,
                                    .prices_max = 8,
-
+                                   .link_anons_max = 4,
+                                   .link_users_max = 8,
                                    .feature_rows_max = 100000};
     options = (struct event_log_options){
         .dir = log_dir, .bytes_max = UINT64_C(256) << 20, .clock = &now.clock};
@@ -125,6 +127,10 @@ static void add_random(uint32_t count, uint32_t people)
                      "\"price\":%u,\"category\":\"c%u\",\"brand\":\"b%u\",\"title\":\"t%u\","
                      "\"attributes\":{\"color\":\"x%u\"}}]}",
                      below(1000), below(9999), below(7), below(9), below(1000), below(5));
+        else if (below(10) == 0)
+            snprintf(json, sizeof json,
+                     "{\"type\":\"identify\",\"user\":\"p%u\",\"anon\":\"p%u\",\"undo\":%s}", user,
+                     (user + below(3)) % people, below(5) == 0 ? "true" : "false");
         else
             snprintf(json, sizeof json,
                      "{\"type\":\"%s\",\"%s\":\"p%u\",\"query\":\"q%u\",\"ts\":%lld,\"items\":"
@@ -214,16 +220,35 @@ static uint32_t file_count(const char *path)
     return count;
 }
 
+/* Of what readers see through links, which the hash of the state does not cover. */
+static uint64_t views(void)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < 300; i++) {
+        char id[16];
+        struct history history;
+        snprintf(id, sizeof id, "p%u", i);
+        rcu_read_begin();
+        (void)store_history(store, text_of(id), (struct text){0}, &history);
+        sum = sum * 31 + history.events;
+        for (uint32_t e = 0; e < history.count; e++)
+            sum = sum * 31 + history.last_s[e] + history.classes[e] % 16 + history.days[e];
+        rcu_read_end();
+    }
+    return sum;
+}
+
 static void check_restart(uint64_t want_checkpoint)
 {
     struct store_recovery recovery;
-    uint64_t before = hash(), sequence = sequence_now();
+    uint64_t before = hash(), sequence = sequence_now(), seen = views();
     restart(&recovery);
     if (recovery.state != STORE_RECOVERED)
         fail_msg("%s", err.text);
     assert_int_equal(recovery.checkpoint_sequence, want_checkpoint);
     assert_int_equal(sequence_now(), sequence);
     assert_true(hash() == before);
+    assert_true(views() == seen);
 }
 
 static void test_start_from_a_checkpoint(void **state)
