@@ -70,11 +70,11 @@ static uint8_t *tile_for(const struct definition *definition, uint8_t *state, ui
     if (last_s != 0 && tile > last) {
         uint32_t steps = tile - last < count ? tile - last : count;
         for (uint32_t i = 0; i < steps; i++)
-            clear_tile(definition, tiles + (tile - i) % count * bytes);
+            clear_tile(definition, tiles + aggregate_place(definition, tile - i) * bytes);
     }
     if (time_s > last_s)
         put_u32(state, 0, time_s);
-    return tiles + tile % count * bytes;
+    return tiles + aggregate_place(definition, tile) * bytes;
 }
 
 /* Flajolet et al. 2007: the register holds the longest run of zeros, + 1, among the hashes. */
@@ -120,11 +120,11 @@ static void add_decayed(const struct definition *definition, uint8_t *state,
     uint32_t last_s = aggregate_u32(state, 4);
     uint32_t time_s = reading->time_s;
     if (time_s >= last_s) {
-        value *= aggregate_decay(time_s - last_s, definition->half_life_s);
+        value *= aggregate_decay((time_s - last_s) * definition->halvings_per_s);
         value += reading->number;
         put_u32(state, 4, time_s);
     } else {
-        value += reading->number * aggregate_decay(last_s - time_s, definition->half_life_s);
+        value += reading->number * aggregate_decay((last_s - time_s) * definition->halvings_per_s);
     }
     float rounded = (float)value;
     put(state, 0, &rounded, sizeof rounded);

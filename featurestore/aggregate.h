@@ -92,14 +92,27 @@ static inline uint32_t aggregate_entry_bytes(const struct definition *definition
     return definition_is_list_of_ids(definition) ? 8 : 12;
 }
 
+/* number / divisor by the divisor's reciprocal, 2^64 / divisor rounded up: exact for 32 bits. */
+static inline uint32_t aggregate_divided(uint32_t number, uint64_t reciprocal)
+{
+    __extension__ typedef unsigned __int128 uint128;
+    return (uint32_t)((uint128)number * reciprocal >> 64);
+}
+
 /* The number of the tile that a time is in. */
 static inline uint32_t aggregate_tile(const struct definition *definition, uint32_t time_s)
 {
-    return definition->tile_s == UINT32_MAX ? 0 : time_s / definition->tile_s;
+    return aggregate_divided(time_s, definition->tile_reciprocal);
 }
 
-/* 2^-(elapsed / half_life), without libm so that it is the same on every machine; the error is
+/* Its place among the tiles. */
+static inline uint32_t aggregate_place(const struct definition *definition, uint32_t tile)
+{
+    return tile - definition->tile_count * aggregate_divided(tile, definition->count_reciprocal);
+}
+
+/* 2^-halvings for halvings >= 0, without libm so that it is the same on every machine; the error is
  * below 2^-31. */
-double aggregate_decay(uint32_t elapsed_s, uint32_t half_life_s);
+double aggregate_decay(double halvings);
 
 #endif

@@ -4,20 +4,20 @@
 
 #include "featurestore/aggregate.h"
 
-double aggregate_decay(uint32_t elapsed_s, uint32_t half_life_s)
+double aggregate_decay(double halvings)
 {
-    /* 2^(x - 1/2) for x in -1/2..1/2: the exponential series of x ln 2 to the 8th power. */
-    static const double inverse[] = {1.0 / 8, 1.0 / 7, 1.0 / 6, 1.0 / 5,
-                                     1.0 / 4, 1.0 / 3, 1.0 / 2, 1.0};
-    uint32_t whole = elapsed_s / half_life_s;
-    if (whole > 1000)
+    if (halvings > 1000.0)
         return 0.0;
-    if (elapsed_s == 0)
+    if (halvings == 0.0)
         return 1.0;
-    double x = 0.5 - (double)(elapsed_s % half_life_s) / (double)half_life_s;
-    double sum = 1.0;
-    for (uint32_t i = 0; i < sizeof inverse / sizeof inverse[0]; i++)
-        sum = 1.0 + sum * (x * 0.69314718055994530942) * inverse[i];
+    uint32_t whole = (uint32_t)halvings;
+    /* 2^(1/2 - rest) / sqrt(2): the exponential series to the 8th power, in pairs (Estrin), so that
+     * no step waits for all before it. */
+    double x = (0.5 - (halvings - whole)) * 0.69314718055994530942;
+    double x2 = x * x, x4 = x2 * x2;
+    double low = (1.0 + x) + (1.0 / 2 + x * (1.0 / 6)) * x2;
+    double high = (1.0 / 24 + x * (1.0 / 120)) + (1.0 / 720 + x * (1.0 / 5040)) * x2;
+    double sum = low + high * x4 + x4 * x4 * (1.0 / 40320);
     uint64_t bits = (uint64_t)(1023 - whole) << 52; /* 2^-whole */
     double scale;
     memcpy(&scale, &bits, sizeof scale);
@@ -57,7 +57,7 @@ static struct span span_of(const struct definition *definition, uint32_t last_s,
     uint32_t held = count - (now - last);
     if (held > last + 1)
         held = last + 1;
-    return (struct span){(last + 1 - held) % count, held};
+    return (struct span){aggregate_place(definition, last + 1 - held), held};
 }
 
 static uint32_t next(const struct definition *definition, uint32_t place)
@@ -185,7 +185,7 @@ void aggregate_read(const struct definition *definition, const uint8_t *state, u
         ret_value->as_of_s = last_s;
         ret_value->number = (double)aggregate_float(state, 0);
         if (now_s > last_s)
-            ret_value->number *= aggregate_decay(now_s - last_s, definition->half_life_s);
+            ret_value->number *= aggregate_decay((now_s - last_s) * definition->halvings_per_s);
         break;
     case FEATURE_KIND_last: *ret_value = read_last(definition, state); break;
     case FEATURE_KIND_since:

@@ -96,18 +96,18 @@ static enum err_code hash_state(const char *name, struct definition *definition,
                    kinds[definition->kind].name, definition->source, definition->tile_s,
                    definition->tile_count, definition->half_life_s, definition->last_count,
                    definition->precision, definition->types);
-    for (uint32_t i = 0; i < definition->custom_count; i++)
-        put_text(&text, definition->custom[i]);
+    for (uint32_t i = 0; i < definition->lists->custom_count; i++)
+        put_text(&text, definition->lists->custom[i]);
     put_text(&text, definition->property);
-    for (uint32_t i = 0; i < definition->condition_count; i++) {
-        const struct definition_condition *condition = &definition->condition[i];
+    for (uint32_t i = 0; i < definition->lists->condition_count; i++) {
+        const struct definition_condition *condition = &definition->lists->condition[i];
         put_text(&text, condition->prop);
         buffer_put_fmt(&text, " %a %a %a %a ", condition->at_least, condition->at_most,
                        condition->above, condition->below);
         put_values(&text, condition->value, condition->value_count);
     }
     buffer_put_str(&text, "values ");
-    put_values(&text, definition->value, definition->value_count);
+    put_values(&text, definition->lists->value, definition->lists->value_count);
     size_t len = 0;
     char *bytes = buffer_take(&text, &len);
     if (bytes == NULL)
@@ -163,6 +163,7 @@ void definitions_destroy(struct definitions **definitions)
         return;
     cJSON_Delete((*definitions)->file);
     free((*definitions)->definition);
+    free((*definitions)->lists);
     free(*definitions);
     *definitions = NULL;
 }

@@ -121,6 +121,17 @@ struct definition_part {
     uint32_t id;
 };
 
+/* What is looked at only when there is an event: kept apart, so that reading finds definitions
+ * close together. */
+struct definition_lists {
+    uint32_t custom_count;
+    const char *custom[DEFINITION_CUSTOM_TYPES_MAX]; /* of `custom:NAME`: the name */
+    uint32_t condition_count;
+    struct definition_condition condition[DEFINITION_CONDITIONS_MAX];
+    uint32_t value_count; /* of an attribute: the numbers that its texts stand for */
+    struct definition_value value[DEFINITION_VALUES_MAX];
+};
+
 struct definition {
     /* What reading needs. */
     enum feature_key key;
@@ -128,7 +139,10 @@ struct definition {
     enum feature_value_source source;
     uint32_t offset, bytes; /* of the state in the block of its key; 0 bytes for a ratio */
     uint32_t tile_s,
-        tile_count; /* window = tile_s x tile_count; all time is one tile without end */
+        tile_count;            /* window = tile_s x tile_count; all time is one tile without end */
+    uint64_t tile_reciprocal;  /* 2^64 / tile_s, rounded up; 0: all time */
+    uint64_t count_reciprocal; /* 2^64 / tile_count, rounded up; 0: one tile */
+    double halvings_per_s;     /* 1 / half_life_s */
     uint32_t half_life_s;
     uint32_t last_count;
     uint32_t precision; /* distinct: 2^precision registers */
@@ -141,12 +155,7 @@ struct definition {
     /* What goes into it. */
     uint64_t types;       /* bit by enum event_type */
     const char *property; /* of VALUE_PROP, or the name of the attribute */
-    uint32_t custom_count;
-    const char *custom[DEFINITION_CUSTOM_TYPES_MAX]; /* of `custom:NAME`: the name */
-    uint32_t condition_count;
-    struct definition_condition condition[DEFINITION_CONDITIONS_MAX];
-    uint32_t value_count; /* of an attribute: the numbers that its texts stand for */
-    struct definition_value value[DEFINITION_VALUES_MAX];
+    struct definition_lists *lists;
 
     uint64_t state_hash;
     char name[DEFINITION_NAME_BYTES];
@@ -156,6 +165,7 @@ struct definitions {
     char version[65];
     uint32_t count;
     struct definition *definition;           /* owned; sorted by name */
+    struct definition_lists *lists;          /* owned; in the order of the file */
     uint32_t block_bytes[FEATURE_KEY_COUNT]; /* 0: no feature has that key */
     uint64_t layout_hash[FEATURE_KEY_COUNT]; /* of names, state hashes and places */
     cJSON *file;                             /* owned: the texts are in it */

@@ -164,7 +164,7 @@ static enum err_code read_attribute(const struct json_at *feature, struct defini
     }
     if (rc == ERR_OK)
         rc = definitions_read_numbers(&values, definition, err);
-    if (rc == ERR_OK && source_is_id(definition->source) && definition->value_count == 0)
+    if (rc == ERR_OK && source_is_id(definition->source) && definition->lists->value_count == 0)
         rc = err_set(err, ERR_BAD_INPUT, "%s: a %s needs `values`, the numbers it stands for",
                      feature->path, column_names[index]);
     return rc;
@@ -176,7 +176,10 @@ static enum err_code read_half_life(const struct json_at *feature, struct defini
     struct json_at at = json_member(feature, "half_life");
     if (at.value == NULL)
         return err_set(err, ERR_BAD_INPUT, "%s: missing", at.path);
-    return definitions_read_duration(&at, 1, YEAR_S, &definition->half_life_s, err);
+    enum err_code rc = definitions_read_duration(&at, 1, YEAR_S, &definition->half_life_s, err);
+    if (rc == ERR_OK)
+        definition->halvings_per_s = 1.0 / definition->half_life_s;
+    return rc;
 }
 
 static enum err_code read_last(const struct json_at *feature, struct definition *definition,
@@ -229,11 +232,11 @@ static enum err_code read_aggregate(const struct json_at *feature, struct defini
 }
 
 static enum err_code read_feature(const struct json_at *at, struct definition *definition,
-                                  struct err *err)
+                                  struct definition_lists *lists, struct err *err)
 {
     const char *name = at->value->string;
     uint32_t kind = 0;
-    *definition = (struct definition){.fallback = NAN};
+    *definition = (struct definition){.fallback = NAN, .lists = lists};
     enum err_code rc = read_key(at, name, &definition->key, err);
     if (rc == ERR_OK)
         memcpy(definition->name, name, strlen(name) + 1);
@@ -358,12 +361,15 @@ static enum err_code read_features(const char *name, const struct json_at *root,
         return err_set(err, ERR_LIMIT, "%s: %d features of at most %d", features.path, count,
                        DEFINITIONS_MAX);
     definitions->definition = calloc((size_t)count + 1, sizeof *definitions->definition);
-    if (definitions->definition == NULL)
+    definitions->lists = calloc((size_t)count + 1, sizeof *definitions->lists);
+    if (definitions->definition == NULL || definitions->lists == NULL)
         return err_set(err, ERR_NOMEM, "%s: no memory for %d features", name, count);
     for (const cJSON *child = features.value->child; child != NULL && rc == ERR_OK;
          child = child->next) {
         struct json_at at = json_member(&features, child->string);
-        rc = read_feature(&at, &definitions->definition[definitions->count++], err);
+        rc = read_feature(&at, &definitions->definition[definitions->count],
+                          &definitions->lists[definitions->count], err);
+        definitions->count++;
     }
     if (rc == ERR_OK)
         rc = definitions_lay_out(name, definitions, err);

@@ -117,13 +117,13 @@ static enum err_code read_event(const struct json_at *at, struct definition *def
     if (rc != ERR_OK)
         return rc;
     if (strncmp(value, prefix, sizeof prefix - 1) == 0) {
-        if (definition->custom_count == DEFINITION_CUSTOM_TYPES_MAX)
+        if (definition->lists->custom_count == DEFINITION_CUSTOM_TYPES_MAX)
             return err_set(err, ERR_LIMIT, "%s: more than %d custom types", at->path,
                            DEFINITION_CUSTOM_TYPES_MAX);
         if (!text_is_id(text_of(value)) || value[sizeof prefix - 1] == '\0')
             return err_set(err, ERR_BAD_INPUT, "%s: expected custom:NAME, got '%.64s'", at->path,
                            value);
-        definition->custom[definition->custom_count++] = value + sizeof prefix - 1;
+        definition->lists->custom[definition->lists->custom_count++] = value + sizeof prefix - 1;
         return ERR_OK;
     }
     rc = definitions_read_name(at, type_names, &type, err);
@@ -227,11 +227,12 @@ enum err_code definitions_read_where(const struct json_at *at, struct definition
         return rc;
     for (const cJSON *child = at->value->child; child != NULL && rc == ERR_OK;
          child = child->next) {
-        if (definition->condition_count == DEFINITION_CONDITIONS_MAX)
+        if (definition->lists->condition_count == DEFINITION_CONDITIONS_MAX)
             return err_set(err, ERR_LIMIT, "%s: more than %d conditions", at->path,
                            DEFINITION_CONDITIONS_MAX);
         struct json_at member = json_member(at, child->string);
-        rc = read_condition(&member, &definition->condition[definition->condition_count++], err);
+        rc = read_condition(
+            &member, &definition->lists->condition[definition->lists->condition_count++], err);
     }
     return rc;
 }
@@ -246,10 +247,11 @@ enum err_code definitions_read_numbers(const struct json_at *at, struct definiti
         return rc;
     for (const cJSON *child = at->value->child; child != NULL && rc == ERR_OK;
          child = child->next) {
-        if (definition->value_count == DEFINITION_VALUES_MAX)
+        if (definition->lists->value_count == DEFINITION_VALUES_MAX)
             return err_set(err, ERR_LIMIT, "%s: more than %d values", at->path,
                            DEFINITION_VALUES_MAX);
-        struct definition_value *value = &definition->value[definition->value_count++];
+        struct definition_value *value =
+            &definition->lists->value[definition->lists->value_count++];
         struct json_at member = json_member(at, child->string);
         value->text = child->string;
         rc = json_real(&member, -1e9, 1e9, &value->number, err);
@@ -295,5 +297,7 @@ enum err_code definitions_read_window(const struct json_at *window, const struct
                        tile->path, DEFINITION_TILES_MAX);
     definition->tile_s = tile_s;
     definition->tile_count = window_s / tile_s;
+    definition->tile_reciprocal = UINT64_MAX / tile_s + 1;
+    definition->count_reciprocal = UINT64_MAX / definition->tile_count + 1;
     return ERR_OK;
 }

@@ -64,8 +64,8 @@ static bool meets(const struct definition_condition *condition, struct text prop
 
 static bool is_custom_type(const struct definition *definition, struct text name)
 {
-    for (uint32_t i = 0; i < definition->custom_count; i++) {
-        if (text_is(name, definition->custom[i]))
+    for (uint32_t i = 0; i < definition->lists->custom_count; i++) {
+        if (text_is(name, definition->lists->custom[i]))
             return true;
     }
     return false;
@@ -78,8 +78,8 @@ bool feature_wants(const struct definition *definition, const struct event *even
     if (event->type == EVENT_custom ? !is_custom_type(definition, event->custom)
                                     : (definition->types >> event->type & 1) == 0)
         return false;
-    for (uint32_t i = 0; i < definition->condition_count; i++) {
-        if (!meets(&definition->condition[i], event->props))
+    for (uint32_t i = 0; i < definition->lists->condition_count; i++) {
+        if (!meets(&definition->lists->condition[i], event->props))
             return false;
     }
     return true;
@@ -168,9 +168,9 @@ static double number_of(const struct definition *definition, const struct scalar
 {
     if (scalar->text.ptr == NULL)
         return scalar->number;
-    for (uint32_t i = 0; i < definition->value_count; i++) {
-        if (text_is(scalar->text, definition->value[i].text))
-            return definition->value[i].number;
+    for (uint32_t i = 0; i < definition->lists->value_count; i++) {
+        if (text_is(scalar->text, definition->lists->value[i].text))
+            return definition->lists->value[i].number;
     }
     return (double)NAN;
 }

@@ -204,9 +204,9 @@ static void test_decay_is_a_power_of_one_half(void **unused)
     (void)unused;
     for (uint32_t elapsed_s = 0; elapsed_s < 200000; elapsed_s += 7) {
         double expected = exp2(-(double)elapsed_s / 3600.0);
-        assert_true(fabs(aggregate_decay(elapsed_s, 3600) - expected) <= expected * 0x1p-31);
+        assert_true(fabs(aggregate_decay(elapsed_s / 3600.0) - expected) <= expected * 0x1p-31);
     }
-    assert_true(aggregate_decay(UINT32_MAX, 1) == 0.0);
+    assert_true(aggregate_decay(UINT32_MAX) == 0.0);
 }
 
 static int newest_first(const void *a, const void *b)

@@ -82,15 +82,16 @@ static void test_every_kind_is_read(void **unused)
     const struct definition *views = find(definitions, "user.views_7d");
     assert_int_equal(views->kind, FEATURE_KIND_count);
     assert_int_equal(views->types, UINT64_C(1) << EVENT_view);
-    assert_string_equal(views->custom[0], "peek");
+    assert_string_equal(views->lists->custom[0], "peek");
     assert_int_equal(views->bytes, 4 + 7 * 4);
     assert_int_equal(views->max_age_s, 30 * 86400);
     assert_true(views->fallback == 0.0);
     const struct definition *clicks = find(definitions, "query_item.clicks");
-    assert_int_equal(clicks->condition_count, 3);
-    assert_string_equal(clicks->condition[0].value[1].text, "web");
-    assert_null(clicks->condition[1].value[0].text);
-    assert_true(clicks->condition[2].below == 50.0 && clicks->condition[2].at_least == 1.0);
+    assert_int_equal(clicks->lists->condition_count, 3);
+    assert_string_equal(clicks->lists->condition[0].value[1].text, "web");
+    assert_null(clicks->lists->condition[1].value[0].text);
+    assert_true(clicks->lists->condition[2].below == 50.0 &&
+                clicks->lists->condition[2].at_least == 1.0);
     assert_true(isnan(clicks->fallback));
     assert_int_equal(clicks->half_life_s, 7 * 86400);
     const struct definition *through = find(definitions, "item.sell_through");
