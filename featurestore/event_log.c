@@ -228,3 +228,9 @@ void event_log_stats(const struct event_log *log, struct event_log_stats *ret_st
     ret_stats->bytes_max = log->bytes_max;
     ret_stats->gathered = atomic_load_explicit(&log->gathered_count, memory_order_relaxed);
 }
+
+enum err_code event_log_copy(struct event_log *log, const char *dir, struct err *err)
+{
+    int rc = mdb_env_copy2(log->env, dir, MDB_CP_COMPACT);
+    return rc == 0 ? ERR_OK : event_log_error(log, rc, "copy", err);
+}

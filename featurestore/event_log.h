@@ -95,6 +95,10 @@ MUST_CHECK enum err_code event_log_put_note(struct event_log *log, const char *n
 MUST_CHECK enum err_code event_log_get_note(struct event_log *log, const char *name, void *bytes,
                                             size_t capacity, size_t *ret_len, struct err *err);
 
+/* A compact copy of what is committed, in a folder that is empty.  Any thread; it is a reader for
+ * as long as it takes. */
+MUST_CHECK enum err_code event_log_copy(struct event_log *log, const char *dir, struct err *err);
+
 /* ---- any thread ------------------------------------------------------------------------------ */
 
 struct event_log_stats {

@@ -15,10 +15,17 @@
 /* After one that failed. */
 #define RETRY_NS UINT64_C(60000000000)
 
+void store_checkpoint_name(uint64_t sequence, char *buf, size_t buf_bytes)
+{
+    snprintf(buf, buf_bytes, "%020" PRIu64 ".checkpoint", sequence);
+}
+
 void store_checkpoint_path(const struct store_checkpoints *checkpoints, uint64_t sequence,
                            char *buf, size_t buf_bytes)
 {
-    snprintf(buf, buf_bytes, "%s/%020" PRIu64 ".checkpoint", checkpoints->dir, sequence);
+    char name[64];
+    store_checkpoint_name(sequence, name, sizeof name);
+    snprintf(buf, buf_bytes, "%s/%s", checkpoints->dir, name);
 }
 
 void store_checkpoints_destroy(struct store_checkpoints **checkpoints)

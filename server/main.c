@@ -39,7 +39,7 @@ struct daemon {
     struct modes modes;
     struct access access;
     struct admission admission;
-    struct jobs *jobs;
+    struct jobs *jobs, *maintenance;
     struct reload reload;
     struct lifecycle *lifecycle;
     struct service *service;
@@ -273,6 +273,10 @@ static enum err_code start_control(struct daemon *daemon, const struct config_so
         rc = jobs_create(&daemon->jobs, err);
     if (rc == ERR_OK)
         rc = jobs_start(daemon->jobs, err);
+    if (rc == ERR_OK)
+        rc = jobs_create(&daemon->maintenance, err);
+    if (rc == ERR_OK)
+        rc = jobs_start(daemon->maintenance, err);
     if (rc != ERR_OK)
         return rc;
     if (warning.code != ERR_OK)
@@ -309,6 +313,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .model_slow_ns = (uint64_t)daemon->config->model_slow_us * 1000,
         .events_strict = strcmp(daemon->config->events_mode, "strict") == 0,
         .jobs = daemon->jobs,
+        .maintenance = daemon->maintenance,
         .reload = &daemon->reload,
         .model_ops = daemon->model_ops,
         .metrics = daemon->metrics,
@@ -519,6 +524,8 @@ static void stop(struct daemon *daemon)
     /* First the threads that complete calls, while the transports are there to take them. */
     if (daemon->jobs != NULL)
         jobs_stop(daemon->jobs);
+    if (daemon->maintenance != NULL)
+        jobs_stop(daemon->maintenance);
     if (daemon->registry != NULL)
         registry_stop(daemon->registry);
     if (daemon->store != NULL) {
@@ -533,6 +540,7 @@ static void stop(struct daemon *daemon)
     http_server_destroy(&daemon->http);
     service_destroy(&daemon->service);
     jobs_destroy(&daemon->jobs);
+    jobs_destroy(&daemon->maintenance);
     access_deinit(&daemon->access);
     modes_deinit(&daemon->modes);
     model_ops_destroy(&daemon->model_ops);

@@ -48,6 +48,7 @@ struct service_options { /* all borrowed */
     uint64_t model_slow_ns; /* a use of a model that takes longer counts against it; 0: none does */
     bool events_strict;     /* unless a request says otherwise */
     struct jobs *jobs;
+    struct jobs *maintenance; /* for what takes long: exports, snapshots */
     struct reload *reload;
     struct model_ops *model_ops;
     struct metrics *metrics; /* one slot is taken for calls that complete later */

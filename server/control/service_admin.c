@@ -271,6 +271,7 @@ enum call_state service_admin(struct service *service, struct call *call,
     case OP_reload: return serve_reload(service, call, request);
     case OP_export: return service_export(service, call, request);
     case OP_checkpoint: return service_checkpoint(service, call, request);
+    case OP_snapshot: return service_snapshot(service, call, request);
     case OP_state_hash: return service_state_hash(service, call, request);
     case OP_restart: return serve_restart(service, call, request);
     case OP_drain: serve_drain(service, call, request); return CALL_DONE;

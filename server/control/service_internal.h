@@ -7,7 +7,7 @@
  *   service_features.c features
  *   service_query.c    status
  *   service_prices.c   the history of a price
- *   service_log.c      export, checkpoint, state_hash
+ *   service_log.c      export, checkpoint, snapshot, state_hash
  *   service_admin.c    mode, reload, drain and the operations on models */
 #ifndef SERVER_CONTROL_SERVICE_INTERNAL_H
 #define SERVER_CONTROL_SERVICE_INTERNAL_H
@@ -45,6 +45,7 @@ struct deferred {
     struct event_log *export_log; /* OP_export */
     const char *export_key;       /* what its records hold: "event", "decision" */
     uint64_t export_from;
+    char path[4096]; /* OP_snapshot */
     uint32_t export_limit;
 };
 
@@ -55,6 +56,9 @@ struct deferred *deferred_begin(struct service *service, struct call *call,
 /* Hands the call to the thread of jobs; answers it when that cannot take it. */
 enum call_state deferred_submit(struct deferred *deferred, const struct request *request,
                                 job_fn run);
+/* The same with other jobs. */
+enum call_state deferred_submit_to(struct jobs *jobs, struct deferred *deferred,
+                                   const struct request *request, job_fn run);
 /* The call is answered at once after all. */
 void deferred_undo(struct deferred *deferred);
 
@@ -68,6 +72,8 @@ enum call_state service_export(struct service *service, struct call *call,
                                const struct request *request);
 enum call_state service_checkpoint(struct service *service, struct call *call,
                                    const struct request *request);
+enum call_state service_snapshot(struct service *service, struct call *call,
+                                 const struct request *request);
 enum call_state service_state_hash(struct service *service, struct call *call,
                                    const struct request *request);
 /* Any operation of administration. */

@@ -2,8 +2,12 @@
 /* Operations on the logs: pages of them for exports, checkpoints, and the hash of the state. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "featurestore/snapshot.h"
 #include "server/control/service_internal.h"
+
+#define SNAPSHOT_DIR_BYTES_MAX 3000
 
 enum { EXPORT_LIMIT_MAX = 10000, EXPORT_SLACK_BYTES = 1024 };
 
@@ -44,7 +48,7 @@ static enum err_code pack_records(struct reply *reply, const struct deferred *de
     return rc == ERR_NOT_FOUND ? ERR_OK : rc;
 }
 
-/* On the thread of jobs. */
+/* On the thread of maintenance. */
 static void run_export(void *ctx)
 {
     struct deferred *deferred = ctx;
@@ -139,10 +143,10 @@ enum call_state service_export(struct service *service, struct call *call,
     deferred->export_key = export.decisions ? "decision" : "event";
     deferred->export_from = (uint64_t) export.from;
     deferred->export_limit = (uint32_t) export.limit;
-    return deferred_submit(deferred, request, run_export);
+    return deferred_submit_to(service->with.maintenance, deferred, request, run_export);
 }
 
-/* On the thread of jobs. */
+/* On the thread of maintenance. */
 static void run_state_hash(void *ctx)
 {
     struct deferred *deferred = ctx;
@@ -161,7 +165,7 @@ static void run_state_hash(void *ctx)
     deferred->call->complete(deferred->call);
 }
 
-/* On the thread of jobs. */
+/* On the thread of maintenance. */
 static void run_checkpoint(void *ctx)
 {
     struct deferred *deferred = ctx;
@@ -183,12 +187,52 @@ enum call_state service_checkpoint(struct service *service, struct call *call,
                                    const struct request *request)
 {
     struct deferred *deferred = deferred_begin(service, call, request);
-    return deferred == NULL ? CALL_DONE : deferred_submit(deferred, request, run_checkpoint);
+    return deferred == NULL
+               ? CALL_DONE
+               : deferred_submit_to(service->with.maintenance, deferred, request, run_checkpoint);
+}
+
+/* On the thread of maintenance. */
+static void run_snapshot(void *ctx)
+{
+    struct deferred *deferred = ctx;
+    const struct service_options *with = &deferred->service->with;
+    struct reply reply;
+    struct err err = {.text = ""};
+    enum err_code rc = snapshot_make(with->store, deferred->path, &err);
+    if (rc != ERR_OK) {
+        reply_error(deferred->call, deferred->id_raw, with->clock, reply_code_of(rc), err.text,
+                    NULL);
+    } else {
+        reply_begin(&reply, deferred->call, deferred->id_raw, with->clock);
+        reply_end(&reply);
+    }
+    deferred->call->complete(deferred->call);
+}
+
+enum call_state service_snapshot(struct service *service, struct call *call,
+                                 const struct request *request)
+{
+    struct text dir = {0};
+    bool good = true;
+    if (!request_body_text(request, "dir", &dir, &good) || !good || dir.len == 0 ||
+        dir.ptr[0] != '/' || dir.len >= SNAPSHOT_DIR_BYTES_MAX ||
+        memchr(dir.ptr, '\0', dir.len) != NULL) {
+        refuse(service, call, request, "expected an absolute path on the daemon's machine", "dir");
+        return CALL_DONE;
+    }
+    struct deferred *deferred = deferred_begin(service, call, request);
+    if (deferred == NULL)
+        return CALL_DONE;
+    text_copy(dir, deferred->path, sizeof deferred->path);
+    return deferred_submit_to(service->with.maintenance, deferred, request, run_snapshot);
 }
 
 enum call_state service_state_hash(struct service *service, struct call *call,
                                    const struct request *request)
 {
     struct deferred *deferred = deferred_begin(service, call, request);
-    return deferred == NULL ? CALL_DONE : deferred_submit(deferred, request, run_state_hash);
+    return deferred == NULL
+               ? CALL_DONE
+               : deferred_submit_to(service->with.maintenance, deferred, request, run_state_hash);
 }

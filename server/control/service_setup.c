@@ -97,15 +97,21 @@ void deferred_undo(struct deferred *deferred)
     hand_back(deferred);
 }
 
-enum call_state deferred_submit(struct deferred *deferred, const struct request *request,
-                                job_fn run)
+enum call_state deferred_submit_to(struct jobs *jobs, struct deferred *deferred,
+                                   const struct request *request, job_fn run)
 {
     struct service *service = deferred->service;
     struct call *call = deferred->call;
-    if (jobs_submit(service->with.jobs, run, deferred))
+    if (jobs_submit(jobs, run, deferred))
         return CALL_DEFERRED;
     deferred_undo(deferred);
     reply_error(call, request->id_raw, service->with.clock, REPLY_overloaded,
                 "too many operations of administration are waiting", NULL);
     return CALL_DONE;
+}
+
+enum call_state deferred_submit(struct deferred *deferred, const struct request *request,
+                                job_fn run)
+{
+    return deferred_submit_to(deferred->service->with.jobs, deferred, request, run);
 }

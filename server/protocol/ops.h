@@ -20,6 +20,7 @@
     X(restart, ADMIN)      \
     X(export, ADMIN)       \
     X(checkpoint, ADMIN)   \
+    X(snapshot, ADMIN)     \
     X(state_hash, ADMIN)   \
     X(model_list, ADMIN)   \
     X(model_begin, ADMIN)  \

@@ -401,6 +401,35 @@ static void test_times_are_exported_as_they_count(void **state)
     cJSON_Delete(event);
 }
 
+static void test_a_snapshot_is_verified_and_restored(void **state)
+{
+    struct bench *bench = *state;
+    char dir[2 * TEMP_DIR_BYTES], data_dir[2 * TEMP_DIR_BYTES], file[2 * TEMP_DIR_BYTES];
+    snprintf(dir, sizeof dir, "%s", out_path(bench, "snapshot"));
+    snprintf(data_dir, sizeof data_dir, "%s", out_path(bench, "restored"));
+    static const char batch[] =
+        "{\"events\": [{\"id\": \"e1\", \"type\": \"view\", \"user\": \"u\", "
+        "\"items\": [{\"id\": \"a\"}]}]}";
+    CHECK(0, "\"accepted\":1", NULL, "call", "events", batch);
+    CHECK(0, "\"ok\":true", NULL, "call", "checkpoint");
+    CHECK(0, dir, NULL, "snapshot", dir);
+    CHECK(1, NULL, "is there already", "snapshot", dir);
+    CHECK(1, NULL, "cannot make", "snapshot", "/proc/no/snapshot");
+    CHECK(0, "events       1, records 1..1", NULL, "verify", dir);
+    CHECK(0, "\"ok\": true", NULL, "verify", "--json", dir);
+    CHECK(1, NULL, "/nonexistent", "verify", "/nonexistent");
+    CHECK(2, NULL, "expected SNAPSHOT DATA_DIR", "restore", dir);
+    CHECK(1, NULL, "state", "restore", dir, temp_dir_path(&bench->daemon.dir, "state", file));
+    CHECK(0, "1 events up to record 1", NULL, "restore", dir, data_dir);
+    CHECK(0, "what was there before is in", NULL, "restore", dir, data_dir);
+    CHECK(0, "events       1, records 1..1", NULL, "verify", data_dir);
+    snprintf(file, sizeof file, "%.500s/events/data.mdb", dir);
+    assert_int_equal(truncate(file, 5000), 0);
+    CHECK(1, NULL, "decidectl: verify: ", "verify", dir);
+    CHECK(1, NULL, "decidectl: restore: ", "restore", dir, data_dir);
+    CHECK(0, "events       1, records 1..1", NULL, "verify", data_dir); /* as it was */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +441,7 @@ int main(void)
         WITH_DAEMON(test_decisions),
         WITH_DAEMON(test_events_are_exported_and_imported_again),
         WITH_DAEMON(test_times_are_exported_as_they_count),
+        WITH_DAEMON(test_a_snapshot_is_verified_and_restored),
         WITH_DAEMON(test_modes),
         WITH_DAEMON(test_models_are_pushed_listed_and_rolled_back),
         WITH_DAEMON(test_configuration),

@@ -88,6 +88,7 @@ void service_rig_create(struct service_rig *rig)
         .access = &rig->access,
         .admission = &rig->admission,
         .jobs = rig->jobs,
+        .maintenance = rig->jobs,
         .reload = &rig->reload,
         .model_ops = rig->model_ops,
         .metrics = rig->registry.metrics,

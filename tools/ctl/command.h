@@ -80,6 +80,9 @@ int command_rank(struct ctl *ctl, int argc, char **argv);      /* decisions.c */
 int command_price(struct ctl *ctl, int argc, char **argv);     /* decisions.c */
 int command_import(struct ctl *ctl, int argc, char **argv);    /* import.c */
 int command_export(struct ctl *ctl, int argc, char **argv);    /* export.c */
+int command_snapshot(struct ctl *ctl, int argc, char **argv);  /* snapshot.c */
+int command_verify(struct ctl *ctl, int argc, char **argv);    /* snapshot.c */
+int command_restore(struct ctl *ctl, int argc, char **argv);   /* snapshot.c */
 int command_model(struct ctl *ctl, int argc, char **argv);     /* model.c */
 int command_mode(struct ctl *ctl, int argc, char **argv);      /* operate.c */
 int command_breaker(struct ctl *ctl, int argc, char **argv);   /* operate.c */

@@ -57,6 +57,15 @@ const struct command ctl_commands[] = {
      "  --window T      training: so long after a decision events count for it (24h)\n"
      "  --incomplete    training: also decisions whose window is not over\n"
      "The daemon goes on serving.\n"},
+    {"snapshot", "DIR", "copy events and checkpoints while the daemon serves", command_snapshot,
+     "DIR is made by the daemon, on its machine and with its rights.\n"},
+    {"verify", "DIR", "read a snapshot, or the data_dir of a stopped daemon, to the last byte",
+     command_verify, "Exit code 0 when a start from it would know everything.  Needs no daemon.\n"},
+    {"restore", "SNAPSHOT DATA_DIR", "put a snapshot into the data_dir of a stopped daemon",
+     command_restore,
+     "It is verified first.  What was there before is moved aside, not deleted.  Run it as the "
+     "user\n"
+     "of the daemon.\n"},
     {"model", "list | push DIR | rollback NAME | verify DIR",
      "what serves; publish a bundle; go back; check a bundle", command_model,
      "  list            versions that are loaded, and bundles that were refused, with the reason\n"

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* snapshot_internal - what making and looking through share. */
+#ifndef FEATURESTORE_SNAPSHOT_INTERNAL_H
+#define FEATURESTORE_SNAPSHOT_INTERNAL_H
+
+#include "featurestore/snapshot.h"
+#include "featurestore/store_checkpoint.h"
+
+/* The sequences of the checkpoints that the log in `dir` names, newest first; 0: none. */
+enum err_code snapshot_note(const char *dir, uint64_t sequence[STORE_CHECKPOINTS_KEPT],
+                            struct err *err);
+
+#endif
