@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "featurestore/event_log_internal.h"
@@ -95,6 +97,22 @@ static int open_databases(struct event_log *log, bool read_only, const char *exp
     return rc;
 }
 
+/* LMDB maps the file: to look at a page that is not there would kill the process.  Pages at the end
+ * that were never written are of no use to it, but a file that was cut looks the same; filled with
+ * zeros it is found out where such a page is read. */
+static bool has_all_pages(struct event_log *log, bool read_only)
+{
+    MDB_envinfo info;
+    MDB_stat pages;
+    struct stat file;
+    mdb_filehandle_t fd;
+    if (mdb_env_info(log->env, &info) != 0 || mdb_env_stat(log->env, &pages) != 0 ||
+        mdb_env_get_fd(log->env, &fd) != 0 || fstat(fd, &file) != 0)
+        return true; /* nothing is known against it */
+    off_t wanted = (off_t)(info.me_last_pgno + 1) * (off_t)pages.ms_psize;
+    return file.st_size >= wanted || (!read_only && ftruncate(fd, wanted) == 0);
+}
+
 static enum err_code open_env(struct event_log *log, const struct event_log_options *options,
                               struct err *err)
 {
@@ -112,6 +130,9 @@ static enum err_code open_env(struct event_log *log, const struct event_log_opti
         rc = mdb_env_set_mapsize(log->env, map_bytes(options->bytes_max));
     if (rc == 0)
         rc = mdb_env_open(log->env, log->dir, flags, FILE_MODE);
+    if (rc == 0 && !has_all_pages(log, options->read_only))
+        return err_set(err, ERR_CORRUPT, "%.300s/data.mdb is shorter than its pages: it was cut",
+                       log->dir);
     if (rc == 0)
         rc = mdb_reader_check(log->env, &cleared);
     if (rc == 0)

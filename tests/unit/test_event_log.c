@@ -329,6 +329,44 @@ static void test_flipped_byte_is_found(void **state)
     event_log_read_end(&reader);
 }
 
+/* Wherever the file was cut: an error, no death. */
+static void test_cut_file_is_found(void **state)
+{
+    (void)state;
+    char path[2 * TEMP_DIR_BYTES];
+    struct stat whole;
+    temp_dir_path(&dir, "data.mdb", path);
+    for (uint64_t last = 0; last < 3000; last += 300) {
+        add(last + 1, 300);
+        assert_int_equal(event_log_commit(event_log, &err), ERR_OK);
+    }
+    event_log_close(&event_log);
+    assert_int_equal(stat(path, &whole), 0);
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    assert_int_equal(file_read(path, SIZE_MAX / 2, &bytes, &len, &err), ERR_OK);
+    for (int i = 1; i < 40; i++) {
+        off_t cut = whole.st_size * i / 40;
+        for (int read_only = 0; read_only <= 1; read_only++) {
+            temp_dir_write(&dir, "data.mdb", bytes, (size_t)cut);
+            options.read_only = read_only == 1;
+            struct event_log_reader reader;
+            struct event_record record;
+            enum err_code rc = event_log_open(&options, &event_log, &err);
+            if (rc == ERR_OK &&
+                (rc = event_log_read_begin(event_log, 1, &reader, &err)) == ERR_OK) {
+                while ((rc = event_log_read_next(&reader, &record, &err)) == ERR_OK)
+                    continue;
+                event_log_read_end(&reader);
+            }
+            assert_true(rc == ERR_CORRUPT || rc == ERR_IO);
+            event_log_close(&event_log);
+        }
+    }
+    free(bytes);
+    options.read_only = false;
+}
+
 static void test_notes(void **state)
 {
     (void)state;
@@ -383,6 +421,7 @@ int main(void)
         T(test_reserve_is_left_alone),
         T(test_failing_disk),
         T(test_flipped_byte_is_found),
+        T(test_cut_file_is_found),
         T(test_notes),
         T(test_what_cannot_be_opened),
     };
