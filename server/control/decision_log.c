@@ -14,7 +14,7 @@
 
 enum { TAKE_MS = 10, RETRY_MS = 500, PRUNE_MS = 1000, THREAD_NICE = 10 };
 
-#define COMMIT_BYTES   (UINT64_C(1) << 20) /* so many are committed before their time */
+#define COMMIT_BYTES   (UINT64_C(4) << 20) /* so many are committed before their time */
 #define GATHERED_BYTES (UINT64_C(8) << 20) /* no more are taken before a commit */
 #define MS_NS          UINT64_C(1000000)
 

@@ -23,7 +23,7 @@
 #include "server/decide/decide.h"
 
 #define DECISION_LOG_RING_BYTES (UINT64_C(4) << 20) /* for each worker */
-#define DECISION_LOG_COMMIT_MS  200
+#define DECISION_LOG_COMMIT_MS  1000
 
 struct decision_log;
 

@@ -53,11 +53,12 @@ def run(*command):
 
 
 class Daemon:
-    def __init__(self, programs, folder):
+    def __init__(self, programs, folder, options=None):
         config = folder / "decided.json"
         config.write_text(json.dumps({
             "listen": ["tcp://127.0.0.1:0"], "http": "127.0.0.1:0", "data_dir": str(folder / "state"),
-            "models_dir": str(folder / "models"), "policies": str(ROOT / "deploy/policies.json")}))
+            "models_dir": str(folder / "models"), "policies": str(ROOT / "deploy/policies.json")}
+            | (options or {})))
         self.log = folder / "decided.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([programs.decided, "--config", config], stderr=log)
