@@ -14,7 +14,7 @@ enum { TYPE_BYTES_MAX = sizeof EVENT_CUSTOM_PREFIX - 1 + EVENT_CUSTOM_BYTES_MAX 
 /* clang-format off */
 #define EVENT_KEYS(X) \
     X(id) X(type) X(ts) X(user) X(anon) X(session) X(decision) X(items) X(currency) X(total) \
-    X(order) X(query) X(list) X(props) X(attributes) X(undo)
+    X(order) X(query) X(list) X(props) X(attributes) X(undo) X(consent)
 /* clang-format on */
 
 #define NAME(name) {#name, sizeof(#name) - 1},
@@ -169,6 +169,7 @@ static enum err_code read_event_value(struct event_read *read, enum event_key ke
     case EVENT_KEY_props: return event_read_map(read, "props", &event->props);
     case EVENT_KEY_attributes: cursor_skip(&read->cursor, &read->attributes_raw); return ERR_OK;
     case EVENT_KEY_undo: return read_undo(read);
+    case EVENT_KEY_consent: cursor_skip(&read->cursor, &read->consent_raw); return ERR_OK;
     case EVENT_KEY_COUNT: break;
     }
     cursor_skip(&read->cursor, NULL);
@@ -194,6 +195,10 @@ static enum err_code check_needs(const struct event_read *read)
             return needed(read, "user");
         return event->anon.ptr == NULL ? needed(read, "anon") : ERR_OK;
     case EVENT_consent:
+        if (read->consent_raw.ptr == NULL)
+            return needed(read, "consent");
+        return event->user.ptr == NULL && event->anon.ptr == NULL ? needed(read, "user or anon")
+                                                                  : ERR_OK;
     case EVENT_forget:
         return err_set(read->err, ERR_UNSUPPORTED, "type: '%s' is not supported in this version",
                        event_type_name(event->type));
@@ -218,7 +223,8 @@ static uint32_t keys_of(enum event_type type)
 {
     const uint32_t envelope = BIT(id) | BIT(type) | BIT(ts) | BIT(props);
     const uint32_t shopper = envelope | BIT(user) | BIT(anon) | BIT(session) | BIT(decision);
-    const uint32_t shown = shopper | BIT(items) | BIT(currency) | BIT(query) | BIT(list);
+    const uint32_t shown =
+        shopper | BIT(consent) | BIT(items) | BIT(currency) | BIT(query) | BIT(list);
     switch (type) {
     case EVENT_cart_view: return shown | BIT(total);
     case EVENT_checkout:
@@ -229,7 +235,7 @@ static uint32_t keys_of(enum event_type type)
     case EVENT_item_delete: return envelope | BIT(items);
     case EVENT_user_upsert: return envelope | BIT(user) | BIT(attributes);
     case EVENT_identify: return shopper | BIT(undo);
-    case EVENT_consent:
+    case EVENT_consent: return shopper | BIT(consent);
     case EVENT_forget: return shopper;
     default: return shown;
     }
@@ -308,6 +314,11 @@ static enum err_code read_user_attributes(struct event_read *read)
     return event_read_attributes(read, "attributes", &read->event->attributes);
 }
 
+static bool has_consent(const struct event_read *read)
+{
+    return read->consent_raw.ptr != NULL && (keys_of(read->event->type) & BIT(consent)) != 0;
+}
+
 static enum err_code read_event(struct event_read *read)
 {
     enum err_code rc = read_pairs(read);
@@ -321,6 +332,8 @@ static enum err_code read_event(struct event_read *read)
         rc = event_read_items(read);
     if (rc == ERR_OK && read->event->type == EVENT_user_upsert)
         rc = read_user_attributes(read);
+    if (rc == ERR_OK && has_consent(read))
+        rc = event_read_consent(read);
     return rc == ERR_OK ? check_amounts(read) : rc;
 }
 

@@ -8,8 +8,9 @@
  * means the time of arrival.  item_upsert carries the catalogue in `items`: {id, title?, category?,
  * brand?, price?, cost?, stock?, attributes?{}} with `currency` beside it; a key that is absent
  * leaves the stored value as it is.  user_upsert carries `attributes`{} of a user; identify says
- * that `anon` is `user`, or with `undo` that it is not.  A type that is not in the list below is
- * written `custom:NAME`.  Wrong types and keys that are given twice are refused by name.
+ * that `anon` is `user`, or with `undo` that it is not; consent, and `consent`{} of any shopper's
+ * event, what a person allows.  A type that is not in the list below is written `custom:NAME`.
+ * Wrong types and keys that are given twice are refused by name.
  *
  * Strictness: a lenient decoder counts and drops keys that it does not know, and passes over those
  * that do not belong to the type; a strict one refuses both by name, and amounts without a
@@ -69,6 +70,18 @@
     X(forget, NONE)       \
     X(custom, NONE)
 
+/* What a person allows or denies. */
+#define EVENT_CONSENTS(X) X(process) X(personalize) X(measure) X(train) X(ads) X(share)
+
+enum event_consent {
+#define X(name) CONSENT_##name,
+    EVENT_CONSENTS(X)
+#undef X
+        CONSENT_COUNT
+};
+#define CONSENT_BIT(name) (1u << CONSENT_##name)
+#define CONSENT_ALL       ((1u << CONSENT_COUNT) - 1)
+
 enum event_type {
 #define X(name, class) EVENT_##name,
     EVENT_TYPES(X)
@@ -113,7 +126,9 @@ struct event {
     struct text props;      /* raw MessagePack map; .ptr NULL when absent */
     struct text attributes; /* user_upsert: as those of an item */
     bool undo;              /* identify */
-    uint32_t dropped;       /* keys that nobody knows */
+    /* Bits by enum event_consent; what is in neither stays as it is. */
+    uint8_t consent_allowed, consent_denied;
+    uint32_t dropped; /* keys that nobody knows */
 };
 
 /* How an event is judged. */
@@ -145,7 +160,7 @@ struct text event_id(struct cursor cursor);
 /* Reads one event; the cursor stands behind it afterwards, also after a refusal.  Bytes must have
  * passed cursor_check.  ERR_BAD_INPUT with the field first in the text: "ts: expected milliseconds
  * or RFC 3339 text, got a map"; ERR_LIMIT "items: 501 of at most 500"; ERR_STALE when it is too
- * old; ERR_UNSUPPORTED for types that this version does not apply (consent, forget); ERR_NOMEM when
+ * old; ERR_UNSUPPORTED for types that this version does not apply (forget); ERR_NOMEM when
  * the arena is full.  Shoppers' events need user or anon. */
 MUST_CHECK enum err_code event_decode_by(struct cursor *cursor, const struct event_rules *rules,
                                          struct arena *arena, struct event *ret_event,

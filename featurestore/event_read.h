@@ -3,6 +3,7 @@
  *
  *   event.c         the event itself, and what must be there given its type
  *   event_items.c   what it says about items, and attributes
+ *   event_consent.c what it allows and denies
  *
  * Shared by these and event_read.c only.  Each read leaves its output alone on failure and puts
  * "FIELD: expected ..., got ..." into err.  Threads: one owner. */
@@ -19,7 +20,7 @@ struct event_read {
     struct event *event;
     uint32_t given; /* bit by enum event_key */
     /* Read last: what they may hold depends on the type. */
-    struct text items_raw, attributes_raw;
+    struct text items_raw, attributes_raw, consent_raw;
     struct err *err;
 };
 
@@ -52,6 +53,9 @@ struct event_keys {
  * refused by a strict reader.  A known key that came before is refused. */
 MUST_CHECK enum err_code event_read_key(struct event_read *read, struct event_keys *keys,
                                         uint32_t *ret_key);
+
+/* ---- event_consent.c */
+MUST_CHECK enum err_code event_read_consent(struct event_read *read);
 
 /* ---- event_items.c */
 /* What `items_raw` holds, which is an array. */

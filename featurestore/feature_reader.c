@@ -77,6 +77,23 @@ static uint32_t find_id(const struct idmap *ids, struct text id)
     return ids == NULL || id.len == 0 ? IDMAP_NONE : idmap_find(ids, id);
 }
 
+/* As store_history does it: who asks with an anonymous id alone is the user behind it, and an id
+ * that has links is nobody else's. */
+static void find_person(struct feature_reader *reader, const struct feature_asker *asker)
+{
+    const struct store *store = reader->store;
+    bool by_user = asker->user.ptr != NULL;
+    struct text user = by_user ? asker->user : store_linked_user(store, asker->anon);
+    reader->person = find_id(store->users.ids, user);
+    reader->is_anon = reader->person == IDMAP_NONE;
+    if (!reader->is_anon)
+        return;
+    uint32_t anon = find_id(store->anons.ids, asker->anon);
+    bool is_others =
+        anon != IDMAP_NONE && by_user && profile_is_linked(store_profile(&store->anons, anon));
+    reader->person = is_others ? IDMAP_NONE : anon;
+}
+
 void feature_reader_begin(struct feature_reader *reader, const struct store *store,
                           const struct feature_asker *asker)
 {
@@ -86,10 +103,7 @@ void feature_reader_begin(struct feature_reader *reader, const struct store *sto
     reader->set = feature_set_of(tables);
     reader->history = asker->history;
     reader->now_s = (uint32_t)(store_watermark_ms(store) / 1000);
-    reader->person = find_id(store->users.ids, asker->user);
-    reader->is_anon = reader->person == IDMAP_NONE;
-    if (reader->is_anon)
-        reader->person = find_id(store->anons.ids, asker->anon);
+    find_person(reader, asker);
     reader->query = find_id(tables->query_ids, feature_query(asker->query, buf));
     reader->slot = find_id(tables->slot_ids, asker->slot);
     reader->found = 0;

@@ -24,6 +24,9 @@ struct profile_link {
 };
 
 struct profile {
+    /* Bits by enum event_consent, each as the newest event said, by its own time. */
+    uint8_t allowed, denied;
+    int64_t consent_at_ms[CONSENT_COUNT];
     struct text attributes; /* MessagePack map; .ptr NULL: none */
     /* Of an anonymous id, in the order in which they came. */
     const struct profile_link *links;
@@ -41,8 +44,8 @@ uint64_t profile_bytes(const struct profile *profile);
 /* Whether nothing is known: there is no need for a block then. */
 static inline bool profile_is_empty(const struct profile *profile)
 {
-    return profile->attributes.ptr == NULL && profile->link_count == 0 && !profile->was_shared &&
-           profile->anon_count == 0;
+    return (profile->allowed | profile->denied) == 0 && profile->attributes.ptr == NULL &&
+           profile->link_count == 0 && !profile->was_shared && profile->anon_count == 0;
 }
 
 /* The one user whose device an anonymous id stands for; IDMAP_NONE without a link, and when there

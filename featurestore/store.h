@@ -58,6 +58,7 @@ struct store_limits {
     uint32_t link_anons_max;    /* anonymous ids linked to one user, 0..100 */
     uint32_t link_users_max;    /* users linked to one anonymous id, 0..8 */
     uint32_t link_window_s;     /* older links make room for new users; 0: none does */
+    uint8_t consent_denied;     /* bits by enum event_consent: what is denied until it is allowed */
 };
 
 MUST_CHECK enum err_code store_create(const struct store_limits *limits, const struct clock *clock,
@@ -268,6 +269,12 @@ enum store_window {
     STORE_WINDOW_30D,
     STORE_WINDOW_COUNT
 };
+
+/* What may be done with the person's data: bits by enum event_consent.  What the user, the
+ * anonymous id, or, asked for with such an id alone, the user behind it denied is denied; what
+ * nobody spoke of is as the limits say.  `personalize`: decisions and features; `train`: exports
+ * for training; `process`: their events are taken at all. */
+uint8_t store_consent(const struct store *store, struct text user, struct text anon);
 
 /* The user whom the anonymous id stands for; .ptr NULL when it has no link, or more than one user.
  */

@@ -184,6 +184,20 @@ static enum err_code apply_shopper(struct store *store, const struct event *even
     return ERR_OK;
 }
 
+static enum err_code apply_person(struct store *store, const struct event *event,
+                                  int64_t arrival_ms, struct err *err)
+{
+    enum err_code rc = store_consent_prepare(store, event, arrival_ms, err);
+    if (rc == ERR_OK && event->type != EVENT_consent) {
+        rc = apply_shopper(store, event, arrival_ms, err);
+        if (rc != ERR_OK)
+            store_consent_discard(store);
+    }
+    if (rc == ERR_OK)
+        store_consent_publish(store);
+    return rc;
+}
+
 static enum err_code apply_to_state(struct store *store, const struct event *event,
                                     int64_t arrival_ms, struct err *err)
 {
@@ -192,7 +206,7 @@ static enum err_code apply_to_state(struct store *store, const struct event *eve
     case EVENT_item_delete: return store_catalogue_delete(store, event, err);
     case EVENT_user_upsert: return store_user_upsert(store, event, err);
     case EVENT_identify: return store_identify(store, event, arrival_ms, err);
-    default: return apply_shopper(store, event, arrival_ms, err);
+    default: return apply_person(store, event, arrival_ms, err);
     }
 }
 
@@ -267,13 +281,21 @@ static enum err_code apply_next(struct store *store, struct cursor *cursor,
         return ERR_OK;
     }
     bytes.len = (uint32_t)((const char *)cursor->at - bytes.ptr);
+    struct event_rules kept = *rules;
+    if (rc == ERR_OK && (event.consent_denied & CONSENT_BIT(process)) != 0 &&
+        event.type != EVENT_consent) {
+        store_consent_strip(store, &event, &bytes);
+        kept.skew_ms = 0;
+    }
+    if (rc == ERR_OK)
+        rc = store_consent_check(store, &event, err);
     if (rc == ERR_OK && store->log != NULL)
         rc = event_log_reserve(store->log, bytes.len, err);
     if (rc == ERR_OK)
         rc = apply_event(store, &event, rules->arrival_ms, err);
     if (rc != ERR_OK)
         return rc;
-    gather(store, &event, rules, bytes);
+    gather(store, &event, &kept, bytes);
     remember(store, event.id, rules->arrival_ms);
     store->result.accepted++;
     store_counter_add(store, COUNTER_ACCEPTED, 1);

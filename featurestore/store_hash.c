@@ -111,6 +111,8 @@ static uint64_t hash_profiles(const struct store *store, const struct people *pe
         digest_put_int(&digest, row);
         digest_put_text(&digest, idmap_text(people->ids, i));
         digest_put_text(&digest, profile->attributes);
+        digest_put_int(&digest, profile->allowed << 8 | profile->denied);
+        digest_put(&digest, profile->consent_at_ms, sizeof profile->consent_at_ms);
         put_links(&digest, store, profile);
         sum += digest.hash;
     }

@@ -12,6 +12,7 @@
  *   store_catalogue.c  item_upsert, item_delete
  *   store_profile.c    user_upsert
  *   store_identity.c   identify
+ *   store_consent.c    what people allow
  *   store_views.c      histories with those of linked people
  *   store_features.c   definitions of features in force, and filled from the log
  *   store_refresh.c    windows moved on, top lists made anew
@@ -80,6 +81,13 @@ struct store_pending {
     uint32_t user_count;
     uint32_t user[2];
     const struct profile *user_profile[2];
+};
+
+/* New profiles of those whose consent changes, made and not published; [0] the user's. */
+struct store_consents {
+    _Atomic(const struct profile *) *slot[2];
+    const struct profile *profile[2]; /* owned; NULL: it does not change */
+    uint32_t number[2];
 };
 
 /* Views that were made and not published. */
@@ -190,9 +198,11 @@ struct store {
     uint32_t active_count;
     uint32_t active_capacity;
     struct store_refresh refresh;
-    struct arena arena; /* of the event that is being applied */
+    struct arena arena;     /* of the event that is being applied */
+    uint8_t stripped[1024]; /* the event that is left of one that denies `process` */
     struct person_edit edit, view_edit;
     struct store_views views;
+    struct store_consents consents;
     uint32_t item[EVENT_ITEMS_MAX];               /* numbers of the event's items */
     struct item *record[EVENT_ITEMS_MAX];         /* new records, before they are published */
     struct price_change prices[STORE_PRICES_MAX]; /* of the record that is being made */
@@ -374,6 +384,19 @@ MUST_CHECK enum err_code store_user_upsert(struct store *store, const struct eve
 /* ---- store_identity.c */
 MUST_CHECK enum err_code store_identify(struct store *store, const struct event *event,
                                         int64_t arrival_ms, struct err *err);
+
+/* ---- store_consent.c */
+/* ERR_DENIED when the person denied `process`, and the event does not allow it anew. */
+MUST_CHECK enum err_code store_consent_check(const struct store *store, const struct event *event,
+                                             struct err *err);
+/* An event that denies `process` itself becomes a consent event, and `bytes` its own: nothing else
+ * of it is applied or kept. */
+void store_consent_strip(struct store *store, struct event *event, struct text *bytes);
+/* What the event allows and denies, into store->consents; nothing is left on ERR_NOMEM. */
+MUST_CHECK enum err_code store_consent_prepare(struct store *store, const struct event *event,
+                                               int64_t arrival_ms, struct err *err);
+void store_consent_publish(struct store *store);
+void store_consent_discard(struct store *store);
 
 /* ---- store_views.c */
 /* Makes the view of one user, as it will be, into store->views.  ERR_NOMEM leaves those that were

@@ -40,6 +40,26 @@ bool store_history(const struct store *store, struct text user, struct text anon
     return person != NULL;
 }
 
+static void add_consent(const struct profile *profile, uint8_t *allowed, uint8_t *denied)
+{
+    if (profile == NULL)
+        return;
+    *allowed |= profile->allowed;
+    *denied |= profile->denied;
+}
+
+uint8_t store_consent(const struct store *store, struct text user, struct text anon)
+{
+    uint8_t allowed = 0, denied = 0;
+    const struct profile *of_anon = profile_find(&store->anons, anon);
+    uint32_t behind = user.ptr == NULL ? profile_sole_user(of_anon) : IDMAP_NONE;
+    add_consent(of_anon, &allowed, &denied);
+    add_consent(profile_find(&store->users, user), &allowed, &denied);
+    if (behind != IDMAP_NONE)
+        add_consent(store_profile(&store->users, behind), &allowed, &denied);
+    return (uint8_t)(~(denied | (store->limits.consent_denied & ~allowed)) & CONSENT_ALL);
+}
+
 struct text store_linked_user(const struct store *store, struct text anon)
 {
     uint32_t user = profile_sole_user(profile_find(&store->anons, anon));

@@ -11,6 +11,10 @@ void store_profile_row_write(const struct people *people, enum store_row kind, u
     if (profile == NULL)
         return;
     size_t mark = checkpoint_row_open(block, (uint8_t)kind, number);
+    checkpoint_put_u32(block, profile->allowed);
+    checkpoint_put_u32(block, profile->denied);
+    for (uint32_t i = 0; i < CONSENT_COUNT; i++)
+        checkpoint_put_u64(block, (uint64_t)profile->consent_at_ms[i]);
     checkpoint_put_text(block, profile->attributes);
     checkpoint_put_u32(block, profile->was_shared);
     checkpoint_put_u32(block, profile->link_count);
@@ -32,6 +36,23 @@ struct profile_reading {
     struct profile_link links[PROFILE_LINKS_MAX];
     uint32_t anons[PROFILE_ANONS_MAX];
 };
+
+static bool get_consent(struct checkpoint_fields *fields, struct profile *profile)
+{
+    uint32_t allowed = 0, denied = 0;
+    if (!checkpoint_get_u32(fields, &allowed) || !checkpoint_get_u32(fields, &denied) ||
+        (allowed | denied) > CONSENT_ALL || (allowed & denied) != 0)
+        return false;
+    profile->allowed = (uint8_t)allowed;
+    profile->denied = (uint8_t)denied;
+    for (uint32_t i = 0; i < CONSENT_COUNT; i++) {
+        uint64_t at_ms = 0;
+        if (!checkpoint_get_u64(fields, &at_ms))
+            return false;
+        profile->consent_at_ms[i] = (int64_t)at_ms;
+    }
+    return true;
+}
 
 static bool get_attributes(struct checkpoint_fields *fields, struct text *attributes)
 {
@@ -96,6 +117,7 @@ enum err_code store_profile_row_read(struct store *store, const struct checkpoin
     struct profile_reading reading = {0};
     uint32_t number = 0;
     if (!store_row_number(numbering, of_user ? ROW_USER_ID : ROW_ANON_ID, row->number, &number) ||
+        !get_consent(&fields, &reading.profile) ||
         !get_attributes(&fields, &reading.profile.attributes) ||
         !get_links(&fields, numbering, &reading) || !get_anons(&fields, numbering, &reading) ||
         fields.at != fields.end)

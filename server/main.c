@@ -155,6 +155,13 @@ static enum err_code define_features(struct daemon *daemon, struct err *err)
     return rc;
 }
 
+static uint8_t consent_denied(const char *consent_default)
+{
+    if (strcmp(consent_default, "allow") == 0)
+        return 0;
+    return strcmp(consent_default, "deny") == 0 ? CONSENT_ALL : CONSENT_ALL & ~CONSENT_BIT(process);
+}
+
 static enum err_code start_store(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
@@ -168,6 +175,7 @@ static enum err_code start_store(struct daemon *daemon, struct err *err)
         .link_anons_max = (uint32_t)config->identity_anons_max,
         .link_users_max = (uint32_t)config->identity_users_max,
         .link_window_s = (uint32_t)config->identity_days * 86400,
+        .consent_denied = consent_denied(config->consent_default),
         .prices_max = (uint32_t)config->price_history_max,
         .event_age_ms_max = config->event_age_hours_max * INT64_C(3600000),
         .feature_rows_max = (uint32_t)config->feature_rows_max,

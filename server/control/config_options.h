@@ -73,6 +73,8 @@
       "users, and as many anonymous ids; new ones beyond are refused")                             \
     X(INT, history_items_max, 100, 1, 1000, "items", RESTART,                                      \
       "distinct items kept per person, the newest")                                                \
+    X(CHOICE, consent_default, "allow", 1, 15, "allow essential deny", RESTART,                    \
+      "what people allow who said nothing: all, `process` alone, or nothing")                      \
     X(INT, identity_anons_max, 20, 0, 100, "ids", RESTART,                                         \
       "anonymous ids that `identify` links to one user; more are refused")                         \
     X(INT, identity_users_max, 5, 0, 8, "users", RESTART,                                          \

@@ -192,6 +192,12 @@ static void answer_features(struct service *service, struct call *call,
     reply_end(&reply);
 }
 
+static bool allows_features(const struct subject *subject, const struct request *request)
+{
+    return (store_consent(subject->store, request->user, request->anon) &
+            CONSENT_BIT(personalize)) != 0;
+}
+
 void service_features(struct service *service, struct call *call, const struct request *request)
 {
     struct subject subject;
@@ -206,6 +212,10 @@ void service_features(struct service *service, struct call *call, const struct r
         reply_error(call, request->id_raw, service->with.clock, REPLY_not_found,
                     by_user ? "user: nothing is known of them" : "anon: nothing is known of them",
                     by_user ? "user" : "anon");
+    } else if (subject.has_person && !allows_features(&subject, request)) {
+        reply_error(call, request->id_raw, service->with.clock, REPLY_forbidden,
+                    "this person does not allow 'personalize'",
+                    request->user.ptr != NULL ? "user" : "anon");
     } else if (!check_names(&subject, &request->names, message)) {
         reply_error(call, request->id_raw, service->with.clock, REPLY_bad_request, message,
                     "names");

@@ -210,8 +210,12 @@ static void recommend(struct pipeline *p)
 {
     enum reason reason = REASON_none;
     enum level level = best_level(p, &reason);
+    if (p->is_hidden && level < LEVEL_generic && is_personal_slot(p)) {
+        ladder_descend(p, LEVEL_generic, REASON_consent);
+        return;
+    }
     if (level >= LEVEL_cached) {
-        ladder_descend(p, level, reason);
+        ladder_descend(p, level == LEVEL_cached && p->is_hidden ? LEVEL_generic : level, reason);
         return;
     }
     p->out->level = level;
@@ -319,6 +323,8 @@ static void rank(struct pipeline *p)
         pipeline_lower(p, LEVEL_reduced, REASON_no_model);
     else if (!ranked)
         pipeline_lower(p, LEVEL_reduced, REASON_overload);
+    if (p->is_hidden && use_ranker)
+        pipeline_lower(p, LEVEL_reduced, REASON_consent);
 }
 
 /* Rules cost next to nothing and hold the bounds, so neither mode nor deadline lowers a price. */

@@ -36,6 +36,7 @@ enum level {
     X(mode)         \
     X(breaker)      \
     X(unknown_user) \
+    X(consent)      \
     X(no_candidates)
 
 enum reason {

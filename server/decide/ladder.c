@@ -95,7 +95,7 @@ void ladder_fill_generic(struct pipeline *p)
     for (uint32_t i = 0; i < p->filters.category_count; i++)
         emit_top(p, p->filters.category[i]);
     uint32_t near = IDMAP_NONE;
-    if (p->seed_count > 0)
+    if (p->seed_count > 0 && !p->is_hidden)
         near = category_of(p, p->seed[0]);
     else if (p->history.count > 0)
         near = category_of(p, p->history.item[0]);

@@ -51,6 +51,7 @@ struct pipeline {
     const struct slot_models *models;
     struct worker_scratch *scratch;
 
+    bool is_hidden; /* the person does not allow `personalize`: nothing of them goes in */
     struct history history;
     const uint32_t *seed; /* item numbers that the caller named */
     uint32_t seed_count;

@@ -72,8 +72,9 @@ static double *feature_row(struct pipeline *p, struct feature_reader *reader)
 {
     if (p->models->ranker == NULL)
         return NULL;
-    const struct feature_asker asker = {.user = p->request->user,
-                                        .anon = p->request->anon,
+    const struct text nobody = {NULL, 0};
+    const struct feature_asker asker = {.user = p->is_hidden ? nobody : p->request->user,
+                                        .anon = p->is_hidden ? nobody : p->request->anon,
                                         .query = p->request->query,
                                         .slot = text_of(p->slot->name),
                                         .history = &p->history};

@@ -157,7 +157,7 @@ static const float *person_vector(struct pipeline *p, const struct model *model,
 {
     const struct factors *factors = model->as.factors;
     const float *trained = NULL;
-    if (p->request->user.ptr != NULL)
+    if (p->request->user.ptr != NULL && !p->is_hidden)
         trained = factors_user(factors, p->request->user);
     bool acted_since =
         p->history.count > 0 && (int64_t)p->history.last_s[0] * 1000 > model->trained_at_ms;

@@ -114,7 +114,11 @@ static bool resolve_filters(struct pipeline *p)
 bool subject_resolve(struct pipeline *p)
 {
     const struct request *request = p->request;
-    (void)store_history(p->env->store, request->user, request->anon, &p->history);
+    if (request->user.ptr != NULL || request->anon.ptr != NULL)
+        p->is_hidden = (store_consent(p->env->store, request->user, request->anon) &
+                        CONSENT_BIT(personalize)) == 0;
+    if (!p->is_hidden)
+        (void)store_history(p->env->store, request->user, request->anon, &p->history);
     return resolve_seeds(p) && resolve_blocked(p) && resolve_filters(p);
 }
 

@@ -28,6 +28,8 @@ static void check_event(const struct event *event)
     bool catalogue = event->type == EVENT_item_upsert || event->type == EVENT_item_delete;
     ASSERT(catalogue || event->user.ptr != NULL || event->anon.ptr != NULL);
     ASSERT(event->item_count <= EVENT_ITEMS_MAX);
+    ASSERT((event->consent_allowed & event->consent_denied) == 0);
+    ASSERT((event->consent_allowed | event->consent_denied) <= CONSENT_ALL);
     for (uint32_t i = 0; i < event->item_count; i++)
         check_item(&event->items[i]);
 }

@@ -7,6 +7,8 @@
 /* cmocka.h needs the four above */
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "tests/support/decide_fixture.h"
 #include "tests/support/small_models.h"
 
@@ -93,6 +95,53 @@ static void test_without_models_popular_items_answer(void **state)
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 5"), "generic/no_model: c a b e d");
     assert_string_equal(ASK("\"user\": \"v\", \"seeds\": [\"d\"], \"n\": 3"),
                         "generic/no_model: e g c");
+}
+
+static void deny(const char *who)
+{
+    char json[200];
+    snprintf(json, sizeof json,
+             "{\"type\": \"consent\", \"user\": \"%s\", \"consent\": {\"personalize\": false}}",
+             who);
+    fixture_event(&fixture, json);
+}
+
+static void test_who_denies_personalizing_gets_what_everybody_gets(void **state)
+{
+    (void)state;
+    fixture_load_shop(&fixture);
+    serve_models();
+    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    fixture_act(&fixture, "dislike", "u", "e", FIXTURE_NOW_MS);
+    assert_string_not_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"near\""),
+                            "generic/consent: e d g");
+    deny("u");
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"near\""),
+                        "generic/consent: e d g");
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"taste\", \"seeds\": [\"b\"]"),
+                        "generic/consent: e d g");
+    /* Somebody of whom the model knows more than we do. */
+    deny("known");
+    assert_string_equal(ASK("\"user\": \"known\", \"n\": 3, \"slot\": \"taste\""),
+                        "generic/consent: e d g");
+    /* Nothing personal is in a slot of what is popular, nor in the last good answer of others. */
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"popular\""), "full: e d g");
+    fixture.floor = LEVEL_cached;
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"near\""),
+                        "generic/consent: e d g");
+    fixture.floor = LEVEL_static;
+    assert_string_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"near\""), "static/mode: s1 s2");
+    fixture.floor = LEVEL_full;
+    /* What the caller puts in is not of the person. */
+    assert_string_equal(
+        fixture_ask(&fixture,
+                    "{\"op\": \"similar\", \"user\": \"u\", \"items\": [\"a\"], \"n\": 1}"),
+        fixture_ask(&fixture, "{\"op\": \"similar\", \"items\": [\"a\"], \"n\": 1}"));
+    (void)fixture_ask(&fixture,
+                      "{\"op\": \"rank\", \"user\": \"u\", \"slot\": \"both\", \"items\": "
+                      "[\"a\", \"b\"]}");
+    assert_int_equal(fixture.decision.level, LEVEL_reduced);
+    assert_int_equal(fixture.decision.reason, REASON_consent);
 }
 
 static void test_the_catalogue_without_events_leaves_the_static_list(void **state)
@@ -333,6 +382,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_nothing_at_all_answers_with_the_static_list),
         TEST(test_without_models_popular_items_answer),
+        TEST(test_who_denies_personalizing_gets_what_everybody_gets),
         TEST(test_the_catalogue_without_events_leaves_the_static_list),
         TEST(test_a_popularity_model_answers_before_the_static_list),
         TEST(test_a_person_with_a_history_gets_a_full_answer),

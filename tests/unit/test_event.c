@@ -387,6 +387,35 @@ static void test_attributes_of_a_user_are_kept_as_they_are(void **state)
     assert_int_equal(event.dropped, 0);
 }
 
+static void test_consent_is_read_flag_by_flag(void **state)
+{
+    (void)state;
+    struct event event;
+    assert_int_equal(decode("{\"id\":\"e\",\"type\":\"consent\",\"anon\":\"a\",\"consent\":"
+                            "{\"process\":true,\"ads\":false,\"analytics\":7}}",
+                            &event),
+                     ERR_OK);
+    assert_int_equal(event.consent_allowed, CONSENT_BIT(process));
+    assert_int_equal(event.consent_denied, CONSENT_BIT(ads));
+    assert_int_equal(event.dropped, 1);
+    assert_int_equal(decode(VIEW("\"consent\":{\"train\":false}"), &event), ERR_OK);
+    assert_int_equal(event.consent_denied, CONSENT_BIT(train));
+    assert_refused(VIEW("\"consent\":true"), ERR_BAD_INPUT,
+                   "consent: expected a map, got a boolean");
+    assert_refused(VIEW("\"consent\":{\"ads\":1}"), ERR_BAD_INPUT,
+                   "consent: expected true or false for each, got an integer");
+    assert_refused("{\"id\":\"e\",\"type\":\"consent\",\"user\":\"u\"}", ERR_BAD_INPUT,
+                   "consent: needed by consent");
+    assert_refused("{\"id\":\"e\",\"type\":\"consent\",\"consent\":{}}", ERR_BAD_INPUT,
+                   "user or anon: needed by consent");
+    /* It means nothing in what is no shopper's. */
+    assert_int_equal(decode(UPSERT("\"stock\":1}],\"consent\":[{\"a\":1"), &event), ERR_OK);
+    rules.strictness = EVENT_STRICT;
+    assert_refused(VIEW("\"consent\":{\"analytics\":true}"), ERR_BAD_INPUT,
+                   "consent: there is no key 'analytics'");
+    rules.strictness = EVENT_LENIENT;
+}
+
 static void test_a_key_that_is_given_twice_is_refused(void **state)
 {
     (void)state;
@@ -565,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_what_is_too_old_is_refused_where_that_is_wanted),
         cmocka_unit_test(test_types_of_ones_own_have_a_name),
         cmocka_unit_test(test_attributes_of_a_user_are_kept_as_they_are),
+        cmocka_unit_test(test_consent_is_read_flag_by_flag),
         cmocka_unit_test(test_a_key_that_is_given_twice_is_refused),
         cmocka_unit_test(test_limits_of_number_size_and_memory_are_kept),
         cmocka_unit_test(test_attributes_have_a_limit_of_bytes),

@@ -331,6 +331,23 @@ static void test_a_request_says_how_its_events_are_judged(void **state)
     cJSON_Delete(reply);
 }
 
+static void test_features_and_events_obey_consent(void **state)
+{
+    struct service_rig *rig = *state;
+    cJSON_Delete(serves(rig,
+                        "{\"op\": \"events\", \"ack\": \"memory\", \"events\": [" VIEW(
+                            "n1", "n", "i1") ", {\"id\": \"n2\", \"type\": \"consent\", \"user\": "
+                                             "\"n\", \"consent\": {\"personalize\": false}}]}"));
+    refuses(rig, "{\"op\": \"features\", \"user\": \"n\"}", "forbidden", "user");
+    cJSON *reply = serves(
+        rig, "{\"op\": \"events\", \"ack\": \"memory\", \"events\": [{\"id\": \"n3\", \"type\": "
+             "\"consent\", \"user\": \"n\", \"consent\": {\"process\": false}}, " VIEW("n4", "n",
+                                                                                       "i1") "]}");
+    const cJSON *rejected = cJSON_GetObjectItemCaseSensitive(reply, "rejected");
+    assert_string_equal(text_of_key(cJSON_GetArrayItem(rejected, 0), "code"), "forbidden");
+    cJSON_Delete(reply);
+}
+
 static void test_many_rejections_are_counted_beyond_those_described(void **state)
 {
     struct service_rig *rig = *state;
@@ -499,6 +516,7 @@ int main(void)
         TEST(test_an_expired_budget_lowers_decisions_and_ends_the_rest),
         TEST(test_events_are_deferred_counted_and_visible),
         TEST(test_a_request_says_how_its_events_are_judged),
+        TEST(test_features_and_events_obey_consent),
         TEST(test_many_rejections_are_counted_beyond_those_described),
         TEST(test_too_many_events_are_too_large),
         TEST(test_features_of_items_by_name),
