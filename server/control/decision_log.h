@@ -12,6 +12,8 @@
  * decision's id: all decisions of a person are in the log or none is, over restarts and machines,
  * and a higher percentage adds people to those of a lower one.
  *
+ * Nothing is logged of people who do not allow `process` (store_consent).
+ *
  * Threads: create, start, stop and destroy on main; decision_log_wants and decision_log_put on any
  * serving thread with its own worker; the others on any. */
 #ifndef SERVER_CONTROL_DECISION_LOG_H

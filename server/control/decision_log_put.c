@@ -23,6 +23,12 @@ static bool is_sampled(const struct decision_log *log, struct text key)
     return upper_half * 100 >> 32 < log->percent;
 }
 
+/* Whether anything of the person may be kept. */
+static bool may_keep(const struct decide_env *env, const struct request *request)
+{
+    return (store_consent(env->store, request->user, request->anon) & CONSENT_BIT(process)) != 0;
+}
+
 bool decision_log_wants(const struct decision_log *log, const struct request *request)
 {
     if (log == NULL || log->percent == 0)
@@ -34,7 +40,7 @@ bool decision_log_wants(const struct decision_log *log, const struct request *re
 void decision_log_put(struct decision_log *log, struct worker *worker, const struct decide_env *env,
                       const struct request *request, const struct decision *decision)
 {
-    if (!decision_log_wants(log, request))
+    if (!decision_log_wants(log, request) || !may_keep(env, request))
         return;
     if (key_of(request).ptr == NULL && !is_sampled(log, text_of(decision->id)))
         return;

@@ -44,6 +44,7 @@ struct deferred {
     int64_t mode_for_ms;
     struct event_log *export_log; /* OP_export */
     const char *export_key;       /* what its records hold: "event", "decision" */
+    bool export_trainable;        /* decisions: only of people who allow `train` */
     uint64_t export_from;
     char path[4096]; /* OP_snapshot */
     uint32_t export_limit;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/rcu.h"
+#include "featurestore/decision_record.h"
 #include "featurestore/snapshot.h"
 #include "server/control/service_internal.h"
 
@@ -26,6 +28,19 @@ static void pack_record(struct pack *pack, const char *key, const struct event_r
     pack_raw(pack, record->event.ptr, record->event.len);
 }
 
+/* What the person says now counts, not what they said when it was decided.  A record that cannot be
+ * read is for the caller to report. */
+static bool may_train(const struct store *store, const struct event_record *record)
+{
+    struct decision_record decision;
+    if (decision_record_read(record->event, &decision, NULL) != ERR_OK)
+        return true;
+    rcu_read_begin();
+    uint8_t consent = store_consent(store, decision.user, decision.anon);
+    rcu_read_end();
+    return (consent & CONSENT_BIT(train)) != 0;
+}
+
 /* As many records as there are, fit and are wanted; *next is where to go on. */
 static enum err_code pack_records(struct reply *reply, const struct deferred *deferred,
                                   struct event_log_reader *reader, uint64_t *next, bool *ret_end,
@@ -39,8 +54,10 @@ static enum err_code pack_records(struct reply *reply, const struct deferred *de
            (rc = event_log_read_next(reader, &record, err)) == ERR_OK) {
         if (reply->pack.capacity - reply->pack.used < record.event.len + EXPORT_SLACK_BYTES)
             break;
-        pack_record(&reply->pack, deferred->export_key, &record);
         *next = record.sequence + 1;
+        if (deferred->export_trainable && !may_train(deferred->service->with.store, &record))
+            continue;
+        pack_record(&reply->pack, deferred->export_key, &record);
         count++;
     }
     pack_array_close(&reply->pack, mark, count);
@@ -76,37 +93,40 @@ static void run_export(void *ctx)
     call->complete(call);
 }
 
-struct export
-{
+struct export_wanted {
     bool decisions; /* else events */
+    bool trainable; /* only decisions of people who allow `train` */
     int64_t from, limit;
 };
 
 /* The key at fault, or NULL. */
-static const char *read_export(const struct request *request, struct export *export)
+static const char *read_export(const struct request *request, struct export_wanted *wanted)
 {
-    struct text what = {0};
-    bool what_ok = true, from_ok = true, limit_ok = true;
-    *export = (struct export){.from = 1, .limit = EXPORT_LIMIT_MAX};
+    struct text what = {0}, purpose = {0};
+    bool what_ok = true, purpose_ok = true, from_ok = true, limit_ok = true;
+    *wanted = (struct export_wanted){.from = 1, .limit = EXPORT_LIMIT_MAX};
     if (!request_body_text(request, "what", &what, &what_ok) || !what_ok)
         return "what";
-    export->decisions = text_is(what, "decisions");
-    if (!export->decisions && !text_is(what, "events"))
+    wanted->decisions = text_is(what, "decisions");
+    if (!wanted->decisions && !text_is(what, "events"))
         return "what";
-    if (request_body_int(request, "from", &export->from, &from_ok) &&
-        (!from_ok || export->from < 1))
+    wanted->trainable = request_body_text(request, "for", &purpose, &purpose_ok);
+    if (!purpose_ok || (wanted->trainable && (!wanted->decisions || !text_is(purpose, "training"))))
+        return "for";
+    if (request_body_int(request, "from", &wanted->from, &from_ok) &&
+        (!from_ok || wanted->from < 1))
         return "from";
-    if (request_body_int(request, "limit", &export->limit, &limit_ok) &&
-        (!limit_ok || export->limit < 1 || export->limit > EXPORT_LIMIT_MAX))
+    if (request_body_int(request, "limit", &wanted->limit, &limit_ok) &&
+        (!limit_ok || wanted->limit < 1 || wanted->limit > EXPORT_LIMIT_MAX))
         return "limit";
     return NULL;
 }
 
 /* NULL when there is none. */
-static struct event_log *log_of(const struct service *service, const struct export *export)
+static struct event_log *log_of(const struct service *service, const struct export_wanted *wanted)
 {
     struct decision_log *decisions = service->with.decision_log;
-    if (!export->decisions)
+    if (!wanted->decisions)
         return store_log(service->with.store);
     return decisions == NULL ? NULL : decision_log_disk(decisions);
 }
@@ -120,18 +140,19 @@ static void refuse(struct service *service, struct call *call, const struct requ
 enum call_state service_export(struct service *service, struct call *call,
                                const struct request *request)
 {
-    struct export export;
-    const char *field = read_export(request, &export);
+    struct export_wanted wanted;
+    const char *field = read_export(request, &wanted);
     if (field != NULL) {
         refuse(service, call, request,
-               "expected what: events or decisions; from: a sequence from 1 on; limit: 1..10000",
+               "expected what: events or decisions; for: training, with decisions alone; from: a "
+               "sequence from 1 on; limit: 1..10000",
                field);
         return CALL_DONE;
     }
-    struct event_log *log = log_of(service, &export);
+    struct event_log *log = log_of(service, &wanted);
     if (log == NULL) {
         refuse(service, call, request,
-               export.decisions ? "this daemon logs no decisions (decision_log_bytes_max is 0)"
+               wanted.decisions ? "this daemon logs no decisions (decision_log_bytes_max is 0)"
                                 : "this daemon has no event log (event_log_bytes_max is 0)",
                NULL);
         return CALL_DONE;
@@ -140,9 +161,10 @@ enum call_state service_export(struct service *service, struct call *call,
     if (deferred == NULL)
         return CALL_DONE;
     deferred->export_log = log;
-    deferred->export_key = export.decisions ? "decision" : "event";
-    deferred->export_from = (uint64_t) export.from;
-    deferred->export_limit = (uint32_t) export.limit;
+    deferred->export_key = wanted.decisions ? "decision" : "event";
+    deferred->export_trainable = wanted.trainable;
+    deferred->export_from = (uint64_t)wanted.from;
+    deferred->export_limit = (uint32_t)wanted.limit;
     return deferred_submit_to(service->with.maintenance, deferred, request, run_export);
 }
 

@@ -252,6 +252,44 @@ static void test_what_was_asked_is_in_the_log(void **state)
     cJSON_Delete(reply);
 }
 
+static void consent(const char *id, const char *what)
+{
+    char event[256];
+    snprintf(event, sizeof event,
+             "{\"events\": [{\"id\": \"%s\", \"type\": \"consent\", \"user\": \"u\", "
+             "\"consent\": {%s}}]}",
+             id, what);
+    tell(event);
+}
+
+static void test_training_obeys_consent(void **state)
+{
+    (void)state;
+    cJSON *of_u = ask("recommend", "{\"user\": \"u\", \"n\": 2}");
+    cJSON *of_w = ask("similar", "{\"user\": \"w\", \"items\": [\"i1\"], \"n\": 2}");
+    const char *mine = reply_text(of_u, "decision"), *other = reply_text(of_w, "decision");
+    (void)decisions_with(mine);
+    (void)decisions_with(other);
+    assert_non_null(strstr(ctl(0, "export", "training", "--incomplete", NULL, NULL), mine));
+    consent("k1", "\"train\": false");
+    assert_null(strstr(ctl(0, "export", "training", "--incomplete", NULL, NULL), mine));
+    assert_non_null(strstr(program.out, other));
+    assert_null(strstr(ctl(0, "export", "training", "--incomplete", "--format", "csv"), mine));
+    assert_non_null(strstr(ctl(0, "export", "decisions", NULL, NULL, NULL), mine));
+    consent("k2", "\"train\": true");
+    assert_non_null(strstr(ctl(0, "export", "training", "--incomplete", NULL, NULL), mine));
+    consent("k3", "\"process\": false");
+    cJSON *unlogged = ask("recommend", "{\"user\": \"u\", \"n\": 2}");
+    cJSON *last = ask("similar", "{\"user\": \"w\", \"items\": [\"i1\"], \"n\": 2}");
+    assert_null(
+        strstr(decisions_with(reply_text(last, "decision")), reply_text(unlogged, "decision")));
+    (void)ctl(1, "call", "export", "{\"what\": \"events\", \"for\": \"training\"}", NULL, NULL);
+    cJSON_Delete(of_u);
+    cJSON_Delete(of_w);
+    cJSON_Delete(unlogged);
+    cJSON_Delete(last);
+}
+
 static void test_a_kill_loses_nothing_that_was_committed(void **state)
 {
     (void)state;
@@ -322,6 +360,7 @@ int main(void)
         TEST(test_rows_are_what_was_served_and_what_came_of_it),
         TEST(test_csv_has_a_column_for_each_feature),
         TEST(test_what_was_asked_is_in_the_log),
+        TEST(test_training_obeys_consent),
         TEST(test_a_kill_loses_nothing_that_was_committed),
         TEST(test_an_orderly_stop_loses_nothing_at_all),
         TEST(test_a_successor_goes_on_with_the_log),

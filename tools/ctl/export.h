@@ -45,8 +45,10 @@ int export_training(struct export_run *run);
 /* Called for each record of a log: the map {sequence, arrival_ms, ...}. */
 typedef int (*export_record_fn)(void *ctx, struct cursor record);
 
-/* `what`: "events" or "decisions". */
-int export_each(struct export_run *run, const char *what, export_record_fn fn, void *ctx);
+/* `what`: "events" or "decisions"; `purpose`: NULL, or for decisions "training": only of people who
+ * allow that. */
+int export_each(struct export_run *run, const char *what, const char *purpose, export_record_fn fn,
+                void *ctx);
 /* The decision in a record; a message says what is wrong with it. */
 int export_decision_of(struct cursor record, struct decision_record *ret_decision,
                        struct text *ret_bytes);

@@ -106,7 +106,7 @@ int export_decisions(struct export_run *run)
     if (run->job->format == EXPORT_CSV)
         code = export_write(run, CSV_HEADER, sizeof CSV_HEADER - 1);
     if (code == EXIT_FINE)
-        code = export_each(run, "decisions", write_decision, &decisions);
+        code = export_each(run, "decisions", NULL, write_decision, &decisions);
     buffer_deinit(&decisions.buffer);
     buffer_deinit(&decisions.models);
     return code;

@@ -39,7 +39,7 @@ int export_events(struct export_run *run)
     if (run->job->format == EXPORT_CSV)
         code = export_write(run, EXPORT_CSV_HEADER, sizeof EXPORT_CSV_HEADER - 1);
     if (code == EXIT_FINE)
-        code = export_each(run, "events", write_event, &events);
+        code = export_each(run, "events", NULL, write_event, &events);
     export_rows_destroy(&events.rows);
     return code;
 }

@@ -8,15 +8,19 @@
 
 #define EXPORT_TIMEOUT_US UINT64_C(30000000) /* at least: a page may come from a slow disk */
 
-static int fetch(struct export_run *run, const char *what, uint64_t from,
+static int fetch(struct export_run *run, const char *what, const char *purpose, uint64_t from,
                  struct decide_reply **ret_reply)
 {
     uint8_t bytes[256];
     struct pack body = pack_into(bytes, sizeof bytes);
     uint64_t timeout_us = run->ctl->timeout_us;
-    pack_map(&body, 2);
+    pack_map(&body, purpose == NULL ? 2 : 3);
     pack_key(&body, "what");
     pack_str(&body, what);
+    if (purpose != NULL) {
+        pack_key(&body, "for");
+        pack_str(&body, purpose);
+    }
     pack_key(&body, "from");
     pack_uint(&body, from);
     return ctl_call(run->ctl, "export", &body,
@@ -32,12 +36,13 @@ static int each_of_page(struct cursor map, export_record_fn fn, void *ctx)
     return code;
 }
 
-int export_each(struct export_run *run, const char *what, export_record_fn fn, void *ctx)
+int export_each(struct export_run *run, const char *what, const char *purpose, export_record_fn fn,
+                void *ctx)
 {
     uint64_t next = run->job->from;
     for (bool end = false; !end;) {
         struct decide_reply *reply = NULL;
-        int code = fetch(run, what, next, &reply);
+        int code = fetch(run, what, purpose, next, &reply);
         if (reply == NULL)
             return code;
         struct cursor map = ctl_map(reply);

@@ -227,7 +227,7 @@ static int note_names(void *ctx, struct cursor record)
 
 static int write_header(struct training_export *training)
 {
-    int code = export_each(training->run, "decisions", note_names, training);
+    int code = export_each(training->run, "decisions", "training", note_names, training);
     if (code != EXIT_FINE)
         return code;
     buffer_put_str(&training->buffer, CSV_HEADER);
@@ -255,11 +255,11 @@ int export_training(struct export_run *run)
     int code =
         create_parts(&training, &err) == ERR_OK ? EXIT_FINE : ctl_fail("export", "%s", err.text);
     if (code == EXIT_FINE)
-        code = export_each(run, "events", take_event, &training);
+        code = export_each(run, "events", NULL, take_event, &training);
     if (code == EXIT_FINE && training.names != NULL)
         code = write_header(&training);
     if (code == EXIT_FINE)
-        code = export_each(run, "decisions", write_rows, &training);
+        code = export_each(run, "decisions", "training", write_rows, &training);
     arena_deinit(&training.arena);
     label_table_destroy(&training.labels);
     export_names_destroy(&training.names);
