@@ -536,16 +536,17 @@ static void stop(struct daemon *daemon)
         jobs_stop(daemon->maintenance);
     if (daemon->registry != NULL)
         registry_stop(daemon->registry);
-    if (daemon->store != NULL) {
+    if (daemon->store != NULL)
         store_stop(daemon->store);
-        store_close_log(daemon->store);
-    }
-    if (daemon->decision_log != NULL)
-        decision_log_stop(daemon->decision_log);
-    if (daemon->successor != NULL)
-        successor_release(daemon->successor);
     request_sockets_destroy(&daemon->sockets);
     http_server_destroy(&daemon->http);
+    /* Nobody decides or asks about the logs any more. */
+    if (daemon->decision_log != NULL)
+        decision_log_stop(daemon->decision_log);
+    if (daemon->store != NULL)
+        store_close_log(daemon->store);
+    if (daemon->successor != NULL)
+        successor_release(daemon->successor);
     service_destroy(&daemon->service);
     jobs_destroy(&daemon->jobs);
     jobs_destroy(&daemon->maintenance);

@@ -280,14 +280,14 @@ static void test_start_from_a_checkpoint(void **state)
 static void test_events_while_it_is_written(void **state)
 {
     (void)state;
-    fill(40, 15000);
-    for (uint64_t round = 1; round <= 6; round++) {
+    fill(20, 8000);
+    for (uint64_t round = 1; round <= 3; round++) {
         uint64_t at = sequence_now();
         assert_int_equal(store_checkpoint(store, &err), ERR_OK);
         struct store_checkpoint_stats stats;
         uint32_t batches = 0;
         do {
-            add_random(100, 15000);
+            add_random(100, 8000);
             submit();
             batches++;
             store_checkpoint_stats(store, &stats);
@@ -324,7 +324,7 @@ static void test_it_comes_by_itself(void **state)
 static void test_interrupted_at_every_write(void **state)
 {
     (void)state;
-    fill(4, 2000);
+    fill(2, 1000);
     settle();
     uint64_t before = hash(), at = sequence_now(), failures = 0;
     for (uint32_t n = 0;; n++) {
@@ -389,8 +389,8 @@ static void test_a_damaged_one_is_not_used(void **state)
     fill(1, 200);
     newest_file(path, sizeof path);
     assert_int_equal(stat(path, &info), 0);
-    for (int i = 0; i < 40; i++) {
-        off_t at = i < 20 ? i * 3 : (off_t)rand_below(&rng, (uint64_t)info.st_size);
+    for (int i = 0; i < 20; i++) {
+        off_t at = i < 12 ? i * 4 : (off_t)rand_below(&rng, (uint64_t)info.st_size);
         flip(path, at);
         check_restart(sequence[0]); /* the older one serves */
         flip(path, at);
