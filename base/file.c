@@ -215,10 +215,18 @@ static enum err_code lock_is_taken(int fd, const char *dir, struct err *err)
                    holder[0] == '\0' ? "(unknown)" : holder);
 }
 
+enum err_code file_sign_lock(int fd, struct err *err)
+{
+    char owner[32];
+    int len = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, owner, (size_t)len, 0) != len)
+        return err_set(err, ERR_IO, "cannot write the lock file: %s", strerror(errno));
+    return ERR_OK;
+}
+
 enum err_code file_lock_dir(const char *dir, const char *name, int *ret_fd, struct err *err)
 {
     char path[FILE_PATH_BYTES];
-    char owner[32];
     enum err_code rc = file_join(dir, name, path, sizeof path, err);
     if (rc != ERR_OK)
         return rc;
@@ -229,12 +237,7 @@ enum err_code file_lock_dir(const char *dir, const char *name, int *ret_fd, stru
         rc = errno == EWOULDBLOCK ? lock_is_taken(fd, dir, err) : io_error(err, "lock", path);
         goto out;
     }
-    int owner_len = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0) {
-        rc = io_error(err, "truncate", path);
-        goto out;
-    }
-    rc = write_whole(fd, path, owner, (size_t)owner_len, err);
+    rc = file_sign_lock(fd, err);
     if (rc != ERR_OK)
         goto out;
     *ret_fd = fd;

@@ -41,6 +41,9 @@ MUST_CHECK enum err_code file_sync_dir(const char *path, struct err *err);
 MUST_CHECK enum err_code file_lock_dir(const char *dir, const char *name, int *ret_fd,
                                        struct err *err);
 
+/* Writes this process into a lock that it holds: one that another process gave it. */
+MUST_CHECK enum err_code file_sign_lock(int fd, struct err *err);
+
 /* True for names that are safe as one path component: 1..64 of [A-Za-z0-9._-], not starting with
  * '.' or '-'. */
 bool file_is_plain_name(const char *name);

@@ -288,3 +288,27 @@ const char *json_nearest(struct text key, const char *const *known)
     }
     return nearest;
 }
+
+enum err_code json_name(const struct json_at *at, const char *const *names, uint32_t *ret_index,
+                        struct err *err)
+{
+    const char *value = NULL;
+    enum err_code rc = json_string(at, &value, err);
+    if (rc != ERR_OK)
+        return rc;
+    for (uint32_t i = 0; names[i] != NULL; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            *ret_index = i;
+            return ERR_OK;
+        }
+    }
+    const char *nearest = json_nearest(text_of(value), names);
+    if (nearest != NULL)
+        return err_set(err, ERR_BAD_INPUT, "%s: unknown name '%.64s', did you mean '%s'?", at->path,
+                       value, nearest);
+    char list[160] = "";
+    for (size_t i = 0, used = 0; names[i] != NULL && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, i == 0 ? "%s" : ", %s", names[i]);
+    return err_set(err, ERR_BAD_INPUT, "%s: unknown name '%.64s', expected one of %s", at->path,
+                   value, list);
+}

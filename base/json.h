@@ -43,6 +43,10 @@ struct json_at json_element(const struct json_at *array, int index);
  * string". Strings are borrowed from the tree. */
 MUST_CHECK enum err_code json_string(const struct json_at *at, const char **ret_value,
                                      struct err *err);
+/* The place of a string in a NULL-terminated list of names; ERR_BAD_INPUT with the nearest name, or
+ * with all of them. */
+MUST_CHECK enum err_code json_name(const struct json_at *at, const char *const *names,
+                                   uint32_t *ret_index, struct err *err);
 MUST_CHECK enum err_code json_int(const struct json_at *at, int64_t min, int64_t max,
                                   int64_t *ret_value, struct err *err);
 MUST_CHECK enum err_code json_real(const struct json_at *at, double min, double max,

@@ -15,9 +15,6 @@
 MUST_CHECK enum err_code definitions_read_duration(const struct json_at *at, uint32_t min_s,
                                                    uint32_t max_s, uint32_t *ret_s,
                                                    struct err *err);
-/* One of a NULL-terminated list of names, by its place. */
-MUST_CHECK enum err_code definitions_read_name(const struct json_at *at, const char *const *names,
-                                               uint32_t *ret_index, struct err *err);
 MUST_CHECK enum err_code definitions_read_events(const struct json_at *at,
                                                  struct definition *definition, struct err *err);
 MUST_CHECK enum err_code definitions_read_where(const struct json_at *at,

@@ -132,7 +132,7 @@ static enum err_code read_source(const struct json_at *feature, struct definitio
         definition->source = VALUE_PROP;
         definition->property = text + 6;
     } else {
-        rc = definitions_read_name(&at, value_names, &index, err);
+        rc = json_name(&at, value_names, &index, err);
         if (rc == ERR_OK)
             definition->source = value_sources[index];
     }
@@ -159,7 +159,7 @@ static enum err_code read_attribute(const struct json_at *feature, struct defini
     } else if (definition->key == KEY_user) {
         rc = err_set(err, ERR_BAD_INPUT, "%s: only items have columns", column.path);
     } else {
-        rc = definitions_read_name(&column, column_names, &index, err);
+        rc = json_name(&column, column_names, &index, err);
         definition->source = column_sources[index];
     }
     if (rc == ERR_OK)
@@ -246,7 +246,7 @@ static enum err_code read_feature(const struct json_at *at, struct definition *d
         rc = json_object(at, err);
     struct json_at member = json_member(at, "kind");
     if (rc == ERR_OK)
-        rc = definitions_read_name(&member, kind_names, &kind, err);
+        rc = json_name(&member, kind_names, &kind, err);
     if (rc == ERR_OK)
         rc = json_only(at, kind_keys[kind], err);
     definition->kind = (enum feature_kind)kind;

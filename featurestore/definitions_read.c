@@ -68,30 +68,6 @@ enum err_code definitions_read_duration(const struct json_at *at, uint32_t min_s
     return ERR_OK;
 }
 
-enum err_code definitions_read_name(const struct json_at *at, const char *const *names,
-                                    uint32_t *ret_index, struct err *err)
-{
-    const char *value = NULL;
-    enum err_code rc = json_string(at, &value, err);
-    if (rc != ERR_OK)
-        return rc;
-    for (uint32_t i = 0; names[i] != NULL; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            *ret_index = i;
-            return ERR_OK;
-        }
-    }
-    const char *nearest = json_nearest(text_of(value), names);
-    if (nearest != NULL)
-        return err_set(err, ERR_BAD_INPUT, "%s: unknown name '%.64s', did you mean '%s'?", at->path,
-                       value, nearest);
-    char list[160] = "";
-    for (size_t i = 0, used = 0; names[i] != NULL && used < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, i == 0 ? "%s" : ", %s", names[i]);
-    return err_set(err, ERR_BAD_INPUT, "%s: unknown name '%.64s', expected one of %s", at->path,
-                   value, list);
-}
-
 /* ---- events ---------------------------------------------------------------------------------- */
 
 /* The types that say what happened; those that are about a person's record are not among them. */
@@ -126,7 +102,7 @@ static enum err_code read_event(const struct json_at *at, struct definition *def
         definition->lists->custom[definition->lists->custom_count++] = value + sizeof prefix - 1;
         return ERR_OK;
     }
-    rc = definitions_read_name(at, type_names, &type, err);
+    rc = json_name(at, type_names, &type, err);
     if (rc == ERR_OK && type == EVENT_custom)
         rc = err_set(err, ERR_BAD_INPUT, "%s: expected custom:NAME, got 'custom'", at->path);
     if (rc == ERR_OK && is_of_a_record(type))

@@ -47,20 +47,25 @@ static enum err_code copy_file(const char *from_path, const char *to_path, struc
     return rc;
 }
 
-enum err_code snapshot_note(const char *dir, uint64_t sequence[STORE_CHECKPOINTS_KEPT],
-                            struct err *err)
+enum err_code snapshot_open_log(const char *dir, struct event_log **ret_log, struct err *err)
 {
-    char events[FILE_PATH_BYTES], note[EVENT_LOG_NOTE_BYTES_MAX + 1];
-    size_t len = 0;
-    struct event_log *log = NULL;
-    memset(sequence, 0, STORE_CHECKPOINTS_KEPT * sizeof *sequence);
-    enum err_code rc = file_join(dir, "events", events, sizeof events, err);
+    char events[FILE_PATH_BYTES];
     const struct event_log_options options = {.dir = events,
                                               .bytes_max = EVENT_LOG_BYTES_MIN,
                                               .read_only = true,
                                               .clock = clock_system()};
-    if (rc == ERR_OK)
-        rc = event_log_open(&options, &log, err);
+    enum err_code rc = file_join(dir, "events", events, sizeof events, err);
+    return rc == ERR_OK ? event_log_open(&options, ret_log, err) : rc;
+}
+
+enum err_code snapshot_note(const char *dir, uint64_t sequence[STORE_CHECKPOINTS_KEPT],
+                            struct err *err)
+{
+    char note[EVENT_LOG_NOTE_BYTES_MAX + 1];
+    size_t len = 0;
+    struct event_log *log = NULL;
+    memset(sequence, 0, STORE_CHECKPOINTS_KEPT * sizeof *sequence);
+    enum err_code rc = snapshot_open_log(dir, &log, err);
     if (rc != ERR_OK)
         return rc;
     rc = event_log_get_note(log, STORE_CHECKPOINT_NOTE, note, EVENT_LOG_NOTE_BYTES_MAX, &len, err);

@@ -52,15 +52,8 @@ static enum err_code check_records(struct event_log *log, struct snapshot_report
 
 static enum err_code check_log(const char *dir, struct snapshot_report *report, struct err *err)
 {
-    char events[FILE_PATH_BYTES];
     struct event_log *log = NULL;
-    enum err_code rc = file_join(dir, "events", events, sizeof events, err);
-    const struct event_log_options options = {.dir = events,
-                                              .bytes_max = EVENT_LOG_BYTES_MIN,
-                                              .read_only = true,
-                                              .clock = clock_system()};
-    if (rc == ERR_OK)
-        rc = event_log_open(&options, &log, err);
+    enum err_code rc = snapshot_open_log(dir, &log, err);
     if (rc == ERR_OK)
         rc = check_records(log, report, err);
     event_log_close(&log);

@@ -46,6 +46,8 @@ enum store_row {
 /* Writes the row as it is now; nothing for one that holds nothing. */
 void store_row_write(const struct store *store, enum store_row kind, uint32_t number,
                      struct checkpoint_block *block);
+/* The ids that number rows of that kind; NULL: none do. */
+struct idmap *store_row_ids(const struct store *store, enum store_row kind);
 /* How many rows of that kind there are now. */
 uint32_t store_row_count(const struct store *store, enum store_row kind);
 

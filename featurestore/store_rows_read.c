@@ -37,28 +37,29 @@ static enum err_code append(struct store_numbers *numbers, uint32_t number, stru
     return ERR_OK;
 }
 
-static struct idmap *ids_of(const struct store *store, uint8_t kind, const char **ret_option)
+/* The option that limits them. */
+static const char *option_of(uint8_t kind)
 {
-    *ret_option = kind == ROW_USER_ID || kind == ROW_ANON_ID    ? "people_max"
-                  : kind == ROW_QUERY_ID || kind == ROW_SLOT_ID ? "feature_rows_max"
-                                                                : "items_max";
     switch (kind) {
-    case ROW_CATEGORY: return store->category_ids;
-    case ROW_BRAND: return store->brand_ids;
-    case ROW_ITEM_ID: return store->item_ids;
-    case ROW_USER_ID: return store->users.ids;
-    case ROW_ANON_ID: return store->anons.ids;
-    case ROW_QUERY_ID: return store->features->query_ids;
-    case ROW_SLOT_ID: return store->features->slot_ids;
-    default: return NULL;
+    case ROW_USER_ID:
+    case ROW_ANON_ID: return "people_max";
+    case ROW_QUERY_ID:
+    case ROW_SLOT_ID: return "feature_rows_max";
+    default: return "items_max";
     }
+}
+
+static bool is_id(uint8_t kind)
+{
+    return kind == ROW_CATEGORY || kind == ROW_BRAND || kind == ROW_ITEM_ID ||
+           kind == ROW_USER_ID || kind == ROW_ANON_ID || kind == ROW_QUERY_ID ||
+           kind == ROW_SLOT_ID;
 }
 
 enum err_code store_row_read_id(struct store *store, const struct checkpoint_row *row,
                                 struct store_numbering *numbering, struct err *err)
 {
-    const char *option = NULL;
-    struct idmap *ids = ids_of(store, row->kind, &option);
+    struct idmap *ids = is_id(row->kind) ? store_row_ids(store, (enum store_row)row->kind) : NULL;
     uint32_t number = IDMAP_NONE;
     if (row->kind == ROW_FEATURE_LAYOUT)
         return store_feature_layout_read(store, row, numbering, err);
@@ -71,7 +72,7 @@ enum err_code store_row_read_id(struct store *store, const struct checkpoint_row
         return store_row_corrupt(row, "it is no id", err);
     if (rc == ERR_LIMIT)
         return err_set(err, ERR_LIMIT, "the checkpoint has more ids than %s allows: raise it",
-                       option);
+                       option_of(row->kind));
     return rc == ERR_OK ? append(&numbering->of[row->kind], number, err) : rc;
 }
 

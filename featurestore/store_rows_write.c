@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "featurestore/store_rows.h"
 
-static struct idmap *ids_of(const struct store *store, enum store_row kind)
+struct idmap *store_row_ids(const struct store *store, enum store_row kind)
 {
     switch (kind) {
     case ROW_CATEGORY: return store->category_ids;
@@ -22,7 +22,7 @@ static struct idmap *ids_of(const struct store *store, enum store_row kind)
 
 uint32_t store_row_count(const struct store *store, enum store_row kind)
 {
-    const struct idmap *ids = ids_of(store, kind);
+    const struct idmap *ids = store_row_ids(store, kind);
     if (kind >= ROW_FEATURE_LAYOUT)
         return store_feature_row_count(store, kind);
     if (kind == ROW_STATE)
@@ -40,7 +40,7 @@ static void put_state(const struct store *store, struct checkpoint_block *block)
 static void put_id(const struct store *store, enum store_row kind, uint32_t number,
                    struct checkpoint_block *block)
 {
-    struct text id = idmap_text(ids_of(store, kind), number);
+    struct text id = idmap_text(store_row_ids(store, kind), number);
     size_t mark = checkpoint_row_open(block, (uint8_t)kind, number);
     buffer_put(&block->buffer, id.ptr, id.len);
     checkpoint_row_close(block, mark);

@@ -64,7 +64,7 @@ void handover_abandon(struct handover_child *child);
 /* ---- the new one ---------------------------------------------------------------------------- */
 
 struct handover_parent {
-    int fd; /* owned; -1: there is none */
+    int fd; /* owned; -1: there is none.  To close it is to end: who failed leaves it to exit. */
     bool was_told_ready, has_released;
 };
 

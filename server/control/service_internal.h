@@ -46,7 +46,7 @@ struct deferred {
     const char *export_key;       /* what its records hold: "event", "decision" */
     bool export_trainable;        /* decisions: only of people who allow `train` */
     uint64_t export_from;
-    char path[4096]; /* OP_snapshot */
+    char *path; /* owned; OP_snapshot */
     uint32_t export_limit;
 };
 

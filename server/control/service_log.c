@@ -187,22 +187,28 @@ static void run_state_hash(void *ctx)
     deferred->call->complete(deferred->call);
 }
 
+/* A reply that says no more than how it went. */
+static void complete_with(struct deferred *deferred, enum err_code rc, const struct err *err)
+{
+    const struct clock *clock = deferred->service->with.clock;
+    struct call *call = deferred->call;
+    struct reply reply;
+    if (rc != ERR_OK) {
+        reply_error(call, deferred->id_raw, clock, reply_code_of(rc), err->text, NULL);
+    } else {
+        reply_begin(&reply, call, deferred->id_raw, clock);
+        reply_end(&reply);
+    }
+    call->complete(call);
+}
+
 /* On the thread of maintenance. */
 static void run_checkpoint(void *ctx)
 {
     struct deferred *deferred = ctx;
-    const struct service_options *with = &deferred->service->with;
-    struct reply reply;
     struct err err = {.text = ""};
-    enum err_code rc = store_checkpoint(with->store, &err);
-    if (rc != ERR_OK) {
-        reply_error(deferred->call, deferred->id_raw, with->clock, reply_code_of(rc), err.text,
-                    NULL);
-    } else {
-        reply_begin(&reply, deferred->call, deferred->id_raw, with->clock);
-        reply_end(&reply);
-    }
-    deferred->call->complete(deferred->call);
+    enum err_code rc = store_checkpoint(deferred->service->with.store, &err);
+    complete_with(deferred, rc, &err);
 }
 
 enum call_state service_checkpoint(struct service *service, struct call *call,
@@ -218,18 +224,9 @@ enum call_state service_checkpoint(struct service *service, struct call *call,
 static void run_snapshot(void *ctx)
 {
     struct deferred *deferred = ctx;
-    const struct service_options *with = &deferred->service->with;
-    struct reply reply;
     struct err err = {.text = ""};
-    enum err_code rc = snapshot_make(with->store, deferred->path, &err);
-    if (rc != ERR_OK) {
-        reply_error(deferred->call, deferred->id_raw, with->clock, reply_code_of(rc), err.text,
-                    NULL);
-    } else {
-        reply_begin(&reply, deferred->call, deferred->id_raw, with->clock);
-        reply_end(&reply);
-    }
-    deferred->call->complete(deferred->call);
+    enum err_code rc = snapshot_make(deferred->service->with.store, deferred->path, &err);
+    complete_with(deferred, rc, &err);
 }
 
 enum call_state service_snapshot(struct service *service, struct call *call,
@@ -246,7 +243,12 @@ enum call_state service_snapshot(struct service *service, struct call *call,
     struct deferred *deferred = deferred_begin(service, call, request);
     if (deferred == NULL)
         return CALL_DONE;
-    text_copy(dir, deferred->path, sizeof deferred->path);
+    deferred->path = strndup(dir.ptr, dir.len);
+    if (deferred->path == NULL) {
+        deferred_undo(deferred);
+        reply_overloaded(call, request->id_raw, service->with.clock, "out of memory", 0);
+        return CALL_DONE;
+    }
     return deferred_submit_to(service->with.maintenance, deferred, request, run_snapshot);
 }
 

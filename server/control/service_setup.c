@@ -48,6 +48,7 @@ static void hand_back(struct deferred *deferred)
     deferred->call->complete = deferred->complete;
     deferred->call->owner = deferred->owner;
     atomic_fetch_sub(&deferred->service->deferred_count, 1);
+    free(deferred->path);
     free(deferred);
 }
 

@@ -21,31 +21,6 @@ const char *policy_source_name(enum policy_source_kind kind)
     return kind < SOURCE_KIND_COUNT ? names[kind] : "none";
 }
 
-/* The position of `value` in a NULL-terminated list, or ERR_BAD_INPUT with the nearest name. */
-static enum err_code parse_name(const struct json_at *at, const char *const *names,
-                                uint32_t *ret_index, struct err *err)
-{
-    const char *value = NULL;
-    enum err_code rc = json_string(at, &value, err);
-    if (rc != ERR_OK)
-        return rc;
-    for (uint32_t i = 0; names[i] != NULL; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            *ret_index = i;
-            return ERR_OK;
-        }
-    }
-    const char *nearest = json_nearest(text_of(value), names);
-    if (nearest != NULL)
-        return err_set(err, ERR_BAD_INPUT, "%s: unknown name '%.64s', did you mean '%s'?", at->path,
-                       value, nearest);
-    char list[128] = "";
-    for (size_t i = 0, used = 0; names[i] != NULL && used < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, i == 0 ? "%s" : ", %s", names[i]);
-    return err_set(err, ERR_BAD_INPUT, "%s: unknown name '%.64s', expected one of %s", at->path,
-                   value, list);
-}
-
 static const char *const source_names[] = {
 #define X(name) #name,
     POLICY_SOURCES(X)
@@ -80,7 +55,7 @@ static enum err_code parse_window(const struct json_at *object, const char *key,
 {
     struct json_at at = json_member(object, key);
     uint32_t index = *ret_window;
-    enum err_code rc = at.value == NULL ? ERR_OK : parse_name(&at, window_names, &index, err);
+    enum err_code rc = at.value == NULL ? ERR_OK : json_name(&at, window_names, &index, err);
     if (rc == ERR_OK)
         *ret_window = (enum store_window)index;
     return rc;
@@ -98,7 +73,7 @@ static enum err_code parse_source(const struct json_at *at, struct policy_source
     enum err_code rc = json_only(at, known, err);
     struct json_at member = json_member(at, "source");
     if (rc == ERR_OK)
-        rc = parse_name(&member, source_names, &kind, err);
+        rc = json_name(&member, source_names, &kind, err);
     member = json_member(at, "weight");
     if (rc == ERR_OK && member.value != NULL)
         rc = json_real(&member, 0, 1000, &weight, err);
@@ -162,7 +137,7 @@ static enum err_code parse_slot(const struct json_at *at, struct policy_slot *sl
         rc = parse_sources(at, slot, err);
     struct json_at member = json_member(at, "bought");
     if (rc == ERR_OK && member.value != NULL)
-        rc = parse_name(&member, bought_names, &bought, err);
+        rc = json_name(&member, bought_names, &bought, err);
     slot->bought = (enum policy_bought)bought;
     member = json_member(at, "in_stock");
     if (rc == ERR_OK && member.value != NULL)

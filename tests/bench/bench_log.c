@@ -18,7 +18,7 @@
 #include "base/rand.h"
 #include "featurestore/store.h"
 
-enum { DEDUP_EVENTS = 1000000 };
+enum { DEDUP_EVENTS = 1000000, IN_FLIGHT = 16, WAIT_S = 600 };
 enum { BATCH = 256, ROUNDS = 3, HISTORY_ITEMS = 50, BATCH_BYTES = 64 << 10 };
 
 #define NOW_MS INT64_C(1700000000000)
@@ -127,8 +127,9 @@ struct flight {
 static void on_done(void *ctx, const struct store_batch_result *result)
 {
     struct flight *flight = ctx;
-    if (result->status != ERR_OK || result->accepted != BATCH)
-        die("a batch was refused", result->error);
+    if (result->status != ERR_OK || result->rejected > 0)
+        die("a batch was refused",
+            result->status != ERR_OK ? result->error : result->rejection[0].message);
     pthread_mutex_lock(&flight->mutex);
     flight->in_flight--;
     pthread_cond_signal(&flight->changed);
@@ -166,15 +167,25 @@ static struct store *open_store(const char *dir, uint32_t people)
     return store;
 }
 
+/* Between two looks at something that the store thread does. */
+static void pause_until(double deadline_s, const char *what)
+{
+    const struct timespec pause = {0, 1000000};
+    if (now_s() > deadline_s)
+        die(what, "it took too long");
+    (void)nanosleep(&pause, NULL); /* one that is cut short is as good */
+}
+
 static void wait_for_recovery(struct store *store)
 {
     struct store_recovery recovery;
     struct err err = {.text = ""};
-    struct timespec pause = {0, 1000000};
-    do {
-        nanosleep(&pause, NULL);
+    double deadline_s = now_s() + WAIT_S;
+    store_recovery(store, &recovery, &err);
+    while (recovery.state == STORE_RECOVERING) {
+        pause_until(deadline_s, "recovery");
         store_recovery(store, &recovery, &err);
-    } while (recovery.state == STORE_RECOVERING);
+    }
     if (recovery.state != STORE_RECOVERED)
         die("recovery", err.text);
 }
@@ -186,6 +197,20 @@ static void close_store(struct store **store)
 }
 
 /* `most` batches on their way at once. */
+static void submit(struct store *store, struct store_batch batch, struct flight *flight,
+                   uint32_t most)
+{
+    struct err err = {.text = ""};
+    wait_until(flight, most - 1);
+    pthread_mutex_lock(&flight->mutex);
+    flight->in_flight++;
+    pthread_mutex_unlock(&flight->mutex);
+    batch.done = on_done;
+    batch.ctx = flight;
+    if (store_submit(store, &batch, &err) != ERR_OK)
+        die("submit", err.text);
+}
+
 static double durable(const char *dir, const struct batch *batch, uint32_t batches, uint32_t most)
 {
     struct flight flight = {.mutex = PTHREAD_MUTEX_INITIALIZER,
@@ -193,20 +218,11 @@ static double durable(const char *dir, const struct batch *batch, uint32_t batch
     struct store *store = open_store(dir, 200000);
     wait_for_recovery(store);
     double before_s = now_s();
-    for (uint32_t b = 0; b < batches; b++) {
-        struct err err = {.text = ""};
-        struct store_batch submitted = {.bytes = batch[b].bytes,
-                                        .len = batch[b].len,
-                                        .ack = STORE_ACK_DISK,
-                                        .done = on_done,
-                                        .ctx = &flight};
-        wait_until(&flight, most - 1);
-        pthread_mutex_lock(&flight.mutex);
-        flight.in_flight++;
-        pthread_mutex_unlock(&flight.mutex);
-        if (store_submit(store, &submitted, &err) != ERR_OK)
-            die("submit", err.text);
-    }
+    for (uint32_t b = 0; b < batches; b++)
+        submit(store,
+               (struct store_batch){
+                   .bytes = batch[b].bytes, .len = batch[b].len, .ack = STORE_ACK_DISK},
+               &flight, most);
     wait_until(&flight, 0);
     double took_s = now_s() - before_s;
     close_store(&store);
@@ -228,8 +244,9 @@ static double replay(const char *dir, uint64_t events)
 static void fill_people(struct store *store, uint32_t people)
 {
     static uint8_t bytes[400000];
+    struct flight flight = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                            .changed = PTHREAD_COND_INITIALIZER};
     struct rand rand;
-    struct err err = {.text = ""};
     rand_init(&rand, 5);
     for (uint32_t first = 0; first < people;) {
         struct pack pack = pack_into(bytes, sizeof bytes);
@@ -259,29 +276,29 @@ static void fill_people(struct store *store, uint32_t people)
             }
         }
         pack_array_close(&pack, mark, count);
-        struct store_batch batch = {.bytes = bytes, .len = pack.used, .ack = STORE_ACK_MEMORY};
-        enum err_code rc;
-        while ((rc = store_submit(store, &batch, &err)) == ERR_BUSY)
-            nanosleep(&(struct timespec){0, 1000000}, NULL);
-        if (rc != ERR_OK)
-            die("submit", err.text);
+        submit(store,
+               (struct store_batch){.bytes = bytes, .len = pack.used, .ack = STORE_ACK_MEMORY},
+               &flight, IN_FLIGHT);
     }
+    wait_until(&flight, 0);
 }
 
 /* Ordinary events, whose ids a start must know again. */
 static void fill_events(struct store *store)
 {
     static struct batch batch;
+    struct flight flight = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                            .changed = PTHREAD_COND_INITIALIZER};
     struct rand rand;
-    struct err err = {.text = ""};
     rand_init(&rand, 6);
     for (uint32_t i = 0; i < DEDUP_EVENTS / BATCH; i++) {
         make_batch(&batch, &rand);
-        struct store_batch submitted = {
-            .bytes = batch.bytes, .len = batch.len, .ack = STORE_ACK_MEMORY};
-        while (store_submit(store, &submitted, &err) != ERR_OK)
-            nanosleep(&(struct timespec){0, 1000000}, NULL);
+        submit(
+            store,
+            (struct store_batch){.bytes = batch.bytes, .len = batch.len, .ack = STORE_ACK_MEMORY},
+            &flight, IN_FLIGHT);
     }
+    wait_until(&flight, 0);
 }
 
 static void large_store(const char *dir, uint32_t people)
@@ -294,10 +311,14 @@ static void large_store(const char *dir, uint32_t people)
     fill_events(store);
     if (store_checkpoint(store, &err) != ERR_OK)
         die("checkpoint", err.text);
-    do {
-        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    double deadline_s = now_s() + WAIT_S;
+    store_checkpoint_stats(store, &stats);
+    while (stats.written == 0) {
+        if (stats.failures > 0)
+            die("checkpoint", "it failed; the log says why");
+        pause_until(deadline_s, "checkpoint");
         store_checkpoint_stats(store, &stats);
-    } while (stats.written == 0 && stats.failures == 0);
+    }
     close_store(&store);
     double before_s = now_s();
     store = open_store(dir, people + 100000);

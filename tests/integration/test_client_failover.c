@@ -127,16 +127,6 @@ static void *run_event_loop(void *argument)
     return NULL;
 }
 
-static void keep_the_port(const struct daemon *daemon)
-{
-    char config[1024];
-    snprintf(config, sizeof config,
-             "{\"listen\": [\"%s\"], \"http\": \"127.0.0.1:0\",\n"
-             " \"data_dir\": \"state\", \"models_dir\": \"models\"}\n",
-             daemon->url);
-    temp_dir_write_text(&daemon->dir, "decided.json", config);
-}
-
 static bool both_are_fine(struct rig *rig)
 {
     struct decide_endpoint endpoints[2];
@@ -196,7 +186,7 @@ static void no_call_fails_while_one_daemon_is_left(void **state)
     char error[DECIDE_ERROR_BYTES];
     for (int i = 0; i < 2; i++) {
         daemon_start(&rig.daemons[i], NULL);
-        keep_the_port(&rig.daemons[i]);
+        daemon_keep_port(&rig.daemons[i], NULL);
     }
     snprintf(urls, sizeof urls, "%s,%s", rig.daemons[0].url, rig.daemons[1].url);
     struct decide_options options = decide_options_default();

@@ -109,16 +109,6 @@ static void expect_only_fallbacks(struct rig *rig, const char *phase)
     pthread_mutex_unlock(&rig->mutex);
 }
 
-static void keep_the_port(const struct daemon *daemon)
-{
-    char config[1024];
-    snprintf(config, sizeof config,
-             "{\"listen\": [\"%s\"], \"http\": \"127.0.0.1:0\",\n"
-             " \"data_dir\": \"state\", \"models_dir\": \"models\"}\n",
-             daemon->url);
-    temp_dir_write_text(&daemon->dir, "decided.json", config);
-}
-
 static double late_ms(const struct rig *rig, double share)
 {
     return 1e-6 * (double)hist_quantile(&rig->late, share);
@@ -134,7 +124,7 @@ static void every_call_returns_in_time_whatever_happens_to_the_daemon(void **sta
     pthread_t callers[CALLERS];
     char error[DECIDE_ERROR_BYTES];
     daemon_start(&daemon, NULL);
-    keep_the_port(&daemon);
+    daemon_keep_port(&daemon, NULL);
     struct decide_options options = decide_options_default();
     options.urls = daemon.url;
     options.fallback_items = fallback;

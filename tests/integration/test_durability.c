@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/num.h"
 #include "base/pack.h"
 #include "base/rand.h"
 #include "client/decide.h"
@@ -227,34 +228,24 @@ static void check_log(void)
             }
 }
 
-static void keep_the_port(void)
-{
-    char config[1024];
-    snprintf(config, sizeof config,
-             "{\"listen\": [\"%s\"], \"http\": \"127.0.0.1:0\",\n"
-             " \"data_dir\": \"state\", \"models_dir\": \"models\",\n"
-             " \"checkpoint_events\": 1000}\n",
-             served.url);
-    temp_dir_write_text(&served.dir, "decided.json", config);
-}
-
 static void test_no_acknowledged_event_is_lost_or_doubled(void **state)
 {
     (void)state;
     const char *wanted = getenv("DURABILITY_KILLS");
-    int kills = wanted == NULL ? KILLS : atoi(wanted);
+    int64_t kills = KILLS;
+    assert_true(wanted == NULL || num_parse_int(text_of(wanted), 1, 100000, &kills));
     pthread_t senders[SENDERS];
     char error[DECIDE_ERROR_BYTES];
     struct rand rand;
     rand_init(&rand, 7);
     daemon_start(&served, NULL);
-    keep_the_port();
+    daemon_keep_port(&served, "\"checkpoint_events\": 1000");
     struct decide_options options = decide_options_default();
     options.urls = served.url;
     assert_int_equal(decide_client_create(&options, &client, error), DECIDE_OK);
     for (uintptr_t i = 0; i < SENDERS; i++)
         assert_int_equal(pthread_create(&senders[i], NULL, run_sender, (void *)i), 0);
-    for (int i = 0; i < kills; i++) {
+    for (int64_t i = 0; i < kills; i++) {
         wait_for_more((uint32_t)rand_below(&rand, 40));
         daemon_signal(&served, SIGKILL);
         daemon_wait(&served);
@@ -268,7 +259,7 @@ static void test_no_acknowledged_event_is_lost_or_doubled(void **state)
         pthread_join(senders[i], NULL);
     assert_string_equal(wrong, "");
     uint64_t hash = daemon_hash();
-    print_message("%d kills, %u batches acknowledged\n", kills, sum_acknowledged());
+    print_message("%d kills, %u batches acknowledged\n", (int)kills, sum_acknowledged());
     decide_client_destroy(&client);
     daemon_signal(&served, SIGKILL);
     daemon_wait(&served);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/pack.h"
 #include "client/decide.h"
 #include "tests/support/daemon.h"
@@ -103,6 +105,24 @@ static cJSON *ask(const char *op)
     return daemon_ask_nng(&served, op, "{}");
 }
 
+/* Whoever is refused data_dir is told who has it: asked until the new one has taken it over. */
+static void check_lock(void)
+{
+    char path[2 * TEMP_DIR_BYTES];
+    long pid = 0;
+    uint64_t end_ns = clock_now_ns(clock_system()) + PHASE_S * UINT64_C(1000000000);
+    temp_dir_path(&served.dir, "state/lock", path);
+    while (pid != served.pid && clock_now_ns(clock_system()) < end_ns) {
+        uint8_t *bytes = NULL;
+        size_t len = 0;
+        assert_int_equal(file_read(path, 64, &bytes, &len, NULL), ERR_OK);
+        pid = strtol((char *)bytes, NULL, 10);
+        free(bytes);
+        sched_yield();
+    }
+    assert_int_equal(pid, served.pid);
+}
+
 /* The new process is a child of the old one, and of this test once that has ended. */
 static void restart(void)
 {
@@ -116,6 +136,7 @@ static void restart(void)
     cJSON_Delete(reply);
     assert_int_equal(waitpid(old, &status, 0), old);
     assert_int_equal(status, 0);
+    check_lock();
 }
 
 static void test_no_call_fails(void **state)
@@ -154,20 +175,35 @@ static void test_no_call_fails(void **state)
     daemon_stop(&served);
 }
 
+/* The restart fails as it should, and the daemon takes events as ever. */
+static void check_refused(const char *how, const char *event)
+{
+    cJSON *reply = ask("restart");
+    assert_false(reply_ok(reply));
+    if (strstr(reply_error_text(reply, "message"), how) == NULL)
+        fail_msg("no '%s' in '%s'", how, reply_error_text(reply, "message"));
+    cJSON_Delete(reply);
+    reply = daemon_ask_nng(&served, "events", event);
+    assert_true(reply_ok(reply));
+    assert_int_equal(cJSON_GetObjectItem(reply, "accepted")->valueint, 1);
+    cJSON_Delete(reply);
+}
+
 static void test_one_that_cannot_start_changes_nothing(void **state)
 {
     (void)state;
     daemon_start(&served, NULL);
     temp_dir_write_text(&served.dir, "decided.json", "{\"listenn\": []}");
-    for (int i = 0; i < 2; i++) {
-        cJSON *reply = ask("restart");
-        assert_false(reply_ok(reply));
-        assert_non_null(strstr(reply_error_text(reply, "message"), "exit code 78"));
-        cJSON_Delete(reply);
-        reply = ask("recommend");
-        assert_true(reply_ok(reply) || strcmp(reply_error_text(reply, "code"), "draining") != 0);
-        cJSON_Delete(reply);
-    }
+    check_refused("exit code 78", "{\"events\": [{\"id\": \"1\", \"type\": \"view\", \"user\": "
+                                  "\"a\", \"items\": [{\"id\": \"i\"}]}]}");
+    check_refused("exit code 78", "{\"events\": [{\"id\": \"2\", \"type\": \"view\", \"user\": "
+                                  "\"b\", \"items\": [{\"id\": \"i\"}]}]}");
+    /* One that starts, and cannot take in what there is: two people in a checkpoint. */
+    cJSON_Delete(ask("checkpoint"));
+    assert_true(daemon_log_has(&served, "\"msg\":\"checkpoint\""));
+    daemon_keep_port(&served, "\"people_max\": 1");
+    check_refused("exit code 1", "{\"events\": [{\"id\": \"3\", \"type\": \"view\", \"user\": "
+                                 "\"c\", \"items\": [{\"id\": \"i\"}]}]}");
     daemon_stop(&served);
 }
 

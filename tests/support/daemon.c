@@ -101,7 +101,7 @@ static void find_address(struct daemon *daemon, const char *before, const char *
     free(text);
 }
 
-static void write_config(struct daemon *daemon, const char *listen, const char *extra)
+static void write_config(const struct daemon *daemon, const char *listen, const char *extra)
 {
     size_t bytes = 512 + (extra == NULL ? 0 : strlen(extra));
     char *text = malloc(bytes);
@@ -151,6 +151,11 @@ void daemon_start_on(struct daemon *daemon, const char *listen, const char *conf
     write_config(daemon, listen, config_extra);
     daemon->by_nng = strncmp(listen, "nng+", 4) == 0;
     daemon_restart(daemon);
+}
+
+void daemon_keep_port(const struct daemon *daemon, const char *config_extra)
+{
+    write_config(daemon, daemon->url, config_extra);
 }
 
 void daemon_restart(struct daemon *daemon)

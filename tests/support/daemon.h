@@ -25,6 +25,8 @@ struct daemon {
 void daemon_start(struct daemon *daemon, const char *config_extra);
 /* On "tcp://127.0.0.1:0" or "nng+tcp://127.0.0.1:0". */
 void daemon_start_on(struct daemon *daemon, const char *listen, const char *config_extra);
+/* From the next restart on at the port that it has now; `config_extra` as above. */
+void daemon_keep_port(const struct daemon *daemon, const char *config_extra);
 /* The same directory and configuration again, after daemon_wait; the addresses are new ones. */
 void daemon_restart(struct daemon *daemon);
 void daemon_signal(const struct daemon *daemon, int signal);

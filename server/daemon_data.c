@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a daemon keeps. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "featurestore/definitions.h"
+#include "server/daemon.h"
+
+bool daemon_is_heir(const struct daemon *daemon)
+{
+    return daemon->parent.fd >= 0;
+}
+
+enum err_code daemon_take_data_dir(struct daemon *daemon, struct err *err)
+{
+    if (daemon_is_heir(daemon)) {
+        daemon->lock_fd = daemon->gift.data_lock_fd;
+        daemon->gift.data_lock_fd = -1;
+        return ERR_OK;
+    }
+    enum err_code rc = file_make_dir(daemon->config->data_dir, err);
+    return rc == ERR_OK ? file_lock_dir(daemon->config->data_dir, "lock", &daemon->lock_fd, err)
+                        : rc;
+}
+
+static enum err_code open_log(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    char dir[FILE_PATH_BYTES];
+    struct event_log_options options = {
+        .dir = dir,
+        .bytes_max = (uint64_t)config->event_log_bytes_max,
+        .retain_ms = config->event_log_days * INT64_C(86400000),
+        .disk_reserve_bytes = (uint64_t)config->disk_reserve_bytes,
+        .clock = daemon->clock,
+    };
+    char checkpoint_dir[FILE_PATH_BYTES];
+    struct store_checkpoint_options checkpoints = {
+        .dir = checkpoint_dir,
+        .events = (uint64_t)config->checkpoint_events,
+        .interval_ms = (uint64_t)config->checkpoint_interval_s * 1000,
+    };
+    enum err_code rc = file_join(config->data_dir, "events", dir, sizeof dir, err);
+    if (rc == ERR_OK)
+        rc = file_join(config->data_dir, "checkpoints", checkpoint_dir, sizeof checkpoint_dir, err);
+    return rc == ERR_OK ? store_open_log(daemon->store, &options, &checkpoints, err) : rc;
+}
+
+static enum err_code define_features(struct daemon *daemon, struct err *err)
+{
+    struct definitions *definitions = NULL;
+    enum err_code rc = reload_features(daemon->config->features, &definitions, err);
+    if (rc == ERR_OK)
+        rc = store_define_features(daemon->store, &definitions, err);
+    definitions_destroy(&definitions);
+    return rc;
+}
+
+static uint8_t consent_denied(const char *consent_default)
+{
+    if (strcmp(consent_default, "allow") == 0)
+        return 0;
+    return strcmp(consent_default, "deny") == 0 ? CONSENT_ALL : CONSENT_ALL & ~CONSENT_BIT(process);
+}
+
+enum err_code daemon_start_store(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    struct store_limits limits = {
+        .items_max = (uint32_t)config->items_max,
+        .people_max = (uint32_t)config->people_max,
+        .history_items_max = (uint32_t)config->history_items_max,
+        .queue_events_max = (uint32_t)config->queue_events_max,
+        .dedup_events_max = (uint32_t)config->dedup_events_max,
+        .dedup_window_s = (uint32_t)config->dedup_hours * 3600,
+        .link_anons_max = (uint32_t)config->identity_anons_max,
+        .link_users_max = (uint32_t)config->identity_users_max,
+        .link_window_s = (uint32_t)config->identity_days * 86400,
+        .consent_denied = consent_denied(config->consent_default),
+        .prices_max = (uint32_t)config->price_history_max,
+        .event_age_ms_max = config->event_age_hours_max * INT64_C(3600000),
+        .feature_rows_max = (uint32_t)config->feature_rows_max,
+    };
+    enum err_code rc = store_create(&limits, daemon->clock, &daemon->store, err);
+    if (rc == ERR_OK)
+        rc = define_features(daemon, err);
+    if (rc == ERR_OK && config->event_log_bytes_max > 0)
+        rc = open_log(daemon, err);
+    if (rc == ERR_OK && daemon_is_heir(daemon) && config->event_log_bytes_max > 0)
+        store_follow(daemon->store);
+    return rc == ERR_OK ? store_start(daemon->store, err) : rc;
+}
+
+enum err_code daemon_create_decision_log(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    char dir[FILE_PATH_BYTES];
+    struct decision_log_options options = {
+        .disk = {.dir = dir,
+                 .bytes_max = (uint64_t)config->decision_log_bytes_max,
+                 .retain_ms = config->decision_log_days * INT64_C(86400000),
+                 .disk_reserve_bytes = (uint64_t)config->disk_reserve_bytes,
+                 .clock = daemon->clock},
+        .percent = (uint32_t)config->decision_log_percent,
+        .worker_count = daemon->worker_count,
+    };
+    if (config->decision_log_bytes_max == 0)
+        return ERR_OK;
+    enum err_code rc = file_join(config->data_dir, "decisions", dir, sizeof dir, err);
+    return rc == ERR_OK ? decision_log_create(&options, &daemon->decision_log, err) : rc;
+}
+
+enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    struct text *static_ids = NULL;
+    enum err_code rc = reload_static_ids(&config->static_items, &static_ids, err);
+    if (rc != ERR_OK)
+        return rc;
+    struct registry_options options = {
+        .models_dir = config->models_dir,
+        .policies_path = config->policies[0] == '\0' ? NULL : config->policies,
+        .static_ids = static_ids,
+        .static_count = config->static_items.count,
+        .worker_count = daemon->worker_count,
+        .rescan_ms = (uint64_t)config->models_rescan_ms,
+        .store = daemon->store,
+        .serving = &daemon->serving,
+        .metrics = daemon->metrics,
+        .clock = daemon->clock,
+        .inherited_lock_fd = daemon->gift.models_lock_fd,
+    };
+    daemon->gift.models_lock_fd = -1;
+    rc = registry_create(&options, &daemon->registry, err);
+    free(static_ids);
+    if (rc == ERR_OK)
+        rc = registry_start(daemon->registry, err);
+    if (rc == ERR_OK)
+        rc = model_ops_create(config->models_dir, daemon->registry, daemon->clock,
+                              &daemon->model_ops, err);
+    return rc;
+}

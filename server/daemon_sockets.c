@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a daemon is reached.  An heir has no sockets until who started it has let go of them: until
+ * then neither `sockets` nor `http` is there. */
+#include <stdio.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "server/daemon.h"
+
+static struct worker *claim_worker(void *ctx)
+{
+    return workers_claim(ctx);
+}
+
+static bool get_page(void *ctx, const char *path, const char *query, struct http_page *ret_page)
+{
+    struct page page;
+    if (!pages_get(ctx, path, query, &page))
+        return false;
+    *ret_page = (struct http_page){page.status, page.content_type, page.body, page.body_bytes};
+    return true;
+}
+
+void daemon_refuse_new(void *ctx)
+{
+    struct daemon *daemon = ctx;
+    if (daemon->sockets != NULL)
+        request_sockets_refuse_new(daemon->sockets);
+    if (daemon->http != NULL)
+        http_server_refuse_new(daemon->http);
+}
+
+uint32_t daemon_in_flight(void *ctx)
+{
+    struct daemon *daemon = ctx;
+    uint32_t in_sockets = daemon->sockets == NULL ? 0 : request_sockets_in_flight(daemon->sockets);
+    return in_sockets + (daemon->http == NULL ? 0 : http_server_in_flight(daemon->http));
+}
+
+bool daemon_are_workers_alive(void *ctx)
+{
+    struct daemon *daemon = ctx;
+    return daemon->sockets == NULL ||
+           request_sockets_are_alive(daemon->sockets, clock_now_ns(daemon->clock));
+}
+
+void daemon_plan_sockets(struct daemon *daemon)
+{
+    const struct config *config = daemon->config;
+    daemon->sockets_options = (struct request_sockets_options){
+        .addresses = (const char *const *)config->listen.ptr,
+        .address_count = config->listen.count,
+        .native_workers = (uint32_t)config->workers,
+        .message_bytes_max = (uint32_t)config->message_bytes_max,
+        .connections_max = (uint32_t)config->connections_max,
+        .contexts = (uint32_t)config->contexts,
+        .send_timeout_ms = (uint32_t)config->send_timeout_ms,
+        .tls_certificate_file = config->tls_certificate_file,
+        .call = service_call,
+        .claim_worker = claim_worker,
+        .clock = daemon->clock,
+    };
+    daemon->worker_count = request_sockets_worker_count(&daemon->sockets_options) + 1;
+}
+
+/* Peers are let in once the store knows what it knew. */
+static enum err_code start_sockets(struct daemon *daemon, struct err *err)
+{
+    struct request_sockets_options *options = &daemon->sockets_options;
+    options->service = daemon->service;
+    options->claim_ctx = daemon->workers;
+    options->metrics = daemon->metrics;
+    int inherited[REQUEST_SOCKETS_ADDRESSES_MAX];
+    for (uint32_t i = 0; i < options->address_count; i++)
+        inherited[i] = handover_gift_take(&daemon->gift, options->addresses[i]);
+    options->inherited_fds = inherited;
+    enum err_code rc = request_sockets_start(options, &daemon->sockets, err);
+    for (uint32_t i = 0; rc == ERR_OK && i < request_sockets_address_count(daemon->sockets); i++)
+        log_at(LOG_INFO, "listening",
+               LOG_STR("address", request_sockets_address(daemon->sockets, i)));
+    return rc;
+}
+
+enum err_code daemon_start_http(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    char url[300];
+    struct http_server_options options = {
+        .address = config->http,
+        .inherited_fd = handover_gift_take(&daemon->gift, config->http),
+        .body_bytes_max = (uint32_t)config->http_body_bytes_max,
+        .connections_max = (uint32_t)config->http_connections_max,
+        .request_timeout_ms = (uint32_t)config->http_request_timeout_ms,
+        .idle_timeout_ms = (uint32_t)config->http_idle_timeout_ms,
+        .call = service_call,
+        .service = daemon->service,
+        .worker = workers_claim(daemon->workers),
+        .page = get_page,
+        .page_ctx = &daemon->pages,
+        .metrics = daemon->metrics,
+        .clock = daemon->clock,
+    };
+    enum err_code rc =
+        http_server_create(lifecycle_base(daemon->lifecycle), &options, &daemon->http, err);
+    if (rc != ERR_OK)
+        return rc;
+    snprintf(url, sizeof url, "http://%s", http_server_address(daemon->http));
+    log_at(LOG_INFO, "listening", LOG_STR("address", url));
+    return ERR_OK;
+}
+
+static void add_socket(struct handover_gift *gift, const char *address, int fd)
+{
+    if (fd < 0)
+        return;
+    gift->socket[gift->socket_count].fd = fd;
+    snprintf(gift->socket[gift->socket_count].address, HANDOVER_ADDRESS_BYTES, "%s", address);
+    gift->socket_count++;
+}
+
+/* What a successor gets. */
+static void fill_gift(void *ctx, struct handover_gift *gift)
+{
+    struct daemon *daemon = ctx;
+    const struct request_sockets_options *options = &daemon->sockets_options;
+    uint32_t native = 0;
+    gift->data_lock_fd = daemon->lock_fd;
+    gift->models_lock_fd = registry_lock_fd(daemon->registry);
+    add_socket(gift, daemon->config->http, http_server_listener_fd(daemon->http));
+    for (uint32_t i = 0; i < options->address_count; i++)
+        if (request_sockets_is_native(options->addresses[i]))
+            add_socket(gift, options->addresses[i],
+                       request_sockets_listener_fd(daemon->sockets, native++));
+}
+
+enum err_code daemon_start_successor(struct daemon *daemon, struct err *err)
+{
+    struct successor_options options = {
+        .base = lifecycle_base(daemon->lifecycle),
+        .argv = daemon->argv,
+        .fill_gift = fill_gift,
+        .gift_ctx = daemon,
+        .on_ready = lifecycle_hand_over,
+        .ready_ctx = daemon->lifecycle,
+    };
+    return successor_create(&options, &daemon->successor, err);
+}
+
+/* True while another process still serves, which started this one. */
+static bool must_wait(struct daemon *daemon, enum store_recovery_state state)
+{
+    if (!daemon_is_heir(daemon) || daemon->parent.has_released)
+        return false;
+    if (state == STORE_RECOVERY_FAILED)
+        return false; /* this one ends, and the other serves on */
+    if (state != STORE_RECOVERING)
+        handover_tell_ready(&daemon->parent);
+    if (!handover_is_released(&daemon->parent))
+        return true;
+    store_end_follow(daemon->store);
+    return store_log(daemon->store) != NULL; /* what is left is replayed first */
+}
+
+/* They name the process that has them. */
+static enum err_code sign_locks(struct daemon *daemon, struct err *err)
+{
+    int models_lock_fd = registry_lock_fd(daemon->registry);
+    enum err_code rc = file_sign_lock(daemon->lock_fd, err);
+    return rc == ERR_OK && models_lock_fd >= 0 ? file_sign_lock(models_lock_fd, err) : rc;
+}
+
+enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err)
+{
+    struct daemon *daemon = ctx;
+    struct store_recovery recovery;
+    store_recovery(daemon->store, &recovery, err);
+    if (must_wait(daemon, recovery.state))
+        return LIFECYCLE_TOO_EARLY;
+    switch (recovery.state) {
+    case STORE_RECOVERING:
+    case STORE_FOLLOWING: return LIFECYCLE_TOO_EARLY;
+    case STORE_RECOVERY_FAILED: return LIFECYCLE_CANNOT_OPEN;
+    case STORE_RECOVERED: break;
+    }
+    if (recovery.last_sequence > 0)
+        log_at(LOG_INFO, "recovered", LOG_INT("checkpoint", (int64_t)recovery.checkpoint_sequence),
+               LOG_INT("first", (int64_t)recovery.first_sequence),
+               LOG_INT("last", (int64_t)recovery.at_sequence),
+               LOG_INT("refused", (int64_t)recovery.refused));
+    enum err_code rc = daemon_is_heir(daemon) ? sign_locks(daemon, err) : ERR_OK;
+    if (rc == ERR_OK && daemon->decision_log != NULL) /* nobody else writes it any more */
+        rc = decision_log_start(daemon->decision_log, err);
+    if (rc == ERR_OK && daemon_is_heir(daemon))
+        rc = daemon_start_http(daemon, err);
+    if (rc == ERR_OK)
+        rc = start_sockets(daemon, err);
+    handover_gift_close(&daemon->gift); /* sockets that are not configured any more */
+    handover_parent_close(&daemon->parent);
+    return rc == ERR_OK ? LIFECYCLE_OPEN : LIFECYCLE_CANNOT_OPEN;
+}
