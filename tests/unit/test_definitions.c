@@ -105,83 +105,85 @@ static void test_every_kind_is_read(void **unused)
     definitions_destroy(&definitions);
 }
 
+#define COUNT(members) "\"user.x\": {\"kind\": \"count\", \"events\": [\"view\"]" members "}"
+
+static const struct {
+    const char *features, *expected;
+} wrong[] = {
+    {"\"views\": {}", "features.views: expected a name KEY.NAME"},
+    {"\"user.Views\": {}", "NAME of a-z, 0-9 and _"},
+    {"\"usr.views\": {}", "'usr' is no key of features, did you mean 'user'?"},
+    {"\"item.price\": {}", "features.item.price: is a feature of the store's own"},
+    {"\"user.x\": 3", "features.user.x: expected an object"},
+    {"\"user.x\": {}", "features.user.x.kind: missing"},
+    {"\"user.x\": {\"kind\": \"cuont\"}", "unknown name 'cuont', did you mean 'count'?"},
+    {"\"user.x\": {\"kind\": \"frequency\"}", "expected one of attribute, count, sum"},
+    {COUNT(", \"widnow\": \"7d\""), "unknown key 'widnow', did you mean 'window'?"},
+    {COUNT(", \"half_life\": \"7d\""), "unknown key 'half_life'"},
+    {COUNT(", \"window\": \"7w\""), "user.x.window: expected a time like"},
+    {COUNT(", \"window\": 7"), "user.x.window: expected a string"},
+    {COUNT(", \"window\": \"59s\""), "expected 1m to 90d, got '59s'"},
+    {COUNT(", \"window\": \"91d\""), "expected 1m to 90d, got '91d'"},
+    {COUNT(", \"window\": \"99999999999d\""), "user.x.window: expected a time like"},
+    {COUNT(", \"window\": \"5399m\""), "cannot be cut into 7..100 equal tiles"},
+    {COUNT(", \"window\": \"7d\", \"tile\": \"5d\""), "cuts the window into 2..100"},
+    {COUNT(", \"window\": \"7d\", \"tile\": \"1h\""), "cuts the window into 2..100"},
+    {COUNT(", \"tile\": \"1h\""), "user.x.tile: needs a window"},
+    {COUNT(", \"max_age\": \"0s\""), "expected 1s to 3650d"},
+    {COUNT(", \"default\": \"0\""), "user.x.default: expected a number"},
+    {COUNT(", \"where\": {\"a\": {\"under\": 1}}"), "where.a: unknown key 'under'"},
+    {COUNT(", \"where\": {\"a\": {}}"), "at least one of at_least"},
+    {COUNT(", \"where\": {\"a\": []}"), "expected 1..16 values, got 0"},
+    {COUNT(", \"where\": {\"a\": null}"), "expected a text, a number or a boolean"},
+    {COUNT(", \"where\": {\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1}"), "more than 4 conditions"},
+    {"\"user.x\": {\"kind\": \"count\"}", "user.x.events: missing"},
+    {"\"user.x\": {\"kind\": \"count\", \"events\": []}", "expected a list of event types"},
+    {"\"user.x\": {\"kind\": \"count\", \"events\": [\"veiw\"]}", "did you mean 'view'?"},
+    {"\"user.x\": {\"kind\": \"count\", \"events\": [\"forget\"]}", "a person's record"},
+    {"\"user.x\": {\"kind\": \"count\", \"events\": [\"custom:\"]}", "expected custom:NAME"},
+    {"\"user.x\": {\"kind\": \"sum\", \"events\": [\"view\"]}", "user.x.value: missing"},
+    {"\"user.x\": {\"kind\": \"sum\", \"events\": [\"view\"], \"value\": \"item\"}",
+     "expected a number: price, qty"},
+    {"\"user.x\": {\"kind\": \"distinct\", \"events\": [\"view\"], \"value\": \"price\"}",
+     "expected one of item, category"},
+    {"\"user.x\": {\"kind\": \"distinct\", \"events\": [\"view\"], \"value\": \"item\", "
+     "\"precision\": 13}",
+     "precision: must be 4..12 (got 13)"},
+    {"\"user.x\": {\"kind\": \"distinct\", \"events\": [\"view\"], \"value\": \"item\", "
+     "\"precision\": 12, \"window\": \"7d\"}",
+     "its state takes 28676 bytes of at most 16384"},
+    {"\"user.x\": {\"kind\": \"last\", \"events\": [\"view\"], \"value\": \"session\"}",
+     "a list holds numbers, items, categories or brands"},
+    {"\"user.x\": {\"kind\": \"last\", \"events\": [\"view\"], \"value\": \"item\", \"n\": 0}",
+     "user.x.n: "},
+    {"\"user.x\": {\"kind\": \"decayed\", \"events\": [\"view\"]}", "half_life: missing"},
+    {"\"brand.x\": {\"kind\": \"attribute\", \"attribute\": \"a\"}",
+     "only users and items have attributes"},
+    {"\"user.x\": {\"kind\": \"attribute\"}", "needs either `attribute` or `column`"},
+    {"\"user.x\": {\"kind\": \"attribute\", \"column\": \"cost\"}", "only items have columns"},
+    {"\"item.x\": {\"kind\": \"attribute\", \"column\": \"brand\"}", "needs `values`"},
+    {"\"item.x\": {\"kind\": \"ratio\", \"of\": \"item.price\"}", "item.x.per: missing"},
+    {"\"item.x\": {\"kind\": \"ratio\", \"of\": \"item.y\", \"per\": \"item.price\"}",
+     "there is no feature 'item.y'"},
+    {"\"item.x\": {\"kind\": \"ratio\", \"of\": \"item.x\", \"per\": \"item.price\"}",
+     "expected a number that is no ratio"},
+    {"\"item.x\": {\"kind\": \"ratio\", \"of\": \"user.items\", \"per\": \"item.price\"}",
+     "expected a feature of the key item"},
+    {COUNT() ", \"item.x\": {\"kind\": \"ratio\", \"of\": \"user.x\", \"per\": "
+             "\"item.price\"}",
+     "expected a feature of the key item, got 'user.x'"},
+    {"\"item.x\": {\"kind\": \"ratio\", \"of\": \"item.cost\", \"per\": \"item.price\", "
+     "\"prior\": [1]}",
+     "expected [hits, misses], got 1 values"},
+    {COUNT() "," COUNT(), "user.x"},
+};
+#undef COUNT
+
 static void test_what_is_wrong_is_named(void **unused)
 {
     (void)unused;
-#define COUNT(members) "\"user.x\": {\"kind\": \"count\", \"events\": [\"view\"]" members "}"
-    static const struct {
-        const char *features, *expected;
-    } cases[] = {
-        {"\"views\": {}", "features.views: expected a name KEY.NAME"},
-        {"\"user.Views\": {}", "NAME of a-z, 0-9 and _"},
-        {"\"usr.views\": {}", "'usr' is no key of features, did you mean 'user'?"},
-        {"\"item.price\": {}", "features.item.price: is a feature of the store's own"},
-        {"\"user.x\": 3", "features.user.x: expected an object"},
-        {"\"user.x\": {}", "features.user.x.kind: missing"},
-        {"\"user.x\": {\"kind\": \"cuont\"}", "unknown name 'cuont', did you mean 'count'?"},
-        {"\"user.x\": {\"kind\": \"frequency\"}", "expected one of attribute, count, sum"},
-        {COUNT(", \"widnow\": \"7d\""), "unknown key 'widnow', did you mean 'window'?"},
-        {COUNT(", \"half_life\": \"7d\""), "unknown key 'half_life'"},
-        {COUNT(", \"window\": \"7w\""), "user.x.window: expected a time like"},
-        {COUNT(", \"window\": 7"), "user.x.window: expected a string"},
-        {COUNT(", \"window\": \"59s\""), "expected 1m to 90d, got '59s'"},
-        {COUNT(", \"window\": \"91d\""), "expected 1m to 90d, got '91d'"},
-        {COUNT(", \"window\": \"99999999999d\""), "user.x.window: expected a time like"},
-        {COUNT(", \"window\": \"5399m\""), "cannot be cut into 7..100 equal tiles"},
-        {COUNT(", \"window\": \"7d\", \"tile\": \"5d\""), "cuts the window into 2..100"},
-        {COUNT(", \"window\": \"7d\", \"tile\": \"1h\""), "cuts the window into 2..100"},
-        {COUNT(", \"tile\": \"1h\""), "user.x.tile: needs a window"},
-        {COUNT(", \"max_age\": \"0s\""), "expected 1s to 3650d"},
-        {COUNT(", \"default\": \"0\""), "user.x.default: expected a number"},
-        {COUNT(", \"where\": {\"a\": {\"under\": 1}}"), "where.a: unknown key 'under'"},
-        {COUNT(", \"where\": {\"a\": {}}"), "at least one of at_least"},
-        {COUNT(", \"where\": {\"a\": []}"), "expected 1..16 values, got 0"},
-        {COUNT(", \"where\": {\"a\": null}"), "expected a text, a number or a boolean"},
-        {COUNT(", \"where\": {\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1}"), "more than 4 conditions"},
-        {"\"user.x\": {\"kind\": \"count\"}", "user.x.events: missing"},
-        {"\"user.x\": {\"kind\": \"count\", \"events\": []}", "expected a list of event types"},
-        {"\"user.x\": {\"kind\": \"count\", \"events\": [\"veiw\"]}", "did you mean 'view'?"},
-        {"\"user.x\": {\"kind\": \"count\", \"events\": [\"forget\"]}", "a person's record"},
-        {"\"user.x\": {\"kind\": \"count\", \"events\": [\"custom:\"]}", "expected custom:NAME"},
-        {"\"user.x\": {\"kind\": \"sum\", \"events\": [\"view\"]}", "user.x.value: missing"},
-        {"\"user.x\": {\"kind\": \"sum\", \"events\": [\"view\"], \"value\": \"item\"}",
-         "expected a number: price, qty"},
-        {"\"user.x\": {\"kind\": \"distinct\", \"events\": [\"view\"], \"value\": \"price\"}",
-         "expected one of item, category"},
-        {"\"user.x\": {\"kind\": \"distinct\", \"events\": [\"view\"], \"value\": \"item\", "
-         "\"precision\": 13}",
-         "precision: must be 4..12 (got 13)"},
-        {"\"user.x\": {\"kind\": \"distinct\", \"events\": [\"view\"], \"value\": \"item\", "
-         "\"precision\": 12, \"window\": \"7d\"}",
-         "its state takes 28676 bytes of at most 16384"},
-        {"\"user.x\": {\"kind\": \"last\", \"events\": [\"view\"], \"value\": \"session\"}",
-         "a list holds numbers, items, categories or brands"},
-        {"\"user.x\": {\"kind\": \"last\", \"events\": [\"view\"], \"value\": \"item\", \"n\": 0}",
-         "user.x.n: "},
-        {"\"user.x\": {\"kind\": \"decayed\", \"events\": [\"view\"]}", "half_life: missing"},
-        {"\"brand.x\": {\"kind\": \"attribute\", \"attribute\": \"a\"}",
-         "only users and items have attributes"},
-        {"\"user.x\": {\"kind\": \"attribute\"}", "needs either `attribute` or `column`"},
-        {"\"user.x\": {\"kind\": \"attribute\", \"column\": \"cost\"}", "only items have columns"},
-        {"\"item.x\": {\"kind\": \"attribute\", \"column\": \"brand\"}", "needs `values`"},
-        {"\"item.x\": {\"kind\": \"ratio\", \"of\": \"item.price\"}", "item.x.per: missing"},
-        {"\"item.x\": {\"kind\": \"ratio\", \"of\": \"item.y\", \"per\": \"item.price\"}",
-         "there is no feature 'item.y'"},
-        {"\"item.x\": {\"kind\": \"ratio\", \"of\": \"item.x\", \"per\": \"item.price\"}",
-         "expected a number that is no ratio"},
-        {"\"item.x\": {\"kind\": \"ratio\", \"of\": \"user.items\", \"per\": \"item.price\"}",
-         "expected a feature of the key item"},
-        {COUNT() ", \"item.x\": {\"kind\": \"ratio\", \"of\": \"user.x\", \"per\": "
-                 "\"item.price\"}",
-         "expected a feature of the key item, got 'user.x'"},
-        {"\"item.x\": {\"kind\": \"ratio\", \"of\": \"item.cost\", \"per\": \"item.price\", "
-         "\"prior\": [1]}",
-         "expected [hits, misses], got 1 values"},
-        {COUNT() "," COUNT(), "user.x"},
-    };
-    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_refused(cases[i].features, cases[i].expected);
-#undef COUNT
+    for (uint32_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_refused(wrong[i].features, wrong[i].expected);
 }
 
 static uint64_t state_hash(const char *members)

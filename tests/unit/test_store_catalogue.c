@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Catalogue records, and what they remember of their prices. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+
+#include "featurestore/store_internal.h"
+#include "tests/support/store_rig.h"
+
+#define NOW_MS STORE_RIG_NOW_MS
+#define DAY_MS INT64_C(86400000)
+
+static struct store_rig rig;
+
+static const struct store_limits limits = {.items_max = 1000,
+                                           .people_max = 1000,
+                                           .history_items_max = 4,
+                                           .queue_events_max = 2000,
+                                           .dedup_events_max = 100,
+                                           .prices_max = 4};
+
+static int set_up(void **state)
+{
+    (void)state;
+    store_rig_create(&rig, &limits);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    store_rig_destroy(&rig);
+    return 0;
+}
+
+static void test_an_upsert_leaves_what_it_does_not_name(void **state)
+{
+    (void)state;
+    store_rig_apply_json(
+        &rig, "{\"type\":\"item_upsert\",\"currency\":\"EUR\",\"items\":[{\"id\":\"x\","
+              "\"title\":\"Shoe\",\"category\":\"shoes\",\"brand\":\"acme\",\"price\":1000,"
+              "\"cost\":400,\"stock\":7,\"attributes\":{\"c\":\"red\"}}]}");
+    const struct item *before = store_item(rig.store, store_rig_item(&rig, "x"));
+    store_rig_apply_json(&rig, "{\"type\":\"item_upsert\",\"items\":[{\"id\":\"x\",\"price\":900},"
+                               "{\"id\":\"x\",\"stock\":0}]}");
+    const struct item *record = store_item(rig.store, store_rig_item(&rig, "x"));
+    assert_ptr_not_equal(before, record);
+    assert_int_equal(record->price_minor, 900);
+    assert_int_equal(record->stock, 0); /* the second one builds on the first */
+    assert_int_equal(record->cost_minor, 400);
+    assert_true(text_is(record->title, "Shoe"));
+    assert_true(text_is(store_category_name(rig.store, record->category), "shoes"));
+    assert_true(text_is(store_brand_name(rig.store, record->brand), "acme"));
+    assert_int_equal(record->category, store_category_find(rig.store, TEXT_LITERAL("shoes")));
+    assert_int_equal(record->brand, store_brand_find(rig.store, TEXT_LITERAL("acme")));
+    assert_true(record->attributes.len > 0);
+    currency_code eur = 0;
+    assert_true(currency_parse(TEXT_LITERAL("EUR"), &eur));
+    assert_int_equal(record->currency, eur);
+
+    store_rig_apply_json(
+        &rig, "{\"type\":\"item_delete\",\"items\":[{\"id\":\"x\"},{\"id\":\"unknown\"}]}");
+    record = store_item(rig.store, store_rig_item(&rig, "x"));
+    assert_true(record->deleted);
+    assert_true(text_is(record->title, "Shoe"));
+    assert_int_equal(store_item_find(rig.store, TEXT_LITERAL("unknown")), IDMAP_NONE);
+    struct store_stats stats;
+    store_stats(rig.store, &stats);
+    assert_int_equal(stats.catalogue_items, 0);
+    store_rig_apply_json(&rig, "{\"type\":\"item_upsert\",\"items\":[{\"id\":\"x\"}]}");
+    assert_false(store_item(rig.store, store_rig_item(&rig, "x"))->deleted);
+    store_stats(rig.store, &stats);
+    assert_int_equal(stats.catalogue_items, 1);
+}
+
+static void set_price(int64_t ts_ms, int64_t price, const char *currency)
+{
+    char json[256];
+    snprintf(json, sizeof json,
+             "{\"type\":\"item_upsert\",\"ts\":%lld,\"currency\":\"%s\",\"items\":[{\"id\":\"x\","
+             "\"price\":%lld}]}",
+             (long long)ts_ms, currency, (long long)price);
+    store_rig_apply_json(&rig, json);
+}
+
+static double price_feature(const char *name)
+{
+    return feature_of_item(rig.store, feature_builtin(text_of(name))->id,
+                           store_rig_item(&rig, "x"));
+}
+
+static void test_changes_of_a_price_are_kept(void **state)
+{
+    (void)state;
+    set_price(NOW_MS - 90 * DAY_MS, 500, "EUR");
+    assert_true(price_feature("item.price_min_30d") == 500);
+    assert_true(isnan(price_feature("item.price_before_30d")));
+    set_price(NOW_MS - 60 * DAY_MS, 1000, "EUR");
+    set_price(NOW_MS - 59 * DAY_MS, 1000, "EUR"); /* no change */
+    store_rig_apply_json(
+        &rig, "{\"type\":\"item_upsert\",\"items\":[{\"id\":\"x\",\"stock\":3,\"title\":\"X\","
+              "\"attributes\":{\"a\":1}}]}");
+    const struct item *record = store_item(rig.store, store_rig_item(&rig, "x"));
+    assert_int_equal(record->price_count, 2);
+    assert_int_equal(record->prices[1].since_s, (NOW_MS - 60 * DAY_MS) / 1000);
+    assert_true(text_is(record->title, "X"));
+    /* At the moment of the change the price before it was in force within the 30 days. */
+    assert_true(price_feature("item.price_min_30d") == 500);
+    assert_true(price_feature("item.price_before_30d") == 500);
+    /* 1000 for 55 days, then a reduction: what must stand beside it is 1000. */
+    set_price(NOW_MS - 5 * DAY_MS, 800, "EUR");
+    assert_true(price_feature("item.price_min_30d") == 800);
+    assert_true(price_feature("item.price_before_30d") == 1000);
+    /* Up and down again. */
+    set_price(NOW_MS - 4 * DAY_MS, 1200, "EUR");
+    assert_true(price_feature("item.price_before_30d") == 800);
+    set_price(NOW_MS - 3 * DAY_MS, 900, "EUR");
+    assert_true(price_feature("item.price_before_30d") == 800);
+    /* Full: 500 is forgotten, 1000 was in force when the 30 days began. */
+    assert_int_equal(store_item(rig.store, store_rig_item(&rig, "x"))->price_count, 4);
+    assert_true(price_feature("item.price_min_30d") == 800);
+    /* Time goes on by the events of shoppers. */
+    events_add(&rig.events, "view", "u", "x", NOW_MS);
+    store_rig_apply(&rig);
+    assert_true(price_feature("item.price_min_30d") == 800);
+    clock_manual_advance_ns(&rig.clock, UINT64_C(40) * 86400000000000);
+    events_add(&rig.events, "view", "u", "x", NOW_MS + 40 * DAY_MS);
+    store_rig_apply(&rig);
+    assert_true(price_feature("item.price_min_30d") == 900);
+    /* More changes than are kept fell into the time: nobody knows. */
+    for (int i = 0; i < 4; i++)
+        set_price(NOW_MS + 40 * DAY_MS, 700 + i, "EUR");
+    assert_true(isnan(price_feature("item.price_min_30d")));
+    assert_true(isnan(price_feature("item.price_before_30d")));
+}
+
+static void test_prices_of_another_currency_or_late_ones(void **state)
+{
+    (void)state;
+    set_price(NOW_MS - 2 * DAY_MS, 100, "USD");
+    set_price(NOW_MS - DAY_MS, 300, "EUR");
+    assert_true(price_feature("item.price_min_30d") == 300);
+    assert_true(isnan(price_feature("item.price_before_30d")));
+    set_price(NOW_MS - 10 * DAY_MS, 200, "EUR"); /* it came last, so it counts */
+    const struct item *record = store_item(rig.store, store_rig_item(&rig, "x"));
+    assert_int_equal(record->price_minor, 200);
+    assert_int_equal(record->prices[2].since_s, record->prices[1].since_s);
+    assert_true(price_feature("item.price_before_30d") == 300);
+    set_price(NOW_MS + 60000, 150, "EUR"); /* a clock that is ahead */
+    assert_int_equal(store_item(rig.store, store_rig_item(&rig, "x"))->prices[3].since_s,
+                     NOW_MS / 1000);
+    /* Twice in one event, and an item without a price. */
+    store_rig_apply_json(
+        &rig,
+        "{\"type\":\"item_upsert\",\"currency\":\"EUR\",\"items\":[{\"id\":\"y\",\"price\":1},"
+        "{\"id\":\"y\",\"price\":2},{\"id\":\"z\",\"stock\":1}]}");
+    assert_int_equal(store_item(rig.store, store_rig_item(&rig, "y"))->price_count, 2);
+    assert_int_equal(store_price_lowest(rig.store, store_rig_item(&rig, "y")), 1);
+    assert_int_equal(store_item(rig.store, store_rig_item(&rig, "z"))->price_count, 0);
+    assert_int_equal(store_price_lowest(rig.store, store_rig_item(&rig, "z")), EVENT_ABSENT);
+    store_rig_apply_json(&rig, "{\"type\":\"item_delete\",\"items\":[{\"id\":\"y\"}]}");
+    assert_int_equal(store_item(rig.store, store_rig_item(&rig, "y"))->price_count, 2);
+}
+
+static void test_no_prices_are_kept_where_none_are_wanted(void **state)
+{
+    (void)state;
+    struct store_limits none = limits;
+    none.prices_max = 0;
+    store_destroy(&rig.store);
+    assert_int_equal(store_create(&none, &rig.clock.clock, &rig.store, &rig.err), ERR_OK);
+    set_price(NOW_MS, 5, "EUR");
+    assert_int_equal(store_item(rig.store, store_rig_item(&rig, "x"))->price_count, 0);
+    assert_true(isnan(price_feature("item.price_min_30d")));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_an_upsert_leaves_what_it_does_not_name),
+        TEST(test_changes_of_a_price_are_kept),
+        TEST(test_prices_of_another_currency_or_late_ones),
+        TEST(test_no_prices_are_kept_where_none_are_wanted),
+    };
+#undef TEST
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
