@@ -21,21 +21,21 @@ void feature_rig_create(struct store_rig *rig)
     store_rig_create(rig, &limits);
 }
 
-struct definitions *feature_rig_parse(struct store_rig *rig, const char *features)
+struct definitions *feature_rig_parse(const char *features, struct err *err)
 {
     static char file[8192];
     struct definitions *definitions = NULL;
     int len = snprintf(file, sizeof file, "{\"features\": {%s}}", features);
     assert_in_range(len, 1, sizeof file - 1);
-    if (definitions_parse("features.json", file, (size_t)len, &definitions, &rig->err) != ERR_OK)
-        fail_msg("%s", rig->err.text);
+    if (definitions_parse("features.json", file, (size_t)len, &definitions, err) != ERR_OK)
+        fail_msg("%s", err->text);
     return definitions;
 }
 
 uint32_t feature_rig_define(struct store_rig *rig, const char *features)
 {
     uint32_t new_count = 0;
-    struct definitions *definitions = feature_rig_parse(rig, features);
+    struct definitions *definitions = feature_rig_parse(features, &rig->err);
     if (store_redefine_features(rig->store, &definitions, &new_count, &rig->err) != ERR_OK)
         fail_msg("%s", rig->err.text);
     assert_null(definitions);

@@ -11,7 +11,7 @@
 void feature_rig_create(struct store_rig *rig);
 
 /* `features`: the members of "features"; they must be good. */
-struct definitions *feature_rig_parse(struct store_rig *rig, const char *features);
+struct definitions *feature_rig_parse(const char *features, struct err *err);
 /* They are in force from now on.  Returns how many begin anew. */
 uint32_t feature_rig_define(struct store_rig *rig, const char *features);
 /* A shoe, a boot and a hat. */

@@ -184,11 +184,11 @@ static void test_a_reload_without_memory_changes_nothing(void **state)
     feature_rig_act(&rig, "view", "u", "boot", 10);
     uint64_t before = store_state_hash(rig.store, &sequence);
     struct definitions *definitions = feature_rig_parse(
-        &rig,
         "\"user.count\": {\"kind\": \"count\", \"events\": [\"view\"], \"window\": \"1h\"}," VIEWS(
             "item") "," VIEWS("slot_item") ","
                                            "\"query_item.count\": {\"kind\": \"count\", "
-                                           "\"events\": [\"view\"]}," VIEWS("query_item"));
+                                           "\"events\": [\"view\"]}," VIEWS("query_item"),
+        &rig.err);
     for (uint32_t n = 0;; n++) {
         alloc_fail_after(n);
         enum err_code rc = store_redefine_features(rig.store, &definitions, &new_count, &rig.err);

@@ -22,26 +22,16 @@
 #include "base/rcu.h"
 #include "featurestore/store.h"
 #include "tests/support/disk_fault.h"
-#include "tests/support/events.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/durable_rig.h"
 
-#define NOW_MS  INT64_C(1700000000000)
+#define NOW_MS  DURABLE_RIG_NOW_MS
 #define DAY_MS  INT64_C(86400000)
 #define WAIT_NS UINT64_C(60000000000)
 
-static struct clock_manual now;
-static struct temp_dir dir;
-static char log_dir[2 * TEMP_DIR_BYTES], checkpoint_dir[2 * TEMP_DIR_BYTES];
-static struct store *store;
-static struct events events;
-static struct err err;
+static struct durable_rig rig;
 static struct rand rng;
-static struct store_limits limits;
-static struct event_log_options options;
-static struct store_checkpoint_options checkpoints;
 
 static const char features[] =
-    "{\"features\": {"
     "\"user.views\": {\"kind\": \"count\", \"events\": [\"view\"], \"window\": \"7d\"},"
     "\"user.seen\": {\"kind\": \"last\", \"events\": [\"view\"], \"value\": \"item\", \"n\": 4},"
     "\"item.heat\": {\"kind\": \"decayed\", \"events\": [\"view\"], \"half_life\": \"1d\"},"
@@ -50,54 +40,23 @@ static const char features[] =
     "\"query.views\": {\"kind\": \"count\", \"events\": [\"view\"]},"
     "\"query_item.since\": {\"kind\": \"since\", \"events\": [\"view\"]},"
     "\"user_category.views\": {\"kind\": \"count\", \"events\": [\"view\"], \"window\": "
-    "\"30d\"}}}";
-
-static void define_features(void)
-{
-    struct definitions *definitions = NULL;
-    assert_int_equal(
-        definitions_parse("features.json", features, sizeof features - 1, &definitions, &err),
-        ERR_OK);
-    assert_int_equal(store_define_features(store, &definitions, &err), ERR_OK);
-}
-
-static void open_store(void)
-{
-    assert_int_equal(store_create(&limits, &now.clock, &store, &err), ERR_OK);
-    define_features();
-    assert_int_equal(store_open_log(store, &options, &checkpoints, &err), ERR_OK);
-    assert_int_equal(store_start(store, &err), ERR_OK);
-}
-
-static void close_store(void)
-{
-    store_stop(store);
-    store_destroy(&store);
-}
+    "\"30d\"}";
 
 static int set_up(void **state)
 {
     (void)state;
-    temp_dir_create(&dir);
-    temp_dir_path(&dir, "events", log_dir);
-    temp_dir_path(&dir, "checkpoints", checkpoint_dir);
-    clock_manual_init(&now, 1, NOW_MS);
+    const struct store_limits limits = {.items_max = 5000,
+                                        .people_max = 20000,
+                                        .history_items_max = 30,
+                                        .queue_events_max = 100000,
+                                        .dedup_events_max = 1000,
+                                        .prices_max = 8,
+                                        .link_anons_max = 4,
+                                        .link_users_max = 8,
+                                        .feature_rows_max = 100000};
     rand_init(&rng, 3);
-    events_begin(&events);
-    limits = (struct store_limits){.items_max = 5000,
-                                   .people_max = 20000,
-                                   .history_items_max = 30,
-                                   .queue_events_max = 100000,
-                                   .dedup_events_max = 1000,
-                                   .prices_max = 8,
-                                   .link_anons_max = 4,
-                                   .link_users_max = 8,
-                                   .feature_rows_max = 100000};
-    options = (struct event_log_options){
-        .dir = log_dir, .bytes_max = UINT64_C(256) << 20, .clock = &now.clock};
-    checkpoints = (struct store_checkpoint_options){
-        .dir = checkpoint_dir, .events = UINT64_MAX, .interval_ms = UINT32_MAX};
-    open_store();
+    durable_rig_create(&rig, &limits);
+    durable_rig_open(&rig, features);
     return 0;
 }
 
@@ -105,9 +64,15 @@ static int tear_down(void **state)
 {
     (void)state;
     disk_fault_off();
-    close_store();
-    temp_dir_remove(&dir);
+    durable_rig_destroy(&rig);
     return 0;
+}
+
+static void restart(struct store_recovery *ret_recovery)
+{
+    durable_rig_close(&rig);
+    durable_rig_open(&rig, features);
+    durable_rig_recover(&rig, ret_recovery);
 }
 
 static unsigned below(uint32_t bound)
@@ -138,52 +103,27 @@ static void add_random(uint32_t count, uint32_t people)
                      types[below(3)], user % 3 == 0 ? "anon" : "user", user, below(50),
                      (long long)(NOW_MS - below(20) * DAY_MS - below(86400000)), below(1000),
                      below(1000));
-        events_add_json(&events, json);
+        events_add_json(&rig.events, json);
     }
-}
-
-static void submit(void)
-{
-    size_t len = events_end(&events);
-    struct store_batch batch = {.bytes = events.bytes, .len = len, .ack = STORE_ACK_DISK};
-    enum err_code rc;
-    while ((rc = store_submit(store, &batch, &err)) == ERR_BUSY)
-        sched_yield();
-    assert_int_equal(rc, ERR_OK);
-    events_begin(&events);
 }
 
 static void fill(uint32_t batches, uint32_t people)
 {
     for (uint32_t i = 0; i < batches; i++) {
         add_random(1000, people);
-        submit();
+        durable_rig_submit(&rig);
     }
-}
-
-/* Waits for all that was submitted. */
-static uint64_t hash(void)
-{
-    uint64_t sequence;
-    return store_state_hash(store, &sequence);
 }
 
 /* Nothing of what was submitted waits for its commit any more. */
 static void settle(void)
 {
     struct event_log_stats stats;
-    (void)hash();
+    (void)durable_rig_hash(&rig);
     do {
         sched_yield();
-        event_log_stats(store_log(store), &stats);
+        event_log_stats(store_log(rig.store), &stats);
     } while (stats.gathered > 0);
-}
-
-static uint64_t sequence_now(void)
-{
-    uint64_t sequence;
-    (void)store_state_hash(store, &sequence);
-    return sequence;
 }
 
 /* Until that many were written, or one failed. */
@@ -193,20 +133,10 @@ static struct store_checkpoint_stats wait_for_checkpoint(uint64_t written)
     uint64_t end_ns = clock_now_ns(clock_system()) + WAIT_NS;
     do {
         sched_yield();
-        store_checkpoint_stats(store, &stats);
+        store_checkpoint_stats(rig.store, &stats);
     } while (stats.written < written && stats.failures == 0 &&
              clock_now_ns(clock_system()) < end_ns);
     return stats;
-}
-
-static void restart(struct store_recovery *ret_recovery)
-{
-    close_store();
-    open_store();
-    do {
-        sched_yield();
-        store_recovery(store, ret_recovery, &err);
-    } while (ret_recovery->state == STORE_RECOVERING);
 }
 
 static uint32_t file_count(const char *path)
@@ -229,7 +159,7 @@ static uint64_t views(void)
         struct history history;
         snprintf(id, sizeof id, "p%u", i);
         rcu_read_begin();
-        (void)store_history(store, text_of(id), (struct text){0}, &history);
+        (void)store_history(rig.store, text_of(id), (struct text){0}, &history);
         sum = sum * 31 + history.events;
         for (uint32_t e = 0; e < history.count; e++)
             sum = sum * 31 + history.last_s[e] + history.classes[e] % 16 + history.days[e];
@@ -241,13 +171,13 @@ static uint64_t views(void)
 static void check_restart(uint64_t want_checkpoint)
 {
     struct store_recovery recovery;
-    uint64_t before = hash(), sequence = sequence_now(), seen = views();
+    uint64_t before = durable_rig_hash(&rig), sequence = durable_rig_sequence(&rig), seen = views();
     restart(&recovery);
     if (recovery.state != STORE_RECOVERED)
-        fail_msg("%s", err.text);
+        fail_msg("%s", rig.err.text);
     assert_int_equal(recovery.checkpoint_sequence, want_checkpoint);
-    assert_int_equal(sequence_now(), sequence);
-    assert_true(hash() == before);
+    assert_int_equal(durable_rig_sequence(&rig), sequence);
+    assert_true(durable_rig_hash(&rig) == before);
     assert_true(views() == seen);
 }
 
@@ -256,8 +186,8 @@ static void test_start_from_a_checkpoint(void **state)
     (void)state;
     check_restart(0);
     fill(3, 300);
-    uint64_t at = sequence_now();
-    assert_int_equal(store_checkpoint(store, &err), ERR_OK);
+    uint64_t at = durable_rig_sequence(&rig);
+    assert_int_equal(store_checkpoint(rig.store, &rig.err), ERR_OK);
     struct store_checkpoint_stats stats = wait_for_checkpoint(1);
     assert_int_equal(stats.written, 1);
     assert_int_equal(stats.sequence, at);
@@ -266,10 +196,10 @@ static void test_start_from_a_checkpoint(void **state)
     check_restart(at);
     for (int i = 0; i < 3; i++) { /* the older one goes when there are two */
         fill(1, 400);
-        at = sequence_now();
-        assert_int_equal(store_checkpoint(store, &err), ERR_OK);
+        at = durable_rig_sequence(&rig);
+        assert_int_equal(store_checkpoint(rig.store, &rig.err), ERR_OK);
         assert_int_equal(wait_for_checkpoint((uint64_t)i + 1).written, i + 1);
-        assert_int_equal(file_count(checkpoint_dir), 2);
+        assert_int_equal(file_count(rig.checkpoint_dir), 2);
     }
     check_restart(at);
     fill(1, 500);
@@ -282,15 +212,15 @@ static void test_events_while_it_is_written(void **state)
     (void)state;
     fill(20, 8000);
     for (uint64_t round = 1; round <= 3; round++) {
-        uint64_t at = sequence_now();
-        assert_int_equal(store_checkpoint(store, &err), ERR_OK);
+        uint64_t at = durable_rig_sequence(&rig);
+        assert_int_equal(store_checkpoint(rig.store, &rig.err), ERR_OK);
         struct store_checkpoint_stats stats;
         uint32_t batches = 0;
         do {
             add_random(100, 8000);
-            submit();
+            durable_rig_submit(&rig);
             batches++;
-            store_checkpoint_stats(store, &stats);
+            store_checkpoint_stats(rig.store, &stats);
         } while (stats.written < round && stats.failures == 0 && batches < 5000);
         assert_int_equal(stats.written, round);
         assert_int_equal(stats.sequence, at);
@@ -298,7 +228,7 @@ static void test_events_while_it_is_written(void **state)
     }
     uint64_t last = 0;
     struct store_checkpoint_stats stats;
-    store_checkpoint_stats(store, &stats);
+    store_checkpoint_stats(rig.store, &stats);
     last = stats.sequence;
     check_restart(last);
 }
@@ -307,16 +237,16 @@ static void test_it_comes_by_itself(void **state)
 {
     (void)state;
     struct store_recovery recovery;
-    checkpoints.events = 2500;
+    rig.checkpoints.events = 2500;
     restart(&recovery);
     fill(5, 100);
     assert_true(wait_for_checkpoint(1).written >= 1);
-    checkpoints.events = UINT64_MAX;
-    checkpoints.interval_ms = 1000;
+    rig.checkpoints.events = UINT64_MAX;
+    rig.checkpoints.interval_ms = 1000;
     restart(&recovery);
     fill(1, 100);
-    (void)hash();
-    clock_manual_advance_ns(&now, UINT64_C(2000000000));
+    (void)durable_rig_hash(&rig);
+    clock_manual_advance_ns(&rig.clock, UINT64_C(2000000000));
     fill(1, 100);
     assert_int_equal(wait_for_checkpoint(1).written, 1);
 }
@@ -326,10 +256,10 @@ static void test_interrupted_at_every_write(void **state)
     (void)state;
     fill(2, 1000);
     settle();
-    uint64_t before = hash(), at = sequence_now(), failures = 0;
+    uint64_t before = durable_rig_hash(&rig), at = durable_rig_sequence(&rig), failures = 0;
     for (uint32_t n = 0;; n++) {
         disk_fault_after(DISK_FAULT_WRITE, n, ENOSPC);
-        enum err_code rc = store_checkpoint(store, &err);
+        enum err_code rc = store_checkpoint(rig.store, &rig.err);
         struct store_checkpoint_stats stats = {0};
         if (rc == ERR_OK)
             stats = wait_for_checkpoint(1);
@@ -338,14 +268,14 @@ static void test_interrupted_at_every_write(void **state)
             break;
         failures++;
         assert_true(rc == ERR_DISK_FULL || stats.failures > 0);
-        assert_int_equal(store_durability(store, NULL), STORE_ON_DISK);
+        assert_int_equal(store_durability(rig.store, NULL), STORE_ON_DISK);
         struct store_recovery recovery;
         restart(&recovery);
         if (recovery.state != STORE_RECOVERED)
-            fail_msg("write %u: %s", n, err.text);
+            fail_msg("write %u: %s", n, rig.err.text);
         assert_int_equal(recovery.checkpoint_sequence, 0);
-        assert_int_equal(file_count(checkpoint_dir), 0); /* no piece stays behind */
-        assert_true(hash() == before);
+        assert_int_equal(file_count(rig.checkpoint_dir), 0); /* no piece stays behind */
+        assert_true(durable_rig_hash(&rig) == before);
         assert_true(n < 100);
     }
     assert_true(failures > 3);
@@ -355,13 +285,13 @@ static void test_interrupted_at_every_write(void **state)
 static void newest_file(char *path, size_t path_bytes)
 {
     char best[256] = "";
-    DIR *stream = opendir(checkpoint_dir);
+    DIR *stream = opendir(rig.checkpoint_dir);
     assert_non_null(stream);
     for (struct dirent *entry; (entry = readdir(stream)) != NULL;)
         if (entry->d_name[0] != '.' && strcmp(entry->d_name, best) > 0)
             snprintf(best, sizeof best, "%s", entry->d_name);
     closedir(stream);
-    snprintf(path, path_bytes, "%s/%s", checkpoint_dir, best);
+    snprintf(path, path_bytes, "%s/%s", rig.checkpoint_dir, best);
 }
 
 static void flip(const char *path, off_t at)
@@ -382,8 +312,8 @@ static void test_a_damaged_one_is_not_used(void **state)
     uint64_t sequence[2];
     for (int i = 0; i < 2; i++) {
         fill(2, 200);
-        sequence[i] = sequence_now();
-        assert_int_equal(store_checkpoint(store, &err), ERR_OK);
+        sequence[i] = durable_rig_sequence(&rig);
+        assert_int_equal(store_checkpoint(rig.store, &rig.err), ERR_OK);
         assert_int_equal(wait_for_checkpoint((uint64_t)i + 1).written, i + 1);
     }
     fill(1, 200);
@@ -413,32 +343,32 @@ static void test_the_log_is_pruned_behind_it(void **state)
     struct event_log_stats stats;
     struct store_recovery recovery;
     char path[4096];
-    options.retain_ms = DAY_MS;
-    limits.dedup_events_max = 500;
+    rig.log.retain_ms = DAY_MS;
+    rig.limits.dedup_events_max = 500;
     restart(&recovery);
     for (int i = 0; i < 4; i++) {
         fill(3, 300);
-        (void)hash();
-        assert_int_equal(store_checkpoint(store, &err), ERR_OK);
+        (void)durable_rig_hash(&rig);
+        assert_int_equal(store_checkpoint(rig.store, &rig.err), ERR_OK);
         assert_int_equal(wait_for_checkpoint((uint64_t)i + 1).written, i + 1);
-        clock_manual_advance_ns(&now, (uint64_t)DAY_MS * 2000000);
+        clock_manual_advance_ns(&rig.clock, (uint64_t)DAY_MS * 2000000);
     }
     fill(6, 300);
-    (void)hash();
-    event_log_stats(store_log(store), &stats);
+    (void)durable_rig_hash(&rig);
+    event_log_stats(store_log(rig.store), &stats);
     assert_true(stats.first_sequence > 3000);
     assert_true(stats.first_sequence <= 9000 + 1); /* the older of two covers 9,000 */
     check_restart(12000);
     /* Without them the beginning is lost, and the daemon says so instead of serving less. */
-    close_store();
+    durable_rig_close(&rig);
     for (int i = 0; i < 2; i++) {
         newest_file(path, sizeof path);
         assert_int_equal(unlink(path), 0);
     }
-    open_store();
+    durable_rig_open(&rig, features);
     restart(&recovery);
     assert_int_equal(recovery.state, STORE_RECOVERY_FAILED);
-    assert_non_null(strstr(err.text, "begins at record"));
+    assert_non_null(strstr(rig.err.text, "begins at record"));
 }
 
 static void test_lowered_limits(void **state)
@@ -446,16 +376,16 @@ static void test_lowered_limits(void **state)
     (void)state;
     struct store_recovery recovery;
     fill(2, 400);
-    (void)hash();
-    assert_int_equal(store_checkpoint(store, &err), ERR_OK);
+    (void)durable_rig_hash(&rig);
+    assert_int_equal(store_checkpoint(rig.store, &rig.err), ERR_OK);
     assert_int_equal(wait_for_checkpoint(1).written, 1);
-    limits.history_items_max = 2; /* the newest stay */
+    rig.limits.history_items_max = 2; /* the newest stay */
     restart(&recovery);
     assert_int_equal(recovery.state, STORE_RECOVERED);
-    limits.people_max = 100;
+    rig.limits.people_max = 100;
     restart(&recovery);
     assert_int_equal(recovery.state, STORE_RECOVERY_FAILED);
-    assert_non_null(strstr(err.text, "people_max"));
+    assert_non_null(strstr(rig.err.text, "people_max"));
 }
 
 int main(void)

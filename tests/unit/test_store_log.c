@@ -18,51 +18,27 @@
 #include "base/rcu.h"
 #include "featurestore/store.h"
 #include "tests/support/disk_fault.h"
-#include "tests/support/events.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/durable_rig.h"
 
-#define NOW_MS  INT64_C(1700000000000)
+#define NOW_MS  DURABLE_RIG_NOW_MS
 #define DAY_MS  INT64_C(86400000)
 #define WAIT_NS UINT64_C(20000000000)
 
-static struct clock_manual now;
-static struct temp_dir dir;
-static struct store *store;
-static struct events events;
-static struct err err;
-static struct store_limits limits;
-static struct event_log_options options;
-static struct store_checkpoint_options checkpoints;
+static struct durable_rig rig;
 static int64_t sent_at_ms; /* of the batches to come; 0: not said */
-
-static void open_store(void)
-{
-    assert_int_equal(store_create(&limits, &now.clock, &store, &err), ERR_OK);
-    assert_int_equal(store_open_log(store, &options, &checkpoints, &err), ERR_OK);
-    assert_int_equal(store_start(store, &err), ERR_OK);
-}
-
-static void close_store(void)
-{
-    store_stop(store);
-    store_destroy(&store);
-}
 
 static int set_up(void **state)
 {
     (void)state;
-    temp_dir_create(&dir);
-    clock_manual_init(&now, 1, NOW_MS);
-    events_begin(&events);
-    limits = (struct store_limits){.items_max = 1000,
-                                   .people_max = 1000,
-                                   .history_items_max = 8,
-                                   .queue_events_max = 4000,
-                                   .dedup_events_max = 500,
-                                   .prices_max = 8};
-    options = (struct event_log_options){
-        .dir = dir.path, .bytes_max = EVENT_LOG_BYTES_MIN, .clock = &now.clock};
-    open_store();
+    const struct store_limits limits = {.items_max = 1000,
+                                        .people_max = 1000,
+                                        .history_items_max = 8,
+                                        .queue_events_max = 4000,
+                                        .dedup_events_max = 500,
+                                        .prices_max = 8};
+    durable_rig_create(&rig, &limits);
+    rig.checkpoints.dir = NULL; /* all of the log is replayed */
+    durable_rig_open(&rig, NULL);
     return 0;
 }
 
@@ -70,8 +46,7 @@ static int tear_down(void **state)
 {
     (void)state;
     disk_fault_off();
-    close_store();
-    temp_dir_remove(&dir);
+    durable_rig_destroy(&rig);
     return 0;
 }
 
@@ -100,12 +75,12 @@ static struct outcome *submit(enum store_ack ack)
     static struct outcome outcome;
     outcome =
         (struct outcome){.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    size_t len = events_end(&events);
+    size_t len = events_end(&rig.events);
     struct store_batch batch = {
-        .bytes = events.bytes, .len = len, .ack = ack, .done = on_done, .ctx = &outcome};
+        .bytes = rig.events.bytes, .len = len, .ack = ack, .done = on_done, .ctx = &outcome};
     batch.sent_at_ms = sent_at_ms;
-    enum err_code rc = store_submit(store, &batch, &err);
-    events_begin(&events);
+    enum err_code rc = store_submit(rig.store, &batch, &rig.err);
+    events_begin(&rig.events);
     if (rc != ERR_OK)
         outcome.result.status = rc;
     pthread_mutex_lock(&outcome.mutex);
@@ -145,21 +120,15 @@ static void add_random(struct rand *rand, uint32_t count)
                      "{\"type\":\"%s\",\"%s\":\"p%u\",\"ts\":%lld,\"items\":[{\"id\":\"i%u\"}]}",
                      types[type], user % 3 == 0 ? "anon" : "user", user, (long long)ts,
                      below(rand, 100));
-        events_add_json(&events, json);
+        events_add_json(&rig.events, json);
     }
-}
-
-static uint64_t hash_of(uint64_t *ret_sequence)
-{
-    return store_state_hash(store, ret_sequence);
 }
 
 static void wait_for_recovery(void)
 {
-    uint64_t sequence;
-    (void)hash_of(&sequence); /* asks the store thread; it answers between records, too */
-    while (!store_is_recovered(store))
-        (void)hash_of(&sequence);
+    struct store_recovery recovery;
+    durable_rig_recover(&rig, &recovery);
+    assert_int_equal(recovery.state, STORE_RECOVERED);
 }
 
 static void test_state_after_recovery_is_the_state_before(void **state)
@@ -172,24 +141,24 @@ static void test_state_after_recovery_is_the_state_before(void **state)
         add_random(&rand, 1 + below(&rand, 100));
         assert_int_equal(submit(i % 3 == 0 ? STORE_ACK_MEMORY : STORE_ACK_DISK)->result.status,
                          ERR_OK);
-        clock_manual_advance_ns(&now, 3600 * UINT64_C(1000000000));
+        clock_manual_advance_ns(&rig.clock, 3600 * UINT64_C(1000000000));
     }
-    uint64_t before = hash_of(&before_sequence);
+    uint64_t before = store_state_hash(rig.store, &before_sequence);
     for (int i = 0; i < 2; i++) {
-        close_store();
-        open_store();
+        durable_rig_close(&rig);
+        durable_rig_open(&rig, NULL);
         /* A model may number items before, in any order. */
         struct text ids[] = {TEXT_LITERAL("zz"), TEXT_LITERAL("i7"), TEXT_LITERAL("i3")};
         uint32_t numbers[3];
-        assert_int_equal(store_bind_items(store, ids, 3, numbers, &err), ERR_OK);
+        assert_int_equal(store_bind_items(rig.store, ids, 3, numbers, &rig.err), ERR_OK);
         wait_for_recovery();
-        uint64_t after = hash_of(&after_sequence);
+        uint64_t after = store_state_hash(rig.store, &after_sequence);
         assert_int_equal(after_sequence, before_sequence);
         assert_true(after == before);
     }
-    events_add(&events, "view", "p1", "i1", NOW_MS);
+    events_add(&rig.events, "view", "p1", "i1", NOW_MS);
     assert_int_equal(submit(STORE_ACK_DISK)->result.accepted, 1);
-    assert_true(hash_of(&after_sequence) != before);
+    assert_true(store_state_hash(rig.store, &after_sequence) != before);
     assert_int_equal(after_sequence, before_sequence + 1);
 }
 
@@ -199,38 +168,39 @@ static void test_skew_is_kept_for_the_replay(void **state)
     uint64_t sequence;
     struct history history;
     sent_at_ms = NOW_MS - 2 * DAY_MS; /* their clock is two days behind */
-    events_add(&events, "view", "u", "x", NOW_MS - 2 * DAY_MS - 5000);
-    events_add_json(&events, "{\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"y\"}]}");
+    events_add(&rig.events, "view", "u", "x", NOW_MS - 2 * DAY_MS - 5000);
+    events_add_json(&rig.events, "{\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"y\"}]}");
     assert_int_equal(submit(STORE_ACK_DISK)->result.accepted, 2);
-    assert_true(store_history(store, TEXT_LITERAL("u"), (struct text){0}, &history));
+    assert_true(store_history(rig.store, TEXT_LITERAL("u"), (struct text){0}, &history));
     assert_int_equal(history.last_s[0], NOW_MS / 1000);
     assert_int_equal(history.last_s[1], NOW_MS / 1000 - 5);
-    assert_int_equal(store_watermark_ms(store), NOW_MS);
+    assert_int_equal(store_watermark_ms(rig.store), NOW_MS);
     sent_at_ms = NOW_MS - EVENT_SKEW_MS_MAX - 1;
     assert_int_equal(submit(STORE_ACK_DISK)->result.status, ERR_BAD_INPUT);
-    assert_string_equal(err.text, "sent_at: 604800001 ms away from the time of arrival, at most "
-                                  "604800000 ms are corrected");
+    assert_string_equal(rig.err.text,
+                        "sent_at: 604800001 ms away from the time of arrival, at most "
+                        "604800000 ms are corrected");
     sent_at_ms = NOW_MS + EVENT_SKEW_MS_MAX;
-    events_add(&events, "view", "u", "z", NOW_MS + EVENT_SKEW_MS_MAX);
+    events_add(&rig.events, "view", "u", "z", NOW_MS + EVENT_SKEW_MS_MAX);
     assert_int_equal(submit(STORE_ACK_DISK)->result.accepted, 1);
     sent_at_ms = 0;
-    uint64_t before = hash_of(&sequence);
-    close_store();
-    open_store();
+    uint64_t before = store_state_hash(rig.store, &sequence);
+    durable_rig_close(&rig);
+    durable_rig_open(&rig, NULL);
     wait_for_recovery();
-    assert_true(hash_of(&sequence) == before);
+    assert_true(store_state_hash(rig.store, &sequence) == before);
 }
 
 static void test_only_what_was_accepted_is_logged(void **state)
 {
     (void)state;
     struct event_log_stats stats;
-    events_add_json(&events,
+    events_add_json(&rig.events,
                     "{\"id\":\"a\",\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"x\"}]}");
-    events_add_json(&events,
+    events_add_json(&rig.events,
                     "{\"id\":\"a\",\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"x\"}]}");
-    events_add_json(&events, "{\"id\":\"b\",\"type\":\"nonsense\",\"user\":\"u\"}");
-    events_add_json(&events, "{\"id\":\"c\",\"type\":\"view\"}");
+    events_add_json(&rig.events, "{\"id\":\"b\",\"type\":\"nonsense\",\"user\":\"u\"}");
+    events_add_json(&rig.events, "{\"id\":\"c\",\"type\":\"view\"}");
     struct outcome *outcome = submit(STORE_ACK_DISK);
     assert_int_equal(outcome->result.accepted, 1);
     assert_int_equal(outcome->result.duplicate, 1);
@@ -238,11 +208,11 @@ static void test_only_what_was_accepted_is_logged(void **state)
     assert_int_equal(outcome->result.described, 2); /* kept over the commit */
     assert_int_equal(outcome->result.rejection[0].index, 2);
     assert_int_equal(outcome->result.rejection[1].index, 3);
-    event_log_stats(store_log(store), &stats);
+    event_log_stats(store_log(rig.store), &stats);
     assert_int_equal(stats.last_sequence, 1);
-    close_store();
-    open_store();
-    events_add_json(&events,
+    durable_rig_close(&rig);
+    durable_rig_open(&rig, NULL);
+    events_add_json(&rig.events,
                     "{\"id\":\"a\",\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"x\"}]}");
     assert_int_equal(submit(STORE_ACK_DISK)->result.duplicate, 1); /* known from the log */
 }
@@ -254,51 +224,52 @@ static void test_full_disk_is_told_and_over_by_itself(void **state)
     struct history history;
     uint64_t sequence;
     disk_fault_after(DISK_FAULT_WRITE, 0, ENOSPC);
-    events_add(&events, "view", "p1", "i1", NOW_MS);
+    events_add(&rig.events, "view", "p1", "i1", NOW_MS);
     struct outcome *outcome = submit(STORE_ACK_DISK);
     assert_int_equal(outcome->result.status, ERR_DISK_FULL);
     assert_true(strlen(outcome->error) > 0);
-    assert_int_equal(store_durability(store, &err), STORE_DISK_FULL);
+    assert_int_equal(store_durability(rig.store, &rig.err), STORE_DISK_FULL);
     /* Nothing is taken, and decisions go on. */
-    events_add(&events, "view", "p2", "i1", NOW_MS);
+    events_add(&rig.events, "view", "p2", "i1", NOW_MS);
     assert_int_equal(submit(STORE_ACK_MEMORY)->result.status, ERR_DISK_FULL);
     rcu_read_begin();
-    assert_true(store_history(store, TEXT_LITERAL("p1"), (struct text){0}, &history));
-    assert_false(store_history(store, TEXT_LITERAL("p2"), (struct text){0}, &history));
+    assert_true(store_history(rig.store, TEXT_LITERAL("p1"), (struct text){0}, &history));
+    assert_false(store_history(rig.store, TEXT_LITERAL("p2"), (struct text){0}, &history));
     rcu_read_end();
-    event_log_stats(store_log(store), &stats);
+    event_log_stats(store_log(rig.store), &stats);
     assert_int_equal(stats.gathered, 1);
     disk_fault_off();
     uint64_t end_ns = clock_now_ns(clock_system()) + WAIT_NS;
-    while (store_durability(store, NULL) != STORE_ON_DISK && clock_now_ns(clock_system()) < end_ns)
-        (void)hash_of(&sequence);
-    event_log_stats(store_log(store), &stats);
+    while (store_durability(rig.store, NULL) != STORE_ON_DISK &&
+           clock_now_ns(clock_system()) < end_ns)
+        (void)store_state_hash(rig.store, &sequence);
+    event_log_stats(store_log(rig.store), &stats);
     assert_int_equal(stats.last_sequence, 1);
-    events_add(&events, "view", "p2", "i1", NOW_MS);
+    events_add(&rig.events, "view", "p2", "i1", NOW_MS);
     assert_int_equal(submit(STORE_ACK_DISK)->result.status, ERR_OK);
-    uint64_t before = hash_of(&sequence), after_sequence;
+    uint64_t before = store_state_hash(rig.store, &sequence), after_sequence;
     assert_int_equal(sequence, 2);
-    close_store();
-    open_store();
+    durable_rig_close(&rig);
+    durable_rig_open(&rig, NULL);
     wait_for_recovery();
-    assert_true(hash_of(&after_sequence) == before);
+    assert_true(store_state_hash(rig.store, &after_sequence) == before);
 }
 
 static void test_failing_sync_is_final(void **state)
 {
     (void)state;
     disk_fault_after(DISK_FAULT_SYNC, 0, EIO);
-    events_add(&events, "view", "p1", "i1", NOW_MS);
+    events_add(&rig.events, "view", "p1", "i1", NOW_MS);
     assert_int_equal(submit(STORE_ACK_DISK)->result.status, ERR_IO);
     disk_fault_off();
-    assert_int_equal(store_durability(store, &err), STORE_LOG_FAILED);
-    events_add(&events, "view", "p2", "i1", NOW_MS);
+    assert_int_equal(store_durability(rig.store, &rig.err), STORE_LOG_FAILED);
+    events_add(&rig.events, "view", "p2", "i1", NOW_MS);
     assert_int_equal(submit(STORE_ACK_MEMORY)->result.status, ERR_IO);
-    close_store();
-    open_store();
+    durable_rig_close(&rig);
+    durable_rig_open(&rig, NULL);
     wait_for_recovery();
-    assert_int_equal(store_durability(store, &err), STORE_ON_DISK);
-    events_add(&events, "view", "p2", "i1", NOW_MS);
+    assert_int_equal(store_durability(rig.store, &rig.err), STORE_ON_DISK);
+    events_add(&rig.events, "view", "p2", "i1", NOW_MS);
     assert_int_equal(submit(STORE_ACK_DISK)->result.status, ERR_OK);
 }
 
@@ -307,21 +278,21 @@ static void test_corrupt_record_stops_recovery(void **state)
     (void)state;
     struct store_recovery recovery;
     uint64_t sequence;
-    close_store();
+    durable_rig_close(&rig);
     struct event_log *event_log = NULL;
-    assert_int_equal(event_log_open(&options, &event_log, &err), ERR_OK);
+    assert_int_equal(event_log_open(&rig.log, &event_log, &rig.err), ERR_OK);
     struct event_record record = {.type = EVENT_view, .event = TEXT_LITERAL("\xc1 no MessagePack")};
-    assert_int_equal(event_log_reserve(event_log, record.event.len, &err), ERR_OK);
+    assert_int_equal(event_log_reserve(event_log, record.event.len, &rig.err), ERR_OK);
     event_log_add(event_log, &record);
-    assert_int_equal(event_log_commit(event_log, &err), ERR_OK);
+    assert_int_equal(event_log_commit(event_log, &rig.err), ERR_OK);
     event_log_close(&event_log);
-    open_store();
-    (void)hash_of(&sequence);
+    durable_rig_open(&rig, NULL);
+    (void)store_state_hash(rig.store, &sequence);
     do
-        store_recovery(store, &recovery, &err);
+        store_recovery(rig.store, &recovery, &rig.err);
     while (recovery.state == STORE_RECOVERING);
     assert_int_equal(recovery.state, STORE_RECOVERY_FAILED);
-    assert_non_null(strstr(err.text, "record 1"));
+    assert_non_null(strstr(rig.err.text, "record 1"));
 }
 
 static void test_what_no_longer_fits_is_counted(void **state)
@@ -331,14 +302,14 @@ static void test_what_no_longer_fits_is_counted(void **state)
     for (int i = 0; i < 20; i++) {
         char user[16];
         snprintf(user, sizeof user, "u%d", i);
-        events_add(&events, "view", user, "i1", NOW_MS);
+        events_add(&rig.events, "view", user, "i1", NOW_MS);
     }
     assert_int_equal(submit(STORE_ACK_DISK)->result.accepted, 20);
-    close_store();
-    limits.people_max = 15;
-    open_store();
+    durable_rig_close(&rig);
+    rig.limits.people_max = 15;
+    durable_rig_open(&rig, NULL);
     wait_for_recovery();
-    store_recovery(store, &recovery, &err);
+    store_recovery(rig.store, &recovery, &rig.err);
     assert_int_equal(recovery.refused, 5);
     assert_int_equal(recovery.at_sequence, 20);
 }
