@@ -112,19 +112,25 @@ static void begin_attempt(struct client_call *call, struct client_loop *loop,
     }
 }
 
+static uint64_t quarter_ns(const struct client_call *call, uint64_t now_ns)
+{
+    return (call->deadline_ns - now_ns) / 4;
+}
+
 /* When another address is asked as well.  A probe is no risk for the call that makes it: it does
  * not wait for longer than a quarter of its time. */
 static uint64_t hedge_time(const struct client_call *call, const struct client_pick *pick,
                            uint64_t now_ns)
 {
     uint64_t after_ns = call->client->hedge_after_ns;
-    uint64_t quarter_ns = (call->deadline_ns - now_ns) / 4;
-    if (!call->op->repeatable || call->hedge != NULL)
+    if (!call->op->repeatable || call->hedge != NULL || call->client->fleet.site_count == 1)
         return UINT64_MAX;
     if (after_ns == CLIENT_HEDGE_P95)
         after_ns = pick->p95_ns;
+    else if (after_ns == CLIENT_HEDGE_QUARTER)
+        after_ns = quarter_ns(call, now_ns);
     if (pick->is_probe)
-        after_ns = min_ns(after_ns, min_ns(pick->p95_ns, quarter_ns));
+        after_ns = min_ns(after_ns, min_ns(pick->p95_ns, quarter_ns(call, now_ns)));
     return after_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + after_ns;
 }
 
@@ -152,8 +158,11 @@ static void try_hedge(struct client_call *call, struct client_loop *loop, uint64
     struct client_fleet *fleet = &call->client->fleet;
     struct client_pick pick = client_fleet_pick(fleet, call->route_key, call->tried, true, now_ns);
     call->hedge_at_ns = UINT64_MAX;
-    if (!pick.found)
+    if (!pick.found) { /* the others may be well again in a while */
+        uint64_t pause_ns = quarter_ns(call, now_ns);
+        call->hedge_at_ns = pause_ns < RECHECK_NS ? UINT64_MAX : now_ns + pause_ns;
         return;
+    }
     if (client_fleet_spend(fleet, now_ns))
         begin_attempt(call, loop, &pick, true, now_ns);
     else

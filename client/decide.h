@@ -32,12 +32,12 @@
  * the first, or ends at once when none will be tried within its time.
  * Repeating: decisions are repeated when a connection is lost or the daemon is overloaded; events
  * too, since they carry ids.  Operations that change the daemon are repeated only when they cannot
- * have been received.  With hedging, a call that waits for longer than hedge_after_us asks one more
- * address, and the first answer counts; a call that probes does so in any case.  Repeats of what
- * was sent and hedges share one budget, 10 % of the calls.
- * Memory: blocking calls in progress use one connection per address each, up to connections_max;
- * submitted ones share connections, up to connections_max per address.  A connection's buffer is as
- * large as the largest reply it has seen.  docs/client.md says more. */
+ * have been received.  Hedges: what may be repeated and waits for longer than hedge_after_us is
+ * asked of one more address, and the first answer counts; a call that probes does so in any case.
+ * Repeats of what was sent and hedges share one budget, 10 % of the calls. Memory: blocking calls
+ * in progress use one connection per address each, up to connections_max; submitted ones share
+ * connections, up to connections_max per address.  A connection's buffer is as large as the largest
+ * reply it has seen.  docs/client.md says more. */
 #ifndef DECIDE_H
 #define DECIDE_H
 
@@ -65,6 +65,7 @@ extern "C" {
 #define DECIDE_FALLBACK_MAX      1000
 #define DECIDE_PENDING_MAX       4096 /* submitted calls in progress */
 #define DECIDE_HEDGE_P95         UINT64_MAX
+#define DECIDE_HEDGE_NEVER       (UINT64_MAX - 1)
 #define DECIDE_RETRY_PERCENT     10
 #define DECIDE_RETRY_NEVER       UINT32_MAX
 #define DECIDE_LAST_GOOD_AGE_US  UINT64_C(600000000)
@@ -95,8 +96,8 @@ struct decide_options {
     size_t fallback_count;
     uint32_t retry_percent;    /* retries and hedges in a hundred calls, 1..100; 0:
                                   DECIDE_RETRY_PERCENT; DECIDE_RETRY_NEVER */
-    uint64_t hedge_after_us;   /* 0: no hedges; DECIDE_HEDGE_P95: the 95th percentile of recent
-                                  answers */
+    uint64_t hedge_after_us;   /* 0: a quarter of the call's time; DECIDE_HEDGE_P95: the 95th
+                                  percentile of recent answers; DECIDE_HEDGE_NEVER */
     size_t last_good_bytes;    /* for last good answers, all together; 0: none are kept */
     uint64_t last_good_age_us; /* older ones are not given; 0: DECIDE_LAST_GOOD_AGE_US */
 };

@@ -105,8 +105,9 @@ static enum decide_status copy_numbers(struct decide_client *client,
     client->hedge_after_ns = CLIENT_HEDGE_NEVER;
     if (options->hedge_after_us == DECIDE_HEDGE_P95)
         client->hedge_after_ns = CLIENT_HEDGE_P95;
-    else if (options->hedge_after_us != 0 &&
-             options->hedge_after_us < CLIENT_HEDGE_NEVER / CLIENT_NS_PER_US)
+    else if (options->hedge_after_us == 0)
+        client->hedge_after_ns = CLIENT_HEDGE_QUARTER;
+    else if (options->hedge_after_us < CLIENT_HEDGE_QUARTER / CLIENT_NS_PER_US)
         client->hedge_after_ns = options->hedge_after_us * CLIENT_NS_PER_US;
     return DECIDE_OK;
 }

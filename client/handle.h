@@ -16,8 +16,9 @@
 #include "client/last_good.h"
 #include "client/pool.h"
 
-#define CLIENT_HEDGE_P95   UINT64_MAX /* of hedge_after_ns */
-#define CLIENT_HEDGE_NEVER (UINT64_MAX - 1)
+#define CLIENT_HEDGE_P95     UINT64_MAX /* of hedge_after_ns */
+#define CLIENT_HEDGE_NEVER   (UINT64_MAX - 1)
+#define CLIENT_HEDGE_QUARTER (UINT64_MAX - 2) /* of the time that is left to the call */
 
 /* As struct decide_counters. */
 struct client_counters {

@@ -140,6 +140,30 @@ static void a_submitted_call_is_hedged_as_well(void **state)
     close_two(&client);
 }
 
+static void by_default_a_silent_address_costs_a_quarter_of_the_time(void **state)
+{
+    (void)state;
+    enum { TIME_US = 4000000 };
+    struct decide_options options = decide_options_default();
+    struct decide_client *client = open_two(&options);
+    atomic_store(&peers[home_of("u1")].behaviour, FAKE_NEVER_ANSWERS);
+    struct decide_reply *reply = ask(client, "u1", TIME_US);
+    assert_int_equal(reply->status, DECIDE_OK);
+    assert_true(reply->waited_us >= TIME_US / 4);
+    decide_reply_free(reply);
+    assert_int_equal(counters_of(client).hedge_wins, 1);
+    close_two(&client);
+
+    options.hedge_after_us = DECIDE_HEDGE_NEVER;
+    client = open_two(&options);
+    atomic_store(&peers[home_of("u1")].behaviour, FAKE_NEVER_ANSWERS);
+    reply = ask(client, "u1", 100000);
+    assert_int_equal(reply->status, DECIDE_TIMEOUT);
+    decide_reply_free(reply);
+    assert_int_equal(counters_of(client).hedges, 0);
+    close_two(&client);
+}
+
 static void hedges_wait_for_the_95th_percentile(void **state)
 {
     (void)state;
@@ -250,6 +274,7 @@ static void the_daemon_is_told_what_is_left(void **state)
 {
     (void)state;
     struct decide_options options = decide_options_default();
+    options.hedge_after_us = DECIDE_HEDGE_NEVER;
     struct decide_client *client = open_two(&options);
     int home = home_of("u1");
     assert_in_range(budget_seen(&peers[home]), 1, LONG_US);
@@ -272,7 +297,8 @@ static void the_daemon_is_told_what_is_left(void **state)
 static void a_probe_costs_its_call_no_time(void **state)
 {
     (void)state;
-    struct decide_options options = decide_options_default(); /* no hedges but for probes */
+    struct decide_options options = decide_options_default();
+    options.hedge_after_us = DECIDE_HEDGE_NEVER; /* but for probes */
     struct decide_client *client = open_two(&options);
     int home = home_of("u1");
     for (int i = 0; i < 25; i++)
@@ -373,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hedge_beats_a_silent_address),
         cmocka_unit_test(a_submitted_call_is_hedged_as_well),
+        cmocka_unit_test(by_default_a_silent_address_costs_a_quarter_of_the_time),
         cmocka_unit_test(hedges_wait_for_the_95th_percentile),
         cmocka_unit_test(what_changes_the_daemon_is_not_hedged),
         cmocka_unit_test(no_budget_no_hedge_and_no_repeat),
