@@ -28,6 +28,7 @@ struct daemon {
     struct store *store;
     struct answers *answers;
     struct decision_log *decision_log; /* NULL: none */
+    struct audit *audit;
     struct workers *workers;
     struct serving serving;
     struct registry *registry;
@@ -41,6 +42,7 @@ struct daemon {
     struct service *service;
     struct pages pages;
     struct request_sockets_options sockets_options;
+    bool has_served;       /* and its start is in the audit log */
     uint32_t worker_count; /* those of the request sockets, and the one of the event loop */
     struct request_sockets *sockets;
     struct http_server *http;
@@ -54,6 +56,7 @@ MUST_CHECK enum err_code daemon_take_data_dir(struct daemon *daemon, struct err 
 MUST_CHECK enum err_code daemon_start_store(struct daemon *daemon, struct err *err);
 /* After the store; fine when none is configured. */
 MUST_CHECK enum err_code daemon_create_decision_log(struct daemon *daemon, struct err *err);
+MUST_CHECK enum err_code daemon_create_audit(struct daemon *daemon, struct err *err);
 MUST_CHECK enum err_code daemon_start_registry(struct daemon *daemon, struct err *err);
 
 /* ---- daemon_sockets.c */

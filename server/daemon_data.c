@@ -111,6 +111,16 @@ enum err_code daemon_create_decision_log(struct daemon *daemon, struct err *err)
     return rc == ERR_OK ? decision_log_create(&options, &daemon->decision_log, err) : rc;
 }
 
+enum err_code daemon_create_audit(struct daemon *daemon, struct err *err)
+{
+    struct audit_options options = {
+        .data_dir = daemon->config->data_dir,
+        .bytes_max = (uint64_t)daemon->config->audit_bytes_max,
+        .clock = daemon->clock,
+    };
+    return audit_create(&options, &daemon->audit, err);
+}
+
 enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
@@ -137,7 +147,7 @@ enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
     if (rc == ERR_OK)
         rc = registry_start(daemon->registry, err);
     if (rc == ERR_OK)
-        rc = model_ops_create(config->models_dir, daemon->registry, daemon->clock,
+        rc = model_ops_create(config->models_dir, daemon->registry, daemon->audit, daemon->clock,
                               &daemon->model_ops, err);
     return rc;
 }

@@ -169,6 +169,21 @@ static enum err_code sign_locks(struct daemon *daemon, struct err *err)
     return rc == ERR_OK && models_lock_fd >= 0 ? file_sign_lock(models_lock_fd, err) : rc;
 }
 
+static void record_start(struct daemon *daemon)
+{
+    struct audit_who who = audit_who_named("decided");
+    struct config_digests digests;
+    config_digest(daemon->config, &digests);
+    daemon->has_served = true;
+    /* A failure is counted and logged: a shop without decisions is worse. */
+    (void)!audit_record(
+        daemon->audit, &who, "start", ERR_OK, NULL,
+        AUDIT_WHAT(LOG_STR("version", DECIDED_VERSION), LOG_STR("config", digests.config),
+                   LOG_STR("policies", digests.policies), LOG_STR("features", digests.features),
+                   LOG_BOOL("takes_over", daemon_is_heir(daemon))),
+        NULL);
+}
+
 enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err)
 {
     struct daemon *daemon = ctx;
@@ -188,6 +203,8 @@ enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err)
                LOG_INT("last", (int64_t)recovery.at_sequence),
                LOG_INT("refused", (int64_t)recovery.refused));
     enum err_code rc = daemon_is_heir(daemon) ? sign_locks(daemon, err) : ERR_OK;
+    if (rc == ERR_OK)
+        record_start(daemon);
     if (rc == ERR_OK && daemon->decision_log != NULL) /* nobody else writes it any more */
         rc = decision_log_start(daemon->decision_log, err);
     if (rc == ERR_OK && daemon_is_heir(daemon))

@@ -66,6 +66,7 @@ static enum err_code start_control(struct daemon *daemon, const struct config_so
         .access = &daemon->access,
         .registry = daemon->registry,
         .store = daemon->store,
+        .audit = daemon->audit,
         .metrics = daemon->metrics,
         .clock = daemon->clock,
     };
@@ -84,6 +85,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .serving = &daemon->serving,
         .answers = daemon->answers,
         .decision_log = daemon->decision_log,
+        .audit = daemon->audit,
         .modes = &daemon->modes,
         .access = &daemon->access,
         .admission = &daemon->admission,
@@ -103,6 +105,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
     daemon->pages = (struct pages){
         .store = daemon->store,
         .decision_log = daemon->decision_log,
+        .audit = daemon->audit,
         .serving = &daemon->serving,
         .modes = &daemon->modes,
         .metrics = daemon->metrics,
@@ -134,6 +137,8 @@ static enum err_code start(struct daemon *daemon, const struct config_source *so
     if (rc == ERR_OK)
         rc = daemon_create_decision_log(daemon, err);
     if (rc == ERR_OK)
+        rc = daemon_create_audit(daemon, err);
+    if (rc == ERR_OK)
         rc = daemon_start_registry(daemon, err);
     if (rc == ERR_OK)
         rc = start_control(daemon, source, err);
@@ -158,6 +163,7 @@ static enum err_code serve(struct daemon *daemon, struct err *err)
         .jobs = daemon->jobs,
         .reload = &daemon->reload,
         .model_ops = daemon->model_ops,
+        .audit = daemon->audit,
         .refuse_new = daemon_refuse_new,
         .in_flight = daemon_in_flight,
         .are_alive = daemon_are_workers_alive,
@@ -170,6 +176,15 @@ static enum err_code serve(struct daemon *daemon, struct err *err)
 
 /* ---- stopping; fine after a start that failed half-way ----------------------------------------
  */
+
+/* Before a successor that waits for this writes its first line. */
+static void record_stop(struct daemon *daemon)
+{
+    struct audit_who who = audit_who_named("decided");
+    audit_flush_refused(daemon->audit, true);
+    (void)!audit_record(daemon->audit, &who, "stop", ERR_OK, NULL,
+                        AUDIT_WHAT(LOG_STR("version", DECIDED_VERSION)), NULL);
+}
 
 static void stop(struct daemon *daemon)
 {
@@ -189,6 +204,8 @@ static void stop(struct daemon *daemon)
         decision_log_stop(daemon->decision_log);
     if (daemon->store != NULL)
         store_close_log(daemon->store);
+    if (daemon->has_served)
+        record_stop(daemon);
     if (daemon->successor != NULL)
         successor_release(daemon->successor);
     service_destroy(&daemon->service);
@@ -199,6 +216,7 @@ static void stop(struct daemon *daemon)
     model_ops_destroy(&daemon->model_ops);
     registry_destroy(&daemon->registry);
     decision_log_destroy(&daemon->decision_log);
+    audit_destroy(&daemon->audit);
     workers_destroy(&daemon->workers);
     answers_destroy(&daemon->answers);
     store_destroy(&daemon->store);

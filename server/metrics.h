@@ -51,6 +51,8 @@ enum server_metric {
     M_DECISION_LOG_COMMITS,   /* counter {result}: ok, failed */
     M_DECISION_LOG_PRUNED,    /* counter: records deleted by age or size */
     M_DECISION_LOG_OLDEST,    /* gauge: time of the oldest record, seconds since the epoch */
+    M_AUDIT_SEQUENCE,         /* gauge: of the last line that this process added */
+    M_AUDIT_FAILURES,         /* counter: acts that could not be recorded */
     M_CHECKPOINTS,            /* counter: written since the start */
     M_CHECKPOINT_FAILURES,    /* gauge: since the last success */
     M_CHECKPOINT_SEQUENCE,    /* gauge: of the newest one */

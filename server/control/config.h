@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "server/control/config_options.h"
 
 #define CONFIG_FILE_BYTES_MAX ((size_t)1 << 20)
@@ -115,5 +116,12 @@ char *config_dump_markdown(void);
 
 /* Reads and parses the files named; ERR_BAD_INPUT and the like with their path. */
 MUST_CHECK enum err_code config_check_files(const struct config *config, struct err *err);
+
+/* Which configuration it is: SHA-256 in hex of the effective values, and of the files that it names
+ * as they are now; "none" without a file, "unreadable" when it cannot be read. */
+struct config_digests {
+    char config[SHA256_HEX_BYTES], policies[SHA256_HEX_BYTES], features[SHA256_HEX_BYTES];
+};
+void config_digest(const struct config *config, struct config_digests *ret_digests);
 
 #endif

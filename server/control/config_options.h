@@ -116,6 +116,8 @@
       "size of the decision log in `data_dir`; at least 16 MiB; 0: decisions are not logged")      \
     X(INT, decision_log_days, 30, 0, 36500, "days", RESTART,                                       \
       "decisions are deleted from the log after so long; 0: only when it is nearly full")          \
+    X(INT, audit_bytes_max, 67108864, 2097152, 4294967296, "bytes", RESTART,                       \
+      "size of the audit log in `data_dir`, in files of 1 MiB; the oldest file is deleted beyond")  \
     X(INT, disk_reserve_bytes, 268435456, 0, 1099511627776, "bytes", RESTART,                      \
       "when less is free on the disk of `data_dir`, events are refused with `disk_full`, and "      \
       "decisions are not logged")          \

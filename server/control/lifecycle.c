@@ -166,6 +166,11 @@ static void expire_uploads(void *ctx)
     model_ops_expire(ctx);
 }
 
+static void flush_refused(void *ctx)
+{
+    audit_flush_refused(ctx, false);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
     struct lifecycle *lifecycle = ctx;
@@ -178,6 +183,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
         log_at(LOG_WARN, "mode ended", LOG_STR("mode", level_name(ended.level)),
                LOG_STR("reason", ended.reason));
     /* A full queue is no harm: there is a next time. */
+    (void)!jobs_submit(lifecycle->with.jobs, flush_refused, lifecycle->with.audit);
     if (++lifecycle->tick_count % EXPIRE_TICKS == 0)
         (void)!jobs_submit(lifecycle->with.jobs, expire_uploads, lifecycle->with.model_ops);
 }

@@ -36,6 +36,7 @@ struct lifecycle_options { /* all borrowed */
     struct jobs *jobs;
     struct reload *reload;
     struct model_ops *model_ops;
+    struct audit *audit; /* NULL: none */
     /* Of all transports. */
     void (*refuse_new)(void *ctx);
     uint32_t (*in_flight)(void *ctx);

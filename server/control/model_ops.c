@@ -9,6 +9,7 @@
 
 struct model_ops {
     struct registry *registry; /* borrowed */
+    struct audit *audit;       /* borrowed; NULL: none */
     const struct clock *clock;
     struct uploads *uploads;
 };
@@ -19,17 +20,20 @@ struct task {
     struct call *call;
     struct text id_raw; /* in the request bytes, which stay valid until the call is complete */
     struct text upload; /* likewise; .ptr NULL for a rollback */
-    char name[MODEL_NAME_BYTES];
+    struct audit_who who;
+    char name[MODEL_NAME_BYTES],
+        version[MODEL_NAME_BYTES]; /* of a rollback: "", then the outcome */
 };
 
 enum err_code model_ops_create(const char *models_dir, struct registry *registry,
-                               const struct clock *clock, struct model_ops **ret_ops,
-                               struct err *err)
+                               struct audit *audit, const struct clock *clock,
+                               struct model_ops **ret_ops, struct err *err)
 {
     struct model_ops *ops = calloc(1, sizeof *ops);
     if (ops == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the operations on models");
     ops->registry = registry;
+    ops->audit = audit;
     ops->clock = clock;
     enum err_code rc = uploads_create(models_dir, clock, &ops->uploads, err);
     if (rc != ERR_OK) {
@@ -184,9 +188,15 @@ static void task_done(void *ctx, enum err_code rc, const struct err *err)
     struct task *task = ctx;
     struct call *call = task->call;
     struct reply reply;
-    char version[MODEL_NAME_BYTES];
-    if (task->upload.ptr != NULL)
+    struct err unaudited = {.text = ""};
+    bool is_push = task->upload.ptr != NULL;
+    if (is_push)
         uploads_remove(task->ops->uploads, task->upload);
+    if (rc == ERR_OK)
+        registry_version(task->ops->registry, task->name, task->version);
+    enum err_code audited = audit_record(
+        task->ops->audit, &task->who, is_push ? "model_push" : "model_rollback", rc, err,
+        AUDIT_WHAT(LOG_STR("name", task->name), LOG_STR("version", task->version)), &unaudited);
     if (rc != ERR_OK) {
         reply_error(call, task->id_raw, task->ops->clock, reply_code_of(rc), err->text, NULL);
     } else {
@@ -194,7 +204,11 @@ static void task_done(void *ctx, enum err_code rc, const struct err *err)
         reply_key(&reply, "name");
         pack_str(&reply.pack, task->name);
         reply_key(&reply, "version");
-        pack_str(&reply.pack, registry_version(task->ops->registry, task->name, version));
+        pack_str(&reply.pack, task->version);
+        if (audited != ERR_OK) {
+            reply_key(&reply, "warning");
+            pack_str(&reply.pack, unaudited.text);
+        }
         reply_end(&reply);
     }
     free(task);
@@ -202,18 +216,20 @@ static void task_done(void *ctx, enum err_code rc, const struct err *err)
 }
 
 static struct task *task_new(struct model_ops *ops, struct call *call,
-                             const struct request *request, const char *name, struct text upload)
+                             const struct request *request, const struct audit_who *who,
+                             const char *name, struct text upload)
 {
     struct task *task = calloc(1, sizeof *task);
     if (task == NULL)
         return NULL;
-    *task = (struct task){.ops = ops, .call = call, .id_raw = request->id_raw, .upload = upload};
+    *task = (struct task){
+        .ops = ops, .call = call, .id_raw = request->id_raw, .upload = upload, .who = *who};
     text_copy(text_of(name), task->name, sizeof task->name);
     return task;
 }
 
 static enum call_state commit(struct model_ops *ops, struct call *call,
-                              const struct request *request)
+                              const struct request *request, const struct audit_who *who)
 {
     struct text upload = {0};
     struct upload_info info;
@@ -224,18 +240,19 @@ static enum call_state commit(struct model_ops *ops, struct call *call,
         rc = uploads_take(ops->uploads, upload, &info, &err);
     if (rc != ERR_OK)
         return fail(ops, call, request, rc, &err, field);
-    struct task *task = task_new(ops, call, request, info.name, upload);
+    struct task *task = task_new(ops, call, request, who, info.name, upload);
     if (task == NULL) {
         uploads_remove(ops->uploads, upload);
         rc = err_set(&err, ERR_NOMEM, "no memory for a commit");
         return fail(ops, call, request, rc, &err, NULL);
     }
+    text_copy(text_of(info.version), task->version, sizeof task->version);
     registry_install(ops->registry, info.dir, info.name, info.version, task_done, task);
     return CALL_DEFERRED;
 }
 
 static enum call_state rollback(struct model_ops *ops, struct call *call,
-                                const struct request *request)
+                                const struct request *request, const struct audit_who *who)
 {
     char name[MODEL_NAME_BYTES];
     const char *field = NULL;
@@ -243,7 +260,7 @@ static enum call_state rollback(struct model_ops *ops, struct call *call,
     struct task *task = NULL;
     enum err_code rc = need_name(request, "name", name, &field, &err);
     if (rc == ERR_OK) {
-        task = task_new(ops, call, request, name, (struct text){0});
+        task = task_new(ops, call, request, who, name, (struct text){0});
         if (task == NULL)
             rc = err_set(&err, ERR_NOMEM, "no memory for a rollback");
     }
@@ -254,15 +271,15 @@ static enum call_state rollback(struct model_ops *ops, struct call *call,
 }
 
 enum call_state model_ops_call(struct model_ops *ops, struct call *call,
-                               const struct request *request)
+                               const struct request *request, const struct audit_who *who)
 {
     switch (request->op) {
     case OP_model_list: return list(ops, call, request);
     case OP_model_begin: return begin(ops, call, request);
     case OP_model_chunk: return chunk(ops, call, request);
-    case OP_model_commit: return commit(ops, call, request);
+    case OP_model_commit: return commit(ops, call, request, who);
     case OP_model_abort: return abort_upload(ops, call, request);
-    case OP_model_rollback: return rollback(ops, call, request);
+    case OP_model_rollback: return rollback(ops, call, request, who);
     default: break;
     }
     ASSERT(false); /* the caller sends operations of models alone */

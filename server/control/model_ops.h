@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "models/bundle.h"
+#include "server/control/audit.h"
 #include "server/control/registry.h"
 #include "server/protocol/call.h"
 #include "server/protocol/request.h"
@@ -32,9 +33,10 @@
 
 struct model_ops;
 
+/* `audit`: where commits and rollbacks are recorded, or NULL. */
 MUST_CHECK enum err_code model_ops_create(const char *models_dir, struct registry *registry,
-                                          const struct clock *clock, struct model_ops **ret_ops,
-                                          struct err *err);
+                                          struct audit *audit, const struct clock *clock,
+                                          struct model_ops **ret_ops, struct err *err);
 /* Removes unfinished uploads.  The registry is stopped, so that no commit is under way. */
 void model_ops_destroy(struct model_ops **ops);
 /* Removes uploads that nobody goes on with.  Call it now and then, from any thread. */
@@ -42,6 +44,6 @@ void model_ops_expire(struct model_ops *ops);
 
 /* request->op is one of the operations above; the caller checked that it is allowed. */
 enum call_state model_ops_call(struct model_ops *ops, struct call *call,
-                               const struct request *request);
+                               const struct request *request, const struct audit_who *who);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "featurestore/store.h"
+#include "server/control/audit.h"
 #include "server/control/decision_log.h"
 #include "server/control/modes.h"
 #include "server/decide/snapshot.h"
@@ -22,6 +23,7 @@
 struct pages { /* all borrowed */
     struct store *store;
     struct decision_log *decision_log; /* NULL: none */
+    struct audit *audit;               /* NULL: none */
     const struct serving *serving;
     struct modes *modes;
     struct metrics *metrics;

@@ -80,6 +80,16 @@ static void set_decision_log(const struct pages *pages)
     set(pages, M_DECISION_LOG_OLDEST, 0, (double)stats.first_arrival_ms / 1000.0);
 }
 
+static void set_audit(const struct pages *pages)
+{
+    struct audit_stats stats;
+    if (pages->audit == NULL)
+        return;
+    audit_stats(pages->audit, &stats);
+    set(pages, M_AUDIT_SEQUENCE, 0, (double)stats.head.sequence);
+    set(pages, M_AUDIT_FAILURES, 0, (double)stats.failures);
+}
+
 static void set_checkpoints(const struct pages *pages)
 {
     struct store_checkpoint_stats stats;
@@ -129,6 +139,7 @@ void pages_set_gauges(struct pages *pages, bool is_ready)
     set_store(pages);
     set_log(pages);
     set_decision_log(pages);
+    set_audit(pages);
     set_checkpoints(pages);
     set_breakers(pages);
     set_process(pages);

@@ -109,7 +109,23 @@ static void report(struct reload *reload, enum err_code rc, const struct reload_
         log_at(LOG_WARN, "option needs a restart", LOG_STR("option", result->restart[i]));
 }
 
-enum err_code reload_run(struct reload *reload, struct reload_result *ret_result, struct err *err)
+/* What is in force now, whatever became of the reload. */
+static void record(struct reload *reload, const struct audit_who *who, enum err_code rc,
+                   const struct reload_result *result, const struct err *err)
+{
+    struct config_digests digests;
+    config_digest(reload->running, &digests);
+    /* A failure is counted and logged, and undoes nothing. */
+    (void)!audit_record(reload->audit, who, "reload", rc, err,
+                        AUDIT_WHAT(LOG_STR("config", digests.config),
+                                   LOG_STR("policies", digests.policies),
+                                   LOG_STR("features", digests.features),
+                                   LOG_INT("restart_needed", result->restart_count)),
+                        NULL);
+}
+
+enum err_code reload_run(struct reload *reload, const struct audit_who *who,
+                         struct reload_result *ret_result, struct err *err)
 {
     struct config *fresh = NULL;
     struct access_token token;
@@ -136,6 +152,7 @@ enum err_code reload_run(struct reload *reload, struct reload_result *ret_result
     config_destroy(&fresh);
     definitions_destroy(&features);
     report(reload, rc, ret_result, err);
+    record(reload, who, rc, ret_result, err);
     notify_send("READY=1");
     return rc;
 }
@@ -144,6 +161,7 @@ void reload_job(void *ctx)
 {
     struct reload_result result = {0};
     struct err err = {.text = ""};
+    struct audit_who who = audit_who_named("SIGHUP");
     /* The outcome is in the log. */
-    (void)!reload_run(ctx, &result, &err);
+    (void)!reload_run(ctx, &who, &result, &err);
 }

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/metrics.h"
 #include "server/control/access.h"
+#include "server/control/audit.h"
 #include "server/control/config.h"
 #include "server/control/registry.h"
 
@@ -24,6 +25,7 @@ struct reload {
     struct access *access;
     struct registry *registry;
     struct store *store;
+    struct audit *audit; /* NULL: reloads are not recorded */
     struct metrics *metrics;
     const struct clock *clock;
 };
@@ -33,9 +35,9 @@ struct reload_result {
     const char *restart[OPTION_COUNT]; /* options that differ and need a restart */
 };
 
-/* Logs and counts the outcome, and returns it. */
-MUST_CHECK enum err_code reload_run(struct reload *reload, struct reload_result *ret_result,
-                                    struct err *err);
+/* Logs, counts and records the outcome, and returns it. */
+MUST_CHECK enum err_code reload_run(struct reload *reload, const struct audit_who *who,
+                                    struct reload_result *ret_result, struct err *err);
 /* The start counts as the first success. */
 void reload_mark_success(struct reload *reload);
 /* A job_fn, for the signal: the outcome is in the log. */

@@ -102,6 +102,8 @@ static enum reply_code gate(struct service *service, const struct call *call,
     if (who_may[request->op] == PUBLIC)
         return REPLY_ok;
     enum reply_code code = access_check(service->with.access, call->local, request->token);
+    if (code != REPLY_ok)
+        service_note_refused(service, call, request, code);
     *ret_message = code == REPLY_forbidden
                        ? "administration is open to this machine only, or by a token"
                        : "administration needs the token of admin_token_file";

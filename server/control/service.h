@@ -19,6 +19,7 @@
 #include "featurestore/store.h"
 #include "server/control/access.h"
 #include "server/control/admission.h"
+#include "server/control/audit.h"
 #include "server/control/decision_log.h"
 #include "server/control/effort.h"
 #include "server/control/jobs.h"
@@ -41,6 +42,7 @@ struct service_options { /* all borrowed */
     const struct serving *serving; /* a snapshot is published before the first call */
     struct answers *answers;
     struct decision_log *decision_log; /* NULL: decisions are not logged */
+    struct audit *audit;               /* NULL: acts are not recorded */
     struct modes *modes;
     struct access *access;
     const struct admission *admission;

@@ -35,9 +35,15 @@ static void set_mode(void *ctx)
     struct call *call = deferred->call;
     struct mode mode;
     struct reply reply;
-    struct err err = {.text = ""};
+    struct err err = {.text = ""}, unaudited = {.text = ""};
     enum err_code rc = modes_set(modes, deferred->mode.level, deferred->mode_for_ms,
                                  text_of(deferred->mode.reason), &err);
+    enum err_code audited =
+        audit_record(deferred->service->with.audit, &deferred->who, "mode", ERR_OK, NULL,
+                     AUDIT_WHAT(LOG_STR("mode", level_name(deferred->mode.level)),
+                                LOG_INT("for_ms", deferred->mode_for_ms),
+                                LOG_STR("reason", deferred->mode.reason)),
+                     &unaudited);
     modes_get(modes, &mode);
     log_at(LOG_WARN, "mode set", LOG_STR("mode", level_name(deferred->mode.level)),
            LOG_INT("for_ms", deferred->mode_for_ms), LOG_STR("reason", deferred->mode.reason));
@@ -49,6 +55,8 @@ static void set_mode(void *ctx)
         snprintf(warning, sizeof warning, "it will not survive a restart: %s", err.text);
         reply_key(&reply, "warning");
         pack_str(&reply.pack, warning);
+    } else {
+        service_pack_unaudited(&reply, audited, &unaudited);
     }
     reply_end(&reply);
     call->complete(call);
@@ -100,7 +108,7 @@ static enum call_state serve_mode(struct service *service, struct call *call,
         return CALL_DONE;
     }
     if (present) {
-        struct deferred *deferred = deferred_begin(service, call, request);
+        struct deferred *deferred = deferred_begin_act(service, call, request);
         if (deferred == NULL)
             return CALL_DONE;
         deferred->mode = mode;
@@ -126,11 +134,12 @@ static const struct model *find_model(const struct snapshot *snapshot, struct te
     return NULL;
 }
 
+static const char *const hold_names[] = {"auto", "open", "closed"}; /* as enum breaker_hold */
+
 static bool parse_hold(struct text text, enum breaker_hold *ret_hold)
 {
-    static const char *const names[] = {"auto", "open", "closed"}; /* as enum breaker_hold */
-    for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (text_is(text, names[i])) {
+    for (uint32_t i = 0; i < sizeof hold_names / sizeof hold_names[0]; i++) {
+        if (text_is(text, hold_names[i])) {
             *ret_hold = (enum breaker_hold)i;
             return true;
         }
@@ -138,41 +147,95 @@ static bool parse_hold(struct text text, enum breaker_hold *ret_hold)
     return false;
 }
 
-static void serve_breaker(struct service *service, struct call *call, const struct request *request)
+static void pack_breaker(struct reply *reply, const struct model *model)
+{
+    reply_key(reply, "model");
+    pack_str(&reply->pack, model->label);
+    reply_key(reply, "breaker");
+    pack_str(&reply->pack, breaker_name(model->breaker));
+}
+
+static void refuse_model(struct service *service, struct call *call, struct text id_raw)
+{
+    reply_error(call, id_raw, service->with.clock, REPLY_not_found, "no model of that name serves",
+                "model");
+}
+
+/* On the thread of jobs. */
+static void hold_breaker(void *ctx)
+{
+    struct deferred *deferred = ctx;
+    struct service *service = deferred->service;
+    struct call *call = deferred->call;
+    struct reply reply;
+    char label[2 * MODEL_NAME_BYTES];
+    rcu_read_begin();
+    const struct model *model = find_model(serving_current(service->with.serving), deferred->model);
+    bool is_there = model != NULL;
+    if (is_there) {
+        breaker_hold(model->breaker, deferred->model_hold);
+        text_copy(text_of(model->label), label, sizeof label);
+        reply_begin(&reply, call, deferred->id_raw, service->with.clock);
+        pack_breaker(&reply, model);
+    }
+    rcu_read_end();
+    if (is_there) {
+        const char *hold = hold_names[deferred->model_hold];
+        struct err unaudited = {.text = ""};
+        log_at(LOG_WARN, "breaker set", LOG_STR("model", label), LOG_STR("hold", hold));
+        enum err_code audited =
+            audit_record(service->with.audit, &deferred->who, "breaker", ERR_OK, NULL,
+                         AUDIT_WHAT(LOG_STR("model", label), LOG_STR("hold", hold)), &unaudited);
+        service_pack_unaudited(&reply, audited, &unaudited);
+        reply_end(&reply);
+    } else {
+        refuse_model(service, call, deferred->id_raw);
+    }
+    call->complete(call);
+}
+
+static void show_breaker(struct service *service, struct call *call, const struct request *request,
+                         struct text name)
+{
+    struct reply reply;
+    rcu_read_begin();
+    const struct model *model = find_model(serving_current(service->with.serving), name);
+    if (model == NULL) {
+        refuse_model(service, call, request->id_raw);
+    } else {
+        reply_begin(&reply, call, request->id_raw, service->with.clock);
+        pack_breaker(&reply, model);
+        reply_end(&reply);
+    }
+    rcu_read_end();
+}
+
+static enum call_state serve_breaker(struct service *service, struct call *call,
+                                     const struct request *request)
 {
     struct text name = {0}, hold_text = {0};
     enum breaker_hold hold = BREAKER_AUTO;
     bool name_ok = false, hold_ok = true;
-    struct reply reply;
     bool has_name = request_body_text(request, "model", &name, &name_ok);
     bool has_hold = request_body_text(request, "hold", &hold_text, &hold_ok);
     if (!has_name || !name_ok) {
         refuse(service, call, request, "expected the name of a model", "model");
-        return;
+        return CALL_DONE;
     }
     if (has_hold && (!hold_ok || !parse_hold(hold_text, &hold))) {
         refuse(service, call, request, "expected auto, open or closed", "hold");
-        return;
+        return CALL_DONE;
     }
-    rcu_read_begin();
-    const struct model *model = find_model(serving_current(service->with.serving), name);
-    if (model == NULL) {
-        reply_error(call, request->id_raw, service->with.clock, REPLY_not_found,
-                    "no model of that name serves", "model");
-    } else {
-        if (has_hold) {
-            breaker_hold(model->breaker, hold);
-            log_at(LOG_WARN, "breaker set", LOG_STR("model", model->label),
-                   LOG_STR("breaker", breaker_name(model->breaker)));
-        }
-        reply_begin(&reply, call, request->id_raw, service->with.clock);
-        reply_key(&reply, "model");
-        pack_str(&reply.pack, model->label);
-        reply_key(&reply, "breaker");
-        pack_str(&reply.pack, breaker_name(model->breaker));
-        reply_end(&reply);
+    if (!has_hold) {
+        show_breaker(service, call, request, name);
+        return CALL_DONE;
     }
-    rcu_read_end();
+    struct deferred *deferred = deferred_begin_act(service, call, request);
+    if (deferred == NULL)
+        return CALL_DONE;
+    deferred->model = name;
+    deferred->model_hold = hold;
+    return deferred_submit(deferred, request, hold_breaker);
 }
 
 /* ---- reload and drain ------------------------------------------------------------------------ */
@@ -186,7 +249,7 @@ static void run_reload(void *ctx)
     struct reload_result result = {0};
     struct reply reply;
     struct err err = {.text = ""};
-    enum err_code rc = reload_run(service->with.reload, &result, &err);
+    enum err_code rc = reload_run(service->with.reload, &deferred->who, &result, &err);
     if (rc != ERR_OK) {
         /* Whatever is wrong with a file is the fault of what was asked for. */
         enum reply_code code =
@@ -206,16 +269,36 @@ static void run_reload(void *ctx)
 static enum call_state serve_reload(struct service *service, struct call *call,
                                     const struct request *request)
 {
-    struct deferred *deferred = deferred_begin(service, call, request);
+    struct deferred *deferred = deferred_begin_act(service, call, request);
     return deferred == NULL ? CALL_DONE : deferred_submit(deferred, request, run_reload);
 }
 
-static void serve_drain(struct service *service, struct call *call, const struct request *request)
+/* On the thread of jobs; the drain waits for it. */
+static void record_drain(void *ctx)
 {
+    struct deferred *deferred = ctx;
+    struct service *service = deferred->service;
     struct reply reply;
-    reply_begin(&reply, call, request->id_raw, service->with.clock);
+    struct err unaudited = {.text = ""};
+    enum err_code audited = audit_record(service->with.audit, &deferred->who, "drain", ERR_OK, NULL,
+                                         (struct audit_what){.count = 0}, &unaudited);
+    reply_begin(&reply, deferred->call, deferred->id_raw, service->with.clock);
+    service_pack_unaudited(&reply, audited, &unaudited);
     reply_end(&reply);
+    deferred->call->complete(deferred->call);
+}
+
+/* Whatever stands in the way of its record, it begins. */
+static enum call_state serve_drain(struct service *service, struct call *call,
+                                   const struct request *request)
+{
+    struct deferred *deferred = deferred_begin_act(service, call, request);
     service->with.drain(service->with.lifecycle);
+    if (deferred == NULL)
+        return CALL_DONE;
+    if (!jobs_submit(service->with.jobs, record_drain, deferred))
+        record_drain(deferred);
+    return CALL_DEFERRED;
 }
 
 /* On main, when the new process is ready, or will not be. */
@@ -224,6 +307,9 @@ static void restart_done(void *arg, enum err_code rc, int64_t process_id, const 
     struct deferred *deferred = arg;
     const struct clock *clock = deferred->service->with.clock;
     struct reply reply;
+    /* A failure is counted and logged, and cannot be told to a process that ends. */
+    (void)!audit_record(deferred->service->with.audit, &deferred->who, "restart", rc, err,
+                        AUDIT_WHAT(LOG_INT("process", process_id)), NULL);
     if (rc != ERR_OK) {
         reply_error(deferred->call, deferred->id_raw, clock, REPLY_internal, err->text, NULL);
     } else {
@@ -238,7 +324,7 @@ static void restart_done(void *arg, enum err_code rc, int64_t process_id, const 
 static enum call_state serve_restart(struct service *service, struct call *call,
                                      const struct request *request)
 {
-    struct deferred *deferred = deferred_begin(service, call, request);
+    struct deferred *deferred = deferred_begin_act(service, call, request);
     if (deferred == NULL)
         return CALL_DONE;
     if (service->with.restart(service->with.lifecycle, restart_done, deferred))
@@ -253,10 +339,10 @@ static enum call_state serve_restart(struct service *service, struct call *call,
 static enum call_state serve_models(struct service *service, struct call *call,
                                     const struct request *request)
 {
-    struct deferred *deferred = deferred_begin(service, call, request);
+    struct deferred *deferred = deferred_begin_act(service, call, request);
     if (deferred == NULL)
         return CALL_DONE;
-    enum call_state state = model_ops_call(service->with.model_ops, call, request);
+    enum call_state state = model_ops_call(service->with.model_ops, call, request, &deferred->who);
     if (state == CALL_DONE)
         deferred_undo(deferred);
     return state;
@@ -267,14 +353,15 @@ enum call_state service_admin(struct service *service, struct call *call,
 {
     switch (request->op) {
     case OP_mode: return serve_mode(service, call, request);
-    case OP_breaker: serve_breaker(service, call, request); return CALL_DONE;
+    case OP_breaker: return serve_breaker(service, call, request);
     case OP_reload: return serve_reload(service, call, request);
     case OP_export: return service_export(service, call, request);
     case OP_checkpoint: return service_checkpoint(service, call, request);
     case OP_snapshot: return service_snapshot(service, call, request);
     case OP_state_hash: return service_state_hash(service, call, request);
     case OP_restart: return serve_restart(service, call, request);
-    case OP_drain: serve_drain(service, call, request); return CALL_DONE;
+    case OP_drain: return serve_drain(service, call, request);
+    case OP_audit: return service_audit(service, call, request);
     default: return serve_models(service, call, request);
     }
 }

@@ -8,6 +8,7 @@
  *   service_query.c    status
  *   service_prices.c   the history of a price
  *   service_log.c      export, checkpoint, snapshot, state_hash
+ *   service_audit.c    audit, and who acts
  *   service_admin.c    mode, reload, drain and the operations on models */
 #ifndef SERVER_CONTROL_SERVICE_INTERNAL_H
 #define SERVER_CONTROL_SERVICE_INTERNAL_H
@@ -20,6 +21,14 @@
 #include "server/protocol/reply.h"
 #include "server/protocol/request.h"
 
+#define SERVICE_EXPORTS_MAX 16
+
+/* An export under way, known by who reads what; the next page of it is nothing new. */
+struct export_under_way {
+    uint64_t key;  /* 0: none */
+    uint64_t next; /* where it goes on */
+};
+
 struct service {
     struct service_options with;
     uint64_t started_ns;
@@ -30,6 +39,8 @@ struct service {
     _Atomic uint64_t turned_away_count; /* relaxed: a number by itself */
     pthread_mutex_t deferred_lock;      /* guards deferred_metrics: its writers change */
     struct metric_slot *deferred_metrics;
+    struct export_under_way exports[SERVICE_EXPORTS_MAX]; /* the thread of maintenance's own */
+    uint32_t export_oldest;                               /* makes room for the next one */
 };
 
 /* A call that somebody else will complete.  It stands in for the transport until then. */
@@ -40,7 +51,10 @@ struct deferred {
     struct text id_raw; /* in the request bytes */
     void (*complete)(struct call *call);
     void *owner;
-    struct mode mode; /* OP_mode: what was asked for */
+    struct audit_who who;         /* of an act that is recorded */
+    struct text model;            /* OP_breaker: in the request bytes */
+    enum breaker_hold model_hold; /* OP_breaker */
+    struct mode mode;             /* OP_mode: what was asked for */
     int64_t mode_for_ms;
     struct event_log *export_log; /* OP_export */
     const char *export_key;       /* what its records hold: "event", "decision" */
@@ -54,6 +68,9 @@ struct deferred {
  * call->complete (by whoever finishes it), or deferred_undo. */
 struct deferred *deferred_begin(struct service *service, struct call *call,
                                 const struct request *request);
+/* The same for an act of administration that is recorded: with `who`. */
+struct deferred *deferred_begin_act(struct service *service, struct call *call,
+                                    const struct request *request);
 /* Hands the call to the thread of jobs; answers it when that cannot take it. */
 enum call_state deferred_submit(struct deferred *deferred, const struct request *request,
                                 job_fn run);
@@ -77,6 +94,17 @@ enum call_state service_snapshot(struct service *service, struct call *call,
                                  const struct request *request);
 enum call_state service_state_hash(struct service *service, struct call *call,
                                    const struct request *request);
+enum call_state service_audit(struct service *service, struct call *call,
+                              const struct request *request);
+/* An export is many calls; it is recorded as one act, when the first page is asked for.  Both on
+ * the thread of maintenance. */
+MUST_CHECK enum err_code service_export_begins(struct deferred *deferred, struct err *err);
+void service_export_goes_on(struct deferred *deferred, uint64_t next, bool there_is_more);
+/* The caller was not allowed to. */
+void service_note_refused(struct service *service, const struct call *call,
+                          const struct request *request, enum reply_code code);
+/* The key `warning`, when an act that is done could not be recorded. */
+void service_pack_unaudited(struct reply *reply, enum err_code rc, const struct err *err);
 /* Any operation of administration. */
 enum call_state service_admin(struct service *service, struct call *call,
                               const struct request *request);

@@ -76,7 +76,13 @@ static void run_export(void *ctx)
     struct err err = {.text = ""};
     uint64_t next = deferred->export_from;
     bool end = false;
-    enum err_code rc = event_log_read_begin(deferred->export_log, next, &reader, &err);
+    enum err_code rc = service_export_begins(deferred, &err);
+    if (rc != ERR_OK) {
+        reply_error(call, deferred->id_raw, with->clock, reply_code_of(rc), err.text, NULL);
+        call->complete(call);
+        return;
+    }
+    rc = event_log_read_begin(deferred->export_log, next, &reader, &err);
     if (rc == ERR_OK) {
         reply_begin(&reply, call, deferred->id_raw, with->clock);
         reply_key(&reply, "records");
@@ -90,6 +96,7 @@ static void run_export(void *ctx)
     }
     if (rc != ERR_OK)
         reply_error(call, deferred->id_raw, with->clock, REPLY_internal, err.text, NULL);
+    service_export_goes_on(deferred, next, rc == ERR_OK && !end);
     call->complete(call);
 }
 
@@ -157,7 +164,7 @@ enum call_state service_export(struct service *service, struct call *call,
                NULL);
         return CALL_DONE;
     }
-    struct deferred *deferred = deferred_begin(service, call, request);
+    struct deferred *deferred = deferred_begin_act(service, call, request);
     if (deferred == NULL)
         return CALL_DONE;
     deferred->export_log = log;
@@ -224,8 +231,15 @@ enum call_state service_checkpoint(struct service *service, struct call *call,
 static void run_snapshot(void *ctx)
 {
     struct deferred *deferred = ctx;
+    struct audit *audit = deferred->service->with.audit;
+    struct audit_what what = AUDIT_WHAT(LOG_STR("dir", deferred->path));
     struct err err = {.text = ""};
-    enum err_code rc = snapshot_make(deferred->service->with.store, deferred->path, &err);
+    enum err_code rc = audit_begin(audit, &deferred->who, "snapshot", what, &err);
+    if (rc == ERR_OK) {
+        rc = snapshot_make(deferred->service->with.store, deferred->path, &err);
+        /* A failure is counted and logged; that it began is on record. */
+        (void)!audit_record(audit, &deferred->who, "snapshot", rc, &err, what, NULL);
+    }
     complete_with(deferred, rc, &err);
 }
 
@@ -240,7 +254,7 @@ enum call_state service_snapshot(struct service *service, struct call *call,
         refuse(service, call, request, "expected an absolute path on the daemon's machine", "dir");
         return CALL_DONE;
     }
-    struct deferred *deferred = deferred_begin(service, call, request);
+    struct deferred *deferred = deferred_begin_act(service, call, request);
     if (deferred == NULL)
         return CALL_DONE;
     deferred->path = strndup(dir.ptr, dir.len);

@@ -20,6 +20,7 @@
 struct worker; /* server/decide/worker.h */
 
 #define CALL_REPLY_BYTES 262144 /* the capacity every transport must lend */
+#define CALL_PEER_BYTES  96
 
 struct call {
     const uint8_t *request;
@@ -31,6 +32,9 @@ struct call {
     size_t reply_capacity; /* >= CALL_REPLY_BYTES */
     size_t reply_bytes;    /* out */
     enum reply_code code;  /* out: what the reply says; HTTP status and metrics come from it */
+    /* "tcp 192.0.2.7", "unix uid 1000 pid 4711": for the record.  On the thread that has the call,
+     * before it is deferred; NULL: not known. */
+    void (*name_peer)(const struct call *call, char ret_peer[CALL_PEER_BYTES]);
     void (*complete)(struct call *call);
     void *owner; /* the transport's */
 };

@@ -22,6 +22,7 @@
     X(checkpoint, ADMIN)   \
     X(snapshot, ADMIN)     \
     X(state_hash, ADMIN)   \
+    X(audit, ADMIN)        \
     X(model_list, ADMIN)   \
     X(model_begin, ADMIN)  \
     X(model_chunk, ADMIN)  \

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/transport/address.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -21,6 +24,24 @@ bool address_is_loopback(const struct sockaddr *address)
         return IN6_IS_ADDR_LOOPBACK(in6) || memcmp(in6, mapped4, sizeof mapped4) == 0;
     }
     return false;
+}
+
+void address_name_peer(int fd, const char *scheme, char *buf, size_t buf_bytes)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    struct sockaddr_storage peer = {0};
+    struct ucred who;
+    socklen_t peer_bytes = sizeof peer, who_bytes = sizeof who;
+    if (getpeername(fd, (struct sockaddr *)&peer, &peer_bytes) != 0)
+        peer.ss_family = AF_UNSPEC;
+    if (peer.ss_family == AF_INET)
+        inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, host, sizeof host);
+    else if (peer.ss_family == AF_INET6)
+        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, host, sizeof host);
+    if (peer.ss_family == AF_UNIX && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_bytes) == 0)
+        snprintf(buf, buf_bytes, "unix uid %ld pid %ld", (long)who.uid, (long)who.pid);
+    else
+        snprintf(buf, buf_bytes, "%s %s", scheme, host);
 }
 
 /* Whoever is there is asked the whole question: a connection that breaks off in the handshake stops

@@ -4,6 +4,7 @@
 #define SERVER_TRANSPORT_ADDRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/socket.h>
 
 #include "base/err.h"
@@ -14,6 +15,9 @@
 
 /* 127.0.0.0/8, ::1, and the former written as the latter. */
 bool address_is_loopback(const struct sockaddr *address);
+
+/* Who is at the other end of a connected socket: "http 192.0.2.7", "unix uid 1000 pid 4711". */
+void address_name_peer(int fd, const char *scheme, char *buf, size_t buf_bytes);
 
 /* That a listener may take the path: nothing is there, or a socket that nobody listens on.
  * ERR_BUSY: somebody does; ERR_EXISTS: a file that is no socket. */

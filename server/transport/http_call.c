@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "server/transport/address.h"
 #include "server/transport/http_internal.h"
 #include "server/transport/http_json.h"
 
@@ -72,6 +73,12 @@ static void on_returned(evutil_socket_t fd, short what, void *arg)
     }
 }
 
+static void name_peer(const struct call *call, char ret_peer[CALL_PEER_BYTES])
+{
+    const struct http_call *from = call->owner;
+    address_name_peer(from->connection->fd, "http", ret_peer, CALL_PEER_BYTES);
+}
+
 struct http_call *http_call_new(struct http_connection *connection, struct evhttp_request *request,
                                 size_t body_bytes)
 {
@@ -89,6 +96,7 @@ struct http_call *http_call_new(struct http_connection *connection, struct evhtt
                                .reply = call->reply_bytes,
                                .reply_capacity = CALL_REPLY_BYTES,
                                .code = REPLY_internal,
+                               .name_peer = name_peer,
                                .complete = on_complete,
                                .owner = call};
     return call;

@@ -127,12 +127,19 @@ static void on_received(void *arg)
         send_reply(context); /* after CALL_DEFERRED the context may be somebody else's already */
 }
 
+static void name_peer(const struct call *call, char ret_peer[CALL_PEER_BYTES])
+{
+    const struct nng_context *context = call->owner;
+    nng_pipe_name_peer(context->pipe, ret_peer, CALL_PEER_BYTES);
+}
+
 enum err_code nng_context_open(struct nng_server *server, struct nng_context *context,
                                uint8_t *reply, struct err *err)
 {
     context->server = server;
     context->call = (struct call){.reply = reply,
                                   .reply_capacity = CALL_REPLY_BYTES,
+                                  .name_peer = name_peer,
                                   .complete = on_complete,
                                   .owner = context};
     if (nng_aio_alloc(&context->receive, on_received, context) != 0 ||

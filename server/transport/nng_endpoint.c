@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "server/transport/address.h"
 #include "server/transport/nng_internal.h"
 
@@ -67,6 +68,21 @@ bool nng_pipe_is_local(const struct nng_server *server, nng_pipe pipe)
             return endpoint->local && peer_is_local(pipe);
     }
     return false;
+}
+
+void nng_pipe_name_peer(nng_pipe pipe, char *buf, size_t buf_bytes)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    nng_sockaddr peer = {.s_family = NNG_AF_UNSPEC};
+    if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &peer) != 0)
+        peer.s_family = NNG_AF_UNSPEC;
+    if (peer.s_family == NNG_AF_INET)
+        inet_ntop(AF_INET, &peer.s_in.sa_addr, host, sizeof host);
+    else if (peer.s_family == NNG_AF_INET6)
+        inet_ntop(AF_INET6, peer.s_in6.sa_addr, host, sizeof host);
+    else if (peer.s_family == NNG_AF_IPC || peer.s_family == NNG_AF_INPROC)
+        text_copy(TEXT_LITERAL("this machine"), host, sizeof host);
+    snprintf(buf, buf_bytes, "nng %s", host);
 }
 
 static enum err_code listen_failure(const char *address, int rc, struct err *err)

@@ -84,6 +84,8 @@ void nng_endpoint_settle_locality(struct nng_server *server);
 void nng_endpoint_note_peer(struct nng_server *server,
                             nng_pipe pipe); /* before its first request */
 bool nng_pipe_is_local(const struct nng_server *server, nng_pipe pipe);
+/* "nng 192.0.2.7": for the record. */
+void nng_pipe_name_peer(nng_pipe pipe, char *buf, size_t buf_bytes);
 
 /* nng_watchdog.c */
 MUST_CHECK enum err_code nng_watchdog_start(struct nng_server *server, struct err *err);

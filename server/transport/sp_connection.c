@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/transport/address.h"
 #include "server/transport/sp_internal.h"
 
 static bool may_serve(const struct sp_connection *connection)
@@ -38,6 +39,12 @@ static void step_over(struct sp_connection *connection, size_t bytes)
     connection->input_begin += bytes;
 }
 
+static void name_peer(const struct call *call, char ret_peer[CALL_PEER_BYTES])
+{
+    const struct sp_call *from = call->owner;
+    address_name_peer(from->connection->fd, "tcp", ret_peer, CALL_PEER_BYTES);
+}
+
 static void serve(struct sp_connection *connection, const struct sp_frame *frame)
 {
     struct sp_worker *worker = connection->worker;
@@ -47,6 +54,7 @@ static void serve(struct sp_connection *connection, const struct sp_frame *frame
         sp_connection_fail(connection, CLOSE_NO_MEMORY);
         return;
     }
+    call->connection = connection;
     call->inbox = worker->inbox;
     call->block = NULL;
     call->stack_bytes = frame->stack_bytes;
@@ -59,6 +67,7 @@ static void serve(struct sp_connection *connection, const struct sp_frame *frame
                                .reply = call->body,
                                .reply_capacity = CALL_REPLY_BYTES,
                                .code = REPLY_internal,
+                               .name_peer = name_peer,
                                .complete = sp_call_complete,
                                .owner = call};
     sp_worker_count_in_flight(worker, 1);

@@ -49,6 +49,8 @@ static void create_parts(struct service_rig *rig)
     struct err err, warning;
     const struct clock *clock = &rig->clock.clock;
     struct config_source source = {.path = rig->config_path};
+    struct audit_options audit = {
+        .data_dir = rig->registry.dir.path, .bytes_max = 1 << 22, .clock = clock};
     must(answers_create(64, &rig->answers, &err), "answers", &err);
     must(workers_create(2, rig->registry.metrics, clock, 1, &rig->workers, &err), "workers", &err);
     rig->worker = workers_claim(rig->workers);
@@ -58,14 +60,16 @@ static void create_parts(struct service_rig *rig)
     must(config_load(&source, &rig->config, &err), "configuration", &err);
     must(jobs_create(&rig->jobs, &err), "jobs", &err);
     must(jobs_start(rig->jobs, &err), "jobs", &err);
-    must(model_ops_create(rig_path(&rig->registry, "models", path), rig->registry.registry, clock,
-                          &rig->model_ops, &err),
+    must(audit_create(&audit, &rig->audit, &err), "audit", &err);
+    must(model_ops_create(rig_path(&rig->registry, "models", path), rig->registry.registry,
+                          rig->audit, clock, &rig->model_ops, &err),
          "model_ops", &err);
     rig->reload = (struct reload){.source = source,
                                   .running = rig->config,
                                   .access = &rig->access,
                                   .registry = rig->registry.registry,
                                   .store = rig->registry.store,
+                                  .audit = rig->audit,
                                   .metrics = rig->registry.metrics,
                                   .clock = clock};
 }
@@ -84,6 +88,7 @@ void service_rig_create(struct service_rig *rig)
         .store = rig->registry.store,
         .serving = &rig->registry.serving,
         .answers = rig->answers,
+        .audit = rig->audit,
         .modes = &rig->modes,
         .access = &rig->access,
         .admission = &rig->admission,
@@ -109,6 +114,7 @@ void service_rig_destroy(struct service_rig *rig)
     rig_stop(&rig->registry);
     service_destroy(&rig->service);
     model_ops_destroy(&rig->model_ops);
+    audit_destroy(&rig->audit);
     jobs_destroy(&rig->jobs);
     config_destroy(&rig->config);
     access_deinit(&rig->access);

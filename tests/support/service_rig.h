@@ -18,6 +18,7 @@ struct service_rig {
     struct answers *answers;
     struct workers *workers;
     struct worker *worker;
+    struct audit *audit; /* in the registry's directory */
     struct modes modes;
     struct access access;
     struct admission admission; /* a target of 0.5 ms, 2 ms at most */

@@ -55,7 +55,7 @@ static int setup(void **state)
     bench->reply = malloc(CALL_REPLY_BYTES);
     if (bench->body == NULL || bench->reply == NULL ||
         arena_init(&bench->arena, 1 << 20, NULL) != ERR_OK ||
-        model_ops_create(rig_path(&bench->rig, "models", models), bench->rig.registry,
+        model_ops_create(rig_path(&bench->rig, "models", models), bench->rig.registry, NULL,
                          &bench->clock.clock, &bench->ops, NULL) != ERR_OK)
         return -1;
     *state = bench;
@@ -104,6 +104,7 @@ static enum reply_code ask_send(struct ask *ask)
     struct request request;
     struct err err = {0};
     char field[REQUEST_FIELD_BYTES];
+    const struct audit_who who = audit_who_named("a test");
     pack_map_close(&ask->pack, ask->mark, ask->pairs);
     assert_false(ask->pack.overflow);
     outcome_init(&ask->outcome);
@@ -117,7 +118,7 @@ static enum reply_code ask_send(struct ask *ask)
     arena_reset(&bench->arena);
     assert_int_equal(
         request_decode(bench->body, ask->pack.used, &bench->arena, &request, field, &err), ERR_OK);
-    if (model_ops_call(bench->ops, &ask->call, &request) == CALL_DONE)
+    if (model_ops_call(bench->ops, &ask->call, &request, &who) == CALL_DONE)
         call_complete(&ask->call);
     memset(&request, 0x5a, sizeof request); /* nobody may look at it any more */
     assert_int_equal(outcome_wait(&ask->outcome), ERR_OK);
@@ -431,7 +432,7 @@ static void test_what_an_earlier_daemon_left_is_removed(void **state)
     char models[2 * TEMP_DIR_BYTES];
     temp_dir_write_text(&bench->rig.dir, "models/.incoming/OLD/a", "x");
     assert_int_equal(model_ops_create(rig_path(&bench->rig, "models", models), bench->rig.registry,
-                                      &bench->clock.clock, &second, NULL),
+                                      NULL, &bench->clock.clock, &second, NULL),
                      ERR_OK);
     assert_int_equal(entries(bench, "models/.incoming"), -1);
     model_ops_destroy(&second);

@@ -19,6 +19,7 @@ enum exit_code { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BAD_CONFIG
 
 #define CTL_URL        "tcp://127.0.0.1:7100"
 #define CTL_TIMEOUT_US 5000000
+#define CTL_AUDIT_DIR  "audit" /* in data_dir: base/ledger.h */
 
 struct ctl {
     const char *url;
@@ -83,6 +84,7 @@ int command_export(struct ctl *ctl, int argc, char **argv);    /* export.c */
 int command_snapshot(struct ctl *ctl, int argc, char **argv);  /* snapshot.c */
 int command_verify(struct ctl *ctl, int argc, char **argv);    /* snapshot.c */
 int command_restore(struct ctl *ctl, int argc, char **argv);   /* snapshot.c */
+int command_audit(struct ctl *ctl, int argc, char **argv);     /* audit.c */
 int command_model(struct ctl *ctl, int argc, char **argv);     /* model.c */
 int command_mode(struct ctl *ctl, int argc, char **argv);      /* operate.c */
 int command_breaker(struct ctl *ctl, int argc, char **argv);   /* operate.c */

@@ -66,6 +66,12 @@ const struct command ctl_commands[] = {
      "It is verified first.  What was there before is moved aside, not deleted.  Run it as the "
      "user\n"
      "of the daemon.\n"},
+    {"audit", "[--since T] | verify DATA_DIR [--expect HASH]",
+     "what operators did; that nothing of it was changed", command_audit,
+     "  --since T       only from T on, such as 2011-11-01\n"
+     "  verify          follow the chain of hashes; needs no daemon\n"
+     "  --expect HASH   a line with this hash, which you have kept elsewhere, must be there: the\n"
+     "                  daemon's log tells the hash of each line\n"},
     {"model", "list | push DIR | rollback NAME | verify DIR",
      "what serves; publish a bundle; go back; check a bundle", command_model,
      "  list            versions that are loaded, and bundles that were refused, with the reason\n"

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/ledger.h"
 #include "tools/ctl/args.h"
 
 #define SNAPSHOT_TIMEOUT_US UINT64_C(3600000000) /* at least: it copies everything */
@@ -97,6 +98,34 @@ int command_verify(struct ctl *ctl, int argc, char **argv)
     return report.damaged_checkpoints == 0 ? EXIT_FINE : EXIT_FAILED;
 }
 
+/* The daemon is stopped, so that nobody else writes it down. */
+static void record(const char *dir, const char *data_dir, enum err_code outcome,
+                   const struct err *why)
+{
+    char audit_dir[FILE_PATH_BYTES], peer[32];
+    struct ledger *ledger = NULL;
+    struct ledger_head head;
+    struct err err = {.text = ""};
+    bool tampered = false, failed = outcome != ERR_OK;
+    const struct ledger_options options = {
+        .dir = audit_dir, .bytes_max = UINT64_MAX, .clock = clock_system()};
+    snprintf(peer, sizeof peer, "decidectl uid %ld", (long)getuid());
+    const struct log_field fields[] = {
+        LOG_STR("act", "restore"), LOG_STR("outcome", failed ? "failed" : "ok"),
+        LOG_STR("peer", peer),     LOG_BOOL("token", false),
+        LOG_STR("snapshot", dir),  LOG_STR("error", failed ? why->text : ""),
+    };
+    enum err_code rc = file_join(data_dir, CTL_AUDIT_DIR, audit_dir, sizeof audit_dir, &err);
+    if (rc == ERR_OK)
+        rc = ledger_create(&options, &ledger, &err);
+    if (rc == ERR_OK)
+        rc =
+            ledger_append(ledger, fields, sizeof fields / sizeof fields[0], &head, &tampered, &err);
+    ledger_destroy(&ledger);
+    if (rc != ERR_OK)
+        (void)!ctl_fail("restore", "it is not in the audit log: %s", err.text);
+}
+
 static int restore(const char *dir, const char *data_dir)
 {
     struct snapshot_report report;
@@ -110,8 +139,10 @@ static int restore(const char *dir, const char *data_dir)
         rc = file_make_dir(data_dir, &err);
     if (rc == ERR_OK)
         rc = file_lock_dir(data_dir, "lock", &lock_fd, &err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
         rc = snapshot_restore(dir, data_dir, clock_wall_ms(clock_system()), before, &err);
+        record(dir, data_dir, rc, &err);
+    }
     if (lock_fd >= 0)
         close(lock_fd);
     if (before[0] != '\0')
