@@ -134,6 +134,7 @@ enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
         .static_ids = static_ids,
         .static_count = config->static_items.count,
         .worker_count = daemon->worker_count,
+        .serves_promoted = strcmp(config->models_serve, "promoted") == 0,
         .rescan_ms = (uint64_t)config->models_rescan_ms,
         .store = daemon->store,
         .serving = &daemon->serving,

@@ -123,6 +123,9 @@
       "decisions are not logged")          \
     X(INT, answers_max, 65536, 1, 16000000, "answers", RESTART,                                    \
       "last good answers kept for the level `cached`, about 104 bytes each")                       \
+    X(CHOICE, models_serve, "newest", 1, 15, "newest promoted", RESTART,                            \
+      "what serves when a version arrives: the newest by itself, or none but what `model promote` "\
+      "names; until then it is loaded and waits")                                                  \
     X(INT, models_rescan_ms, 10000, 100, 3600000, "ms", RESTART,                                   \
       "`models_dir` is looked through this often, besides being watched")                          \
     X(INT, drain_delay_ms, 0, 0, 600000, "ms", RESTART,                                            \

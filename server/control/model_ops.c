@@ -4,26 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/control/uploads.h"
+#include "server/control/model_ops_internal.h"
 #include "server/protocol/reply.h"
-
-struct model_ops {
-    struct registry *registry; /* borrowed */
-    struct audit *audit;       /* borrowed; NULL: none */
-    const struct clock *clock;
-    struct uploads *uploads;
-};
-
-/* A commit or rollback while the loader works on it. */
-struct task {
-    struct model_ops *ops;
-    struct call *call;
-    struct text id_raw; /* in the request bytes, which stay valid until the call is complete */
-    struct text upload; /* likewise; .ptr NULL for a rollback */
-    struct audit_who who;
-    char name[MODEL_NAME_BYTES],
-        version[MODEL_NAME_BYTES]; /* of a rollback: "", then the outcome */
-};
 
 enum err_code model_ops_create(const char *models_dir, struct registry *registry,
                                struct audit *audit, const struct clock *clock,
@@ -70,9 +52,9 @@ static enum err_code need_text(const struct request *request, const char *key,
     return err_set(err, ERR_BAD_INPUT, "%s: expected a text", key);
 }
 
-static enum err_code need_name(const struct request *request, const char *key,
-                               char ret_name[MODEL_NAME_BYTES], const char **ret_field,
-                               struct err *err)
+enum err_code model_ops_name(const struct request *request, const char *key,
+                             char ret_name[MODEL_NAME_BYTES], const char **ret_field,
+                             struct err *err)
 {
     struct text text = {0};
     char name[2 * MODEL_NAME_BYTES];
@@ -89,9 +71,9 @@ static enum err_code need_name(const struct request *request, const char *key,
     return ERR_OK;
 }
 
-static enum call_state fail(const struct model_ops *ops, struct call *call,
-                            const struct request *request, enum err_code rc, const struct err *err,
-                            const char *field)
+enum call_state model_ops_fail(const struct model_ops *ops, struct call *call,
+                               const struct request *request, enum err_code rc,
+                               const struct err *err, const char *field)
 {
     reply_error(call, request->id_raw, ops->clock, reply_code_of(rc), err->text, field);
     return CALL_DONE;
@@ -117,13 +99,13 @@ static enum call_state begin(struct model_ops *ops, struct call *call,
     const char *field = NULL;
     struct err err = {0};
     struct reply reply;
-    enum err_code rc = need_name(request, "name", name, &field, &err);
+    enum err_code rc = model_ops_name(request, "name", name, &field, &err);
     if (rc == ERR_OK)
-        rc = need_name(request, "version", version, &field, &err);
+        rc = model_ops_name(request, "version", version, &field, &err);
     if (rc == ERR_OK)
         rc = uploads_begin(ops->uploads, name, version, id, &err);
     if (rc != ERR_OK)
-        return fail(ops, call, request, rc, &err, field);
+        return model_ops_fail(ops, call, request, rc, &err, field);
     reply_begin(&reply, call, request->id_raw, ops->clock);
     reply_key(&reply, "upload");
     pack_str(&reply.pack, id);
@@ -154,7 +136,7 @@ static enum call_state chunk(struct model_ops *ops, struct call *call,
     if (rc == ERR_OK)
         rc = uploads_write(ops->uploads, upload, path, offset, data, &bytes, &err);
     if (rc != ERR_OK)
-        return fail(ops, call, request, rc, &err, field);
+        return model_ops_fail(ops, call, request, rc, &err, field);
     reply_begin(&reply, call, request->id_raw, ops->clock);
     reply_key(&reply, "bytes");
     pack_int(&reply.pack, bytes);
@@ -174,7 +156,7 @@ static enum call_state abort_upload(struct model_ops *ops, struct call *call,
     if (rc == ERR_OK)
         rc = uploads_take(ops->uploads, upload, &info, &err);
     if (rc != ERR_OK)
-        return fail(ops, call, request, rc, &err, field);
+        return model_ops_fail(ops, call, request, rc, &err, field);
     uploads_remove(ops->uploads, upload);
     reply_begin(&reply, call, request->id_raw, ops->clock);
     reply_end(&reply);
@@ -182,51 +164,6 @@ static enum call_state abort_upload(struct model_ops *ops, struct call *call,
 }
 
 /* ---- answered by the loader ------------------------------------------------------------------ */
-
-static void task_done(void *ctx, enum err_code rc, const struct err *err)
-{
-    struct task *task = ctx;
-    struct call *call = task->call;
-    struct reply reply;
-    struct err unaudited = {.text = ""};
-    bool is_push = task->upload.ptr != NULL;
-    if (is_push)
-        uploads_remove(task->ops->uploads, task->upload);
-    if (rc == ERR_OK)
-        registry_version(task->ops->registry, task->name, task->version);
-    enum err_code audited = audit_record(
-        task->ops->audit, &task->who, is_push ? "model_push" : "model_rollback", rc, err,
-        AUDIT_WHAT(LOG_STR("name", task->name), LOG_STR("version", task->version)), &unaudited);
-    if (rc != ERR_OK) {
-        reply_error(call, task->id_raw, task->ops->clock, reply_code_of(rc), err->text, NULL);
-    } else {
-        reply_begin(&reply, call, task->id_raw, task->ops->clock);
-        reply_key(&reply, "name");
-        pack_str(&reply.pack, task->name);
-        reply_key(&reply, "version");
-        pack_str(&reply.pack, task->version);
-        if (audited != ERR_OK) {
-            reply_key(&reply, "warning");
-            pack_str(&reply.pack, unaudited.text);
-        }
-        reply_end(&reply);
-    }
-    free(task);
-    call->complete(call);
-}
-
-static struct task *task_new(struct model_ops *ops, struct call *call,
-                             const struct request *request, const struct audit_who *who,
-                             const char *name, struct text upload)
-{
-    struct task *task = calloc(1, sizeof *task);
-    if (task == NULL)
-        return NULL;
-    *task = (struct task){
-        .ops = ops, .call = call, .id_raw = request->id_raw, .upload = upload, .who = *who};
-    text_copy(text_of(name), task->name, sizeof task->name);
-    return task;
-}
 
 static enum call_state commit(struct model_ops *ops, struct call *call,
                               const struct request *request, const struct audit_who *who)
@@ -239,34 +176,17 @@ static enum call_state commit(struct model_ops *ops, struct call *call,
     if (rc == ERR_OK)
         rc = uploads_take(ops->uploads, upload, &info, &err);
     if (rc != ERR_OK)
-        return fail(ops, call, request, rc, &err, field);
-    struct task *task = task_new(ops, call, request, who, info.name, upload);
+        return model_ops_fail(ops, call, request, rc, &err, field);
+    struct model_task *task = model_task_new(ops, call, request, who);
     if (task == NULL) {
         uploads_remove(ops->uploads, upload);
         rc = err_set(&err, ERR_NOMEM, "no memory for a commit");
-        return fail(ops, call, request, rc, &err, NULL);
+        return model_ops_fail(ops, call, request, rc, &err, NULL);
     }
+    task->upload = upload;
+    text_copy(text_of(info.name), task->name, sizeof task->name);
     text_copy(text_of(info.version), task->version, sizeof task->version);
-    registry_install(ops->registry, info.dir, info.name, info.version, task_done, task);
-    return CALL_DEFERRED;
-}
-
-static enum call_state rollback(struct model_ops *ops, struct call *call,
-                                const struct request *request, const struct audit_who *who)
-{
-    char name[MODEL_NAME_BYTES];
-    const char *field = NULL;
-    struct err err = {0};
-    struct task *task = NULL;
-    enum err_code rc = need_name(request, "name", name, &field, &err);
-    if (rc == ERR_OK) {
-        task = task_new(ops, call, request, who, name, (struct text){0});
-        if (task == NULL)
-            rc = err_set(&err, ERR_NOMEM, "no memory for a rollback");
-    }
-    if (rc != ERR_OK)
-        return fail(ops, call, request, rc, &err, field);
-    registry_rollback(ops->registry, name, task_done, task);
+    registry_install(ops->registry, info.dir, info.name, info.version, model_task_done, task);
     return CALL_DEFERRED;
 }
 
@@ -279,7 +199,8 @@ enum call_state model_ops_call(struct model_ops *ops, struct call *call,
     case OP_model_chunk: return chunk(ops, call, request);
     case OP_model_commit: return commit(ops, call, request, who);
     case OP_model_abort: return abort_upload(ops, call, request);
-    case OP_model_rollback: return rollback(ops, call, request, who);
+    case OP_model_promote:
+    case OP_model_rollback: return model_labels_call(ops, call, request, who);
     default: break;
     }
     ASSERT(false); /* the caller sends operations of models alone */

@@ -46,6 +46,7 @@ enum err_code registry_create(const struct registry_options *options,
     if (registry == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the registry of models");
     registry->lock_fd = options->inherited_lock_fd;
+    registry->serves_promoted = options->serves_promoted;
     registry->worker_count = options->worker_count;
     registry->rescan_ns = options->rescan_ms * 1000000;
     registry->store = options->store;
@@ -185,6 +186,17 @@ void registry_install(struct registry *registry, const char *from, const char *n
     submit(registry, command);
 }
 
+void registry_promote(struct registry *registry, const char *name, const char *version,
+                      registry_done_fn done, void *ctx)
+{
+    struct reg_command *command = command_new(COMMAND_PROMOTE, done, ctx);
+    if (command == NULL)
+        return;
+    text_copy(text_of(name), command->name, sizeof command->name);
+    text_copy(text_of(version), command->version, sizeof command->version);
+    submit(registry, command);
+}
+
 void registry_rollback(struct registry *registry, const char *name, registry_done_fn done,
                        void *ctx)
 {
@@ -217,10 +229,9 @@ void registry_reload(struct registry *registry, const char *policies_path,
 static enum err_code reload(struct registry *registry, struct reg_command *command, struct err *err)
 {
     struct reg_policies policies = {0};
-    struct snapshot *snapshot = NULL;
     enum err_code rc = reg_policies_read(command->path, &policies, err);
     if (rc == ERR_OK)
-        rc = reg_build(registry, NULL, NULL, &policies, &command->static_list, &snapshot, err);
+        rc = reg_apply(registry, &policies, &command->static_list, err);
     if (rc != ERR_OK) {
         reg_policies_free(&policies);
         return rc;
@@ -230,15 +241,25 @@ static enum err_code reload(struct registry *registry, struct reg_command *comma
     registry->policies = policies;
     registry->static_list = command->static_list;
     command->static_list = (struct reg_static){0};
-    reg_publish(registry, snapshot);
     return ERR_OK;
+}
+
+/* What is asked of one name that is there. */
+static enum err_code run_on_name(struct registry *registry, const struct reg_command *command,
+                                 struct err *err)
+{
+    struct reg_name *name = reg_find(registry, command->name);
+    if (name == NULL)
+        return err_set(err, ERR_NOT_FOUND, "there is no model '%s'", command->name);
+    if (command->kind == COMMAND_PROMOTE)
+        return reg_promote(registry, name, command->version, err);
+    return reg_rollback(registry, name, err);
 }
 
 static void run(struct registry *registry, struct reg_command *command)
 {
     struct err err = {0};
     enum err_code rc = ERR_OK;
-    struct reg_name *name = NULL;
     char text[MODEL_NAME_BYTES];
     text_copy(text_of(command->name), text, sizeof text);
     switch (command->kind) {
@@ -246,16 +267,13 @@ static void run(struct registry *registry, struct reg_command *command)
     case COMMAND_INSTALL:
         rc = reg_install(registry, command->path, command->name, command->version, &err);
         break;
-    case COMMAND_ROLLBACK:
-        name = reg_find(registry, command->name);
-        rc = name == NULL ? err_set(&err, ERR_NOT_FOUND, "there is no model '%s'", text)
-                          : reg_rollback(registry, name, &err);
-        break;
+    case COMMAND_PROMOTE:
+    case COMMAND_ROLLBACK: rc = run_on_name(registry, command, &err); break;
     case COMMAND_RELOAD: rc = reload(registry, command, &err); break;
     }
     command_finish(command, rc, &err);
     /* What keeps the next rollback instant need not be waited for. */
-    name = reg_find(registry, text);
+    struct reg_name *name = reg_find(registry, text);
     if (name != NULL)
         reg_settle(registry, name);
 }
@@ -308,12 +326,9 @@ static void *loader(void *arg)
 
 enum err_code registry_start(struct registry *registry, struct err *err)
 {
-    struct snapshot *snapshot = NULL;
-    enum err_code rc = reg_build(registry, NULL, NULL, &registry->policies, &registry->static_list,
-                                 &snapshot, err);
+    enum err_code rc = reg_apply(registry, &registry->policies, &registry->static_list, err);
     if (rc != ERR_OK)
         return rc;
-    reg_publish(registry, snapshot);
     if (registry->watch_fd < 0)
         log_at(LOG_WARN, "inotify is not available; models_dir is looked at from time to time",
                LOG_INT("rescan_ms", registry->rescan_ns / 1000000));

@@ -14,7 +14,8 @@
  * Invariants:
  * 1. The versions of a name stand in line by arrival; those that arrive together by the time of
  *    their manifests.  The newest that is good serves, the good one before it stays loaded.
- * 2. A rollback takes the serving version out of the line.
+ *    With `serves_promoted` what arrives is loaded and verified, and waits outside of the line.
+ * 2. A rollback takes the serving version out of the line; a promotion puts a version at its end.
  * 3. models_dir/NAME/.serving remembers the line over restarts.
  * 4. A version that is loaded goes on serving whatever happens to its folder; a name is retired
  *    when models_dir/NAME itself is gone from the models_dir that was there at the start.
@@ -48,6 +49,7 @@ struct registry_options {
     const struct text *static_ids;
     uint32_t static_count;
     uint32_t worker_count;
+    bool serves_promoted;    /* what arrives waits to be promoted; otherwise it serves */
     uint64_t rescan_ms;      /* besides inotify, which some file systems lack */
     struct store *store;     /* borrowed, started */
     struct serving *serving; /* borrowed: where snapshots are published */
@@ -75,11 +77,15 @@ int registry_lock_fd(const struct registry *registry);
 /* Looks at models_dir now, without waiting for inotify. */
 void registry_scan(struct registry *registry, registry_done_fn done, void *ctx);
 /* Verifies and loads the bundle in the folder `from` (same file system), then moves it to
- * NAME/VERSION, durably, and serves it.  A version that is there with the same manifest serves
- * again; with another one it is ERR_EXISTS.  What is refused never appears in models_dir; `from` is
- * left to the caller unless it was moved. */
+ * NAME/VERSION, durably, and serves it, or lets it wait.  A version that is there with the same
+ * manifest serves again; with another one it is ERR_EXISTS.  What is refused never appears in
+ * models_dir; `from` is left to the caller unless it was moved. */
 void registry_install(struct registry *registry, const char *from, const char *name,
                       const char *version, registry_done_fn done, void *ctx);
+/* Serves this version, which is in models_dir or loaded; the one that served before is the next in
+ * the line.  ERR_NOT_FOUND, or why it is refused. */
+void registry_promote(struct registry *registry, const char *name, const char *version,
+                      registry_done_fn done, void *ctx);
 /* Serves the version before the present one.  ERR_NOT_FOUND when there is none. */
 void registry_rollback(struct registry *registry, const char *name, registry_done_fn done,
                        void *ctx);
@@ -89,8 +95,9 @@ void registry_reload(struct registry *registry, const char *policies_path,
                      void *ctx);
 
 /* Packs {models:[{name, version, kind, label, state, on_disk, loaded_at_ms, trained_at_ms, bytes}],
- * loads:[{name, version, outcome, message, at_ms}]} as two pairs; any thread.  `state` is "serving"
- * or "previous", `label` "stable" for the one that serves; loads are the newest first. */
+ * loads:[{name, version, outcome, message, at_ms}]} as two pairs; any thread.  `state` is
+ * "serving", "previous" or "waiting", `label` "stable" for the one that serves; loads are the
+ * newest first. */
 void registry_pack(const struct registry *registry, struct pack *pack);
 uint32_t registry_serving_count(const struct registry *registry);
 /* The version of `name` that serves, "" when none does; any thread. */

@@ -4,7 +4,9 @@
  *   registry.c        life, the loader thread, requests
  *   registry_scan.c   what lies in models_dir, and what of it is new
  *   registry_line.c   the line of versions of a name: who serves, who stays loaded, rollback
- *   registry_serve.c  from a folder to a snapshot that serves
+ *   registry_promote.c  what operators serve by name
+ *   registry_load.c   from a folder to a model that may serve
+ *   registry_serve.c  from labels, models and policies to a snapshot that serves
  *   registry_state.c  models_dir/NAME/.serving
  *   registry_table.c  names and versions
  *   registry_view.c   what operators see: list, log, metrics
@@ -22,19 +24,33 @@
 #include "base/file.h"
 #include "server/control/registry.h"
 
+/* Where a version goes when it is tried again after a refusal that may pass by itself. */
+enum reg_retry { REG_RETRY_NONE, REG_RETRY_LINE, REG_RETRY_WAITING };
+
 struct reg_version {
     char version[MODEL_NAME_BYTES];
-    uint64_t order;     /* of arrival, which is its place in the line */
-    bool in_line;       /* neither refused nor set aside by a rollback */
+    uint64_t order; /* of arrival, which is its place in the line */
+    /* It is in the line, or waits to be promoted; when neither, it was refused or set aside. */
+    bool in_line, waits;
     bool refused;       /* by the last attempt */
+    bool verified;      /* waits: it was loaded once and found good */
     uint64_t stamp;     /* of the folder as it was looked at last; 0: not since the start */
     int64_t written_ns; /* modification of manifest.json */
     bool seen;          /* by the scan that is under way */
     bool on_disk;
-    bool retry;            /* refused for a reason that may pass by itself */
+    enum reg_retry retry;
     uint64_t message_hash; /* of the last refusal, so that it is told once */
-    struct model *model;   /* owned; the serving version and the one before it */
+    struct model *model;   /* owned; of the versions that reg_settle keeps loaded */
     int64_t loaded_at_ms;
+    /* During a change, see registry_serve.c. */
+    bool fresh;        /* the model was loaded for it and has no item numbers yet */
+    const char *from;  /* borrowed: where its folder is until it is moved into place; or NULL */
+    uint64_t began_ns; /* when its loading began */
+};
+
+/* Which version has which label; NULL: none. */
+struct reg_labels {
+    struct reg_version *stable;
 };
 
 struct reg_name {
@@ -42,8 +58,9 @@ struct reg_name {
     bool seen;
     struct reg_version **version; /* owned */
     uint32_t count, capacity;
-    struct reg_version *serving; /* one of them, or NULL */
-    uint64_t saved_hash;         /* of what .serving holds */
+    struct reg_labels now;  /* of the snapshot that serves */
+    struct reg_labels next; /* of the one that a change builds; the same as `now` otherwise */
+    uint64_t saved_hash;    /* of what .serving holds */
 };
 
 struct reg_load {
@@ -76,7 +93,13 @@ struct reg_view {
     } serving[SNAPSHOT_MODELS_MAX];
 };
 
-enum reg_command_kind { COMMAND_SCAN, COMMAND_INSTALL, COMMAND_ROLLBACK, COMMAND_RELOAD };
+enum reg_command_kind {
+    COMMAND_SCAN,
+    COMMAND_INSTALL,
+    COMMAND_PROMOTE,
+    COMMAND_ROLLBACK,
+    COMMAND_RELOAD
+};
 
 struct reg_command {
     struct reg_command *next;
@@ -97,6 +120,7 @@ struct reg_queue {
 
 struct registry {
     char *models_dir; /* owned */
+    bool serves_promoted;
     uint32_t worker_count;
     uint64_t rescan_ns;
     struct store *store;     /* borrowed */
@@ -136,6 +160,7 @@ MUST_CHECK enum err_code reg_version_add(struct reg_name *name, const char *vers
 void reg_version_drop(struct reg_name *name, struct reg_version *version);
 /* The newest in the line before `limit`; NULL when there is none. */
 struct reg_version *reg_newest(const struct reg_name *name, uint64_t limit);
+struct reg_version *reg_newest_waiting(const struct reg_name *name);
 MUST_CHECK enum err_code reg_static_copy(const struct text *ids, uint32_t count,
                                          struct reg_static *ret_list, struct err *err);
 void reg_static_free(struct reg_static *list);
@@ -146,29 +171,45 @@ MUST_CHECK enum err_code reg_state_read(struct registry *registry, struct reg_na
                                         struct err *err);
 void reg_state_save(const struct registry *registry, struct reg_name *name);
 
-/* ---- registry_serve.c */
-/* The models that serve, with `name` served by `model` (NULL: as it is), under the policies and the
- * static list given. */
-MUST_CHECK enum err_code reg_build(const struct registry *registry, const struct reg_name *name,
-                                   struct model *model, const struct reg_policies *policies,
-                                   const struct reg_static *static_list,
-                                   struct snapshot **ret_snapshot, struct err *err);
-void reg_publish(struct registry *registry, struct snapshot *snapshot); /* and frees the old one */
-/* Loads the version from `dir` unless it is loaded, and serves it.  `move`: the folder is moved
- * into its place before. */
-MUST_CHECK enum err_code reg_serve(struct registry *registry, struct reg_name *name,
-                                   struct reg_version *version, const char *dir, bool move,
-                                   struct err *err);
-/* Loads it from its place without serving it. */
-MUST_CHECK enum err_code reg_preload(struct registry *registry, const struct reg_name *name,
+/* ---- registry_load.c */
+/* Reads and verifies the version from where its folder is, unless it is loaded; then it is fresh.
+ */
+MUST_CHECK enum err_code reg_load(const struct registry *registry, const struct reg_name *name,
+                                  struct reg_version *version, struct err *err);
+/* Gives a fresh version its item numbers, which are never taken back: so after all else was found
+ * good.  It stays fresh. */
+MUST_CHECK enum err_code reg_bind(const struct registry *registry, struct reg_version *version,
+                                  struct err *err);
+/* Moves the folder of a version into its place, durably, unless it is there. */
+MUST_CHECK enum err_code reg_move(const struct registry *registry, const struct reg_name *name,
+                                  struct reg_version *version, struct err *err);
+/* It stays loaded from now on. */
+void reg_keep(const struct registry *registry, struct reg_version *version);
+/* Loads a version without serving it. */
+MUST_CHECK enum err_code reg_preload(const struct registry *registry, const struct reg_name *name,
                                      struct reg_version *version, struct err *err);
+
+/* ---- registry_serve.c */
+/* Makes `next` of all names, under these policies and this static list, what serves: builds the
+ * snapshot, binds what is fresh, moves folders into place, publishes by one pointer.  On failure
+ * nothing has changed, fresh models are gone and `next` is `now` again. */
+MUST_CHECK enum err_code reg_apply(struct registry *registry, const struct reg_policies *policies,
+                                   const struct reg_static *static_list, struct err *err);
+/* Forgets what a change prepared. */
+void reg_give_up(struct registry *registry);
+/* Loads the version unless it is loaded, and serves it as stable. */
+MUST_CHECK enum err_code reg_serve(struct registry *registry, struct reg_name *name,
+                                   struct reg_version *version, struct err *err);
 MUST_CHECK enum err_code reg_policies_read(const char *path, struct reg_policies *ret_policies,
                                            struct err *err);
 void reg_policies_free(struct reg_policies *policies);
 
 /* ---- registry_line.c */
-/* Serves the newest good version, loads the one before it, frees the others. */
+/* Serves the newest good version of the line, loads the one before it and the newest that waits,
+ * frees the others. */
 void reg_settle(struct registry *registry, struct reg_name *name);
+void reg_refuse(struct registry *registry, struct reg_name *name, struct reg_version *version,
+                enum err_code rc, const struct err *err);
 MUST_CHECK enum err_code reg_rollback(struct registry *registry, struct reg_name *name,
                                       struct err *err);
 MUST_CHECK enum err_code reg_install(struct registry *registry, const char *from,
@@ -178,6 +219,10 @@ void reg_retire(struct registry *registry, struct reg_name *name);
 MUST_CHECK enum err_code reg_version_path(const struct registry *registry, const char *name,
                                           const char *version, char ret_path[FILE_PATH_BYTES],
                                           struct err *err);
+
+/* ---- registry_promote.c */
+MUST_CHECK enum err_code reg_promote(struct registry *registry, struct reg_name *name,
+                                     const char *version_text, struct err *err);
 
 /* ---- registry_scan.c */
 void reg_scan(struct registry *registry);
@@ -190,6 +235,8 @@ void reg_view_deinit(struct reg_view *view);
 void reg_view_update(struct registry *registry);
 void reg_tell_loaded(struct registry *registry, const struct reg_name *name,
                      const struct reg_version *version, uint64_t took_ns);
+void reg_tell_waiting(struct registry *registry, const struct reg_name *name,
+                      const struct reg_version *version);
 /* Counts always; logs and lists a refusal once. */
 void reg_tell_refused(struct registry *registry, const struct reg_name *name,
                       struct reg_version *version, const char *message);

@@ -21,22 +21,28 @@ static bool may_pass(enum err_code rc)
            rc == ERR_TIMEOUT;
 }
 
-static void refuse(struct registry *registry, struct reg_name *name, struct reg_version *version,
-                   enum err_code rc, const struct err *err)
+void reg_refuse(struct registry *registry, struct reg_name *name, struct reg_version *version,
+                enum err_code rc, const struct err *err)
 {
+    version->retry = !may_pass(rc)    ? REG_RETRY_NONE
+                     : version->waits ? REG_RETRY_WAITING
+                                      : REG_RETRY_LINE;
     version->in_line = false;
+    version->waits = false;
+    version->verified = false;
     version->refused = true;
-    version->retry = may_pass(rc);
     reg_tell_refused(registry, name, version, err->text);
 }
 
-/* Frees what neither serves nor is the one before; true when there was any. */
-static bool free_others(struct reg_name *name, const struct reg_version *before)
+/* Frees what has no label, is not the one before and does not wait; true when there was any. */
+static bool free_others(struct reg_name *name, const struct reg_version *before,
+                        const struct reg_version *waiting)
 {
     bool freed = false;
     for (uint32_t i = 0; i < name->count; i++) {
         struct reg_version *version = name->version[i];
-        if (version == name->serving || version == before || version->model == NULL)
+        if (version->model == NULL || version == name->now.stable || version == before ||
+            version == waiting)
             continue;
         model_destroy(&version->model);
         freed = true;
@@ -44,31 +50,82 @@ static bool free_others(struct reg_name *name, const struct reg_version *before)
     return freed;
 }
 
-void reg_settle(struct registry *registry, struct reg_name *name)
+static bool load_waiting(struct registry *registry, struct reg_name *name,
+                         struct reg_version *version)
+{
+    struct err err = {0};
+    enum err_code rc = reg_preload(registry, name, version, &err);
+    if (rc != ERR_OK) {
+        reg_refuse(registry, name, version, rc, &err);
+        return false;
+    }
+    if (!version->verified)
+        reg_tell_waiting(registry, name, version);
+    version->verified = true;
+    return true;
+}
+
+/* Each version that waits is loaded once, so that it is known to be good; the newest stays loaded.
+ */
+static bool verify_waiting(struct registry *registry, struct reg_name *name)
 {
     struct reg_version *version = NULL;
     bool changed = false;
-    while ((version = reg_newest(name, UINT64_MAX)) != name->serving) {
-        char dir[FILE_PATH_BYTES];
-        struct err err = {0};
-        enum err_code rc = reg_version_path(registry, name->name, version->version, dir, &err);
-        if (rc == ERR_OK)
-            rc = reg_serve(registry, name, version, dir, false, &err);
-        if (rc != ERR_OK)
-            refuse(registry, name, version, rc, &err);
+    for (uint32_t i = 0; i < name->count; i++) {
+        version = name->version[i];
+        if (!version->waits || version->verified)
+            continue;
+        changed = true;
+        if (load_waiting(registry, name, version) && version != reg_newest_waiting(name))
+            model_destroy(&version->model);
+    }
+    while ((version = reg_newest_waiting(name)) != NULL && version->model == NULL) {
+        (void)load_waiting(registry, name, version);
         changed = true;
     }
-    if (name->serving == NULL)
-        return;
-    while ((version = reg_newest(name, name->serving->order)) != NULL && version->model == NULL) {
+    return changed;
+}
+
+static bool serve_newest(struct registry *registry, struct reg_name *name)
+{
+    struct reg_version *version = NULL;
+    bool changed = false;
+    while ((version = reg_newest(name, UINT64_MAX)) != name->now.stable) {
+        struct err err = {0};
+        enum err_code rc = reg_serve(registry, name, version, &err);
+        if (rc != ERR_OK)
+            reg_refuse(registry, name, version, rc, &err);
+        changed = true;
+    }
+    return changed;
+}
+
+/* The one before the version that serves, loaded; NULL when there is none. */
+static struct reg_version *load_before(struct registry *registry, struct reg_name *name,
+                                       bool *ret_changed)
+{
+    struct reg_version *version = NULL;
+    while (name->now.stable != NULL &&
+           (version = reg_newest(name, name->now.stable->order)) != NULL &&
+           version->model == NULL) {
         struct err err = {0};
         enum err_code rc = reg_preload(registry, name, version, &err);
         if (rc != ERR_OK)
-            refuse(registry, name, version, rc, &err);
-        changed = true;
+            reg_refuse(registry, name, version, rc, &err);
+        *ret_changed = true;
     }
-    changed |= free_others(name, version);
-    reg_state_save(registry, name);
+    return version;
+}
+
+void reg_settle(struct registry *registry, struct reg_name *name)
+{
+    bool changed = serve_newest(registry, name);
+    const struct reg_version *before = load_before(registry, name, &changed);
+    changed |= verify_waiting(registry, name);
+    const struct reg_version *waiting = reg_newest_waiting(name);
+    changed |= free_others(name, before, waiting);
+    if (name->now.stable != NULL || waiting != NULL)
+        reg_state_save(registry, name);
     if (!changed)
         return;
     /* Also the memory that files were read into; glibc would keep it for the next model. */
@@ -78,17 +135,14 @@ void reg_settle(struct registry *registry, struct reg_name *name)
 
 enum err_code reg_rollback(struct registry *registry, struct reg_name *name, struct err *err)
 {
-    char dir[FILE_PATH_BYTES];
-    struct reg_version *now = name->serving;
+    struct reg_version *now = name->now.stable;
     struct reg_version *before = now == NULL ? NULL : reg_newest(name, now->order);
     if (now == NULL)
         return err_set(err, ERR_NOT_FOUND, "no version of '%s' serves", name->name);
     if (before == NULL)
         return err_set(err, ERR_NOT_FOUND, "there is no version of '%s' before %s", name->name,
                        now->version);
-    enum err_code rc = reg_version_path(registry, name->name, before->version, dir, err);
-    if (rc == ERR_OK)
-        rc = reg_serve(registry, name, before, dir, false, err);
+    enum err_code rc = reg_serve(registry, name, before, err);
     if (rc != ERR_OK)
         return rc;
     now->in_line = false;
@@ -131,17 +185,25 @@ static enum err_code install(struct registry *registry, struct reg_name *name,
                        "version %s of '%s' is loaded, though its folder is gone; publish under a "
                        "new version",
                        version->version, name->name);
-    if (version == name->serving)
+    if (version == name->now.stable)
         return ERR_OK;
+    bool waits = registry->serves_promoted;
     version->message_hash = 0; /* asked for: told again */
-    enum err_code rc = reg_serve(registry, name, version, exists ? to : from, !exists, err);
+    version->from = exists ? NULL : from;
+    enum err_code rc =
+        waits ? reg_preload(registry, name, version, err) : reg_serve(registry, name, version, err);
     if (rc != ERR_OK) {
-        refuse(registry, name, version, rc, err);
+        reg_refuse(registry, name, version, rc, err);
         return rc;
     }
-    version->order = ++registry->order;
     version->on_disk = true;
     (void)reg_stamp(to, &version->stamp, &version->written_ns);
+    if (!waits || !version->in_line)
+        version->order = ++registry->order;
+    if (waits && !version->in_line) {
+        version->waits = version->verified = true;
+        reg_tell_waiting(registry, name, version);
+    }
     return ERR_OK;
 }
 
@@ -171,19 +233,18 @@ enum err_code reg_install(struct registry *registry, const char *from, const cha
 
 void reg_retire(struct registry *registry, struct reg_name *name)
 {
-    struct snapshot *snapshot = NULL;
+    const struct reg_version *stable = name->now.stable;
     struct err err = {0};
-    if (name->serving != NULL && reg_build(registry, name, NULL, &registry->policies,
-                                           &registry->static_list, &snapshot, &err) != ERR_OK) {
+    name->next = (struct reg_labels){NULL};
+    if (stable != NULL &&
+        reg_apply(registry, &registry->policies, &registry->static_list, &err) != ERR_OK) {
         log_at(LOG_ERROR, "a model cannot be retired", LOG_STR("model", name->name),
                LOG_STR("error", err.text));
         return;
     }
-    if (snapshot != NULL) {
+    if (stable != NULL)
         log_at(LOG_WARN, "a model was retired: its folder was removed",
-               LOG_STR("model", name->name), LOG_STR("version", name->serving->version));
-        reg_publish(registry, snapshot);
-    }
+               LOG_STR("model", name->name), LOG_STR("version", stable->version));
     reg_drop(registry, name);
     reg_view_update(registry);
 }

@@ -80,6 +80,7 @@ static bool is_candidate(struct scan *scan, const char *dir, const char *name, c
 static void start_anew(struct reg_version *version)
 {
     version->order = 0;
+    version->waits = version->verified = false;
     version->message_hash = 0;
 }
 
@@ -111,8 +112,10 @@ static void look_at_version(struct registry *registry, struct reg_name *name, co
                          "was loaded. A version never changes: publish under a new one");
     else if (changed && !version->in_line)
         start_anew(version);
-    else if (version->retry)
+    else if (version->retry == REG_RETRY_LINE)
         version->in_line = true;
+    else if (version->retry == REG_RETRY_WAITING)
+        version->waits = true;
 }
 
 static void look_for_gone(struct reg_name *name)
@@ -151,7 +154,8 @@ static void line_up(struct registry *registry, struct reg_name *name)
         if (version->order > 0)
             continue;
         version->order = ++registry->order;
-        version->in_line = true;
+        version->in_line = !registry->serves_promoted;
+        version->waits = registry->serves_promoted;
     }
 }
 

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a folder to a snapshot that serves: read and verify, recompute the golden rows, build the
- * snapshot, bind item numbers, publish, wait for readers, free. */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+/* From labels, models and policies to a snapshot that serves.  Every change takes the same steps:
+ * `next` of the names that change is set and their versions are loaded (reg_load); reg_apply builds
+ * the snapshot, binds, moves and publishes; when anything fails, reg_give_up undoes the first. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/rcu.h"
-#include "models/ids.h"
 #include "server/control/registry_internal.h"
 #include "server/metrics.h"
 
@@ -44,10 +39,22 @@ void reg_policies_free(struct reg_policies *policies)
     *policies = (struct reg_policies){0};
 }
 
-enum err_code reg_build(const struct registry *registry, const struct reg_name *name,
-                        struct model *model, const struct reg_policies *policies,
-                        const struct reg_static *static_list, struct snapshot **ret_snapshot,
-                        struct err *err)
+static enum err_code check_room(const struct registry *registry, struct err *err)
+{
+    uint32_t serving = 0;
+    for (uint32_t i = 0; i < registry->count; i++)
+        serving += registry->name[i]->next.stable != NULL;
+    if (serving <= SNAPSHOT_MODELS_MAX)
+        return ERR_OK;
+    return err_set(err, ERR_BUSY,
+                   "%d models serve already, which is the limit; retire one by removing its "
+                   "folder from models_dir",
+                   SNAPSHOT_MODELS_MAX);
+}
+
+static enum err_code build(const struct registry *registry, const struct reg_policies *policies,
+                           const struct reg_static *static_list, struct snapshot **ret_snapshot,
+                           struct err *err)
 {
     struct model *models[SNAPSHOT_MODELS_MAX];
     struct snapshot_spec spec = {.epoch = registry->epoch + 1,
@@ -57,14 +64,12 @@ enum err_code reg_build(const struct registry *registry, const struct reg_name *
                                  .worker_count = registry->worker_count,
                                  .item_count_max = store_items_max(registry->store),
                                  .store = registry->store};
-    if (model != NULL)
-        models[spec.model_count++] = model;
     for (uint32_t i = 0; i < registry->count; i++) {
-        const struct reg_name *other = registry->name[i];
-        if (other == name || other->serving == NULL)
+        const struct reg_version *stable = registry->name[i]->next.stable;
+        if (stable == NULL)
             continue;
         ASSERT(spec.model_count < SNAPSHOT_MODELS_MAX); /* see check_room */
-        models[spec.model_count++] = other->serving->model;
+        models[spec.model_count++] = stable->model;
     }
     enum err_code rc = policies->path == NULL
                            ? policy_builtin(&spec.policies, err)
@@ -78,7 +83,7 @@ enum err_code reg_build(const struct registry *registry, const struct reg_name *
     return rc;
 }
 
-void reg_publish(struct registry *registry, struct snapshot *snapshot)
+static void publish(struct registry *registry, struct snapshot *snapshot)
 {
     registry->epoch = snapshot->epoch;
     struct snapshot *old = serving_publish(registry->serving, snapshot);
@@ -87,168 +92,92 @@ void reg_publish(struct registry *registry, struct snapshot *snapshot)
     snapshot_destroy(&old);
 }
 
-static enum err_code check_room(const struct registry *registry, const struct reg_name *name,
-                                struct err *err)
-{
-    uint32_t serving = 0;
-    for (uint32_t i = 0; i < registry->count; i++)
-        serving += registry->name[i] != name && registry->name[i]->serving != NULL;
-    if (serving < SNAPSHOT_MODELS_MAX)
-        return ERR_OK;
-    return err_set(err, ERR_BUSY,
-                   "%d models serve already, which is the limit; retire one by removing its "
-                   "folder from models_dir",
-                   SNAPSHOT_MODELS_MAX);
-}
+/* ---- a change -------------------------------------------------------------------------------- */
 
-/* A person's row of training serves until the person acts after it: a time ahead of ours would make
- * it serve for ever. */
-static enum err_code check_trained_at(const struct registry *registry, const struct model *model,
-                                      struct err *err)
-{
-    char got[CLOCK_ISO_BYTES];
-    if (model->trained_at_ms <= clock_wall_ms(registry->clock) + EVENT_FUTURE_MS_MAX)
-        return ERR_OK;
-    return err_set(err, ERR_CORRUPT, "manifest.json: trained.at: %s is in the future",
-                   clock_format_iso(model->trained_at_ms, got));
-}
-
-static enum err_code verify(const struct registry *registry, const char *dir, const char *name,
-                            const char *version, struct model **ret_model, struct err *err)
-{
-    struct bundle *bundle = NULL;
-    struct model *model = NULL;
-    enum err_code rc = bundle_open(dir, name, version, &bundle, err);
-    if (rc == ERR_OK)
-        rc = model_load(bundle, &model, err);
-    if (rc == ERR_OK)
-        rc = model_check_golden(model, bundle, err);
-    if (rc == ERR_OK)
-        rc = check_trained_at(registry, model, err);
-    if (rc == ERR_OK && model->kind == MODEL_linear)
-        rc = snapshot_check_features(model, registry->store, err);
-    bundle_close(&bundle);
-    if (rc != ERR_OK) {
-        model_destroy(&model);
-        return rc;
-    }
-    *ret_model = model;
-    return ERR_OK;
-}
-
-/* After everything else was found good, since numbers that were given are never taken back. */
-static enum err_code bind_items(const struct registry *registry, struct model *model,
-                                struct err *err)
-{
-    uint32_t count = model_row_count(model);
-    if (model->items == NULL)
-        return ERR_OK;
-    uint32_t *numbers = calloc((size_t)count + 1, sizeof *numbers);
-    if (numbers == NULL)
-        return err_set(err, ERR_NOMEM, "no memory for the numbers of %u items", count);
-    enum err_code rc =
-        store_bind_items(registry->store, ids_all(model->items), count, numbers, err);
-    if (rc == ERR_OK)
-        rc = model_bind(model, numbers, count, err);
-    free(numbers);
-    return rc;
-}
-
-static enum err_code sync_files(const char *dir, struct err *err)
+static enum err_code bind_and_move(struct registry *registry, struct err *err)
 {
     enum err_code rc = ERR_OK;
-    DIR *list = opendir(dir);
-    if (list == NULL)
-        return err_set(err, ERR_IO, "cannot read '%s': %s", dir, strerror(errno));
-    struct dirent *entry = NULL;
-    while (rc == ERR_OK && (entry = readdir(list)) != NULL) {
-        if (entry->d_name[0] == '.')
-            continue;
-        int fd = openat(dirfd(list), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0 || fsync(fd) != 0)
-            rc = err_set(err, ERR_IO, "cannot sync '%s/%s': %s", dir, entry->d_name,
-                         strerror(errno));
-        if (fd >= 0)
-            close(fd);
+    for (uint32_t i = 0; i < registry->count && rc == ERR_OK; i++) {
+        struct reg_version *stable = registry->name[i]->next.stable;
+        if (stable != NULL)
+            rc = reg_bind(registry, stable, err);
     }
-    closedir(list);
-    return rc == ERR_OK ? file_sync_dir(dir, err) : rc;
+    for (uint32_t i = 0; i < registry->count && rc == ERR_OK; i++) {
+        struct reg_version *stable = registry->name[i]->next.stable;
+        if (stable != NULL)
+            rc = reg_move(registry, registry->name[i], stable, err);
+    }
+    return rc;
 }
 
-/* Durable before it serves: a restart must find what was answered from. */
-static enum err_code move_into_place(const struct registry *registry, const char *from,
-                                     const char *name, const char *version, struct err *err)
+void reg_give_up(struct registry *registry)
 {
-    char parent[FILE_PATH_BYTES], to[FILE_PATH_BYTES];
-    enum err_code rc = file_join(registry->models_dir, name, parent, sizeof parent, err);
+    for (uint32_t i = 0; i < registry->count; i++) {
+        struct reg_name *name = registry->name[i];
+        struct reg_version *stable = name->next.stable;
+        if (stable != NULL && stable->fresh)
+            model_destroy(&stable->model);
+        if (stable != NULL) {
+            stable->fresh = false;
+            stable->from = NULL;
+        }
+        name->next = name->now;
+    }
+}
+
+static void tell(struct registry *registry, const struct reg_name *name, bool fresh)
+{
+    const struct reg_version *stable = name->now.stable;
+    if (fresh)
+        reg_tell_loaded(registry, name, stable, clock_now_ns(registry->clock) - stable->began_ns);
+    else
+        log_at(LOG_INFO, "a version serves again", LOG_STR("model", name->name),
+               LOG_STR("version", stable->version));
+}
+
+static void settle_name(struct registry *registry, struct reg_name *name)
+{
+    struct reg_version *stable = name->next.stable;
+    bool changed = stable != name->now.stable;
+    bool fresh = stable != NULL && stable->fresh;
+    name->now = name->next;
+    if (stable == NULL || !changed)
+        return;
+    reg_keep(registry, stable);
+    stable->in_line = true;
+    stable->waits = false;
+    tell(registry, name, fresh);
+}
+
+enum err_code reg_apply(struct registry *registry, const struct reg_policies *policies,
+                        const struct reg_static *static_list, struct err *err)
+{
+    struct snapshot *snapshot = NULL;
+    enum err_code rc = check_room(registry, err);
     if (rc == ERR_OK)
-        rc = file_join(parent, version, to, sizeof to, err);
+        rc = build(registry, policies, static_list, &snapshot, err);
     if (rc == ERR_OK)
-        rc = sync_files(from, err);
-    if (rc == ERR_OK)
-        rc = file_make_dir(parent, err);
-    if (rc == ERR_OK && rename(from, to) != 0)
-        rc = err_set(err, ERR_IO, "cannot rename '%s' to '%s': %s", from, to, strerror(errno));
-    if (rc == ERR_OK)
-        rc = file_sync_dir(parent, err);
-    if (rc == ERR_OK)
-        rc = file_sync_dir(registry->models_dir, err);
-    return rc;
+        rc = bind_and_move(registry, err);
+    if (rc != ERR_OK) {
+        snapshot_destroy(&snapshot);
+        reg_give_up(registry);
+        return rc;
+    }
+    publish(registry, snapshot);
+    for (uint32_t i = 0; i < registry->count; i++)
+        settle_name(registry, registry->name[i]);
+    return ERR_OK;
 }
 
 enum err_code reg_serve(struct registry *registry, struct reg_name *name,
-                        struct reg_version *version, const char *dir, bool move, struct err *err)
+                        struct reg_version *version, struct err *err)
 {
-    struct model *model = version->model;
-    struct snapshot *snapshot = NULL;
-    bool fresh = model == NULL;
-    uint64_t began_ns = clock_now_ns(registry->clock);
-    enum err_code rc = check_room(registry, name, err);
-    if (rc == ERR_OK && fresh)
-        rc = verify(registry, dir, name->name, version->version, &model, err);
+    name->next.stable = version;
+    enum err_code rc = check_room(registry, err); /* before a bundle is read in vain */
     if (rc == ERR_OK)
-        rc = reg_build(registry, name, model, &registry->policies, &registry->static_list,
-                       &snapshot, err);
-    if (rc == ERR_OK && fresh)
-        rc = bind_items(registry, model, err);
-    if (rc == ERR_OK && move)
-        rc = move_into_place(registry, dir, name->name, version->version, err);
-    if (rc != ERR_OK) {
-        snapshot_destroy(&snapshot);
-        if (fresh)
-            model_destroy(&model);
-        return rc;
-    }
-    version->model = model;
-    version->in_line = true;
-    version->refused = false;
-    name->serving = version;
-    if (fresh)
-        version->loaded_at_ms = clock_wall_ms(registry->clock);
-    reg_publish(registry, snapshot);
-    if (fresh)
-        reg_tell_loaded(registry, name, version, clock_now_ns(registry->clock) - began_ns);
-    else
-        log_at(LOG_INFO, "a version serves again", LOG_STR("model", name->name),
-               LOG_STR("version", version->version));
-    return ERR_OK;
-}
-
-enum err_code reg_preload(struct registry *registry, const struct reg_name *name,
-                          struct reg_version *version, struct err *err)
-{
-    char dir[FILE_PATH_BYTES];
-    struct model *model = NULL;
-    enum err_code rc = reg_version_path(registry, name->name, version->version, dir, err);
+        rc = reg_load(registry, name, version, err);
     if (rc == ERR_OK)
-        rc = verify(registry, dir, name->name, version->version, &model, err);
-    if (rc == ERR_OK)
-        rc = bind_items(registry, model, err);
-    if (rc != ERR_OK) {
-        model_destroy(&model);
-        return rc;
-    }
-    version->model = model;
-    version->loaded_at_ms = clock_wall_ms(registry->clock);
-    return ERR_OK;
+        return reg_apply(registry, &registry->policies, &registry->static_list, err);
+    reg_give_up(registry);
+    return rc;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* models_dir/NAME/.serving: {"format": 1, "line": ["1", "2"], "aside": ["3"]}
+/* models_dir/NAME/.serving: {"format": 1, "line": ["1", "2"], "aside": ["3", "4"], "waiting":
+ * ["4"]}
  *
  * `line` are the versions in the order in which they came, the last one serves; `aside` are those
- * that were rolled back and must not come back by themselves.  A version in neither list arrived
- * while nobody looked.  Losing the file is no disaster: the versions then stand in line by the time
- * of their manifests. */
+ * that must not serve by themselves: they were rolled back, or wait to be promoted, which `waiting`
+ * says.  A version in none of the lists arrived while nobody looked.  Losing the file is no
+ * disaster: the versions then stand in line by the time of their manifests. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,36 @@ static enum err_code read_list(struct registry *registry, struct reg_name *name,
     return rc;
 }
 
+/* A version of the list `aside`. */
+static enum err_code read_aside(const struct reg_name *name, const struct json_at *at,
+                                struct reg_version **ret_version, struct err *err)
+{
+    const char *text = NULL;
+    enum err_code rc = json_string(at, &text, err);
+    struct reg_version *version = rc == ERR_OK ? reg_version_find(name, text) : NULL;
+    if (rc == ERR_OK && (version == NULL || version->in_line))
+        rc = err_set(err, ERR_BAD_INPUT, "%s: '%.64s' does not stand in aside", at->path, text);
+    if (rc == ERR_OK)
+        *ret_version = version;
+    return rc;
+}
+
+static enum err_code read_waiting(const struct reg_name *name, const struct json_at *root,
+                                  struct err *err)
+{
+    struct json_at list = json_member(root, "waiting");
+    int count = 0;
+    enum err_code rc = list.value == NULL ? ERR_OK : json_array(&list, &count, err);
+    for (int i = 0; i < count && rc == ERR_OK; i++) {
+        struct json_at at = json_element(&list, i);
+        struct reg_version *version = NULL;
+        rc = read_aside(name, &at, &version, err);
+        if (rc == ERR_OK)
+            version->waits = version->verified = true;
+    }
+    return rc;
+}
+
 enum err_code reg_state_read(struct registry *registry, struct reg_name *name, struct err *err)
 {
     char path[FILE_PATH_BYTES];
@@ -67,6 +98,8 @@ enum err_code reg_state_read(struct registry *registry, struct reg_name *name, s
         rc = read_list(registry, name, &root, "line", true, err);
     if (rc == ERR_OK)
         rc = read_list(registry, name, &root, "aside", false, err);
+    if (rc == ERR_OK)
+        rc = read_waiting(name, &root, err);
     cJSON_Delete(tree);
     return rc;
 }
@@ -94,12 +127,13 @@ static void put_line(struct buffer *buffer, const struct reg_name *name)
 }
 
 /* Without those that were refused: they are tried again after a restart. */
-static void put_aside(struct buffer *buffer, const struct reg_name *name)
+static void put_aside(struct buffer *buffer, const struct reg_name *name, bool waiting_alone)
 {
     const char *separator = "";
     for (uint32_t i = 0; i < name->count; i++) {
         const struct reg_version *version = name->version[i];
-        if (version->in_line || version->refused)
+        bool is_aside = !version->in_line && !version->refused;
+        if (waiting_alone ? !version->waits : !is_aside)
             continue;
         buffer_put_fmt(buffer, "%s\"%s\"", separator, version->version);
         separator = ", ";
@@ -115,7 +149,9 @@ void reg_state_save(const struct registry *registry, struct reg_name *name)
     buffer_put_str(&buffer, "{\"format\": 1, \"line\": [");
     put_line(&buffer, name);
     buffer_put_str(&buffer, "], \"aside\": [");
-    put_aside(&buffer, name);
+    put_aside(&buffer, name, false);
+    buffer_put_str(&buffer, "], \"waiting\": [");
+    put_aside(&buffer, name, true);
     buffer_put_str(&buffer, "]}\n");
     char *text = buffer_take(&buffer, &len);
     uint64_t hash = text == NULL ? 0 : hash_bytes(text, len, 1);

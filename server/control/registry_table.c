@@ -116,6 +116,17 @@ struct reg_version *reg_newest(const struct reg_name *name, uint64_t limit)
     return newest;
 }
 
+struct reg_version *reg_newest_waiting(const struct reg_name *name)
+{
+    struct reg_version *newest = NULL;
+    for (uint32_t i = 0; i < name->count; i++) {
+        struct reg_version *version = name->version[i];
+        if (version->waits && (newest == NULL || version->order > newest->order))
+            newest = version;
+    }
+    return newest;
+}
+
 enum err_code reg_static_copy(const struct text *ids, uint32_t count, struct reg_static *ret_list,
                               struct err *err)
 {

@@ -31,10 +31,21 @@ void reg_view_deinit(struct reg_view *view)
     view->packed = NULL;
 }
 
+static const char *state_of(const struct reg_name *name, const struct reg_version *version)
+{
+    if (version == name->now.stable)
+        return "serving";
+    return version->waits ? "waiting" : "previous";
+}
+
+static const char *label_of(const struct reg_name *name, const struct reg_version *version)
+{
+    return version == name->now.stable ? "stable" : NULL;
+}
+
 static void pack_model(struct pack *pack, const struct reg_name *name,
                        const struct reg_version *version)
 {
-    bool serves = version == name->serving;
     pack_map(pack, 9);
     pack_key(pack, "name");
     pack_str(pack, name->name);
@@ -43,9 +54,9 @@ static void pack_model(struct pack *pack, const struct reg_name *name,
     pack_key(pack, "kind");
     pack_str(pack, model_kind_name(version->model->kind));
     pack_key(pack, "label");
-    pack_str(pack, serves ? "stable" : NULL);
+    pack_str(pack, label_of(name, version));
     pack_key(pack, "state");
-    pack_str(pack, serves ? "serving" : "previous");
+    pack_str(pack, state_of(name, version));
     pack_key(pack, "on_disk");
     pack_bool(pack, version->on_disk);
     pack_key(pack, "loaded_at_ms");
@@ -81,13 +92,17 @@ static void pack_view(const struct registry *registry, struct pack *pack)
     size_t mark = pack_array_open(pack);
     for (uint32_t n = 0; n < registry->count; n++) {
         const struct reg_name *name = registry->name[n];
-        if (name->serving == NULL)
-            continue;
-        pack_model(pack, name, name->serving);
-        const struct reg_version *before = reg_newest(name, name->serving->order);
-        if (before != NULL && before->model != NULL)
-            pack_model(pack, name, before);
-        count += before != NULL && before->model != NULL ? 2 : 1;
+        const struct reg_version *stable = name->now.stable;
+        if (stable != NULL)
+            pack_model(pack, name, stable);
+        count += stable != NULL;
+        for (uint32_t i = 0; i < name->count; i++) {
+            const struct reg_version *version = name->version[i];
+            if (version == stable || version->model == NULL || version->fresh)
+                continue;
+            pack_model(pack, name, version);
+            count++;
+        }
     }
     pack_array_close(pack, mark, count);
     uint64_t loads = registry->load_count;
@@ -112,11 +127,11 @@ void reg_view_update(struct registry *registry)
         const struct reg_name *name = registry->name[n];
         for (uint32_t i = 0; i < name->count; i++)
             bytes += name->version[i]->model == NULL ? 0 : name->version[i]->model->bytes;
-        if (name->serving == NULL)
+        if (name->now.stable == NULL)
             continue;
         uint32_t at = view->serving_count++;
         text_copy(text_of(name->name), view->serving[at].name, MODEL_NAME_BYTES);
-        text_copy(text_of(name->serving->version), view->serving[at].version, MODEL_NAME_BYTES);
+        text_copy(text_of(name->now.stable->version), view->serving[at].version, MODEL_NAME_BYTES);
     }
     uint32_t serving_count = view->serving_count;
     pthread_mutex_unlock(&view->lock);
@@ -144,6 +159,16 @@ void reg_tell_loaded(struct registry *registry, const struct reg_name *name,
            LOG_STR("version", version->version),
            LOG_STR("kind", model_kind_name(version->model->kind)),
            LOG_INT("bytes", version->model->bytes), LOG_INT("took_ms", took_ns / 1000000));
+    reg_view_update(registry);
+}
+
+void reg_tell_waiting(struct registry *registry, const struct reg_name *name,
+                      const struct reg_version *version)
+{
+    add_load(registry, name->name, version->version, true, "");
+    metric_add_shared(registry->metrics, M_MODEL_LOADS, RESULT_LOADED, 0, 1);
+    log_at(LOG_INFO, "a version is loaded and waits to be promoted", LOG_STR("model", name->name),
+           LOG_STR("version", version->version));
     reg_view_update(registry);
 }
 

@@ -4,30 +4,31 @@
 #define SERVER_PROTOCOL_OPS_H
 
 /* name, who may call it: PUBLIC, or ADMIN (token or loopback, see docs/protocol.md) */
-#define OPS(X)             \
-    X(ping, PUBLIC)        \
-    X(recommend, PUBLIC)   \
-    X(similar, PUBLIC)     \
-    X(rank, PUBLIC)        \
-    X(price, PUBLIC)       \
-    X(events, PUBLIC)      \
-    X(features, PUBLIC)    \
-    X(status, PUBLIC)      \
-    X(mode, ADMIN)         \
-    X(breaker, ADMIN)      \
-    X(reload, ADMIN)       \
-    X(drain, ADMIN)        \
-    X(restart, ADMIN)      \
-    X(export, ADMIN)       \
-    X(checkpoint, ADMIN)   \
-    X(snapshot, ADMIN)     \
-    X(state_hash, ADMIN)   \
-    X(audit, ADMIN)        \
-    X(model_list, ADMIN)   \
-    X(model_begin, ADMIN)  \
-    X(model_chunk, ADMIN)  \
-    X(model_commit, ADMIN) \
-    X(model_abort, ADMIN)  \
+#define OPS(X)              \
+    X(ping, PUBLIC)         \
+    X(recommend, PUBLIC)    \
+    X(similar, PUBLIC)      \
+    X(rank, PUBLIC)         \
+    X(price, PUBLIC)        \
+    X(events, PUBLIC)       \
+    X(features, PUBLIC)     \
+    X(status, PUBLIC)       \
+    X(mode, ADMIN)          \
+    X(breaker, ADMIN)       \
+    X(reload, ADMIN)        \
+    X(drain, ADMIN)         \
+    X(restart, ADMIN)       \
+    X(export, ADMIN)        \
+    X(checkpoint, ADMIN)    \
+    X(snapshot, ADMIN)      \
+    X(state_hash, ADMIN)    \
+    X(audit, ADMIN)         \
+    X(model_list, ADMIN)    \
+    X(model_begin, ADMIN)   \
+    X(model_chunk, ADMIN)   \
+    X(model_commit, ADMIN)  \
+    X(model_abort, ADMIN)   \
+    X(model_promote, ADMIN) \
     X(model_rollback, ADMIN)
 
 enum op {

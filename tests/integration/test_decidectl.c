@@ -267,6 +267,14 @@ static void test_models_are_pushed_listed_and_rolled_back(void **state)
     CHECK(1, NULL, "there is no version of 'm' before 1", "model", "rollback", "m");
     CHECK(1, "\"code\":\"not_found\"", "not_found", "model", "rollback", "x", "--json");
 
+    CHECK(0, "m: version 2 serves", NULL, "model", "promote", "m", "2");
+    CHECK(0, "m: version 1 serves", NULL, "model", "rollback", "m");
+    CHECK(1, NULL, "there is no version 7 of 'm' in models_dir", "model", "promote", "m", "7");
+    CHECK(1, "\"code\":\"not_found\"", "there is no model 'x'", "model", "promote", "x", "1",
+          "--json");
+    CHECK(1, NULL, "version: expected 1..64", "model", "promote", "m", "../1");
+    CHECK(2, NULL, "expected promote NAME VERSION", "model", "promote", "m");
+
     /* What is bad is found before it is sent; the daemon is not asked. */
     snprintf(path, sizeof path, "%s/user_ids.txt", dir);
     assert_int_equal(truncate(path, 3), 0);

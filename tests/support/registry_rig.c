@@ -89,6 +89,7 @@ void rig_start(struct registry_rig *rig)
                                              .static_ids = static_ids,
                                              .static_count = 1,
                                              .worker_count = 2,
+                                             .serves_promoted = rig->serves_promoted,
                                              .rescan_ms = 3600000,
                                              .store = rig->store,
                                              .serving = &rig->serving,
@@ -149,6 +150,17 @@ enum err_code rig_rollback(struct registry_rig *rig, const char *name, struct er
     struct outcome outcome;
     outcome_init(&outcome);
     registry_rollback(rig->registry, name, outcome_done, &outcome);
+    enum err_code rc = outcome_wait(&outcome);
+    *ret_err = outcome.err;
+    return rc;
+}
+
+enum err_code rig_promote(struct registry_rig *rig, const char *name, const char *version,
+                          struct err *ret_err)
+{
+    struct outcome outcome;
+    outcome_init(&outcome);
+    registry_promote(rig->registry, name, version, outcome_done, &outcome);
     enum err_code rc = outcome_wait(&outcome);
     *ret_err = outcome.err;
     return rc;

@@ -19,6 +19,7 @@ struct registry_rig {
     struct serving serving;
     struct registry *registry;
     const char *policies; /* NULL: built in */
+    bool serves_promoted;
 };
 
 /* What a request ended with. */
@@ -46,6 +47,8 @@ void rig_publish(const struct registry_rig *rig, const char *name, const char *v
                  enum model_kind kind);
 void rig_scan(struct registry_rig *rig);
 enum err_code rig_rollback(struct registry_rig *rig, const char *name, struct err *ret_err);
+enum err_code rig_promote(struct registry_rig *rig, const char *name, const char *version,
+                          struct err *ret_err);
 enum err_code rig_install(struct registry_rig *rig, const char *from, const char *name,
                           const char *version, struct err *ret_err);
 /* "1" - the version that serves, by the registry and by the snapshot alike; "" for none. */

@@ -95,6 +95,11 @@ int command_config(struct ctl *ctl, int argc, char **argv);    /* config_check.c
 
 /* model_push.c: `dir` is a bundle folder */
 int model_push(struct ctl *ctl, const char *dir);
+/* model_labels.c: argv[1] is the name of each */
+int model_promote(struct ctl *ctl, int argc, char **argv);
+int model_rollback(struct ctl *ctl, int argc, char **argv);
+/* "home: version 2 serves", from such a reply or that of a push. */
+void model_outcome_print(struct cursor map);
 /* model.c: reads and checks a bundle as the daemon does. EXIT_FINE or a message and EXIT_FAILED. */
 struct bundle;
 int model_check(const struct ctl *ctl, const char *dir, struct bundle **ret_bundle);

@@ -72,11 +72,14 @@ const struct command ctl_commands[] = {
      "  verify          follow the chain of hashes; needs no daemon\n"
      "  --expect HASH   a line with this hash, which you have kept elsewhere, must be there: the\n"
      "                  daemon's log tells the hash of each line\n"},
-    {"model", "list | push DIR | rollback NAME | verify DIR",
-     "what serves; publish a bundle; go back; check a bundle", command_model,
+    {"model", "list | push DIR | promote NAME VERSION | rollback NAME | verify DIR",
+     "what serves; publish a bundle; choose a version; go back; check a bundle", command_model,
      "  list            versions that are loaded, and bundles that were refused, with the reason\n"
      "  push DIR        check the bundle here, send it, load it there; prints the outcome.  The\n"
      "                  version that served stays loaded\n"
+     "  promote NAME VERSION\n"
+     "                  serve this version; the one that served stays for a rollback.  With\n"
+     "                  models_serve \"promoted\" nothing serves before\n"
      "  rollback NAME   serve the version before the present one, at once\n"
      "  verify DIR      check a bundle as the daemon would; needs no daemon\n"},
     {"breaker", "MODEL [open|closed|auto]", "the breaker of a model; hold it by hand",

@@ -8,9 +8,6 @@
 #include "tools/ctl/args.h"
 #include "tools/ctl/model_table.h"
 
-/* A rollback waits for a load that is under way. */
-#define ROLLBACK_TIMEOUT_US 600000000
-
 static int list(struct ctl *ctl)
 {
     struct decide_reply *reply = NULL;
@@ -23,28 +20,6 @@ static int list(struct ctl *ctl)
         model_table_print(ctl_map(reply), true);
         model_refusals_print(ctl_map(reply));
     }
-    decide_reply_free(reply);
-    return code;
-}
-
-static int rollback(struct ctl *ctl, const char *name)
-{
-    struct decide_reply *reply = NULL;
-    uint8_t bytes[256];
-    struct pack body = pack_into(bytes, sizeof bytes);
-    uint64_t timeout_us =
-        ctl->timeout_us > ROLLBACK_TIMEOUT_US ? ctl->timeout_us : ROLLBACK_TIMEOUT_US;
-    pack_map(&body, 1);
-    pack_key(&body, "name");
-    pack_str(&body, name);
-    int code = ctl_call(ctl, "model_rollback", &body, timeout_us, &reply);
-    if (reply == NULL)
-        return code;
-    struct text version = value_text(ctl_map(reply), "version");
-    if (ctl->json)
-        code = ctl_print_json(reply);
-    else
-        printf("%s: version %.*s serves\n", name, (int)version.len, version.ptr);
     decide_reply_free(reply);
     return code;
 }
@@ -88,18 +63,24 @@ static int verify(const struct ctl *ctl, const char *dir)
 
 int command_model(struct ctl *ctl, int argc, char **argv)
 {
-    int count = args_parse_count(ctl, argc, argv, NULL, 0, 1, 2,
-                                 "list, push DIR, rollback NAME or verify DIR");
+    static const struct {
+        const char *name;
+        int (*run)(struct ctl *ctl, int argc, char **argv);
+    } others[] = {{"promote", model_promote}, {"rollback", model_rollback}};
+    static const char wanted[] =
+        "list, push DIR, promote NAME VERSION, rollback NAME or verify DIR";
+    for (size_t i = 0; argc > 1 && i < sizeof others / sizeof others[0]; i++) {
+        if (strcmp(argv[1], others[i].name) == 0)
+            return others[i].run(ctl, argc, argv);
+    }
+    int count = args_parse_count(ctl, argc, argv, NULL, 0, 1, 2, wanted);
     if (count < 0)
         return EXIT_USAGE;
     if (count == 1 && strcmp(argv[1], "list") == 0)
         return list(ctl);
     if (count == 2 && strcmp(argv[1], "push") == 0)
         return model_push(ctl, argv[2]);
-    if (count == 2 && strcmp(argv[1], "rollback") == 0)
-        return rollback(ctl, argv[2]);
     if (count == 2 && strcmp(argv[1], "verify") == 0)
         return verify(ctl, argv[2]);
-    return ctl_usage("model", "expected list, push DIR, rollback NAME or verify DIR, got '%s'",
-                     argv[1]);
+    return ctl_usage("model", "expected %s, got '%s'", wanted, argv[1]);
 }

@@ -138,13 +138,10 @@ static int commit(struct push *push)
     int code = ctl_call(push->ctl, "model_commit", &body, timeout_us, &reply);
     if (reply == NULL)
         return code;
-    struct text name = value_text(ctl_map(reply), "name");
-    struct text version = value_text(ctl_map(reply), "version");
     if (push->ctl->json)
         code = ctl_print_json(reply);
     else
-        printf("%.*s: version %.*s serves\n", (int)name.len, name.ptr, (int)version.len,
-               version.ptr);
+        model_outcome_print(ctl_map(reply));
     decide_reply_free(reply);
     return code;
 }

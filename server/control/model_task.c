@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/control/model_ops_internal.h"
+#include "server/protocol/reply.h"
+
+struct model_task *model_task_new(struct model_ops *ops, struct call *call,
+                                  const struct request *request, const struct audit_who *who)
+{
+    struct model_task *task = calloc(1, sizeof *task);
+    if (task == NULL)
+        return NULL;
+    *task = (struct model_task){
+        .ops = ops, .call = call, .op = request->op, .id_raw = request->id_raw, .who = *who};
+    return task;
+}
+
+static enum err_code record(const struct model_task *task, enum err_code rc, const struct err *why,
+                            struct err *err)
+{
+    const char *act = task->op == OP_model_commit ? "model_push" : op_name(task->op);
+    return audit_record(task->ops->audit, &task->who, act, rc, why,
+                        AUDIT_WHAT(LOG_STR("name", task->name), LOG_STR("version", task->version)),
+                        err);
+}
+
+/* The version that was asked for serves, or waits. */
+static void reply_outcome(const struct model_task *task, const char *warning)
+{
+    struct reply reply;
+    char serving[MODEL_NAME_BYTES];
+    registry_version(task->ops->registry, task->name, serving);
+    reply_begin(&reply, task->call, task->id_raw, task->ops->clock);
+    reply_key(&reply, "name");
+    pack_str(&reply.pack, task->name);
+    reply_key(&reply, "version");
+    pack_str(&reply.pack, task->version);
+    reply_key(&reply, "state");
+    pack_str(&reply.pack, strcmp(serving, task->version) == 0 ? "serving" : "waiting");
+    if (warning != NULL) {
+        reply_key(&reply, "warning");
+        pack_str(&reply.pack, warning);
+    }
+    reply_end(&reply);
+}
+
+void model_task_done(void *ctx, enum err_code rc, const struct err *err)
+{
+    struct model_task *task = ctx;
+    struct call *call = task->call;
+    struct err unaudited = {.text = ""};
+    if (task->upload.ptr != NULL)
+        uploads_remove(task->ops->uploads, task->upload);
+    if (rc == ERR_OK && task->op == OP_model_rollback)
+        registry_version(task->ops->registry, task->name, task->version);
+    enum err_code audited = record(task, rc, err, &unaudited);
+    if (rc != ERR_OK)
+        reply_error(call, task->id_raw, task->ops->clock, reply_code_of(rc), err->text, NULL);
+    else
+        reply_outcome(task, audited != ERR_OK ? unaudited.text : NULL);
+    free(task);
+    call->complete(call);
+}
