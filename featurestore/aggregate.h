@@ -21,8 +21,8 @@
  *
  * A value depends on the state and on "now" alone; a state on the readings in their order alone.
  *
- * Threads: no state of its own.  aggregate_read and aggregate_list are for readers of the hot path
- * (aggregate_read.c), as long as nobody writes to the bytes. */
+ * Threads: no state of its own.  aggregate_read* and aggregate_list* are for readers of the hot
+ * path (aggregate_read.c, aggregate_decay.c), as long as nobody writes to the bytes. */
 #ifndef FEATURESTORE_AGGREGATE_H
 #define FEATURESTORE_AGGREGATE_H
 
@@ -43,6 +43,13 @@ struct aggregate_value {
     uint32_t as_of_s; /* time of the newest event that counts; 0: there never was one */
 };
 
+/* One feature in several rows: what depends on it and on "now" alone is worked out once. */
+enum { AGGREGATE_COLUMN_MAX = 32 };
+struct aggregate_column {
+    double number[AGGREGATE_COLUMN_MAX]; /* NaN, too, where there never was one */
+    uint32_t as_of_s[AGGREGATE_COLUMN_MAX];
+};
+
 uint32_t aggregate_bytes(const struct definition *definition);
 void aggregate_init(const struct definition *definition, uint8_t *state);
 void aggregate_add(const struct definition *definition, uint8_t *state,
@@ -53,8 +60,17 @@ void aggregate_set(const struct definition *definition, uint8_t *state, double v
 /* Whether bytes from a file can be a state. */
 bool aggregate_check(const struct definition *definition, const uint8_t *state);
 
-void aggregate_read(const struct definition *definition, const uint8_t *state, uint32_t now_s,
-                    struct aggregate_value *ret_value);
+/* A block holds the states of all features of a key, this one's at definition->offset; one of
+ * zeros holds nothing of any.  At most AGGREGATE_COLUMN_MAX blocks. */
+void aggregate_read_column(const struct definition *definition, const uint8_t *const *block,
+                           uint32_t count, uint32_t now_s, struct aggregate_column *ret_column);
+static inline void aggregate_read(const struct definition *definition, const uint8_t *block,
+                                  uint32_t now_s, struct aggregate_value *ret_value)
+{
+    struct aggregate_column column;
+    aggregate_read_column(definition, &block, 1, now_s, &column);
+    *ret_value = (struct aggregate_value){column.number[0], column.as_of_s[0]};
+}
 
 /* Entries of a list, newest first. */
 uint32_t aggregate_list_count(const uint8_t *state);
@@ -87,6 +103,17 @@ static inline float aggregate_float(const uint8_t *state, uint32_t at)
     return value;
 }
 
+/* A choice without a branch: nothing foretells which rows have a value. */
+static inline double aggregate_either(bool first, double yes, double no)
+{
+    uint64_t mask = -(uint64_t)first, yes_bits, no_bits;
+    memcpy(&yes_bits, &yes, sizeof yes_bits);
+    memcpy(&no_bits, &no, sizeof no_bits);
+    yes_bits = (yes_bits & mask) | (no_bits & ~mask);
+    memcpy(&yes, &yes_bits, sizeof yes);
+    return yes;
+}
+
 static inline uint32_t aggregate_entry_bytes(const struct definition *definition)
 {
     return definition_is_list_of_ids(definition) ? 8 : 12;
@@ -114,5 +141,7 @@ static inline uint32_t aggregate_place(const struct definition *definition, uint
 /* 2^-halvings for halvings >= 0, without libm so that it is the same on every machine; the error is
  * below 2^-31. */
 double aggregate_decay(double halvings);
+/* Of each of `count` numbers in place; as many as an even number of them are read and written. */
+void aggregate_decay_all(double *halvings, uint32_t count);
 
 #endif

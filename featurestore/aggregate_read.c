@@ -1,28 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The value of a feature at a time. */
+/* Values of a feature at a time. */
 #include <math.h>
 
 #include "featurestore/aggregate.h"
-
-double aggregate_decay(double halvings)
-{
-    if (halvings > 1000.0)
-        return 0.0;
-    if (halvings == 0.0)
-        return 1.0;
-    uint32_t whole = (uint32_t)halvings;
-    /* 2^(1/2 - rest) / sqrt(2): the exponential series to the 8th power, in pairs (Estrin), so that
-     * no step waits for all before it. */
-    double x = (0.5 - (halvings - whole)) * 0.69314718055994530942;
-    double x2 = x * x, x4 = x2 * x2;
-    double low = (1.0 + x) + (1.0 / 2 + x * (1.0 / 6)) * x2;
-    double high = (1.0 / 24 + x * (1.0 / 120)) + (1.0 / 720 + x * (1.0 / 5040)) * x2;
-    double sum = low + high * x4 + x4 * x4 * (1.0 / 40320);
-    uint64_t bits = (uint64_t)(1023 - whole) << 52; /* 2^-whole */
-    double scale;
-    memcpy(&scale, &bits, sizeof scale);
-    return sum * 0.70710678118654752440 * scale;
-}
 
 uint32_t aggregate_list_count(const uint8_t *state)
 {
@@ -63,15 +43,6 @@ static struct span span_of(const struct definition *definition, uint32_t last_s,
 static uint32_t next(const struct definition *definition, uint32_t place)
 {
     return place + 1 == definition->tile_count ? 0 : place + 1;
-}
-
-static double read_count(const struct definition *definition, const uint8_t *tiles,
-                         struct span span)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0, at = span.first; i < span.count; i++, at = next(definition, at))
-        sum += aggregate_u32(tiles, at * 4);
-    return (double)sum;
 }
 
 static double read_mean(const struct definition *definition, const uint8_t *tiles, struct span span)
@@ -140,14 +111,13 @@ static double read_tiles(const struct definition *definition, const uint8_t *sta
     const uint8_t *tiles = state + AGGREGATE_TILES_AT;
     struct span span = span_of(definition, last_s, now_s);
     switch (definition->kind) {
-    case FEATURE_KIND_count: return read_count(definition, tiles, span);
     case FEATURE_KIND_mean: return read_mean(definition, tiles, span);
     case FEATURE_KIND_distinct: return read_distinct(definition, tiles, span);
     default: return read_numbers(definition, tiles, span);
     }
 }
 
-/* ---- all kinds ------------------------------------------------------------------------------- */
+/* ---- the other kinds ------------------------------------------------------------------------- */
 
 static struct aggregate_value read_last(const struct definition *definition, const uint8_t *state)
 {
@@ -167,43 +137,169 @@ static struct aggregate_value read_interval(const uint8_t *state)
     return (struct aggregate_value){mean, last_s};
 }
 
-void aggregate_read(const struct definition *definition, const uint8_t *state, uint32_t now_s,
-                    struct aggregate_value *ret_value)
+static struct aggregate_value read_one(const struct definition *definition, const uint8_t *state,
+                                       uint32_t now_s)
 {
-    struct aggregate_value none = {(double)NAN, 0};
-    uint32_t last_s = 0;
+    if (definition->kind == FEATURE_KIND_last)
+        return read_last(definition, state);
+    if (definition->kind == FEATURE_KIND_interval)
+        return read_interval(state);
+    uint32_t last_s = aggregate_u32(state, 0);
+    double number = last_s == 0 ? (double)NAN : read_tiles(definition, state, last_s, now_s);
+    return (struct aggregate_value){number, last_s};
+}
+
+/* ---- columns: no branch depends on what a row holds ------------------------------------------ */
+
+struct rows {
+    const uint8_t *const *block;
+    uint32_t count, offset;
+};
+
+static inline const uint8_t *state_of(const struct rows *rows, uint32_t i)
+{
+    return rows->block[i] + rows->offset;
+}
+
+static inline double if_ever(uint32_t as_of_s, double number)
+{
+    return aggregate_either(as_of_s != 0, number, (double)NAN);
+}
+
+static void attributes(const struct rows *rows, struct aggregate_column *column)
+{
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const uint8_t *state = state_of(rows, i);
+        column->as_of_s[i] = aggregate_u32(state, 4);
+        column->number[i] = if_ever(column->as_of_s[i], (double)aggregate_float(state, 0));
+    }
+}
+
+/* Tiles of counts are added four at a time; the last four may overlap those before them. */
+enum { LANES = 4, LOADS_MAX = (DEFINITION_TILES_MAX + LANES - 1) / LANES };
+typedef uint32_t lanes __attribute__((vector_size(16)));
+typedef uint64_t sums __attribute__((vector_size(16)));
+
+struct count_plan {
+    uint32_t load_count;
+    uint32_t at[LOADS_MAX];      /* the first tile of a load */
+    lanes newer_than[LOADS_MAX]; /* a tile counts when the newest event is */
+    lanes mask[LOADS_MAX];       /* 0 for a tile that another load has */
+};
+
+/* What a place holds is of the newest tile that has it, up to the one of the newest event: it
+ * counts when that event is no older than the tile of that place which the window holds. */
+static void find_tile_begins(const struct definition *definition, uint32_t now_s,
+                             uint32_t *ret_begin_s)
+{
+    uint32_t now = aggregate_tile(definition, now_s);
+    uint32_t place = aggregate_place(definition, now);
+    for (uint32_t back = 0; back < definition->tile_count; back++) {
+        ret_begin_s[place] = back < now ? (now - back) * definition->tile_s : 0;
+        place = place == 0 ? definition->tile_count - 1 : place - 1;
+    }
+}
+
+static void plan_counts(const uint32_t *begin_s, uint32_t tile_count, struct count_plan *ret_plan)
+{
+    ret_plan->load_count = (tile_count + LANES - 1) / LANES;
+    for (uint32_t load = 0; load < ret_plan->load_count; load++) {
+        uint32_t first = load * LANES;
+        uint32_t at = first + LANES <= tile_count ? first : tile_count - LANES;
+        ret_plan->at[load] = at;
+        for (uint32_t lane = 0; lane < LANES; lane++) {
+            uint32_t begin = begin_s[at + lane];
+            ret_plan->newer_than[load][lane] = begin == 0 ? 0 : begin - 1;
+            ret_plan->mask[load][lane] = at + lane < first ? 0 : UINT32_MAX;
+        }
+    }
+}
+
+static uint64_t add_lanes(const struct count_plan *plan, const uint8_t *tiles, uint32_t last_s)
+{
+    const lanes last = {last_s, last_s, last_s, last_s};
+    sums sum = {0, 0};
+    for (uint32_t load = 0; load < plan->load_count; load++) {
+        lanes held;
+        memcpy(&held, tiles + plan->at[load] * 4, sizeof held);
+        held &= (lanes)(last > plan->newer_than[load]) & plan->mask[load];
+        sum += ((sums)held & UINT32_MAX) + ((sums)held >> 32);
+    }
+    return sum[0] + sum[1];
+}
+
+static uint64_t add_few(const uint32_t *begin_s, uint32_t count, const uint8_t *tiles,
+                        uint32_t last_s)
+{
+    uint64_t sum = 0;
+    for (uint32_t place = 0; place < count; place++)
+        sum += aggregate_u32(tiles, place * 4) & -(uint32_t)(last_s >= begin_s[place]);
+    return sum;
+}
+
+static void counts(const struct definition *definition, const struct rows *rows, uint32_t now_s,
+                   struct aggregate_column *column)
+{
+    uint32_t begin_s[DEFINITION_TILES_MAX];
+    struct count_plan plan;
+    uint32_t tile_count = definition->tile_count;
+    bool has_few = tile_count < LANES;
+    find_tile_begins(definition, now_s, begin_s);
+    if (!has_few)
+        plan_counts(begin_s, tile_count, &plan);
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const uint8_t *tiles = state_of(rows, i) + AGGREGATE_TILES_AT;
+        uint32_t last_s = aggregate_u32(state_of(rows, i), 0);
+        uint64_t sum =
+            has_few ? add_few(begin_s, tile_count, tiles, last_s) : add_lanes(&plan, tiles, last_s);
+        column->as_of_s[i] = last_s;
+        column->number[i] = if_ever(last_s, (double)(int64_t)sum);
+    }
+}
+
+static void decayed(const struct definition *definition, const struct rows *rows, uint32_t now_s,
+                    struct aggregate_column *column)
+{
+    double factor[AGGREGATE_COLUMN_MAX];
+    for (uint32_t i = 0; i < rows->count; i++) {
+        uint32_t last_s = aggregate_u32(state_of(rows, i), 4);
+        column->as_of_s[i] = last_s;
+        factor[i] = (now_s - (last_s < now_s ? last_s : now_s)) * definition->halvings_per_s;
+    }
+    if (rows->count % 2 != 0)
+        factor[rows->count] = 0.0; /* the other half of the last two */
+    aggregate_decay_all(factor, rows->count);
+    for (uint32_t i = 0; i < rows->count; i++) {
+        double value = (double)aggregate_float(state_of(rows, i), 0) * factor[i];
+        column->number[i] = if_ever(column->as_of_s[i], value);
+    }
+}
+
+static void since(const struct rows *rows, uint32_t now_s, struct aggregate_column *column)
+{
+    for (uint32_t i = 0; i < rows->count; i++) {
+        uint32_t last_s = aggregate_u32(state_of(rows, i), 0);
+        column->as_of_s[i] = last_s;
+        column->number[i] = if_ever(last_s, (double)(now_s - (last_s < now_s ? last_s : now_s)));
+    }
+}
+
+void aggregate_read_column(const struct definition *definition, const uint8_t *const *block,
+                           uint32_t count, uint32_t now_s, struct aggregate_column *ret_column)
+{
+    ASSERT(count <= AGGREGATE_COLUMN_MAX && definition->kind != FEATURE_KIND_ratio);
+    const struct rows rows = {block, count, definition->offset};
     switch (definition->kind) {
-    case FEATURE_KIND_attribute:
-        *ret_value =
-            (struct aggregate_value){(double)aggregate_float(state, 0), aggregate_u32(state, 4)};
-        break;
-    case FEATURE_KIND_decayed:
-        last_s = aggregate_u32(state, 4);
-        *ret_value = none;
-        if (last_s == 0)
-            break;
-        ret_value->as_of_s = last_s;
-        ret_value->number = (double)aggregate_float(state, 0);
-        if (now_s > last_s)
-            ret_value->number *= aggregate_decay((now_s - last_s) * definition->halvings_per_s);
-        break;
-    case FEATURE_KIND_last: *ret_value = read_last(definition, state); break;
-    case FEATURE_KIND_since:
-        last_s = aggregate_u32(state, 0);
-        *ret_value = none;
-        if (last_s != 0)
-            *ret_value =
-                (struct aggregate_value){now_s > last_s ? (double)(now_s - last_s) : 0.0, last_s};
-        break;
-    case FEATURE_KIND_interval: *ret_value = read_interval(state); break;
-    case FEATURE_KIND_ratio:
-    case FEATURE_KIND_COUNT: *ret_value = none; break;
+    case FEATURE_KIND_attribute: attributes(&rows, ret_column); break;
+    case FEATURE_KIND_count: counts(definition, &rows, now_s, ret_column); break;
+    case FEATURE_KIND_decayed: decayed(definition, &rows, now_s, ret_column); break;
+    case FEATURE_KIND_since: since(&rows, now_s, ret_column); break;
     default:
-        last_s = aggregate_u32(state, 0);
-        *ret_value = none;
-        if (last_s != 0)
-            *ret_value =
-                (struct aggregate_value){read_tiles(definition, state, last_s, now_s), last_s};
+        for (uint32_t i = 0; i < count; i++) {
+            struct aggregate_value value = read_one(definition, state_of(&rows, i), now_s);
+            ret_column->number[i] = value.number;
+            ret_column->as_of_s[i] = value.as_of_s;
+        }
         break;
     }
 }

@@ -12,64 +12,6 @@ const char *feature_status_name(enum feature_status status)
     return names[status];
 }
 
-/* ---- names ----------------------------------------------------------------------------------- */
-
-static struct feature feature_of(const struct feature_tables *tables,
-                                 const struct definition *definition)
-{
-    return (struct feature){.name = definition->name,
-                            .subject = FEATURE_DEFINED,
-                            .id = idmap_find(tables->names, text_of(definition->name)),
-                            .key = (uint8_t)definition->key};
-}
-
-/* A name that was declared but is not in force yet has its key in front all the same. */
-static bool key_of_name(struct text name, uint8_t *ret_key)
-{
-    for (uint32_t key = 0; key < FEATURE_KEY_COUNT; key++) {
-        struct text prefix = text_of(feature_key_name((enum feature_key)key));
-        if (name.len > prefix.len && name.ptr[prefix.len] == '.' &&
-            memcmp(name.ptr, prefix.ptr, prefix.len) == 0) {
-            *ret_key = (uint8_t)key;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool feature_find(const struct store *store, struct text name, struct feature *ret_feature)
-{
-    const struct feature *builtin = feature_builtin(name);
-    if (builtin != NULL) {
-        *ret_feature = *builtin;
-        return true;
-    }
-    uint32_t number = idmap_find(store->features->names, name);
-    struct feature feature = {.subject = FEATURE_DEFINED, .id = number};
-    if (number == IDMAP_NONE || !key_of_name(name, &feature.key))
-        return false;
-    feature.name = idmap_text(store->features->names, number).ptr;
-    *ret_feature = feature;
-    return true;
-}
-
-bool feature_next(const struct store *store, uint32_t *at, struct feature *ret_feature)
-{
-    const struct feature *builtin = feature_builtin_at(*at);
-    if (builtin != NULL) {
-        *ret_feature = *builtin;
-        (*at)++;
-        return true;
-    }
-    const struct definitions *definitions = feature_set_of(store->features)->definitions;
-    uint32_t index = *at - feature_builtin_count();
-    if (index >= definitions->count)
-        return false;
-    *ret_feature = feature_of(store->features, &definitions->definition[index]);
-    (*at)++;
-    return true;
-}
-
 /* ---- who and what ---------------------------------------------------------------------------- */
 
 static uint32_t find_id(const struct idmap *ids, struct text id)
@@ -107,119 +49,78 @@ void feature_reader_begin(struct feature_reader *reader, const struct store *sto
     reader->query = find_id(tables->query_ids, feature_query(asker->query, buf));
     reader->slot = find_id(tables->slot_ids, asker->slot);
     reader->found = 0;
-    reader->item = reader->category = reader->brand = IDMAP_NONE;
-}
-
-/* Bits of the keys that have something to do with the item. */
-static uint32_t keys_with_item(void)
-{
-    return (1u << FEATURE_KEY_COUNT) - 1 - (1u << KEY_user) - (1u << KEY_query) - (1u << KEY_slot);
-}
-
-void feature_reader_item(struct feature_reader *reader, uint32_t item)
-{
-    const struct item *record = item == IDMAP_NONE ? NULL : store_item(reader->store, item);
-    reader->item = item;
-    reader->category = record == NULL ? IDMAP_NONE : record->category;
-    reader->brand = record == NULL ? IDMAP_NONE : record->brand;
-    reader->found &= ~keys_with_item();
-}
-
-static uint32_t left_number(const struct feature_reader *reader, enum feature_key key)
-{
-    switch (feature_left_of(key)) {
-    case LEFT_PERSON: return reader->person;
-    case LEFT_QUERY: return reader->query;
-    case LEFT_SLOT: return reader->slot;
-    default: return IDMAP_NONE;
-    }
-}
-
-static uint32_t right_number(const struct feature_reader *reader, enum feature_key key)
-{
-    switch (feature_right_of(key)) {
-    case RIGHT_ITEM: return reader->item;
-    case RIGHT_CATEGORY: return reader->category;
-    case RIGHT_BRAND: return reader->brand;
-    default: return IDMAP_NONE;
-    }
-}
-
-static const uint8_t *find_block(const struct feature_reader *reader, enum feature_key key)
-{
-    uint32_t left = left_number(reader, key);
-    uint32_t right = right_number(reader, key);
-    bool by_anon = key == KEY_user && reader->is_anon;
-    const struct feature_rows *rows =
-        reader->set->rows[by_anon ? FEATURE_TABLE_ANON : (uint32_t)key];
-    uint32_t number = left != IDMAP_NONE ? left : right;
-    if (rows == NULL)
-        return NULL;
-    if (FEATURE_KEY_IS_PAIR(key)) {
-        if (left == IDMAP_NONE || right == IDMAP_NONE)
-            return NULL;
-        if (feature_left_of(key) == LEFT_PERSON)
-            left = feature_person(left, reader->is_anon);
-        number = feature_rows_find_pair(rows, feature_pair(left, right));
-    }
-    return number == IDMAP_NONE ? NULL : feature_rows_block(rows, number);
-}
-
-static const uint8_t *block_of(struct feature_reader *reader, enum feature_key key)
-{
-    if ((reader->found >> key & 1) == 0) {
-        reader->block[key] = find_block(reader, key);
-        reader->found |= 1u << key;
-    }
-    return reader->block[key];
+    feature_reader_item(reader, IDMAP_NONE);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
 static double builtin_value(const struct feature_reader *reader, enum feature_subject subject,
-                            uint32_t id)
+                            uint32_t id, uint32_t at)
 {
     if (subject == FEATURE_ITEM)
-        return reader->item == IDMAP_NONE ? (double)NAN
-                                          : feature_of_item(reader->store, id, reader->item);
+        return reader->item[at] == IDMAP_NONE
+                   ? (double)NAN
+                   : feature_of_item(reader->store, id, reader->item[at]);
     return reader->history == NULL ? (double)NAN
                                    : feature_of_user(reader->store, id, reader->history);
 }
 
-/* What the events say, before default and age. */
-static struct aggregate_value computed(struct feature_reader *reader,
-                                       const struct definition *definition)
+/* What the events say, before default and age, in the first `count` items. */
+static void computed(struct feature_reader *reader, const struct definition *definition,
+                     uint32_t count, struct aggregate_column *ret_column)
 {
-    struct aggregate_value value = {(double)NAN, 0};
-    const uint8_t *block = block_of(reader, definition->key);
-    if (block != NULL)
-        aggregate_read(definition, block + definition->offset, reader->now_s, &value);
-    return value;
+    const uint8_t *const *block = feature_reader_blocks(reader, definition->key);
+    aggregate_read_column(definition, block, count, reader->now_s, ret_column);
 }
 
-static struct aggregate_value part_of(struct feature_reader *reader, enum feature_key key,
-                                      const struct definition_part *part)
+static void part_of(struct feature_reader *reader, enum feature_key key,
+                    const struct definition_part *part, uint32_t count,
+                    struct aggregate_column *ret_column)
 {
-    if (!part->is_builtin)
-        return computed(reader, &reader->set->definitions->definition[part->id]);
-    double number = builtin_value(reader, key == KEY_item ? FEATURE_ITEM : FEATURE_USER, part->id);
-    return (struct aggregate_value){number, isnan(number) ? 0 : reader->now_s};
+    if (!part->is_builtin) {
+        computed(reader, &reader->set->definitions->definition[part->id], count, ret_column);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        double number =
+            builtin_value(reader, key == KEY_item ? FEATURE_ITEM : FEATURE_USER, part->id, i);
+        ret_column->number[i] = number;
+        ret_column->as_of_s[i] = isnan(number) ? 0 : reader->now_s;
+    }
 }
 
 /* (upper + hits) / (lower + hits + misses); what is not there counts 0. */
-static struct aggregate_value ratio(struct feature_reader *reader,
-                                    const struct definition *definition)
+static void ratio(struct feature_reader *reader, const struct definition *definition,
+                  uint32_t count, struct aggregate_column *ret_column)
 {
-    struct aggregate_value upper = part_of(reader, definition->key, &definition->upper);
-    double lower = definition->prior_hits + definition->prior_misses;
-    uint32_t as_of_s = upper.as_of_s;
-    for (uint32_t i = 0; i < definition->lower_count; i++) {
-        struct aggregate_value part = part_of(reader, definition->key, &definition->lower[i]);
-        lower += isnan(part.number) ? 0.0 : part.number;
-        as_of_s = part.as_of_s > as_of_s ? part.as_of_s : as_of_s;
+    struct aggregate_column part;
+    double lower[AGGREGATE_COLUMN_MAX];
+    for (uint32_t i = 0; i < count; i++)
+        lower[i] = definition->prior_hits + definition->prior_misses;
+    part_of(reader, definition->key, &definition->upper, count, ret_column);
+    for (uint32_t p = 0; p < definition->lower_count; p++) {
+        part_of(reader, definition->key, &definition->lower[p], count, &part);
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t as_of_s = ret_column->as_of_s[i];
+            lower[i] += isnan(part.number[i]) ? 0.0 : part.number[i];
+            ret_column->as_of_s[i] = part.as_of_s[i] > as_of_s ? part.as_of_s[i] : as_of_s;
+        }
     }
-    double hits = definition->prior_hits + (isnan(upper.number) ? 0.0 : upper.number);
-    return (struct aggregate_value){lower > 0.0 ? hits / lower : (double)NAN, as_of_s};
+    for (uint32_t i = 0; i < count; i++) {
+        double upper = ret_column->number[i];
+        double hits = definition->prior_hits + (isnan(upper) ? 0.0 : upper);
+        bool is_known = ret_column->as_of_s[i] != 0 && lower[i] > 0.0;
+        ret_column->number[i] = is_known ? hits / lower[i] : (double)NAN;
+    }
+}
+
+static void read_column(struct feature_reader *reader, const struct definition *definition,
+                        uint32_t count, struct aggregate_column *ret_column)
+{
+    if (definition->kind == FEATURE_KIND_ratio)
+        ratio(reader, definition, count, ret_column);
+    else
+        computed(reader, definition, count, ret_column);
 }
 
 /* A ratio of which nothing is known is its prior, unless there is a default. */
@@ -231,21 +132,6 @@ static double default_of(const struct definition *definition)
     return definition->fallback;
 }
 
-static double judged(const struct feature_reader *reader, const struct definition *definition,
-                     struct aggregate_value value, enum feature_status *ret_status)
-{
-    uint32_t age_s = reader->now_s > value.as_of_s ? reader->now_s - value.as_of_s : 0;
-    *ret_status = FEATURE_PRESENT;
-    if (value.as_of_s != 0 && definition->max_age_s != 0 && age_s > definition->max_age_s)
-        *ret_status = FEATURE_STALE;
-    else if (value.as_of_s != 0 && !isnan(value.number))
-        return value.number;
-    double fallback = default_of(definition);
-    if (*ret_status != FEATURE_STALE)
-        *ret_status = isnan(fallback) ? FEATURE_MISSING : FEATURE_DEFAULT;
-    return fallback;
-}
-
 static const struct definition *definition_of(const struct feature_reader *reader,
                                               const struct feature *feature)
 {
@@ -254,39 +140,90 @@ static const struct definition *definition_of(const struct feature_reader *reade
     return index == IDMAP_NONE ? NULL : &reader->set->definitions->definition[index];
 }
 
+static bool is_old(const struct definition *definition, uint32_t as_of_s, uint32_t now_s)
+{
+    return as_of_s != 0 && now_s > as_of_s && now_s - as_of_s > definition->max_age_s;
+}
+
+static void forget_old(const struct definition *definition, uint32_t now_s, uint32_t count,
+                       struct aggregate_column *column)
+{
+    for (uint32_t i = 0; i < count; i++)
+        column->number[i] = aggregate_either(is_old(definition, column->as_of_s[i], now_s),
+                                             (double)NAN, column->number[i]);
+}
+
+/* Values of the first `count` items. */
+static void read_values(struct feature_reader *reader, const struct feature *feature,
+                        uint32_t count, double *ret_value, size_t stride)
+{
+    struct aggregate_column column;
+    const struct definition *definition =
+        feature->subject == FEATURE_DEFINED ? definition_of(reader, feature) : NULL;
+    if (definition == NULL) {
+        for (uint32_t i = 0; i < count; i++)
+            ret_value[i * stride] = feature->subject == FEATURE_DEFINED
+                                        ? (double)NAN
+                                        : builtin_value(reader, feature->subject, feature->id, i);
+        return;
+    }
+    read_column(reader, definition, count, &column);
+    double fallback = default_of(definition);
+    if (definition->max_age_s != 0)
+        forget_old(definition, reader->now_s, count, &column);
+    for (uint32_t i = 0; i < count; i++) {
+        double number = column.number[i];
+        ret_value[i * stride] = aggregate_either(!isnan(number), number, fallback);
+    }
+}
+
 double feature_value(struct feature_reader *reader, const struct feature *feature)
 {
-    enum feature_status status;
-    if (feature->subject != FEATURE_DEFINED)
-        return builtin_value(reader, feature->subject, feature->id);
-    const struct definition *definition = definition_of(reader, feature);
-    if (definition == NULL)
-        return (double)NAN;
-    struct aggregate_value value = definition->kind == FEATURE_KIND_ratio
-                                       ? ratio(reader, definition)
-                                       : computed(reader, definition);
-    return judged(reader, definition, value, &status);
+    double value;
+    read_values(reader, feature, 1, &value, 1);
+    return value;
+}
+
+void feature_values(struct feature_reader *reader, const struct feature *feature, double *ret_value,
+                    size_t stride)
+{
+    read_values(reader, feature, reader->item_count, ret_value, stride);
+}
+
+/* ---- in detail ------------------------------------------------------------------------------- */
+
+/* The first item's. */
+static enum feature_status status_of(const struct feature_reader *reader,
+                                     const struct definition *definition,
+                                     const struct aggregate_column *column)
+{
+    uint32_t as_of_s = column->as_of_s[0];
+    if (definition->max_age_s != 0 && is_old(definition, as_of_s, reader->now_s))
+        return FEATURE_STALE;
+    if (as_of_s != 0 && !isnan(column->number[0]))
+        return FEATURE_PRESENT;
+    return isnan(default_of(definition)) ? FEATURE_MISSING : FEATURE_DEFAULT;
 }
 
 static void describe_list(struct feature_reader *reader, const struct definition *definition,
-                          struct aggregate_value value, struct feature_detail *detail)
+                          struct feature_detail *detail)
 {
-    const uint8_t *block = block_of(reader, definition->key);
     bool is_ids = definition_is_list_of_ids(definition);
-    if (definition->kind != FEATURE_KIND_last || value.as_of_s == 0)
+    if (definition->kind != FEATURE_KIND_last || detail->as_of_ms == 0)
         return;
     if (is_ids && detail->status == FEATURE_MISSING)
         detail->status = FEATURE_PRESENT; /* it has no number, and is there all the same */
     if (detail->status == FEATURE_PRESENT && (is_ids || definition->last_count > 1))
-        detail->list = block + definition->offset;
+        detail->list = feature_reader_blocks(reader, definition->key)[0] + definition->offset;
 }
 
 void feature_describe(struct feature_reader *reader, const struct feature *feature,
                       struct feature_detail *ret_detail)
 {
-    *ret_detail = (struct feature_detail){.value = (double)NAN, .status = FEATURE_MISSING};
+    struct aggregate_column column;
+    *ret_detail =
+        (struct feature_detail){.value = feature_value(reader, feature), .status = FEATURE_MISSING};
     if (feature->subject != FEATURE_DEFINED) {
-        ret_detail->value = builtin_value(reader, feature->subject, feature->id);
         if (!isnan(ret_detail->value))
             ret_detail->status = FEATURE_PRESENT;
         return;
@@ -294,11 +231,9 @@ void feature_describe(struct feature_reader *reader, const struct feature *featu
     const struct definition *definition = definition_of(reader, feature);
     if (definition == NULL)
         return;
-    struct aggregate_value value = definition->kind == FEATURE_KIND_ratio
-                                       ? ratio(reader, definition)
-                                       : computed(reader, definition);
+    read_column(reader, definition, 1, &column);
     ret_detail->definition = definition;
-    ret_detail->value = judged(reader, definition, value, &ret_detail->status);
-    ret_detail->as_of_ms = (int64_t)value.as_of_s * 1000;
-    describe_list(reader, definition, value, ret_detail);
+    ret_detail->status = status_of(reader, definition, &column);
+    ret_detail->as_of_ms = (int64_t)column.as_of_s[0] * 1000;
+    describe_list(reader, definition, ret_detail);
 }

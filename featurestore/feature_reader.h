@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* feature_reader - features by name: the store's own, and those that features.json defines.
  *
- * A reader is made for one who asks (a person, a query, a slot), then moved from item to item; it
- * finds each row once.  Windows and ages end at the watermark.  A value that is not there, or older
+ * A reader is made for one who asks (a person, a query, a slot), then moved from items to items; it
+ * finds each row once, and reads a feature of many items faster than many features of one.  Windows
+ * and ages end at the watermark.  A value that is not there, or older
  * than the feature's max_age, is the feature's default; without one it is NaN, and a model puts its
  * own default there.
  *
@@ -33,6 +34,8 @@ struct feature_asker {
     const struct history *history; /* as store_history gives it; NULL: none */
 };
 
+enum { FEATURE_ITEMS_MAX = AGGREGATE_COLUMN_MAX }; /* that a reader stands at */
+
 struct feature_reader {
     const struct store *store;
     const struct feature_set *set;
@@ -40,17 +43,26 @@ struct feature_reader {
     uint32_t now_s;
     bool is_anon;
     uint32_t person, query, slot; /* numbers; IDMAP_NONE: unknown */
-    uint32_t item, category, brand;
-    uint32_t found; /* bit by key: `block` was looked up */
-    const uint8_t *block[FEATURE_KEY_COUNT];
+    uint32_t item_count;          /* at least 1 */
+    uint32_t item[FEATURE_ITEMS_MAX], category[FEATURE_ITEMS_MAX], brand[FEATURE_ITEMS_MAX];
+    uint32_t found; /* bit by key: its blocks were looked up */
+    const uint8_t *block[FEATURE_KEY_COUNT][FEATURE_ITEMS_MAX];
 };
 
 void feature_reader_begin(struct feature_reader *reader, const struct store *store,
                           const struct feature_asker *asker);
 /* IDMAP_NONE: no item. */
 void feature_reader_item(struct feature_reader *reader, uint32_t item);
+/* As many items, 1..FEATURE_ITEMS_MAX.  The rows of `keys` (bits by feature_key) are looked up at
+ * once, so that the waits for memory overlap; others when they are asked for. */
+void feature_reader_items(struct feature_reader *reader, const uint32_t *item, uint32_t count,
+                          uint32_t keys);
 
+/* Of the first item. */
 double feature_value(struct feature_reader *reader, const struct feature *feature);
+/* Of each item, the i-th in ret_value[i * stride]; to the bit what feature_value gives for it. */
+void feature_values(struct feature_reader *reader, const struct feature *feature, double *ret_value,
+                    size_t stride);
 
 struct feature_detail {
     double value;
@@ -59,8 +71,12 @@ struct feature_detail {
     const struct definition *definition; /* NULL: the store's own */
     const uint8_t *list;                 /* state of a list (featurestore/aggregate.h), or NULL */
 };
+/* Of the first item. */
 void feature_describe(struct feature_reader *reader, const struct feature *feature,
                       struct feature_detail *ret_detail);
+
+/* ---- feature_reader_rows.c: the blocks of each item; one of zeros where there is no row. */
+const uint8_t *const *feature_reader_blocks(struct feature_reader *reader, enum feature_key key);
 
 /* What has to be known for the feature to have a value: who asks, and which item. */
 static inline enum feature_left feature_asks_for(const struct feature *feature)

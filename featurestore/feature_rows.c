@@ -39,13 +39,15 @@ enum err_code feature_rows_create(uint32_t block_bytes, uint32_t rows_max, bool 
         return err_set(err, ERR_NOMEM, "out of memory for features");
     rows->block_bytes = block_bytes;
     rows->rows_max = rows_max;
-    rows->page = calloc(page_count(rows), sizeof *rows->page);
-    bool made = rows->page != NULL;
-    if (made && are_pairs) {
+    bool made;
+    if (are_pairs) {
         rows->pair_page = calloc(page_count(rows), sizeof *rows->pair_page);
         struct feature_index *index = index_create(rows, INDEX_SLOTS_MIN);
         atomic_init(&rows->index, index);
         made = rows->pair_page != NULL && index != NULL;
+    } else {
+        rows->page = calloc(page_count(rows), sizeof *rows->page);
+        made = rows->page != NULL;
     }
     if (!made) {
         feature_rows_destroy(&rows);
@@ -62,11 +64,16 @@ void feature_rows_destroy(struct feature_rows **rows)
         return;
     for (uint32_t i = 0; old->page != NULL && i < page_count(old); i++) {
         struct feature_page *page = atomic_load_explicit(&old->page[i], memory_order_relaxed);
-        for (uint32_t s = 0; page != NULL && s < FEATURE_PAGE_ROWS; s++)
-            free((void *)atomic_load_explicit(&page->block[s], memory_order_relaxed));
+        for (uint32_t r = 0; page != NULL && r < FEATURE_PAGE_ROWS; r++)
+            free((void *)atomic_load_explicit(&page->block[r], memory_order_relaxed));
         free(page);
-        if (old->pair_page != NULL)
-            free(atomic_load_explicit(&old->pair_page[i], memory_order_relaxed));
+    }
+    for (uint32_t i = 0; old->pair_page != NULL && i < page_count(old); i++) {
+        struct feature_pair_page *page =
+            atomic_load_explicit(&old->pair_page[i], memory_order_relaxed);
+        for (uint32_t r = 0; page != NULL && r < FEATURE_PAGE_ROWS; r++)
+            free((void *)atomic_load_explicit(&page->row[r].block, memory_order_relaxed));
+        free(page);
     }
     free(old->page);
     free(old->pair_page);
@@ -75,9 +82,29 @@ void feature_rows_destroy(struct feature_rows **rows)
     *rows = NULL;
 }
 
+/* The row of a pair, with a page behind it; NULL without memory. */
+static struct feature_pair_row *pair_row(struct feature_rows *rows, uint32_t number)
+{
+    uint32_t at = number >> FEATURE_PAGE_BITS;
+    struct feature_pair_page *page =
+        atomic_load_explicit(&rows->pair_page[at], memory_order_relaxed);
+    if (page == NULL) {
+        page = calloc(1, sizeof *page);
+        if (page == NULL)
+            return NULL;
+        count_bytes(rows, (int64_t)heap_bytes(sizeof *page));
+        atomic_store_explicit(&rows->pair_page[at], page, memory_order_release);
+    }
+    return &page->row[number & (FEATURE_PAGE_ROWS - 1)];
+}
+
 _Atomic(const uint8_t *) *feature_rows_slot(struct feature_rows *rows, uint32_t number)
 {
     ASSERT(number < rows->rows_max);
+    if (rows->pair_page != NULL) {
+        struct feature_pair_row *row = pair_row(rows, number);
+        return row == NULL ? NULL : &row->block;
+    }
     uint32_t at = number >> FEATURE_PAGE_BITS;
     struct feature_page *page = atomic_load_explicit(&rows->page[at], memory_order_relaxed);
     if (page == NULL) {
@@ -107,10 +134,12 @@ const uint8_t *feature_rows_publish(struct feature_rows *rows, _Atomic(const uin
 
 static void index_put(struct feature_index *index, uint64_t key, uint32_t number)
 {
-    uint32_t at = feature_rows_spread(key) & index->mask;
+    uint32_t hash = feature_rows_spread(key);
+    uint32_t at = hash & index->mask;
     while (atomic_load_explicit(&index->slot[at], memory_order_relaxed) != 0)
         at = (at + 1) & index->mask;
-    atomic_store_explicit(&index->slot[at], number + 1, memory_order_release);
+    atomic_store_explicit(&index->slot[at], (hash & ~index->mask) | (number + 1),
+                          memory_order_release);
 }
 
 /* Room for one more pair; false without memory. */
@@ -133,21 +162,6 @@ static bool index_reserve(struct feature_rows *rows)
     return true;
 }
 
-static uint64_t *pair_place(struct feature_rows *rows, uint32_t number)
-{
-    uint32_t at = number >> FEATURE_PAGE_BITS;
-    struct feature_pair_page *page =
-        atomic_load_explicit(&rows->pair_page[at], memory_order_relaxed);
-    if (page == NULL) {
-        page = malloc(sizeof *page);
-        if (page == NULL)
-            return NULL;
-        count_bytes(rows, (int64_t)heap_bytes(sizeof *page));
-        atomic_store_explicit(&rows->pair_page[at], page, memory_order_release);
-    }
-    return &page->key[number & (FEATURE_PAGE_ROWS - 1)];
-}
-
 enum err_code feature_rows_add_pair(struct feature_rows *rows, uint64_t key, uint32_t *ret_number,
                                     struct err *err)
 {
@@ -159,10 +173,10 @@ enum err_code feature_rows_add_pair(struct feature_rows *rows, uint64_t key, uin
     number = atomic_load_explicit(&rows->pair_count, memory_order_relaxed);
     if (number == rows->rows_max)
         return err_set(err, ERR_LIMIT, "feature_rows_max is reached");
-    uint64_t *place = pair_place(rows, number);
-    if (place == NULL || !index_reserve(rows))
+    struct feature_pair_row *row = pair_row(rows, number);
+    if (row == NULL || !index_reserve(rows))
         return err_set(err, ERR_NOMEM, "out of memory for features");
-    *place = key;
+    row->key = key;
     atomic_store_explicit(&rows->pair_count, number + 1, memory_order_release);
     index_put(atomic_load_explicit(&rows->index, memory_order_relaxed), key, number);
     *ret_number = number;

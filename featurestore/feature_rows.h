@@ -13,8 +13,8 @@
  *
  * Memory: 8 bytes a row and the block (heap_bytes); pages of 1,024 rows are made when the first row
  * in them is.  A pair has 8 bytes of key and 5.3 to 10.7 bytes in the index besides.
- * Threads: one writer; feature_rows_block and feature_rows_find_pair by readers inside
- * rcu_read_begin/end.  Limits: rows_max rows. */
+ * Threads: one writer; feature_rows_block and what stands beside and in feature_rows_read.c by
+ * readers inside rcu_read_begin/end.  Limits: rows_max rows. */
 #ifndef FEATURESTORE_FEATURE_ROWS_H
 #define FEATURESTORE_FEATURE_ROWS_H
 
@@ -31,21 +31,28 @@ struct feature_page {
     _Atomic(const uint8_t *) block[FEATURE_PAGE_ROWS];
 };
 
+/* The key lies with the address, so that looking a pair up touches one line for both. */
+struct feature_pair_row {
+    _Atomic(const uint8_t *) block;
+    uint64_t key;
+};
+
 struct feature_pair_page {
-    uint64_t key[FEATURE_PAGE_ROWS];
+    struct feature_pair_row row[FEATURE_PAGE_ROWS];
 };
 
 struct feature_index {
-    uint32_t mask;           /* slots - 1 */
-    _Atomic uint32_t slot[]; /* row number + 1; 0: free */
+    uint32_t mask; /* slots - 1, and of the bits of a slot that hold the number */
+    /* row number + 1, and above it as many bits of the hash as there is room for; 0: free */
+    _Atomic uint32_t slot[];
 };
 
 struct feature_rows {
     uint32_t block_bytes;
     uint32_t rows_max;
-    _Atomic(struct feature_page *) *page; /* owned; as many as rows_max needs */
+    _Atomic(struct feature_page *) *page; /* owned, as many as rows_max needs; NULL: pairs */
     /* of pairs */
-    _Atomic(struct feature_pair_page *) *pair_page; /* owned; NULL when rows are no pairs */
+    _Atomic(struct feature_pair_page *) *pair_page; /* owned, likewise; NULL: no pairs */
     _Atomic(struct feature_index *) index;          /* owned */
     _Atomic uint32_t pair_count;
 
@@ -69,27 +76,44 @@ MUST_CHECK enum err_code feature_rows_add_pair(struct feature_rows *rows, uint64
 
 /* ---- feature_rows_read.c: for readers */
 uint32_t feature_rows_find_pair(const struct feature_rows *rows, uint64_t key); /* IDMAP_NONE */
+/* Where feature_rows_find_pair will look first, and then second: to have the memory fetched. */
+const void *feature_rows_first_look(const struct feature_rows *rows, uint64_t key);
+const void *feature_rows_second_look(const struct feature_rows *rows, uint64_t key); /* or NULL */
 
-static inline const uint8_t *feature_rows_block(const struct feature_rows *rows, uint32_t number)
+static inline const struct feature_pair_row *feature_rows_pair_row(const struct feature_rows *rows,
+                                                                   uint32_t number)
 {
-    if (number >= rows->rows_max)
-        return NULL;
-    struct feature_page *page =
-        atomic_load_explicit(&rows->page[number >> FEATURE_PAGE_BITS], memory_order_acquire);
-    return page == NULL ? NULL
-                        : atomic_load_explicit(&page->block[number & (FEATURE_PAGE_ROWS - 1)],
-                                               memory_order_acquire);
+    /* Who has the number got it from the index or is the writer: page and key are there. */
+    const struct feature_pair_page *page =
+        atomic_load_explicit(&rows->pair_page[number >> FEATURE_PAGE_BITS], memory_order_acquire);
+    return &page->row[number & (FEATURE_PAGE_ROWS - 1)];
 }
 
 static inline uint64_t feature_rows_pair(const struct feature_rows *rows, uint32_t number)
 {
-    /* Who has the number got it from the index or is the writer: the key is there. */
-    const struct feature_pair_page *page =
-        atomic_load_explicit(&rows->pair_page[number >> FEATURE_PAGE_BITS], memory_order_acquire);
-    return page->key[number & (FEATURE_PAGE_ROWS - 1)];
+    return feature_rows_pair_row(rows, number)->key;
 }
 
-/* Fibonacci hashing over both halves. */
+/* The place of a row's address; NULL when there is no such row. */
+static inline const _Atomic(const uint8_t *) *feature_rows_place(const struct feature_rows *rows,
+                                                                 uint32_t number)
+{
+    if (number >= rows->rows_max)
+        return NULL;
+    if (rows->pair_page != NULL)
+        return &feature_rows_pair_row(rows, number)->block;
+    const struct feature_page *page =
+        atomic_load_explicit(&rows->page[number >> FEATURE_PAGE_BITS], memory_order_acquire);
+    return page == NULL ? NULL : &page->block[number & (FEATURE_PAGE_ROWS - 1)];
+}
+
+static inline const uint8_t *feature_rows_block(const struct feature_rows *rows, uint32_t number)
+{
+    const _Atomic(const uint8_t *) *place = feature_rows_place(rows, number);
+    return place == NULL ? NULL : atomic_load_explicit(place, memory_order_acquire);
+}
+
+/* Fibonacci hashing over both halves: the low bits of what is returned are the place. */
 static inline uint32_t feature_rows_spread(uint64_t key)
 {
     uint64_t product = (key ^ key >> 29) * UINT64_C(0x9e3779b97f4a7c15);

@@ -209,8 +209,8 @@ static enum err_code convert_rows(const struct feature_set *old, const struct fe
     uint32_t count = from->pair_page == NULL ? from->rows_max : from->pair_count;
     for (uint32_t i = 0; i < count && rc == ERR_OK; i++) {
         uint32_t number = i;
-        if (i % FEATURE_PAGE_ROWS == 0 && from->page[i >> FEATURE_PAGE_BITS] == NULL &&
-            from->pair_page == NULL) {
+        if (i % FEATURE_PAGE_ROWS == 0 && from->pair_page == NULL &&
+            from->page[i >> FEATURE_PAGE_BITS] == NULL) {
             i += FEATURE_PAGE_ROWS - 1;
             continue;
         }

@@ -7,12 +7,26 @@
 
 /* One item in front of the ranker. */
 struct ranked {
-    struct feature_reader *reader;    /* stands at the item */
     uint32_t item;                    /* IDMAP_NONE for an id that the store does not know */
     double caller_score;              /* NaN when not given */
     double blend_score;               /* NaN when there is none */
     uint32_t position;                /* in the history, + 1; 0 when it is not there */
     const struct request_item *asked; /* NULL outside `rank` */
+};
+
+/* A whole ranking: items come in groups, whose features are read one after the other. */
+enum { GROUP_ITEMS = FEATURE_ITEMS_MAX };
+struct ranking {
+    struct feature_reader reader;
+    const struct linear *linear;
+    uint32_t feature_count;
+    uint32_t keys;  /* bits: of the features of items */
+    double *shared; /* a row in which the values are that are the same for all items */
+    double *kept;   /* a row of values for each item, for the log; NULL unless kept */
+    double *group;  /* rows of one group, when they are not kept */
+    struct ranked ranked[GROUP_ITEMS];
+    uint32_t item[GROUP_ITEMS];
+    float score[GROUP_ITEMS];
 };
 
 static double request_feature(const struct ranked *ranked, struct text name)
@@ -40,7 +54,7 @@ static double value_of(const struct pipeline *p, const struct rank_binding *bind
                        const struct ranked *ranked)
 {
     switch (binding->from) {
-    case BIND_FEATURE: return feature_value(ranked->reader, &binding->feature);
+    case BIND_FEATURE: break; /* of the reader */
     case BIND_CALLER_SCORE: return ranked->caller_score;
     case BIND_BLEND_SCORE: return ranked->blend_score;
     case BIND_SOURCE: return source_natural(p, binding->id, ranked->item, ranked->position);
@@ -51,78 +65,106 @@ static double value_of(const struct pipeline *p, const struct rank_binding *bind
     return NAN;
 }
 
-static float ranker_score(const struct pipeline *p, const struct ranked *ranked, double *values,
-                          bool *ret_good)
-{
-    const struct linear *linear = p->models->ranker->as.linear;
-    uint32_t count = linear_feature_count(linear);
-    feature_reader_item(ranked->reader, ranked->item);
-    for (uint32_t i = 0; i < count; i++) {
-        if (p->models->binding[i].of_item)
-            values[i] = value_of(p, &p->models->binding[i], ranked);
-    }
-    double score = linear_score(linear, values);
-    *ret_good = *ret_good && isfinite(score);
-    return finite_score(score);
-}
+/* ---- rows of features ------------------------------------------------------------------------ */
 
-/* A row of features, with those in place that are the same for all items; NULL without a ranker or
- * room. */
-static double *feature_row(struct pipeline *p, struct feature_reader *reader)
+static void begin_reader(struct pipeline *p, struct feature_reader *reader)
 {
-    if (p->models->ranker == NULL)
-        return NULL;
     const struct text nobody = {NULL, 0};
     const struct feature_asker asker = {.user = p->is_hidden ? nobody : p->request->user,
                                         .anon = p->is_hidden ? nobody : p->request->anon,
                                         .query = p->request->query,
                                         .slot = text_of(p->slot->name),
                                         .history = &p->history};
-    uint32_t count = linear_feature_count(p->models->ranker->as.linear);
-    double *values = ARENA_NEW(p->arena, double, count);
     feature_reader_begin(reader, p->env->store, &asker);
-    for (uint32_t i = 0; values != NULL && i < count; i++) {
+}
+
+/* Without room for `kept` the decision is made all the same, and logged without features. */
+static bool make_rows(struct pipeline *p, struct ranking *ranking, uint32_t item_count)
+{
+    size_t count = ranking->feature_count;
+    ranking->shared = ARENA_NEW(p->arena, double, count);
+    ranking->kept = p->env->keep_features ? ARENA_NEW(p->arena, double, count *item_count) : NULL;
+    ranking->group = ranking->kept == NULL ? ARENA_NEW(p->arena, double, count *GROUP_ITEMS) : NULL;
+    if (ranking->kept != NULL)
+        p->out->ranker = p->models->ranker;
+    return ranking->shared != NULL && (ranking->kept != NULL || ranking->group != NULL);
+}
+
+/* NULL without a ranker or room. */
+static struct ranking *ranking_begin(struct pipeline *p, uint32_t item_count)
+{
+    if (p->models->ranker == NULL)
+        return NULL;
+    struct ranking *ranking = ARENA_NEW(p->arena, struct ranking, 1);
+    if (ranking == NULL)
+        return NULL;
+    ranking->linear = p->models->ranker->as.linear;
+    ranking->feature_count = linear_feature_count(ranking->linear);
+    ranking->keys = 0;
+    if (!make_rows(p, ranking, item_count))
+        return NULL;
+    begin_reader(p, &ranking->reader);
+    for (uint32_t i = 0; i < ranking->feature_count; i++) {
         const struct rank_binding *binding = &p->models->binding[i];
         if (!binding->of_item)
-            values[i] = feature_value(reader, &binding->feature);
+            ranking->shared[i] = feature_value(&ranking->reader, &binding->feature);
+        else if (binding->from == BIND_FEATURE && binding->feature.subject == FEATURE_DEFINED)
+            ranking->keys |= 1u << binding->feature.key;
     }
-    return values;
+    return ranking;
 }
 
-/* ---- what is kept for the log ---------------------------------------------------------------- */
-
-static uint32_t feature_count(const struct pipeline *p)
+static void fill_rows(const struct pipeline *p, struct ranking *ranking, uint32_t count,
+                      double *rows)
 {
-    return linear_feature_count(p->models->ranker->as.linear);
+    uint32_t stride = ranking->feature_count;
+    for (uint32_t i = 0; i < count; i++) {
+        ranking->item[i] = ranking->ranked[i].item;
+        memcpy(rows + (size_t)i * stride, ranking->shared, stride * sizeof *rows);
+    }
+    feature_reader_items(&ranking->reader, ranking->item, count, ranking->keys);
+    for (uint32_t f = 0; f < stride; f++) {
+        const struct rank_binding *binding = &p->models->binding[f];
+        if (!binding->of_item)
+            continue;
+        if (binding->from == BIND_FEATURE) {
+            feature_values(&ranking->reader, &binding->feature, rows + f, stride);
+            continue;
+        }
+        for (uint32_t i = 0; i < count; i++)
+            rows[(size_t)i * stride + f] = value_of(p, binding, &ranking->ranked[i]);
+    }
 }
 
-/* Without room the decision is made all the same, and logged without features. */
-static double *make_kept_rows(struct pipeline *p, uint32_t item_count)
+/* Scores ranking->ranked[0..count), which are the items from `first` on. */
+static void score_group(const struct pipeline *p, struct ranking *ranking, uint32_t first,
+                        uint32_t count, bool *ret_good)
 {
-    if (!p->env->keep_features)
-        return NULL;
-    double *kept = ARENA_NEW(p->arena, double, (size_t)feature_count(p) * item_count);
-    if (kept != NULL)
-        p->out->ranker = p->models->ranker;
-    return kept;
+    size_t stride = ranking->feature_count;
+    double *rows = ranking->kept != NULL ? ranking->kept + first * stride : ranking->group;
+    fill_rows(p, ranking, count, rows);
+    for (uint32_t i = 0; i < count; i++) {
+        double score = linear_score(ranking->linear, rows + i * stride);
+        *ret_good = *ret_good && isfinite(score);
+        ranking->score[i] = finite_score(score);
+    }
 }
 
-static double *kept_row(const struct pipeline *p, double *kept, uint32_t index)
+static uint32_t group_size(uint32_t left)
 {
-    return kept == NULL ? NULL : kept + (size_t)index * feature_count(p);
+    return left < GROUP_ITEMS ? left : GROUP_ITEMS;
 }
 
-static void keep(const struct pipeline *p, double *kept, uint32_t index, const double *values)
+static const double *kept_row(const double *kept, uint32_t feature_count, uint32_t index)
 {
-    if (kept != NULL)
-        memcpy(kept_row(p, kept, index), values, feature_count(p) * sizeof *values);
+    return kept == NULL ? NULL : kept + (size_t)index * feature_count;
 }
 
 const double *rank_features_of(const struct pipeline *p, uint32_t item)
 {
     for (uint32_t i = 0; p->kept_rows != NULL && i < p->chosen_count; i++) {
         if (p->chosen[i].item == item)
-            return kept_row(p, p->kept_rows, i);
+            return kept_row(p->kept_rows, linear_feature_count(p->models->ranker->as.linear), i);
     }
     return NULL;
 }
@@ -131,20 +173,21 @@ const double *rank_features_of(const struct pipeline *p, uint32_t item)
 
 bool rank_candidates(struct pipeline *p, bool *ret_good)
 {
-    struct feature_reader reader;
-    double *values = feature_row(p, &reader);
-    if (values == NULL)
+    struct ranking *ranking = ranking_begin(p, p->chosen_count);
+    if (ranking == NULL)
         return false;
-    p->kept_rows = make_kept_rows(p, p->chosen_count);
-    for (uint32_t i = 0; i < p->chosen_count; i++) {
-        struct candidate *candidate = &p->chosen[i];
-        struct ranked ranked = {.reader = &reader,
-                                .item = candidate->item,
-                                .position = subject_position(p, candidate->item),
-                                .caller_score = NAN,
-                                .blend_score = candidate->score};
-        candidate->score = ranker_score(p, &ranked, values, ret_good);
-        keep(p, p->kept_rows, i, values);
+    p->kept_rows = ranking->kept;
+    for (uint32_t first = 0; first < p->chosen_count; first += GROUP_ITEMS) {
+        uint32_t count = group_size(p->chosen_count - first);
+        struct candidate *chosen = p->chosen + first;
+        for (uint32_t i = 0; i < count; i++)
+            ranking->ranked[i] = (struct ranked){.item = chosen[i].item,
+                                                 .position = subject_position(p, chosen[i].item),
+                                                 .caller_score = NAN,
+                                                 .blend_score = chosen[i].score};
+        score_group(p, ranking, first, count, ret_good);
+        for (uint32_t i = 0; i < count; i++)
+            chosen[i].score = ranking->score[i];
     }
     p->ranked = true;
     pipeline_use_model(p, p->models->ranker);
@@ -177,33 +220,46 @@ static void emit_asked(struct pipeline *p, uint32_t index, float score, const do
         .item = store_item_find(p->env->store, id), .id = id, .score = score, .features = features};
 }
 
+static struct ranked asked_of(const struct pipeline *p, const struct request_item *asked)
+{
+    struct ranked ranked = {.item = store_item_find(p->env->store, asked->id),
+                            .caller_score = asked->score,
+                            .asked = asked};
+    ranked.position = subject_position(p, ranked.item);
+    ranked.blend_score = blend_of(p, ranked.item, ranked.position);
+    return ranked;
+}
+
+/* The best of them, sorted. */
+static void rank_asked(struct pipeline *p, struct ranking *ranking, struct top *top, bool *ret_good)
+{
+    uint32_t item_count = p->request->item_count;
+    for (uint32_t first = 0; first < item_count; first += GROUP_ITEMS) {
+        uint32_t count = group_size(item_count - first);
+        for (uint32_t i = 0; i < count; i++)
+            ranking->ranked[i] = asked_of(p, &p->request->items[first + i]);
+        score_group(p, ranking, first, count, ret_good);
+        for (uint32_t i = 0; i < count; i++) {
+            if (top_wants(top, ranking->score[i], first + i))
+                top_put(top, ranking->score[i], first + i);
+        }
+    }
+    top_sort(top);
+}
+
 bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
 {
-    struct feature_reader reader;
-    double *values = use_ranker ? feature_row(p, &reader) : NULL;
     uint32_t count = p->request->item_count;
+    struct ranking *ranking = use_ranker ? ranking_begin(p, count) : NULL;
     struct top top = top_make(p->arena, p->wanted < count ? p->wanted : count);
-    bool ranks = values != NULL && top.slot != NULL;
-    double *kept = ranks ? make_kept_rows(p, count) : NULL;
-    for (uint32_t i = 0; i < count && ranks; i++) {
-        const struct request_item *asked = &p->request->items[i];
-        struct ranked ranked = {.reader = &reader,
-                                .item = store_item_find(p->env->store, asked->id),
-                                .caller_score = asked->score,
-                                .asked = asked};
-        ranked.position = subject_position(p, ranked.item);
-        ranked.blend_score = blend_of(p, ranked.item, ranked.position);
-        float score = ranker_score(p, &ranked, values, ret_good);
-        keep(p, kept, i, values);
-        if (top_wants(&top, score, i))
-            top_put(&top, score, i);
-    }
+    bool ranks = ranking != NULL && top.slot != NULL;
     if (ranks) {
+        rank_asked(p, ranking, &top, ret_good);
         use_popularity_models(p);
         pipeline_use_model(p, p->models->ranker);
-        top_sort(&top);
         for (uint32_t i = 0; i < top.count; i++)
-            emit_asked(p, top.slot[i].key, top.slot[i].score, kept_row(p, kept, top.slot[i].key));
+            emit_asked(p, top.slot[i].key, top.slot[i].score,
+                       kept_row(ranking->kept, ranking->feature_count, top.slot[i].key));
     } else {
         for (uint32_t i = 0; i < count && i < p->wanted; i++) {
             double score = p->request->items[i].score;

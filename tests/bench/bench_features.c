@@ -19,7 +19,7 @@
 #include "featurestore/store_internal.h"
 #include "tests/support/events.h"
 
-enum { ROWS = 100, FEATURES = 50, OF_USER = 20, ROUNDS = 2000, CATEGORIES = 200, QUERIES = 50 };
+enum { ROWS = 100, FEATURES = 50, OF_USER = 20, ROUNDS = 5000, CATEGORIES = 200, QUERIES = 50 };
 
 #define NOW_MS INT64_C(1700000000000)
 
@@ -147,6 +147,7 @@ static void load(void)
 
 static double matrix[ROWS][FEATURES];
 static uint32_t chosen[ROWS];
+static const uint32_t keys = 1u << KEY_item | 1u << KEY_user_category | 1u << KEY_query_item;
 
 static void choose(void)
 {
@@ -162,11 +163,14 @@ static void gather(const char *user, const char *query)
     feature_reader_begin(&reader, store, &asker);
     for (uint32_t f = 0; f < OF_USER; f++)
         shared[f] = feature_value(&reader, &feature[f]);
-    for (uint32_t i = 0; i < ROWS; i++) {
-        feature_reader_item(&reader, chosen[i]);
-        memcpy(matrix[i], shared, sizeof shared);
+    for (uint32_t first = 0; first < ROWS; first += FEATURE_ITEMS_MAX) {
+        uint32_t left = ROWS - first;
+        uint32_t count = left < FEATURE_ITEMS_MAX ? left : FEATURE_ITEMS_MAX;
+        feature_reader_items(&reader, chosen + first, count, keys);
+        for (uint32_t i = 0; i < count; i++)
+            memcpy(matrix[first + i], shared, sizeof shared);
         for (uint32_t f = OF_USER; f < FEATURES; f++)
-            matrix[i][f] = feature_value(&reader, &feature[f]);
+            feature_values(&reader, &feature[f], &matrix[first][f], FEATURES);
     }
 }
 

@@ -12,14 +12,15 @@ static void use(const struct definition *definition)
 {
     struct reading reading = {.time_s = 1700000000, .id = 3, .number = 2.5, .hash = 77};
     struct aggregate_value value;
-    uint8_t *state = malloc(definition->bytes);
-    ASSERT(state != NULL);
+    uint8_t *block = malloc(definition->offset + definition->bytes);
+    ASSERT(block != NULL);
+    uint8_t *state = block + definition->offset;
     aggregate_init(definition, state);
     for (uint32_t i = 0; i < 20; i++, reading.time_s += definition->tile_s / 3 + i)
         aggregate_add(definition, state, &reading);
     ASSERT(aggregate_check(definition, state));
-    aggregate_read(definition, state, reading.time_s, &value);
-    free(state);
+    aggregate_read(definition, block, reading.time_s, &value);
+    free(block);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
