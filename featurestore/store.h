@@ -276,6 +276,15 @@ enum store_window {
  * for training; `process`: their events are taken at all. */
 uint8_t store_consent(const struct store *store, struct text user, struct text anon);
 
+/* What they said themselves: the user, or the anonymous id when no user is given.  False when they
+ * never spoke; all is 0 then. */
+struct store_consent_said {
+    uint8_t allowed, denied;      /* bits by enum event_consent */
+    int64_t at_ms[CONSENT_COUNT]; /* by the event's own time */
+};
+bool store_consent_said(const struct store *store, struct text user, struct text anon,
+                        struct store_consent_said *ret_said);
+
 /* The user whom the anonymous id stands for; .ptr NULL when it has no link, or more than one user.
  */
 struct text store_linked_user(const struct store *store, struct text anon);

@@ -60,6 +60,21 @@ uint8_t store_consent(const struct store *store, struct text user, struct text a
     return (uint8_t)(~(denied | (store->limits.consent_denied & ~allowed)) & CONSENT_ALL);
 }
 
+bool store_consent_said(const struct store *store, struct text user, struct text anon,
+                        struct store_consent_said *ret_said)
+{
+    const struct profile *profile =
+        user.ptr != NULL ? profile_find(&store->users, user) : profile_find(&store->anons, anon);
+    *ret_said = (struct store_consent_said){0};
+    if (profile == NULL || (profile->allowed | profile->denied) == 0)
+        return false;
+    ret_said->allowed = profile->allowed;
+    ret_said->denied = profile->denied;
+    for (uint32_t i = 0; i < CONSENT_COUNT; i++)
+        ret_said->at_ms[i] = profile->consent_at_ms[i];
+    return true;
+}
+
 struct text store_linked_user(const struct store *store, struct text anon)
 {
     uint32_t user = profile_sole_user(profile_find(&store->anons, anon));

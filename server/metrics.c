@@ -31,6 +31,7 @@ static const char *const event_values[] = {"accepted", "duplicate", "rejected", 
 static const char *const person_values[] = {"user", "anon", NULL};
 static const char *const part_values[] = {"items", "people", "counts", "features", NULL};
 static const char *const durability_values[] = {"memory", "disk", "disk_full", "failed", NULL};
+static const char *const decision_log_values[] = {"disk", "disk_full", "failed", NULL};
 static const char *const log_bytes_values[] = {"used", "limit", NULL};
 static const char *const commit_values[] = {"ok", "failed", NULL};
 static const char *const dropped_values[] = {"ring_full", "too_large", NULL};
@@ -188,6 +189,14 @@ const struct metric_family server_metric_families[M_COUNT] = {
                       GAUGE,
                       "Arrival of the oldest event in the log.",
                       {{0}}},
+    [M_DECISION_LOG_STATE] = {"decided_decision_log_state",
+                              GAUGE,
+                              "1 for what holds of decisions: where they are logged, or why not.",
+                              {{"state", decision_log_values}}},
+    [M_DECISION_LOG_COMMITTED] = {"decided_decision_log_last_commit_timestamp_seconds",
+                                  GAUGE,
+                                  "Time of the last commit to the decision log.",
+                                  {{0}}},
     [M_DECISION_LOG_RECORDS] = {"decided_decision_log_records_total",
                                 COUNTER,
                                 "Decisions that were handed to the thread that logs them.",

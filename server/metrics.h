@@ -45,6 +45,8 @@ enum server_metric {
     M_LOG_COMMIT_SECONDS,     /* counter: spent in commits */
     M_LOG_PRUNED,             /* counter: records deleted by age or size */
     M_LOG_OLDEST,             /* gauge: arrival of the oldest record, seconds since the epoch */
+    M_DECISION_LOG_STATE,     /* gauge {state}: 1 for the state in force */
+    M_DECISION_LOG_COMMITTED, /* gauge: time of the last commit, seconds since the epoch */
     M_DECISION_LOG_RECORDS,   /* counter: decisions on their way to the log */
     M_DECISION_LOG_DROPPED,   /* counter {reason} */
     M_DECISION_LOG_BYTES,     /* gauge {kind}: used, limit */

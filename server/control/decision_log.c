@@ -30,6 +30,19 @@ static void note_outcome(struct decision_log *log, enum err_code rc, const struc
     else if (!failing && log->failing)
         log_write(LOG_INFO, "decisions are logged again", NULL, 0);
     log->failing = failing;
+    pthread_mutex_lock(&log->lock);
+    log->status.state = !failing              ? DECISION_LOG_ON_DISK
+                        : rc == ERR_DISK_FULL ? DECISION_LOG_DISK_FULL
+                                              : DECISION_LOG_FAILED;
+    log->status.err = failing ? *err : (struct err){.code = ERR_OK};
+    pthread_mutex_unlock(&log->lock);
+}
+
+static void note_commit(struct decision_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    log->status.committed_ms = clock_wall_ms(log->clock);
+    pthread_mutex_unlock(&log->lock);
 }
 
 /* False when there is no memory for the record, which stays where it is. */
@@ -66,6 +79,8 @@ static void commit(struct decision_log *log, uint64_t now_ns)
     enum err_code rc = event_log_commit(log->disk, &err);
     log->retry_ns = rc == ERR_OK ? 0 : now_ns + RETRY_MS * MS_NS;
     log->gathered_since_ns = rc == ERR_OK ? 0 : log->gathered_since_ns;
+    if (rc == ERR_OK)
+        note_commit(log);
     note_outcome(log, rc, &err);
 }
 
@@ -223,4 +238,18 @@ void decision_log_destroy(struct decision_log **log)
 struct event_log *decision_log_disk(struct decision_log *log)
 {
     return log->disk;
+}
+
+const char *decision_log_state_name(enum decision_log_state state)
+{
+    static const char *const names[] = {"disk", "disk_full", "failed"};
+    return names[state];
+}
+
+void decision_log_status(struct decision_log *log, struct decision_log_status *ret_status)
+{
+    pthread_mutex_lock(&log->lock);
+    *ret_status = log->status;
+    pthread_mutex_unlock(&log->lock);
+    ret_status->dropped = atomic_load_explicit(&log->dropped, memory_order_relaxed);
 }

@@ -46,6 +46,21 @@ void decision_log_destroy(struct decision_log **log);
 /* For reading and for its statistics. */
 struct event_log *decision_log_disk(struct decision_log *log);
 
+enum decision_log_state {
+    DECISION_LOG_ON_DISK,
+    DECISION_LOG_DISK_FULL, /* tried again until there is room */
+    DECISION_LOG_FAILED     /* what a disk holds after a failed sync nobody knows */
+};
+
+struct decision_log_status {
+    enum decision_log_state state;
+    struct err err;       /* why, for the last two */
+    int64_t committed_ms; /* wall clock, the last commit of this process; 0: none yet */
+    uint64_t dropped;     /* decisions that should be in it, and are not */
+};
+const char *decision_log_state_name(enum decision_log_state state); /* "disk_full" */
+void decision_log_status(struct decision_log *log, struct decision_log_status *ret_status);
+
 /* ---- hot path (decision_log_put.c); `log` may be NULL everywhere */
 
 /* False when a decision on the request will surely not be logged. */

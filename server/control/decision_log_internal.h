@@ -5,6 +5,7 @@
 #define SERVER_CONTROL_DECISION_LOG_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "server/control/decision_log.h"
 #include "server/decide/ring.h"
@@ -20,7 +21,10 @@ struct decision_log {
     uint64_t retry_ns, prune_ns;
     bool failing;
 
-    pthread_mutex_t lock; /* guards `stopping` */
+    _Atomic uint64_t dropped; /* relaxed: a number by itself */
+
+    pthread_mutex_t lock; /* guards `stopping` and `status`, but for `dropped` in it */
+    struct decision_log_status status;
     pthread_cond_t changed;
     bool started, stopping;
     pthread_t thread;

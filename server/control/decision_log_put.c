@@ -37,6 +37,12 @@ bool decision_log_wants(const struct decision_log *log, const struct request *re
     return key.ptr == NULL || is_sampled(log, key);
 }
 
+static void drop(struct decision_log *log, struct worker *worker, uint32_t why)
+{
+    atomic_fetch_add_explicit(&log->dropped, 1, memory_order_relaxed);
+    metric_add(worker->metrics, M_DECISION_LOG_DROPPED, why, 0, 1);
+}
+
 void decision_log_put(struct decision_log *log, struct worker *worker, const struct decide_env *env,
                       const struct request *request, const struct decision *decision)
 {
@@ -51,9 +57,9 @@ void decision_log_put(struct decision_log *log, struct worker *worker, const str
     struct pack pack = pack_into(arena_alloc(arena, capacity, 1), capacity);
     decision_write(env, request, decision, &pack);
     if (pack.overflow)
-        metric_add(worker->metrics, M_DECISION_LOG_DROPPED, DROPPED_TOO_LARGE, 0, 1);
+        drop(log, worker, DROPPED_TOO_LARGE);
     else if (!ring_put(&log->ring[worker->index], pack.bytes, (uint32_t)pack.used))
-        metric_add(worker->metrics, M_DECISION_LOG_DROPPED, DROPPED_RING_FULL, 0, 1);
+        drop(log, worker, DROPPED_RING_FULL);
     else
         metric_add(worker->metrics, M_DECISION_LOG_RECORDS, 0, 0, 1);
     arena_rewind(arena, mark);

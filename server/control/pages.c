@@ -97,9 +97,30 @@ static bool check_event_log(struct pages *pages, char detail[DETAIL_BYTES])
     return true;
 }
 
+/* Decisions go on without their log. */
+static bool check_decision_log(struct pages *pages, char detail[DETAIL_BYTES])
+{
+    struct decision_log_status status;
+    if (pages->decision_log == NULL) {
+        snprintf(detail, DETAIL_BYTES, "none");
+        return true;
+    }
+    decision_log_status(pages->decision_log, &status);
+    bool fine = status.state == DECISION_LOG_ON_DISK;
+    snprintf(detail, DETAIL_BYTES, "%s%s%.220s, %" PRIu64 " dropped",
+             decision_log_state_name(status.state),
+             fine ? "" : ", decisions are not logged: ", status.err.text, status.dropped);
+    return true;
+}
+
 static const struct check checks[] = {
-    {"store", check_store},       {"event_log", check_event_log}, {"snapshot", check_snapshot},
-    {"draining", check_draining}, {"mode", check_mode},           {"breakers", check_breakers},
+    {"store", check_store},
+    {"event_log", check_event_log},
+    {"decision_log", check_decision_log},
+    {"snapshot", check_snapshot},
+    {"draining", check_draining},
+    {"mode", check_mode},
+    {"breakers", check_breakers},
 };
 
 /* In etcd's form. */

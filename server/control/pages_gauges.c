@@ -69,8 +69,13 @@ static void set_log(const struct pages *pages)
 static void set_decision_log(const struct pages *pages)
 {
     struct event_log_stats stats;
+    struct decision_log_status status;
     if (pages->decision_log == NULL)
         return;
+    decision_log_status(pages->decision_log, &status);
+    for (uint32_t i = DECISION_LOG_ON_DISK; i <= DECISION_LOG_FAILED; i++)
+        set(pages, M_DECISION_LOG_STATE, i, i == (uint32_t)status.state);
+    set(pages, M_DECISION_LOG_COMMITTED, 0, (double)status.committed_ms / 1000.0);
     event_log_stats(decision_log_disk(pages->decision_log), &stats);
     set(pages, M_DECISION_LOG_BYTES, LOG_USED, (double)stats.bytes_used);
     set(pages, M_DECISION_LOG_BYTES, LOG_LIMIT, (double)stats.bytes_max);

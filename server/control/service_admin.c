@@ -362,6 +362,7 @@ enum call_state service_admin(struct service *service, struct call *call,
     case OP_restart: return serve_restart(service, call, request);
     case OP_drain: return serve_drain(service, call, request);
     case OP_audit: return service_audit(service, call, request);
+    case OP_person: return service_person(service, call, request);
     default: return serve_models(service, call, request);
     }
 }

@@ -38,6 +38,7 @@ void service_pack_unaudited(struct reply *reply, enum err_code rc, const struct 
 static uint64_t export_key(const struct deferred *deferred)
 {
     uint64_t seed = hash_text(text_of(deferred->export_key), deferred->export_trainable);
+    seed = hash_text(deferred->anon, hash_text(deferred->user, seed));
     uint64_t key = hash_text(text_of(deferred->who.peer), seed);
     return key == 0 ? 1 : key;
 }
@@ -59,12 +60,13 @@ enum err_code service_export_begins(struct deferred *deferred, struct err *err)
     struct service *service = deferred->service;
     if (find_export(deferred) != NULL)
         return ERR_OK;
-    enum err_code rc =
-        audit_begin(service->with.audit, &deferred->who, "export",
-                    AUDIT_WHAT(LOG_STR("what", deferred->export_key),
-                               LOG_STR("for", deferred->export_trainable ? "training" : ""),
-                               LOG_INT("from", (int64_t)deferred->export_from)),
-                    err);
+    enum err_code rc = audit_begin(
+        service->with.audit, &deferred->who, "export",
+        AUDIT_WHAT(LOG_STR("what", deferred->export_key),
+                   LOG_STR("for", deferred->export_trainable ? "training" : ""),
+                   LOG_BOOL("one_person", deferred->user.ptr != NULL || deferred->anon.ptr != NULL),
+                   LOG_INT("from", (int64_t)deferred->export_from)),
+        err);
     if (rc != ERR_OK)
         return rc;
     service->exports[service->export_oldest] =

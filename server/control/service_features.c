@@ -192,6 +192,17 @@ static void answer_features(struct service *service, struct call *call,
     reply_end(&reply);
 }
 
+void service_pack_person_features(struct reply *reply, const struct store *store, struct text user,
+                                  struct text anon)
+{
+    const struct request request = {.user = user, .anon = anon};
+    struct subject subject;
+    find_subject(store, &request, &subject);
+    reply_key(reply, "features");
+    size_t mark = pack_map_open(&reply->pack);
+    pack_map_close(&reply->pack, mark, pack_all(reply, &subject));
+}
+
 static bool allows_features(const struct subject *subject, const struct request *request)
 {
     return (store_consent(subject->store, request->user, request->anon) &

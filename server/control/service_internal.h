@@ -9,6 +9,7 @@
  *   service_prices.c   the history of a price
  *   service_log.c      export, checkpoint, snapshot, state_hash
  *   service_audit.c    audit, and who acts
+ *   service_person.c   all that is known of one person
  *   service_admin.c    mode, reload, drain and the operations on models */
 #ifndef SERVER_CONTROL_SERVICE_INTERNAL_H
 #define SERVER_CONTROL_SERVICE_INTERNAL_H
@@ -20,6 +21,8 @@
 #include "server/metrics.h"
 #include "server/protocol/reply.h"
 #include "server/protocol/request.h"
+
+enum person_part { PERSON_PROFILE, PERSON_HISTORY, PERSON_FEATURES };
 
 #define SERVICE_EXPORTS_MAX 16
 
@@ -56,6 +59,8 @@ struct deferred {
     enum breaker_hold model_hold; /* OP_breaker */
     struct mode mode;             /* OP_mode: what was asked for */
     int64_t mode_for_ms;
+    struct text user, anon;       /* OP_person, OP_export: in the request bytes */
+    enum person_part part;        /* OP_person */
     struct event_log *export_log; /* OP_export */
     const char *export_key;       /* what its records hold: "event", "decision" */
     bool export_trainable;        /* decisions: only of people who allow `train` */
@@ -96,6 +101,11 @@ enum call_state service_state_hash(struct service *service, struct call *call,
                                    const struct request *request);
 enum call_state service_audit(struct service *service, struct call *call,
                               const struct request *request);
+enum call_state service_person(struct service *service, struct call *call,
+                               const struct request *request);
+/* The key `features`: all that need nothing but the person, whatever they allow. */
+void service_pack_person_features(struct reply *reply, const struct store *store, struct text user,
+                                  struct text anon);
 /* An export is many calls; it is recorded as one act, when the first page is asked for.  Both on
  * the thread of maintenance. */
 MUST_CHECK enum err_code service_export_begins(struct deferred *deferred, struct err *err);

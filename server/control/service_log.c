@@ -8,14 +8,25 @@
 #include "featurestore/decision_record.h"
 #include "featurestore/snapshot.h"
 #include "server/control/service_internal.h"
+#include "server/control/service_person.h"
 
 #define SNAPSHOT_DIR_BYTES_MAX 3000
 
-enum { EXPORT_LIMIT_MAX = 10000, EXPORT_SLACK_BYTES = 1024 };
+enum {
+    EXPORT_LIMIT_MAX = 10000,
+    EXPORT_LOOKED_AT_MAX = 100000, /* records of others that are passed over for one page */
+    EXPORT_SLACK_BYTES = 1024
+};
 
-static void pack_record(struct pack *pack, const char *key, const struct event_record *record)
+/* `through`: which of a person's ids it has, or NULL. */
+static void pack_record(struct pack *pack, const char *key, const struct event_record *record,
+                        const char *through)
 {
-    pack_map(pack, record->skew_ms == 0 ? 3 : 4);
+    pack_map(pack, 3u + (record->skew_ms != 0) + (through != NULL));
+    if (through != NULL) {
+        pack_key(pack, "through");
+        pack_str(pack, through);
+    }
     pack_key(pack, "sequence");
     pack_uint(pack, record->sequence);
     pack_key(pack, "arrival_ms");
@@ -26,6 +37,26 @@ static void pack_record(struct pack *pack, const char *key, const struct event_r
     }
     pack_str(pack, key);
     pack_raw(pack, record->event.ptr, record->event.len);
+}
+
+static bool names_person(const struct deferred *deferred)
+{
+    return deferred->user.ptr != NULL || deferred->anon.ptr != NULL;
+}
+
+/* A decision that cannot be read is nobody's; the export of all decisions reports it. */
+static const char *match(const struct person_ids *person, const char *kind,
+                         const struct event_record *record)
+{
+    struct decision_record decision = {.user = {NULL, 0}};
+    struct text user, anon;
+    if (strcmp(kind, "event") == 0) {
+        person_of_event(record->event, &user, &anon);
+        return person_ids_match(person, user, anon);
+    }
+    if (decision_record_read(record->event, &decision, NULL) != ERR_OK)
+        return NULL;
+    return person_ids_match(person, decision.user, decision.anon);
 }
 
 /* What the person says now counts, not what they said when it was decided.  A record that cannot be
@@ -41,23 +72,42 @@ static bool may_train(const struct store *store, const struct event_record *reco
     return (consent & CONSENT_BIT(train)) != 0;
 }
 
+/* Whether it is asked for; *ret_through as pack_record wants it. */
+static bool is_wanted(const struct deferred *deferred, const struct person_ids *person,
+                      const struct event_record *record, const char **ret_through)
+{
+    *ret_through = NULL;
+    if (deferred->export_trainable)
+        return may_train(deferred->service->with.store, record);
+    if (!names_person(deferred))
+        return true;
+    *ret_through = match(person, deferred->export_key, record);
+    return *ret_through != NULL;
+}
+
 /* As many records as there are, fit and are wanted; *next is where to go on. */
 static enum err_code pack_records(struct reply *reply, const struct deferred *deferred,
                                   struct event_log_reader *reader, uint64_t *next, bool *ret_end,
                                   struct err *err)
 {
     struct event_record record;
+    struct person_ids person;
     enum err_code rc = ERR_OK;
-    uint32_t count = 0;
+    uint32_t count = 0, passed_over = 0;
+    if (names_person(deferred))
+        person_ids_find(deferred->service->with.store, deferred->user, deferred->anon, &person);
     size_t mark = pack_array_open(&reply->pack);
-    while (count < deferred->export_limit &&
+    while (count < deferred->export_limit && passed_over < EXPORT_LOOKED_AT_MAX &&
            (rc = event_log_read_next(reader, &record, err)) == ERR_OK) {
+        const char *through;
         if (reply->pack.capacity - reply->pack.used < record.event.len + EXPORT_SLACK_BYTES)
             break;
         *next = record.sequence + 1;
-        if (deferred->export_trainable && !may_train(deferred->service->with.store, &record))
+        if (!is_wanted(deferred, &person, &record, &through)) {
+            passed_over++;
             continue;
-        pack_record(&reply->pack, deferred->export_key, &record);
+        }
+        pack_record(&reply->pack, deferred->export_key, &record, through);
         count++;
     }
     pack_array_close(&reply->pack, mark, count);
@@ -118,7 +168,9 @@ static const char *read_export(const struct request *request, struct export_want
     if (!wanted->decisions && !text_is(what, "events"))
         return "what";
     wanted->trainable = request_body_text(request, "for", &purpose, &purpose_ok);
-    if (!purpose_ok || (wanted->trainable && (!wanted->decisions || !text_is(purpose, "training"))))
+    bool of_person = request->user.ptr != NULL || request->anon.ptr != NULL;
+    if (!purpose_ok ||
+        (wanted->trainable && (!wanted->decisions || of_person || !text_is(purpose, "training"))))
         return "for";
     if (request_body_int(request, "from", &wanted->from, &from_ok) &&
         (!from_ok || wanted->from < 1))
@@ -151,8 +203,8 @@ enum call_state service_export(struct service *service, struct call *call,
     const char *field = read_export(request, &wanted);
     if (field != NULL) {
         refuse(service, call, request,
-               "expected what: events or decisions; for: training, with decisions alone; from: a "
-               "sequence from 1 on; limit: 1..10000",
+               "expected what: events or decisions; for: training, with decisions alone and of all "
+               "people; from: a sequence from 1 on; limit: 1..10000",
                field);
         return CALL_DONE;
     }
@@ -170,6 +222,8 @@ enum call_state service_export(struct service *service, struct call *call,
     deferred->export_log = log;
     deferred->export_key = wanted.decisions ? "decision" : "event";
     deferred->export_trainable = wanted.trainable;
+    deferred->user = request->user;
+    deferred->anon = request->anon;
     deferred->export_from = (uint64_t)wanted.from;
     deferred->export_limit = (uint32_t)wanted.limit;
     return deferred_submit_to(service->with.maintenance, deferred, request, run_export);

@@ -151,6 +151,29 @@ static void pack_durability(struct reply *reply, struct store *store)
     }
 }
 
+static void pack_decision_log(struct reply *reply, struct decision_log *log)
+{
+    struct decision_log_status status;
+    if (log == NULL)
+        return;
+    decision_log_status(log, &status);
+    reply_key(reply, "decision_log_state");
+    pack_str(&reply->pack, decision_log_state_name(status.state));
+    if (status.err.text[0] != '\0') {
+        reply_key(reply, "decision_log_error");
+        pack_str(&reply->pack, status.err.text);
+    }
+    reply_key(reply, "decision_log_dropped");
+    pack_uint(&reply->pack, status.dropped);
+    reply_key(reply, "decision_log_committed_ms");
+    if (status.committed_ms == 0)
+        pack_nil(&reply->pack);
+    else
+        pack_int(&reply->pack, status.committed_ms);
+    reply_key(reply, "decision_log");
+    pack_log(&reply->pack, decision_log_disk(log));
+}
+
 void service_status(struct service *service, struct call *call, const struct request *request)
 {
     struct reply reply;
@@ -175,5 +198,6 @@ void service_status(struct service *service, struct call *call, const struct req
     pack_store(&reply.pack, service->with.store);
     rcu_read_end();
     pack_durability(&reply, service->with.store);
+    pack_decision_log(&reply, service->with.decision_log);
     reply_end(&reply);
 }

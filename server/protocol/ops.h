@@ -23,6 +23,7 @@
     X(snapshot, ADMIN)      \
     X(state_hash, ADMIN)    \
     X(audit, ADMIN)         \
+    X(person, ADMIN)        \
     X(model_list, ADMIN)    \
     X(model_begin, ADMIN)   \
     X(model_chunk, ADMIN)   \

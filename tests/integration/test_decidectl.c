@@ -373,7 +373,8 @@ static void test_events_are_exported_and_imported_again(void **state)
     CHECK(0, NULL, NULL, "export", "events", "--before", "2020-01-01");
     CHECK(2, NULL, "expected a time", "export", "events", "--since", "yesterday");
     CHECK(2, NULL, "expected ndjson or csv", "export", "events", "--format", "xml");
-    CHECK(2, NULL, "expected events, decisions or training, got 'people'", "export", "people");
+    CHECK(2, NULL, "expected events, decisions, training or person, got 'people'", "export",
+          "people");
     CHECK(1, NULL, "cannot open /nonexistent/", "export", "events", "--out",
           "/nonexistent/x.ndjson");
     CHECK(0, "2 events in ", NULL, "export", "events", "--out", out_path(bench, "log.ndjson.gz"));

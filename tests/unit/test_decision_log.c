@@ -134,6 +134,11 @@ static void test_full_ring_drops_and_counts(void **state)
     assert_int_equal(decision_log_start(decisions, &err), ERR_OK);
     decision_log_stop(decisions);
     assert_int_equal(count_on_disk(), records());
+    struct decision_log_status status;
+    decision_log_status(decisions, &status);
+    assert_int_equal(status.state, DECISION_LOG_ON_DISK);
+    assert_int_equal(status.dropped, 3);
+    assert_true(status.committed_ms > 0);
     put(long_request()); /* there is room again */
     assert_int_equal(dropped(RING_FULL), 3);
     decision_log_destroy(&decisions);
@@ -259,6 +264,11 @@ static void test_a_disk_without_room_loses_nothing_that_was_gathered(void **stat
     event_log_stats(decision_log_disk(decisions), &stats);
     assert_true(stats.commit_failures >= 1);
     assert_false(stats.failed);
+    struct decision_log_status status;
+    decision_log_status(decisions, &status);
+    assert_int_equal(status.state, DECISION_LOG_DISK_FULL);
+    assert_int_equal(status.err.code, ERR_DISK_FULL);
+    assert_int_equal(status.committed_ms, 0);
     assert_int_equal(stats.gathered, 100);
     assert_int_equal(count_on_disk(), 0);
     disk_fault_off();

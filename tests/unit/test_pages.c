@@ -69,7 +69,7 @@ static void test_health_says_why_not(void **state)
     page_is(f, "/livez", "", 200, "ok\n");
     page_is(f, "/readyz", "", 200, "ok\n");
     page_is(f, "/readyz", "verbose", 200,
-            "[+]store ok: recovered\n[+]event_log ok: memory\n"
+            "[+]store ok: recovered\n[+]event_log ok: memory\n[+]decision_log ok: none\n"
             "[+]snapshot ok: epoch 1, policies builtin, 0 models\n[+]draining ok: no\n"
             "[+]mode ok: full\n[+]breakers ok: closed\nok\n");
     assert_int_equal(modes_set(&f->rig.modes, LEVEL_generic, 1000, text_of("a sale"), &err),
@@ -79,7 +79,7 @@ static void test_health_says_why_not(void **state)
     page_is(f, "/readyz", "", 503,
             "[-]draining failed: the daemon is about to stop\nreadyz check failed\n");
     page_is(f, "/readyz", "x=1&verbose=1", 503,
-            "[+]store ok: recovered\n[+]event_log ok: memory\n"
+            "[+]store ok: recovered\n[+]event_log ok: memory\n[+]decision_log ok: none\n"
             "[+]snapshot ok: epoch 1, policies builtin, 0 models\n"
             "[-]draining failed: the daemon is about to stop\n"
             "[+]mode ok: generic until 2023-11-14T22:13:21.000Z: a sale\n"

@@ -79,6 +79,7 @@ int command_recommend(struct ctl *ctl, int argc, char **argv); /* decisions.c */
 int command_similar(struct ctl *ctl, int argc, char **argv);   /* decisions.c */
 int command_rank(struct ctl *ctl, int argc, char **argv);      /* decisions.c */
 int command_price(struct ctl *ctl, int argc, char **argv);     /* decisions.c */
+int command_person(struct ctl *ctl, int argc, char **argv);    /* person.c */
 int command_import(struct ctl *ctl, int argc, char **argv);    /* import.c */
 int command_export(struct ctl *ctl, int argc, char **argv);    /* export.c */
 int command_snapshot(struct ctl *ctl, int argc, char **argv);  /* snapshot.c */
@@ -93,6 +94,8 @@ int command_restart(struct ctl *ctl, int argc, char **argv);   /* operate.c */
 int command_drain(struct ctl *ctl, int argc, char **argv);     /* operate.c */
 int command_config(struct ctl *ctl, int argc, char **argv);    /* config_check.c */
 
+/* person.c: the keys `user` and `anon` of a request, for those that are given. */
+void ctl_pack_person(struct pack *body, const char *user, const char *anon);
 /* model_push.c: `dir` is a bundle folder */
 int model_push(struct ctl *ctl, const char *dir);
 /* model_labels.c: argv[1] is the name of each */

@@ -34,6 +34,10 @@ const struct command ctl_commands[] = {
      "  --slot S        which policy serves; the default slot otherwise\n"
      "  --currency CUR  only prices in this currency (EUR)\n"},
     {"features", "user|item ID", "what the daemon knows as numbers", command_features, NULL},
+    {"person", "USER [--anon ID]", "what somebody allows, and which ids are linked to them",
+     command_person,
+     "  --anon ID       an anonymous id, beside USER or alone\n"
+     "`export person` gives everything about them.\n"},
     {"import", "events|items FILE [--format csv|ndjson] [--map FILE] ...",
      "send a file of events or items, also gzipped", command_import,
      "  --format F      csv or ndjson; by the name of the file otherwise\n"
@@ -43,11 +47,15 @@ const struct command ctl_commands[] = {
      "  --errors FILE   every error, one a line; the first ten are shown anyway\n"
      "  --max-errors N  more bad lines end the import\n"
      "  --from-line N   go on where an import was interrupted\n"},
-    {"export", "events|decisions|training [--out FILE] [--format csv|ndjson] ...",
+    {"export", "events|decisions|training|person USER [--out FILE] [--format csv|ndjson] ...",
      "write what was logged to a file or to stdout", command_export,
      "  events          everything that happened; `import events` reads NDJSON again\n"
      "  decisions       what was asked, what was shown, and the features that the ranker saw\n"
      "  training        each item that was shown, with its features and what came of it\n"
+     "  person USER     everything about one person, as NDJSON; with what came under anonymous "
+     "ids\n"
+     "                  that are linked to them\n"
+     "  --anon ID       person: an anonymous id of theirs, beside USER or alone\n"
      "  --out FILE      stdout otherwise; compressed when the name ends with .gz\n"
      "  --format F      csv or ndjson; by the name of the file otherwise (ndjson)\n"
      "  --since T, --before T\n"

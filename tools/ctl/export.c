@@ -20,6 +20,7 @@ static const struct subject {
     {"events", "events", export_events},
     {"decisions", "decisions", export_decisions},
     {"training", "rows", export_training},
+    {"person", "events and decisions", export_person},
 };
 
 static const struct subject *find_subject(const char *name)
@@ -93,6 +94,23 @@ static void leave_out_the_newest(struct export_job *job)
         job->before_ms = complete_ms;
 }
 
+/* NULL when the arguments fit the subject; else what is wrong. */
+static const char *misfit(const struct subject *subject, const struct export_job *job, int count,
+                          bool has_times)
+{
+    if (subject->run == export_training && job->from != 1)
+        return "--from is for events and decisions: use --since";
+    if (subject->run != export_person)
+        return count == 2          ? "only `person` takes an id"
+               : job->anon != NULL ? "--anon is for `person`"
+                                   : NULL;
+    if (job->user == NULL && job->anon == NULL)
+        return "person: expected USER, --anon ID or both";
+    if (job->format == EXPORT_CSV)
+        return "person: it comes as ndjson";
+    return has_times || job->from != 1 ? "person: all of it is exported, whenever it was" : NULL;
+}
+
 int command_export(struct ctl *ctl, int argc, char **argv)
 {
     struct export_job job = {.path = "-", .before_ms = INT64_MAX, .since_ms = INT64_MIN};
@@ -106,23 +124,27 @@ int command_export(struct ctl *ctl, int argc, char **argv)
                                {"before", 0, ARG_TEXT, &before, 0, 0},
                                {"window", 0, ARG_DURATION, &window_us, 0, 0},
                                {"incomplete", 0, ARG_FLAG, &incomplete, 0, 0},
+                               {"anon", 0, ARG_TEXT, &job.anon, 0, 0},
                                {"from", 0, ARG_INT, &from, 1, INT64_MAX}};
-    if (args_parse_count(ctl, argc, argv, args, sizeof args / sizeof args[0], 1, 1,
-                         "events, decisions or training") < 0)
+    int count = args_parse_count(ctl, argc, argv, args, sizeof args / sizeof args[0], 1, 2,
+                                 "events, decisions, training or person USER");
+    if (count < 0)
         return EXIT_USAGE;
     const struct subject *subject = find_subject(argv[1]);
     if (subject == NULL)
-        return ctl_usage("export", "expected events, decisions or training, got '%s'", argv[1]);
-    bool is_training = subject->run == export_training;
-    if (is_training && from != 1)
-        return ctl_usage("export", "--from is for events and decisions: use --since");
+        return ctl_usage("export", "expected events, decisions, training or person, got '%s'",
+                         argv[1]);
+    job.user = count == 2 ? argv[2] : NULL;
     job.from = (uint64_t)from;
     job.window_ms = (int64_t)(window_us / 1000);
     if (read_format(format, &job) != EXIT_FINE ||
         read_time("--since", since, &job.since_ms) != EXIT_FINE ||
         read_time("--before", before, &job.before_ms) != EXIT_FINE)
         return EXIT_USAGE;
-    if (is_training && !incomplete)
+    const char *wrong = misfit(subject, &job, count, since != NULL || before != NULL);
+    if (wrong != NULL)
+        return ctl_usage("export", "%s", wrong);
+    if (subject->run == export_training && !incomplete)
         leave_out_the_newest(&job);
     return run_job(ctl, subject, &job);
 }

@@ -5,6 +5,7 @@
  *   export_pages.c      records from the daemon, page by page; lines to a file
  *   export_events.c     events, by export_rows.c
  *   export_decisions.c  decisions as they were logged
+ *   export_person.c     everything about one person
  *   export_training.c   decisions with what came of them, by export_labels.c
  *
  * Threads: one. */
@@ -25,6 +26,7 @@ struct export_job {
     uint64_t from; /* the first sequence */
     const char *path;
     int64_t since_ms, before_ms; /* by arrival, or when the decision was made */
+    const char *user, *anon;     /* person; NULL: not given */
     int64_t window_ms;           /* training: so long after a decision what happens counts */
 };
 
@@ -39,6 +41,7 @@ struct export_run {
 int export_events(struct export_run *run);
 int export_decisions(struct export_run *run);
 int export_training(struct export_run *run);
+int export_person(struct export_run *run);
 
 /* ---- export_pages.c */
 
@@ -46,7 +49,7 @@ int export_training(struct export_run *run);
 typedef int (*export_record_fn)(void *ctx, struct cursor record);
 
 /* `what`: "events" or "decisions"; `purpose`: NULL, or for decisions "training": only of people who
- * allow that. */
+ * allow that.  With a user or an anonymous id in the job only what is theirs. */
 int export_each(struct export_run *run, const char *what, const char *purpose, export_record_fn fn,
                 void *ctx);
 /* The decision in a record; a message says what is wrong with it. */

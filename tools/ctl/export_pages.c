@@ -11,10 +11,12 @@
 static int fetch(struct export_run *run, const char *what, const char *purpose, uint64_t from,
                  struct decide_reply **ret_reply)
 {
-    uint8_t bytes[256];
+    uint8_t bytes[1024];
     struct pack body = pack_into(bytes, sizeof bytes);
+    const struct export_job *job = run->job;
     uint64_t timeout_us = run->ctl->timeout_us;
-    pack_map(&body, purpose == NULL ? 2 : 3);
+    pack_map(&body, 2u + (purpose != NULL) + (job->user != NULL) + (job->anon != NULL));
+    ctl_pack_person(&body, job->user, job->anon);
     pack_key(&body, "what");
     pack_str(&body, what);
     if (purpose != NULL) {

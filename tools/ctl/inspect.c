@@ -63,18 +63,35 @@ static void print_text(const char *before, struct text text)
         printf("%s%.*s", before, (int)text.len, text.ptr);
 }
 
-static void show_durability(struct cursor map)
+static void print_log(struct cursor map, const char *key)
 {
-    struct cursor log, recovering;
-    print_text("\nevents: ", value_text(map, "durability"));
-    print_text(", refused: ", value_text(map, "durability_error"));
-    if (value_find(map, "log", &log))
+    struct cursor log;
+    if (value_find(map, key, &log))
         printf(", records %" PRId64 "..%" PRId64 ", %" PRId64 " of %" PRId64 " MB",
                value_int(log, "first_sequence", 0), value_int(log, "last_sequence", 0),
                value_int(log, "bytes_used", 0) >> 20, value_int(log, "bytes_max", 0) >> 20);
+}
+
+static void show_decision_log(struct cursor map)
+{
+    int64_t dropped = value_int(map, "decision_log_dropped", 0);
+    print_text("\ndecisions: ", value_text(map, "decision_log_state"));
+    print_text(", not logged: ", value_text(map, "decision_log_error"));
+    print_log(map, "decision_log");
+    if (dropped > 0)
+        printf(", %" PRId64 " dropped", dropped);
+}
+
+static void show_durability(struct cursor map)
+{
+    struct cursor recovering;
+    print_text("\nevents: ", value_text(map, "durability"));
+    print_text(", refused: ", value_text(map, "durability_error"));
+    print_log(map, "log");
     if (value_find(map, "recovering", &recovering))
         printf(", recovering: at record %" PRId64 " of %" PRId64, value_int(recovering, "at", 0),
                value_int(recovering, "last", 0));
+    show_decision_log(map);
     puts("\n");
 }
 
