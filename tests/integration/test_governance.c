@@ -149,6 +149,10 @@ static void test_what_does_not_fit_a_person_is_refused(void **state)
     ends(2, "", "--anon is for `person`");
     RUN("export", "person", "nobody");
     ends(1, "", "nothing is known of this person");
+    RUN("export", "person", "u1", "--zstd", "--out=x.gz");
+    ends(2, "", "--zstd: 'x.gz' says gzip");
+    RUN("export", "events", "--zstd");
+    ends(0, "\x28\xb5\x2f\xfd", ""); /* the magic number of a frame */
     RUN("call", "person", "{\"user\": \"u1\", \"part\": \"all\"}");
     ends(1, "\"field\":\"part\"", "");
     RUN("call", "export", "{\"what\": \"decisions\", \"for\": \"training\", \"user\": \"u1\"}");

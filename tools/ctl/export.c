@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/ctl/export.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,25 +37,15 @@ static bool ends_with(const char *text, const char *end)
     return len > end_len && strcmp(text + len - end_len, end) == 0;
 }
 
-static int open_out(struct export_run *run)
-{
-    const char *path = run->job->path;
-    const char *mode = ends_with(path, ".gz") ? "wb6" : "wbT";
-    run->out = strcmp(path, "-") == 0 ? gzdopen(1, "wbT") : gzopen(path, mode);
-    if (run->out == NULL)
-        return ctl_fail("export", "cannot open %s: %s", path, strerror(errno));
-    return EXIT_FINE;
-}
-
 static int run_job(struct ctl *ctl, const struct subject *subject, const struct export_job *job)
 {
     struct export_run run = {.ctl = ctl, .job = job};
-    int code = open_out(&run);
-    if (code != EXIT_FINE)
-        return code;
-    code = subject->run(&run);
-    if (gzclose(run.out) != Z_OK && code == EXIT_FINE)
-        code = ctl_fail("export", "cannot write %s: %s", job->path, strerror(errno));
+    struct err err = {.text = ""};
+    if (export_out_open(job->path, job->compression, &run.out, &err) != ERR_OK)
+        return ctl_fail("export", "%s", err.text);
+    int code = subject->run(&run);
+    if (export_out_close(&run.out, &err) != ERR_OK && code == EXIT_FINE)
+        code = ctl_fail("export", "%s", err.text);
     if (code == EXIT_FINE && strcmp(job->path, "-") != 0) {
         if (ctl->json)
             printf("{\"ok\": true, \"exported\": %" PRIu64 "}\n", run.exported);
@@ -80,9 +69,21 @@ static int read_format(const char *format, struct export_job *job)
 {
     if (format != NULL && strcmp(format, "ndjson") != 0 && strcmp(format, "csv") != 0)
         return ctl_usage("export", "--format: expected ndjson or csv, got '%s'", format);
-    bool is_csv = format == NULL ? ends_with(job->path, ".csv") || ends_with(job->path, ".csv.gz")
-                                 : strcmp(format, "csv") == 0;
+    bool by_name = ends_with(job->path, ".csv") || ends_with(job->path, ".csv.gz") ||
+                   ends_with(job->path, ".csv.zst");
+    bool is_csv = format == NULL ? by_name : strcmp(format, "csv") == 0;
     job->format = is_csv ? EXPORT_CSV : EXPORT_NDJSON;
+    return EXIT_FINE;
+}
+
+static int read_compression(bool zstd, struct export_job *job)
+{
+    bool is_gzip = ends_with(job->path, ".gz");
+    if (zstd && is_gzip)
+        return ctl_usage("export", "--zstd: '%s' says gzip", job->path);
+    job->compression = is_gzip                                ? EXPORT_GZIP
+                       : zstd || ends_with(job->path, ".zst") ? EXPORT_ZSTD
+                                                              : EXPORT_PLAIN;
     return EXIT_FINE;
 }
 
@@ -115,7 +116,7 @@ int command_export(struct ctl *ctl, int argc, char **argv)
 {
     struct export_job job = {.path = "-", .before_ms = INT64_MAX, .since_ms = INT64_MIN};
     const char *format = NULL, *since = NULL, *before = NULL;
-    bool incomplete = false;
+    bool incomplete = false, zstd = false;
     uint64_t window_us = WINDOW_US;
     int64_t from = 1;
     const struct arg args[] = {{"format", 0, ARG_TEXT, &format, 0, 0},
@@ -125,6 +126,7 @@ int command_export(struct ctl *ctl, int argc, char **argv)
                                {"window", 0, ARG_DURATION, &window_us, 0, 0},
                                {"incomplete", 0, ARG_FLAG, &incomplete, 0, 0},
                                {"anon", 0, ARG_TEXT, &job.anon, 0, 0},
+                               {"zstd", 0, ARG_FLAG, &zstd, 0, 0},
                                {"from", 0, ARG_INT, &from, 1, INT64_MAX}};
     int count = args_parse_count(ctl, argc, argv, args, sizeof args / sizeof args[0], 1, 2,
                                  "events, decisions, training or person USER");
@@ -137,7 +139,7 @@ int command_export(struct ctl *ctl, int argc, char **argv)
     job.user = count == 2 ? argv[2] : NULL;
     job.from = (uint64_t)from;
     job.window_ms = (int64_t)(window_us / 1000);
-    if (read_format(format, &job) != EXIT_FINE ||
+    if (read_format(format, &job) != EXIT_FINE || read_compression(zstd, &job) != EXIT_FINE ||
         read_time("--since", since, &job.since_ms) != EXIT_FINE ||
         read_time("--before", before, &job.before_ms) != EXIT_FINE)
         return EXIT_USAGE;

@@ -2,7 +2,8 @@
 /* export - what the daemon has logged, as lines of NDJSON or CSV.
  *
  *   export.c            the command line
- *   export_pages.c      records from the daemon, page by page; lines to a file
+ *   export_pages.c      records from the daemon, page by page
+ *   export_out.c        lines to a file, compressed or not
  *   export_events.c     events, by export_rows.c
  *   export_decisions.c  decisions as they were logged
  *   export_person.c     everything about one person
@@ -12,17 +13,17 @@
 #ifndef TOOLS_CTL_EXPORT_H
 #define TOOLS_CTL_EXPORT_H
 
-#include <zlib.h>
-
 #include "base/buffer.h"
 #include "base/cursor.h"
 #include "featurestore/decision_record.h"
 #include "tools/ctl/command.h"
+#include "tools/ctl/export_out.h"
 
 enum export_format { EXPORT_NDJSON, EXPORT_CSV };
 
 struct export_job {
     enum export_format format;
+    enum export_compression compression;
     uint64_t from; /* the first sequence */
     const char *path;
     int64_t since_ms, before_ms; /* by arrival, or when the decision was made */
@@ -33,7 +34,7 @@ struct export_job {
 struct export_run {
     struct ctl *ctl;
     const struct export_job *job;
-    gzFile out; /* transparent unless the name ends with .gz */
+    struct export_out *out;
     uint64_t exported;
 };
 
@@ -59,6 +60,5 @@ bool export_is_wanted(const struct export_job *job, int64_t time_ms);
 int export_write(struct export_run *run, const char *text, size_t len);
 /* Writes the buffer and empties it. */
 int export_flush(struct export_run *run, struct buffer *buffer);
-int export_write_failed(const struct export_run *run);
 
 #endif

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 
 #include "tools/cli/value.h"
 #include "tools/ctl/export.h"
@@ -80,18 +78,11 @@ bool export_is_wanted(const struct export_job *job, int64_t time_ms)
     return time_ms >= job->since_ms && time_ms < job->before_ms;
 }
 
-int export_write_failed(const struct export_run *run)
-{
-    int number = 0;
-    const char *text = gzerror(run->out, &number);
-    return ctl_fail("export", "cannot write %s: %s", run->job->path,
-                    number == Z_ERRNO ? strerror(errno) : text);
-}
-
 int export_write(struct export_run *run, const char *text, size_t len)
 {
-    if (len > 0 && gzwrite(run->out, text, (unsigned)len) != (int)len)
-        return export_write_failed(run);
+    struct err err = {.text = ""};
+    if (export_out_write(run->out, text, len, &err) != ERR_OK)
+        return ctl_fail("export", "%s", err.text);
     return EXIT_FINE;
 }
 
