@@ -21,6 +21,7 @@
 #include "base/pack.h"
 #include "base/rand.h"
 #include "client/decide.h"
+#include "featurestore/definitions.h"
 #include "featurestore/store.h"
 #include "tests/support/daemon.h"
 #include "tests/support/daemon_client.h"
@@ -34,8 +35,10 @@ static const struct store_limits limits = {.items_max = 1000000,
                                            .history_items_max = 100,
                                            .queue_events_max = 100000,
                                            .dedup_events_max = 1000000,
-                                           .prices_max = 8};
+                                           .prices_max = 8,
+                                           .feature_rows_max = 1000000};
 
+static char features_path[512]; /* "": no features are defined */
 static struct daemon served;
 static struct decide_client *client;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -164,6 +167,17 @@ static void open_log_dir(struct event_log_options *options, char *path)
                                           .clock = clock_system()};
 }
 
+static void define_features(struct store *store)
+{
+    struct definitions *definitions = NULL;
+    struct err err = {.text = ""};
+    if (features_path[0] == '\0')
+        return;
+    if (definitions_parse_file(features_path, &definitions, &err) != ERR_OK ||
+        store_define_features(store, &definitions, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+}
+
 static uint64_t replayed_hash(void)
 {
     char path[2 * TEMP_DIR_BYTES];
@@ -175,6 +189,7 @@ static uint64_t replayed_hash(void)
     uint64_t sequence = 0, hash = 0;
     open_log_dir(&options, path);
     assert_int_equal(store_create(&limits, clock_system(), &store, &err), ERR_OK);
+    define_features(store);
     assert_int_equal(store_open_log(store, &options, &none, &err), ERR_OK);
     assert_int_equal(store_start(store, &err), ERR_OK);
     do {
@@ -228,9 +243,20 @@ static void check_log(void)
             }
 }
 
-static void test_no_acknowledged_event_is_lost_or_doubled(void **state)
+static void start(void)
 {
-    (void)state;
+    char extra[640] = "\"checkpoint_events\": 1000";
+    size_t used = strlen(extra);
+    if (features_path[0] != '\0')
+        snprintf(extra + used, sizeof extra - used, ", \"features\": \"%s\"", features_path);
+    daemon_start(&served, extra);
+    daemon_keep_port(&served, extra);
+    memset(acknowledged, 0, sizeof acknowledged);
+    stopping = false;
+}
+
+static void kill_and_check(void)
+{
     const char *wanted = getenv("DURABILITY_KILLS");
     int64_t kills = KILLS;
     assert_true(wanted == NULL || num_parse_int(text_of(wanted), 1, 100000, &kills));
@@ -238,8 +264,7 @@ static void test_no_acknowledged_event_is_lost_or_doubled(void **state)
     char error[DECIDE_ERROR_BYTES];
     struct rand rand;
     rand_init(&rand, 7);
-    daemon_start(&served, NULL);
-    daemon_keep_port(&served, "\"checkpoint_events\": 1000");
+    start();
     struct decide_options options = decide_options_default();
     options.urls = served.url;
     assert_int_equal(decide_client_create(&options, &client, error), DECIDE_OK);
@@ -270,10 +295,26 @@ static void test_no_acknowledged_event_is_lost_or_doubled(void **state)
     daemon_stop(&served);
 }
 
+static void test_no_acknowledged_event_is_lost_or_doubled(void **state)
+{
+    (void)state;
+    features_path[0] = '\0';
+    kill_and_check();
+}
+
+static void test_features_are_those_of_a_replay_too(void **state)
+{
+    (void)state;
+    snprintf(features_path, sizeof features_path, "%s/deploy/features.json",
+             getenv("DECIDED_SOURCE"));
+    kill_and_check();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_acknowledged_event_is_lost_or_doubled),
+        cmocka_unit_test(test_features_are_those_of_a_replay_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
