@@ -11,8 +11,10 @@
  * process and of the machine.
  *
  * A record that could not be committed stays gathered, and the next commit tries it again:
- * - ERR_DISK_FULL: the disk has less than `disk_reserve_bytes` free, or the log is at `bytes_max`
- *   and nothing of it may be pruned.  What was committed is whole; try again when there is room.
+ * - ERR_DISK_FULL: the disk has less than `disk_reserve_bytes` free, or the log is an eighth above
+ *   `bytes_max` and nothing of it may be pruned.  What was committed is whole; try again when there
+ *   is room.  Above `bytes_max` the writer should add no more (event_log_make_room): the eighth is
+ *   there so that what was taken before that was known can still be committed.
  * - ERR_IO: a write or sync failed for another reason.  The log is `failed` from then on and takes
  *   nothing until it is opened anew: after a failed sync nobody knows what the disk holds.
  *
@@ -78,6 +80,10 @@ uint64_t event_log_next(const struct event_log *log);
 uint32_t event_log_gathered_count(const struct event_log *log);
 uint64_t event_log_gathered_bytes(const struct event_log *log);
 MUST_CHECK enum err_code event_log_commit(struct event_log *log, struct err *err);
+/* It is above `bytes_max`, with what is gathered. */
+bool event_log_is_full(const struct event_log *log);
+/* Prunes until it is not; ERR_DISK_FULL when too little may be pruned now. */
+MUST_CHECK enum err_code event_log_make_room(struct event_log *log, struct err *err);
 /* What another process wrote until now counts, too.  Nothing may be gathered. */
 MUST_CHECK enum err_code event_log_refresh(struct event_log *log, struct err *err);
 /* Deletes what a commit would delete, for a log to which nothing is added. */

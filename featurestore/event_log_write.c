@@ -6,7 +6,7 @@
 
 #include "featurestore/event_log_internal.h"
 
-enum { GATHERED_BYTES_MIN = 65536, PRUNE_MIN = 64 };
+enum { GATHERED_BYTES_MIN = 65536, PRUNE_MIN = 64, OVERFULL_PART = 8 };
 
 /* Used above this share the oldest records go, whatever their age. */
 static uint64_t nearly_full(const struct event_log *log)
@@ -180,15 +180,21 @@ static enum err_code fail(struct event_log *log, enum err_code code)
     return code;
 }
 
-static bool is_full(const struct event_log *log)
+bool event_log_is_full(const struct event_log *log)
 {
     return get(&log->bytes_used) + log->gathered.used > log->bytes_max;
 }
 
-/* Prunes until what is gathered fits; the pages for that are beyond bytes_max. */
-static enum err_code make_room(struct event_log *log, struct err *err)
+static bool is_overfull(const struct event_log *log)
 {
-    while (is_full(log)) {
+    uint64_t most = log->bytes_max + log->bytes_max / OVERFULL_PART;
+    return get(&log->bytes_used) + log->gathered.used > most;
+}
+
+/* The pages that pruning takes are beyond bytes_max. */
+enum err_code event_log_make_room(struct event_log *log, struct err *err)
+{
+    while (event_log_is_full(log)) {
         uint32_t pruned = 0;
         int rc = write_all(log, true, &pruned);
         if (rc != 0)
@@ -235,8 +241,10 @@ enum err_code event_log_commit(struct event_log *log, struct err *err)
     if (log->gathered.count == 0)
         return ERR_OK;
     enum err_code code = event_log_check_room(log, err);
-    if (code == ERR_OK && is_full(log))
-        code = make_room(log, err);
+    if (code == ERR_OK && event_log_is_full(log))
+        code = event_log_make_room(log, err);
+    if (code == ERR_DISK_FULL && event_log_is_full(log) && !is_overfull(log))
+        code = event_log_check_room(log, err);
     if (code != ERR_OK)
         return fail(log, code);
     uint32_t pruned = 0;

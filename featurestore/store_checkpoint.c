@@ -12,8 +12,9 @@
 /* A log that is as full makes a checkpoint due, so that it can be pruned. */
 #define FULL_PERCENT 70
 
-/* After one that failed. */
-#define RETRY_NS UINT64_C(60000000000)
+/* After one that failed; and when events are refused until there is one. */
+#define RETRY_NS        UINT64_C(60000000000)
+#define RETRY_URGENT_NS UINT64_C(1000000000)
 
 void store_checkpoint_name(uint64_t sequence, char *buf, size_t buf_bytes)
 {
@@ -125,9 +126,11 @@ static bool is_due(const struct store *store, uint64_t last_sequence)
     struct event_log_stats stats;
     uint64_t since = last_sequence - checkpoints->sequence[0];
     uint64_t passed_ns = clock_now_ns(store->clock) - checkpoints->at_ns;
-    if (since == 0 || (checkpoints->failures > 0 && passed_ns < RETRY_NS))
+    bool is_urgent = !store_takes_events(store);
+    uint64_t retry_ns = is_urgent ? RETRY_URGENT_NS : RETRY_NS;
+    if (since == 0 || (checkpoints->failures > 0 && passed_ns < retry_ns))
         return false;
-    if (since >= checkpoints->options.events ||
+    if (is_urgent || since >= checkpoints->options.events ||
         passed_ns >= checkpoints->options.interval_ms * UINT64_C(1000000))
         return true;
     event_log_stats(store->log, &stats);
@@ -161,6 +164,14 @@ static void note_failure(struct store_checkpoints *checkpoints, const struct err
     log_at(LOG_ERROR, "no checkpoint", LOG_STR("error", err->text));
 }
 
+/* A log that takes nothing more can only be pruned after a checkpoint.  But the state must be that
+ * of what is on disk. */
+static bool may_begin(const struct store *store)
+{
+    return event_log_gathered_count(store->log) == 0 &&
+           (store_takes_events(store) || store->commit_err.code == ERR_DISK_FULL);
+}
+
 enum err_code store_checkpoint_begin(struct store *store, struct err *err)
 {
     struct store_checkpoints *checkpoints = store->checkpoints;
@@ -168,9 +179,8 @@ enum err_code store_checkpoint_begin(struct store *store, struct err *err)
         return err_set(err, ERR_UNSUPPORTED, "there is no event log, so there are no checkpoints");
     if (checkpoints->writer != NULL)
         return ERR_OK;
-    if (!store_takes_events(store))
+    if (!may_begin(store))
         return err_set(err, store->commit_err.code, "%s", store->commit_err.text);
-    ASSERT(event_log_gathered_count(store->log) == 0);
     checkpoints->at_ns = clock_now_ns(store->clock);
     enum err_code rc = begin(store, event_log_next(store->log) - 1, err);
     if (rc != ERR_OK)
@@ -181,8 +191,7 @@ enum err_code store_checkpoint_begin(struct store *store, struct err *err)
 void store_checkpoint_consider(struct store *store)
 {
     struct store_checkpoints *checkpoints = store->checkpoints;
-    if (checkpoints == NULL || checkpoints->writer != NULL || !store_takes_events(store) ||
-        event_log_gathered_count(store->log) > 0)
+    if (checkpoints == NULL || checkpoints->writer != NULL || !may_begin(store))
         return;
     if (!is_due(store, event_log_next(store->log) - 1))
         return;

@@ -49,8 +49,9 @@ bool store_has_uncommitted(const struct store *store)
 
 bool store_commit_is_due(const struct store *store)
 {
-    return store->log != NULL && (event_log_gathered_count(store->log) >= COMMIT_EVENTS ||
-                                  event_log_gathered_bytes(store->log) >= COMMIT_BYTES);
+    return store->log != NULL &&
+           (event_log_gathered_count(store->log) >= COMMIT_EVENTS ||
+            event_log_gathered_bytes(store->log) >= COMMIT_BYTES || event_log_is_full(store->log));
 }
 
 static void complete(struct store *store, const struct store_job *job)
@@ -128,9 +129,13 @@ static void note_outcome(struct store *store, enum err_code code, const struct e
 
 void store_commit(struct store *store)
 {
-    struct err err = {.text = ""};
+    struct err err = {.text = ""}, no_room = {.text = ""};
     enum err_code code = store->log == NULL ? ERR_OK : event_log_commit(store->log, &err);
-    note_outcome(store, code, &err);
+    if (code != ERR_OK)
+        note_outcome(store, code, &err);
+    else /* what comes next has no place, and a checkpoint can be made now that nothing waits */
+        note_outcome(store, store->log == NULL ? ERR_OK : event_log_make_room(store->log, &no_room),
+                     &no_room);
     struct store_job *job;
     while ((job = store_jobs_pop(&store->uncommitted)) != NULL) {
         take_up(store, job);

@@ -202,11 +202,14 @@ static void *run(void *arg)
     struct store *store = arg;
     if (!store_is_recovered(store))
         store_recover(store);
+    if (store->log != NULL && event_log_is_full(store->log))
+        store_commit(store); /* nothing waits, but it says that nothing more is taken */
     pthread_mutex_lock(&store->mutex);
     while (store->queue.first != NULL || !store->stopping) {
         if (retry_is_due(store)) {
             pthread_mutex_unlock(&store->mutex);
             store_commit(store);
+            store_checkpoint_consider(store);
             pthread_mutex_lock(&store->mutex);
         }
         if (store_checkpoint_has_work(store)) {

@@ -76,7 +76,9 @@ void store_allow_prune(struct store *store)
     uint64_t ids = store->limits.dedup_events_max;
     uint64_t last = event_log_next(store->log) - 1;
     uint64_t forgotten = last > ids ? last - ids : 0;
-    event_log_allow_prune(store->log, forgotten < covered ? forgotten : covered, covered);
+    /* A log that takes nothing more is worse than one that only the newest checkpoint covers. */
+    uint64_t full_up_to = store_takes_events(store) ? covered : sequence[0];
+    event_log_allow_prune(store->log, forgotten < covered ? forgotten : covered, full_up_to);
 }
 
 /* Up to so many records from `*at` on; *at is the next one then. */
