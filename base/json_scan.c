@@ -331,6 +331,17 @@ static enum json_token scan_word(struct json_scan *scan, const char *word, enum 
     return token;
 }
 
+static bool is_non_finite(const struct json_scan *scan, uint32_t *ret_len)
+{
+    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
+    for (int i = 0; i < 3 && scan->takes_non_finite; i++) {
+        *ret_len = (uint32_t)strlen(words[i]);
+        if ((size_t)(scan->end - scan->at) >= *ret_len && memcmp(scan->at, words[i], *ret_len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static enum json_token open_container(struct json_scan *scan, bool is_object)
 {
     if (scan->depth == scan->depth_max)
@@ -366,10 +377,15 @@ static void skip_blanks(struct json_scan *scan)
 static enum json_token scan_value(struct json_scan *scan)
 {
     char c = *scan->at;
+    uint32_t word_len = 0;
     enum json_token token;
     if (c == '{' || c == '[')
         return open_container(scan, c == '{');
-    if (c == '"') {
+    if (is_non_finite(scan, &word_len)) {
+        scan->raw = (struct text){scan->at, word_len};
+        scan->at += word_len;
+        token = JSON_TOKEN_REAL;
+    } else if (c == '"') {
         scan->at++;
         token = scan_string(scan) ? JSON_TOKEN_STRING : JSON_TOKEN_BAD;
     } else if (c == '-' || (c >= '0' && c <= '9')) {

@@ -55,6 +55,10 @@ struct json_scan {
     const char *what;
     char what_buf[JSON_SCAN_WHAT_BYTES]; /* where `what` names a key */
 
+    /* Set after json_scan_init: NaN, Infinity and -Infinity, which XGBoost writes though JSON has
+     * none of them, are JSON_TOKEN_REAL. */
+    bool takes_non_finite;
+
     uint8_t expect; /* what may come next: see json_scan.c */
     uint32_t depth;
     uint32_t depth_max;

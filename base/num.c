@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/num.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 
@@ -155,6 +157,31 @@ bool num_parse_real(struct text text, double *ret_value)
         if (!isfinite(value))
             return false;
     }
+    *ret_value = value;
+    return true;
+}
+
+/* A double whose rounding to float is not the decimal's own: it stands in the middle of two floats,
+ * or is so small that floats have fewer digits there. */
+static bool rounds_twice(double value)
+{
+    uint64_t bits = 0;
+    memcpy(&bits, &value, sizeof bits);
+    return (bits & 0x1FFFFFFF) == 0x10000000 || fabs(value) < (double)FLT_MIN;
+}
+
+bool num_parse_real32(struct text text, float *ret_value)
+{
+    double wide = 0.0;
+    if (!num_parse_real(text, &wide) || fabs(wide) > 2.0 * (double)FLT_MAX)
+        return false;
+    float value = (float)wide;
+    if ((double)value != wide && rounds_twice(wide)) {
+        char buf[NUM_TEXT_BYTES];
+        value = strtof_l(text_copy(text, buf, sizeof buf), NULL, c_locale_get());
+    }
+    if (!isfinite(value))
+        return false;
     *ret_value = value;
     return true;
 }

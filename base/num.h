@@ -20,6 +20,8 @@ bool num_parse_int(struct text text, int64_t min, int64_t max, int64_t *ret_valu
  * shorter than NUM_TEXT_BYTES. */
 #define NUM_TEXT_BYTES 512
 bool num_parse_real(struct text text, double *ret_value);
+/* The same, rounded once, to float. */
+bool num_parse_real32(struct text text, float *ret_value);
 
 /* The fewest digits that read back the same, always with a '.' or an 'e' ("1.0", "0.1", "1e+22");
  * "null" when it is not finite.  Returns buf. */

@@ -198,6 +198,45 @@ static void test_arithmetic_reports_overflow(void **state)
     assert_false(num_mul_size(SIZE_MAX / 2 + 1, 2, &size));
 }
 
+/* As the C library rounds, once: through a double some decimals would be rounded twice. */
+static void test_floats_are_rounded_once(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"5E-1",
+                                        "-8.924335E-1",
+                                        "1.00000005960464477539",
+                                        "1.00000005960464477540",
+                                        "16777217.0000000001",
+                                        "16777217",
+                                        "1e-45",
+                                        "7."
+                                        "0064923216240853546186479164495806564013097093825788587853"
+                                        "4141944895541342930300743319094181060791015626e-46",
+                                        "1.17549435e-38",
+                                        "3.4028235677973366e38",
+                                        "0.1"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        float value = 0.0f;
+        float expected = strtof(texts[i], NULL);
+        assert_int_equal(num_parse_real32(text_of(texts[i]), &value), isfinite(expected));
+        if (isfinite(expected))
+            assert_true(value == expected);
+    }
+    struct rand rand;
+    rand_init(&rand, 3);
+    for (int i = 0; i < 20000; i++) {
+        char buf[64];
+        float value = 0.0f;
+        snprintf(buf, sizeof buf, "%.*e", i % 20, rand_normal(&rand) * pow(10, i % 60 - 40));
+        assert_true(num_parse_real32(text_of(buf), &value));
+        assert_true(value == strtof(buf, NULL));
+    }
+    float untouched = 7.0f;
+    assert_false(num_parse_real32(TEXT_LITERAL("1e39"), &untouched));
+    assert_false(num_parse_real32(TEXT_LITERAL("x"), &untouched));
+    assert_true(untouched == 7.0f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_random_decimals_agree_with_strtod),
         cmocka_unit_test(test_formatted_reals_read_back_the_same_and_are_short),
         cmocka_unit_test(test_the_locale_changes_nothing),
+        cmocka_unit_test(test_floats_are_rounded_once),
         cmocka_unit_test(test_arithmetic_reports_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
