@@ -26,7 +26,7 @@
 #define BUNDLE_FEATURES_MAX   1024
 #define BUNDLE_FILE_BYTES_MAX ((size_t)4 << 30)
 
-#define MODEL_KINDS(X) X(factors) X(neighbors) X(popularity) X(linear) X(prices)
+#define MODEL_KINDS(X) X(factors) X(neighbors) X(popularity) X(linear) X(trees) X(prices)
 
 enum model_kind {
 #define X(name) MODEL_##name,
@@ -47,7 +47,9 @@ struct bundle_file {
 
 struct bundle_feature {
     char name[128];
-    double fallback; /* used where the value is unknown */
+    char column[128]; /* trees: what the model file calls it, "" when it says `name` as well */
+    double
+        fallback; /* used where the value is unknown; NaN: the model is told that it is missing */
 };
 
 struct bundle {

@@ -14,13 +14,14 @@
 /* What a kind is made of: the files (all needed) and the parameters it knows. */
 static const struct {
     const char *files[5];
-    const char *params[4];
+    const char *params[5];
 } parts[MODEL_KIND_COUNT] = {
     [MODEL_factors] = {{"user_factors", "item_factors", "user_ids", "item_ids"},
                        {"unobserved_weight", "regularization", "regularization_exponent"}},
     [MODEL_neighbors] = {{"neighbors", "item_ids"}, {NULL}},
     [MODEL_popularity] = {{"scores", "item_ids"}, {NULL}},
     [MODEL_linear] = {{"weights"}, {"logistic"}},
+    [MODEL_trees] = {{"model"}, {"output", "raw", "rounds", "average_is_output"}},
     [MODEL_prices] = {{"rules"}, {NULL}},
 };
 
@@ -142,24 +143,37 @@ static enum err_code parse_golden(const struct json_at *root, struct bundle *bun
     return rc;
 }
 
-static enum err_code parse_feature(const struct json_at *at, struct bundle_feature *feature,
-                                   struct err *err)
+static enum err_code parse_feature_name(const struct json_at *at, const char *key,
+                                        char ret_name[sizeof(((struct bundle_feature *)0)->name)],
+                                        struct err *err)
+{
+    const size_t bytes = sizeof(((struct bundle_feature *)0)->name);
+    const char *name = NULL;
+    struct json_at member = json_member(at, key);
+    enum err_code rc = json_string(&member, &name, err);
+    if (rc == ERR_OK && (!text_is_id(text_of(name)) || strlen(name) >= bytes))
+        rc = err_set(err, ERR_CORRUPT, "%s: expected 1..%zu bytes without controls, got %zu",
+                     member.path, bytes - 1, strlen(name));
+    if (rc == ERR_OK)
+        text_copy(text_of(name), ret_name, bytes);
+    return rc;
+}
+
+/* Trees treat a value that is unknown as they learned to; a linear model takes 0. */
+static enum err_code parse_feature(const struct json_at *at, enum model_kind kind,
+                                   struct bundle_feature *feature, struct err *err)
 {
     static const char *const known[] = {"name", "default", NULL};
-    const char *name = NULL;
-    struct json_at member = json_member(at, "name");
-    enum err_code rc = json_only(at, known, err);
+    static const char *const known_by_trees[] = {"name", "default", "column", NULL};
+    struct json_at member = json_member(at, "column");
+    enum err_code rc = json_only(at, kind == MODEL_trees ? known_by_trees : known, err);
     if (rc == ERR_OK)
-        rc = json_string(&member, &name, err);
-    if (rc == ERR_OK && (!text_is_id(text_of(name)) || strlen(name) >= sizeof feature->name))
-        rc = err_set(err, ERR_CORRUPT, "%s: expected 1..%zu bytes without controls, got %zu",
-                     member.path, sizeof feature->name - 1, strlen(name));
-    if (rc != ERR_OK)
-        return rc;
-    text_copy(text_of(name), feature->name, sizeof feature->name);
-    feature->fallback = 0.0;
+        rc = parse_feature_name(at, "name", feature->name, err);
+    if (rc == ERR_OK && member.value != NULL)
+        rc = parse_feature_name(at, "column", feature->column, err);
+    feature->fallback = kind == MODEL_trees ? NAN : 0.0;
     member = json_member(at, "default");
-    if (member.value != NULL)
+    if (rc == ERR_OK && member.value != NULL)
         rc = json_real(&member, -FEATURE_DEFAULT_MAX, FEATURE_DEFAULT_MAX, &feature->fallback, err);
     return rc;
 }
@@ -169,7 +183,9 @@ static enum err_code parse_features(const struct json_at *root, struct bundle *b
 {
     struct json_at at = json_member(root, "features");
     int count = 0;
-    if (bundle->kind != MODEL_linear)
+    if (at.value == NULL && bundle->kind == MODEL_trees) /* then the model file names them */
+        return ERR_OK;
+    if (bundle->kind != MODEL_linear && bundle->kind != MODEL_trees)
         return at.value == NULL ? ERR_OK
                                 : err_set(err, ERR_CORRUPT, "%s: kind %s takes no features",
                                           at.path, model_kind_name(bundle->kind));
@@ -185,7 +201,7 @@ static enum err_code parse_features(const struct json_at *root, struct bundle *b
     bundle->feature_count = (uint32_t)count;
     for (int i = 0; i < count && rc == ERR_OK; i++) {
         struct json_at element = json_element(&at, i);
-        rc = parse_feature(&element, &bundle->feature[i], err);
+        rc = parse_feature(&element, bundle->kind, &bundle->feature[i], err);
         for (int j = 0; j < i && rc == ERR_OK; j++) {
             if (strcmp(bundle->feature[i].name, bundle->feature[j].name) == 0)
                 rc = err_set(err, ERR_CORRUPT, "%s.name: '%s' stands at features[%d] already",

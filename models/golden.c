@@ -8,6 +8,7 @@
 #include "models/bundle_internal.h"
 #include "models/model_internal.h"
 #include "models/prices_internal.h"
+#include "models/ranker.h"
 
 enum { GOLDEN_ROWS_MAX = 10000, HISTORY_MAX = 1000, CONTEXT_MAX = 32 };
 
@@ -18,7 +19,8 @@ struct checker {
     struct arena arena; /* factors: for folding in */
     float *user;        /* factors: a vector */
     uint32_t *history;  /* factors: rows of a history */
-    double *values;     /* linear: a value per feature */
+    double *values;     /* rankers: a value per feature */
+    void *scratch;      /* rankers */
     struct err *err;
 };
 
@@ -117,7 +119,7 @@ static enum err_code check_factors(struct checker *c, const struct json_at *row)
     return rc;
 }
 
-/* ---- neighbors, popularity, linear ----------------------------------------------------------- */
+/* ---- neighbors, popularity ------------------------------------------------------------------- */
 
 static enum err_code check_neighbors(struct checker *c, const struct json_at *row)
 {
@@ -162,12 +164,13 @@ static enum err_code check_popularity(struct checker *c, const struct json_at *r
     return compare(c, expected, (double)popularity_score(c->model->as.popularity, item));
 }
 
+/* ---- rankers --------------------------------------------------------------------------------- */
+
 static enum err_code read_feature(struct checker *c, const struct json_at *features,
                                   const cJSON *given)
 {
-    const struct linear *linear = c->model->as.linear;
-    for (uint32_t i = 0; i < linear_feature_count(linear); i++) {
-        if (strcmp(linear_feature_name(linear, i), given->string) != 0)
+    for (uint32_t i = 0; i < c->model->feature_count; i++) {
+        if (strcmp(c->model->feature[i].name, given->string) != 0)
             continue;
         return cJSON_IsNull(given) ? ERR_OK
                                    : read_number(c, features, given->string, &c->values[i]);
@@ -176,26 +179,44 @@ static enum err_code read_feature(struct checker *c, const struct json_at *featu
                    given->string);
 }
 
-static enum err_code check_linear(struct checker *c, const struct json_at *row)
+/* The evaluator that serves is held against the plain one, too. */
+static enum err_code compare_plainly(const struct checker *c, double got)
+{
+    double plain = c->model->kind == MODEL_trees
+                       ? trees_score_plainly(c->model->as.trees, c->values, c->scratch)
+                       : got;
+    if (plain == got)
+        return ERR_OK;
+    return err_set(c->err, ERR_CORRUPT,
+                   "%s: row %u: the fast evaluator gives %.17g, the plain one "
+                   "%.17g",
+                   GOLDEN_NAME, c->index, got, plain);
+}
+
+static enum err_code check_ranker(struct checker *c, const struct json_at *row)
 {
     static const char *const known[] = {"features", "score", NULL};
-    const struct linear *linear = c->model->as.linear;
     const cJSON *given = NULL;
     double expected = 0;
+    double got = 0;
     struct json_at features = json_member(row, "features");
     enum err_code rc = json_only(row, known, c->err);
     if (rc == ERR_OK)
         rc = json_object(&features, c->err);
     if (rc == ERR_OK)
         rc = read_number(c, row, "score", &expected);
-    for (uint32_t i = 0; i < linear_feature_count(linear); i++)
+    for (uint32_t i = 0; i < c->model->feature_count; i++)
         c->values[i] = NAN;
     cJSON_ArrayForEach(given, features.value)
     {
         if (rc == ERR_OK)
             rc = read_feature(c, &features, given);
     }
-    return rc == ERR_OK ? compare(c, expected, linear_score(linear, c->values)) : rc;
+    if (rc != ERR_OK)
+        return rc;
+    ranker_score_rows(c->model, c->values, 1, c->scratch, &got);
+    rc = compare(c, expected, got);
+    return rc == ERR_OK ? compare_plainly(c, got) : rc;
 }
 
 /* ---- prices ---------------------------------------------------------------------------------- */
@@ -312,9 +333,11 @@ static enum err_code prepare(struct checker *c)
         c->user = malloc(dim * sizeof *c->user);
         c->history = malloc(HISTORY_MAX * sizeof *c->history);
         ok = c->user != NULL && c->history != NULL;
-    } else if (model->kind == MODEL_linear) {
-        c->values = malloc(linear_feature_count(model->as.linear) * sizeof *c->values);
-        ok = c->values != NULL;
+    } else if (ranker_is(model->kind)) {
+        size_t bytes = ranker_scratch_bytes(model) + RANKER_ALIGN_BYTES - 1;
+        c->values = malloc((model->feature_count + 1ULL) * sizeof *c->values);
+        c->scratch = aligned_alloc(RANKER_ALIGN_BYTES, bytes & ~(size_t)(RANKER_ALIGN_BYTES - 1));
+        ok = c->values != NULL && c->scratch != NULL;
     }
     return ok ? ERR_OK : err_set(c->err, ERR_NOMEM, "%s: out of memory", GOLDEN_NAME);
 }
@@ -324,8 +347,8 @@ static enum err_code check_rows(struct checker *c, const struct json_at *root)
     static enum err_code (*const check[MODEL_KIND_COUNT])(struct checker *,
                                                           const struct json_at *) = {
         [MODEL_factors] = check_factors,       [MODEL_neighbors] = check_neighbors,
-        [MODEL_popularity] = check_popularity, [MODEL_linear] = check_linear,
-        [MODEL_prices] = check_prices,
+        [MODEL_popularity] = check_popularity, [MODEL_linear] = check_ranker,
+        [MODEL_trees] = check_ranker,          [MODEL_prices] = check_prices,
     };
     static const char *const known[] = {"rows", NULL};
     int count = 0;
@@ -363,6 +386,7 @@ enum err_code model_check_golden(const struct model *model, const struct bundle 
     free(checker.user);
     free(checker.history);
     free(checker.values);
+    free(checker.scratch);
     cJSON_Delete(json);
     return bundle_fault(rc, err);
 }

@@ -40,6 +40,8 @@ enum err_code linear_load(struct bundle *bundle, struct model *model, struct err
     linear->feature = bundle->feature; /* handed over */
     bundle->feature = NULL;
     bundle->feature_count = 0;
+    model->feature = linear->feature;
+    model->feature_count = linear->feature_count;
     model->bytes += sizeof *linear + linear->feature_count * sizeof *linear->feature;
     return ERR_OK;
 }

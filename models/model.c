@@ -57,7 +57,7 @@ enum err_code model_load(struct bundle *bundle, struct model **ret_model, struct
                                                          struct err *) = {
         [MODEL_factors] = factors_load,       [MODEL_neighbors] = neighbors_load,
         [MODEL_popularity] = popularity_load, [MODEL_linear] = linear_load,
-        [MODEL_prices] = prices_load,
+        [MODEL_trees] = trees_load,           [MODEL_prices] = prices_load,
     };
     ASSERT(bundle->kind < MODEL_KIND_COUNT);
     struct model *model = calloc(1, sizeof *model);
@@ -94,6 +94,7 @@ void model_destroy(struct model **model)
     case MODEL_neighbors: neighbors_destroy(old->as.neighbors); break;
     case MODEL_popularity: popularity_destroy(old->as.popularity); break;
     case MODEL_linear: linear_destroy(old->as.linear); break;
+    case MODEL_trees: trees_destroy(old->as.trees); break;
     case MODEL_prices: prices_destroy(old->as.prices); break;
     case MODEL_KIND_COUNT: break;
     }

@@ -27,6 +27,7 @@ struct factors;
 struct neighbors;
 struct popularity;
 struct linear;
+struct trees;
 struct prices;
 struct ids;
 
@@ -43,9 +44,12 @@ struct model {
         struct neighbors *neighbors;
         struct popularity *popularity;
         struct linear *linear;
+        struct trees *trees;
         struct prices *prices;
     } as;
-    struct ids *items;     /* row -> id; NULL for linear and prices */
+    uint32_t feature_count; /* of a ranker (ranker.h): what its rows are made of */
+    const struct bundle_feature *feature;
+    struct ids *items;     /* row -> id; NULL for linear, trees and prices */
     uint32_t *item_of_row; /* row -> item number, after model_bind */
     uint32_t *row_of_item; /* item number -> row or MODEL_NO_ROW; row_of_item_count places */
     uint32_t row_of_item_count;
@@ -77,7 +81,7 @@ static inline uint32_t model_row(const struct model *model, uint32_t item)
     return item < model->row_of_item_count ? model->row_of_item[item] : MODEL_NO_ROW;
 }
 
-uint32_t model_row_count(const struct model *model); /* 0 for linear and prices */
+uint32_t model_row_count(const struct model *model); /* 0 for linear, trees and prices */
 
 /* ---- factors: score = user . item ------------------------------------------------------------ */
 
@@ -119,12 +123,20 @@ const uint32_t *popularity_order(const struct popularity *popularity);
 /* ---- linear: bias + sum of weight * feature, optionally through the logistic function ----------
  */
 
-uint32_t linear_feature_count(const struct linear *linear);
-const char *linear_feature_name(const struct linear *linear, uint32_t index);
-double linear_feature_fallback(const struct linear *linear, uint32_t index);
-double linear_weight(const struct linear *linear, uint32_t index);
 /* values[feature_count]; NaN takes the fallback, what is beyond +-1e12 counts as that. */
 double linear_score(const struct linear *linear, const double *values);
+
+/* ---- trees: a model of XGBoost or LightGBM --------------------------------------------------- */
+
+#define TREES_BLOCK 32 /* rows that are scored in lockstep: fewer take as long */
+
+/* values[row_count][feature_count]; NaN takes the fallback, or counts as missing.  `scratch` has
+ * trees_scratch_bytes and is aligned to 64 bytes. */
+void trees_score_rows(const struct trees *trees, const double *values, uint32_t row_count,
+                      void *scratch, double *ret_score);
+size_t trees_scratch_bytes(const struct trees *trees);
+/* The same score by the plain evaluator; what the other one is compared with. */
+double trees_score_plainly(const struct trees *trees, const double *values, void *scratch);
 
 /* ---- prices: rules ----------------------------------------------------------------------------
  */

@@ -8,6 +8,7 @@
 #define MODELS_MODEL_INTERNAL_H
 
 #include "models/dot_int8.h"
+#include "models/forest.h"
 #include "models/ids.h"
 #include "models/model.h"
 #include "models/safetensors.h"
@@ -65,6 +66,15 @@ struct linear {
     struct safetensors *file;       /* owned */
 };
 
+struct trees {
+    struct forest *forest; /* owned */
+    uint32_t feature_count;
+    struct bundle_feature *feature; /* owned */
+    bool has_fallback;              /* of any feature */
+    bool is_raw;                    /* the score is a margin */
+    uint32_t output;                /* which of several */
+};
+
 /* Each sets its pointer of model->as (also when it fails, as far as it came), model->items where
  * the kind has some, and adds to model->bytes. */
 MUST_CHECK enum err_code factors_load(struct bundle *bundle, struct model *model, struct err *err);
@@ -73,6 +83,7 @@ MUST_CHECK enum err_code neighbors_load(struct bundle *bundle, struct model *mod
 MUST_CHECK enum err_code popularity_load(struct bundle *bundle, struct model *model,
                                          struct err *err);
 MUST_CHECK enum err_code linear_load(struct bundle *bundle, struct model *model, struct err *err);
+MUST_CHECK enum err_code trees_load(struct bundle *bundle, struct model *model, struct err *err);
 MUST_CHECK enum err_code prices_load(struct bundle *bundle, struct model *model, struct err *err);
 
 /* NULL is fine. */
@@ -80,6 +91,7 @@ void factors_destroy(struct factors *factors);
 void neighbors_destroy(struct neighbors *neighbors);
 void popularity_destroy(struct popularity *popularity);
 void linear_destroy(struct linear *linear);
+void trees_destroy(struct trees *trees);
 void prices_destroy(struct prices *prices);
 
 /* The vector in whole numbers -127..127 times the step that is returned; *ret_rest is the length of

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "models/ids.h"
+#include "models/ranker.h"
 #include "server/control/registry_internal.h"
 
 /* A person's row of training serves until the person acts after it: a time ahead of ours would make
@@ -36,7 +37,7 @@ static enum err_code verify(const struct registry *registry, const char *dir, co
         rc = model_check_golden(model, bundle, err);
     if (rc == ERR_OK)
         rc = check_trained_at(registry, model, err);
-    if (rc == ERR_OK && model->kind == MODEL_linear)
+    if (rc == ERR_OK && ranker_is(model->kind))
         rc = snapshot_check_features(model, registry->store, err);
     bundle_close(&bundle);
     if (rc != ERR_OK) {

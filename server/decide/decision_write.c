@@ -159,12 +159,11 @@ static void write_features(struct writer *writer, const struct decision *decisio
     struct pack *pack = writer->pack;
     if (decision->ranker == NULL)
         return;
-    const struct linear *linear = decision->ranker->as.linear;
-    uint32_t count = linear_feature_count(linear);
+    uint32_t count = decision->ranker->feature_count;
     pack_str(KEY(writer, "ranker"), decision->ranker->label);
     pack_array(KEY(writer, "names"), count);
     for (uint32_t f = 0; f < count; f++)
-        pack_str(pack, linear_feature_name(linear, f));
+        pack_str(pack, decision->ranker->feature[f].name);
     pack_array(KEY(writer, "features"), decision->count);
     for (uint32_t i = 0; i < decision->count; i++) {
         const double *features = decision->items[i].features;

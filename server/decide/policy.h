@@ -56,7 +56,7 @@ struct policy_slot {
     enum policy_bought bought;
     bool in_stock;                 /* items with known stock 0 are left out */
     bool catalogue_only;           /* items without a catalogue record are left out */
-    char ranker[MODEL_NAME_BYTES]; /* linear model, "" for none */
+    char ranker[MODEL_NAME_BYTES]; /* linear or trees, "" for none */
     char prices[MODEL_NAME_BYTES]; /* prices model, "" for none */
     enum store_window generic_window;
 };

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "models/ranker.h"
 #include "server/decide/pipeline.h"
 #include "server/metrics.h"
 
@@ -18,7 +19,7 @@ struct ranked {
 enum { GROUP_ITEMS = FEATURE_ITEMS_MAX };
 struct ranking {
     struct feature_reader reader;
-    const struct linear *linear;
+    const struct model *ranker;
     uint32_t feature_count;
     uint32_t keys;  /* bits: of the features of items */
     double *shared; /* a row in which the values are that are the same for all items */
@@ -26,7 +27,8 @@ struct ranking {
     double *group;  /* rows of one group, when they are not kept */
     struct ranked ranked[GROUP_ITEMS];
     uint32_t item[GROUP_ITEMS];
-    float score[GROUP_ITEMS];
+    double score[GROUP_ITEMS];
+    void *scratch; /* of the ranker */
 };
 
 static double request_feature(const struct ranked *ranked, struct text name)
@@ -85,9 +87,12 @@ static bool make_rows(struct pipeline *p, struct ranking *ranking, uint32_t item
     ranking->shared = ARENA_NEW(p->arena, double, count);
     ranking->kept = p->env->keep_features ? ARENA_NEW(p->arena, double, count *item_count) : NULL;
     ranking->group = ranking->kept == NULL ? ARENA_NEW(p->arena, double, count *GROUP_ITEMS) : NULL;
+    ranking->scratch =
+        arena_alloc(p->arena, ranker_scratch_bytes(ranking->ranker), RANKER_ALIGN_BYTES);
     if (ranking->kept != NULL)
         p->out->ranker = p->models->ranker;
-    return ranking->shared != NULL && (ranking->kept != NULL || ranking->group != NULL);
+    return ranking->shared != NULL && ranking->scratch != NULL &&
+           (ranking->kept != NULL || ranking->group != NULL);
 }
 
 /* NULL without a ranker or room. */
@@ -98,8 +103,8 @@ static struct ranking *ranking_begin(struct pipeline *p, uint32_t item_count)
     struct ranking *ranking = ARENA_NEW(p->arena, struct ranking, 1);
     if (ranking == NULL)
         return NULL;
-    ranking->linear = p->models->ranker->as.linear;
-    ranking->feature_count = linear_feature_count(ranking->linear);
+    ranking->ranker = p->models->ranker;
+    ranking->feature_count = ranking->ranker->feature_count;
     ranking->keys = 0;
     if (!make_rows(p, ranking, item_count))
         return NULL;
@@ -143,11 +148,9 @@ static void score_group(const struct pipeline *p, struct ranking *ranking, uint3
     size_t stride = ranking->feature_count;
     double *rows = ranking->kept != NULL ? ranking->kept + first * stride : ranking->group;
     fill_rows(p, ranking, count, rows);
-    for (uint32_t i = 0; i < count; i++) {
-        double score = linear_score(ranking->linear, rows + i * stride);
-        *ret_good = *ret_good && isfinite(score);
-        ranking->score[i] = finite_score(score);
-    }
+    ranker_score_rows(ranking->ranker, rows, count, ranking->scratch, ranking->score);
+    for (uint32_t i = 0; i < count; i++)
+        *ret_good = *ret_good && isfinite(ranking->score[i]);
 }
 
 static uint32_t group_size(uint32_t left)
@@ -164,7 +167,7 @@ const double *rank_features_of(const struct pipeline *p, uint32_t item)
 {
     for (uint32_t i = 0; p->kept_rows != NULL && i < p->chosen_count; i++) {
         if (p->chosen[i].item == item)
-            return kept_row(p->kept_rows, linear_feature_count(p->models->ranker->as.linear), i);
+            return kept_row(p->kept_rows, p->models->ranker->feature_count, i);
     }
     return NULL;
 }
@@ -187,7 +190,7 @@ bool rank_candidates(struct pipeline *p, bool *ret_good)
                                                  .blend_score = chosen[i].score};
         score_group(p, ranking, first, count, ret_good);
         for (uint32_t i = 0; i < count; i++)
-            chosen[i].score = ranking->score[i];
+            chosen[i].score = finite_score(ranking->score[i]);
     }
     p->ranked = true;
     pipeline_use_model(p, p->models->ranker);
@@ -240,8 +243,9 @@ static void rank_asked(struct pipeline *p, struct ranking *ranking, struct top *
             ranking->ranked[i] = asked_of(p, &p->request->items[first + i]);
         score_group(p, ranking, first, count, ret_good);
         for (uint32_t i = 0; i < count; i++) {
-            if (top_wants(top, ranking->score[i], first + i))
-                top_put(top, ranking->score[i], first + i);
+            float score = finite_score(ranking->score[i]);
+            if (top_wants(top, score, first + i))
+                top_put(top, score, first + i);
         }
     }
     top_sort(top);

@@ -7,38 +7,50 @@
 #include <sys/mman.h>
 
 #include "base/rcu.h"
+#include "models/ranker.h"
 
-static const struct model *first_of_kind(const struct snapshot *snapshot, enum model_kind kind)
+/* Kinds as bits. */
+#define KIND(kind)   (1u << (kind))
+#define RANKER_KINDS (KIND(MODEL_linear) | KIND(MODEL_trees))
+
+static const struct model *first_of_kind(const struct snapshot *snapshot, uint32_t kinds)
 {
     const struct model *first = NULL;
     for (uint32_t i = 0; i < snapshot->model_count; i++) {
         const struct model *model = snapshot->model[i];
-        if (model->kind == kind && (first == NULL || strcmp(model->name, first->name) < 0))
+        if ((kinds & KIND(model->kind)) != 0 &&
+            (first == NULL || strcmp(model->name, first->name) < 0))
             first = model;
     }
     return first;
 }
 
+static const char *lowest_name(uint32_t kinds)
+{
+    return model_kind_name((enum model_kind)__builtin_ctz(kinds));
+}
+
 /* "" finds nothing and misses nothing; "*" takes the first of the kind, or does without. */
 static enum err_code find_model(const struct snapshot *snapshot, const char *slot, const char *name,
-                                enum model_kind kind, const struct model **ret_model,
-                                bool *ret_missing, struct err *err)
+                                uint32_t kinds, const struct model **ret_model, bool *ret_missing,
+                                struct err *err)
 {
     *ret_model = NULL;
     *ret_missing = false;
     if (name[0] == '\0')
         return ERR_OK;
     if (strcmp(name, "*") == 0) {
-        *ret_model = first_of_kind(snapshot, kind);
+        *ret_model = first_of_kind(snapshot, kinds);
         return ERR_OK;
     }
     for (uint32_t i = 0; i < snapshot->model_count; i++) {
         const struct model *model = snapshot->model[i];
         if (strcmp(model->name, name) != 0)
             continue;
-        if (model->kind != kind)
+        if ((kinds & KIND(model->kind)) == 0)
             return err_set(err, ERR_BAD_INPUT, "slot %s: model %s: expected kind %s, got %s", slot,
-                           name, model_kind_name(kind), model_kind_name(model->kind));
+                           name, kinds == RANKER_KINDS ? "linear or trees" : lowest_name(kinds),
+                           model_kind_name(model->kind));
         *ret_model = model;
         return ERR_OK;
     }
@@ -117,12 +129,12 @@ static bool is_source(struct text kind)
     return false;
 }
 
-enum err_code snapshot_check_features(const struct model *linear, const struct store *store,
+enum err_code snapshot_check_features(const struct model *ranker, const struct store *store,
                                       struct err *err)
 {
     static const struct policy_slot none = {.name = "none"};
-    for (uint32_t i = 0; i < linear_feature_count(linear->as.linear); i++) {
-        const char *name = linear_feature_name(linear->as.linear, i);
+    for (uint32_t i = 0; i < ranker->feature_count; i++) {
+        const char *name = ranker->feature[i].name;
         struct rank_binding binding;
         struct text kind = {0};
         bool known = starts_with(text_of(name), "source.", &kind)
@@ -143,13 +155,12 @@ static enum err_code bind_ranker(const struct policy_slot *slot, const struct st
     enum err_code rc = ERR_OK;
     if (models->ranker == NULL)
         return ERR_OK;
-    const struct linear *linear = models->ranker->as.linear;
-    uint32_t count = linear_feature_count(linear);
+    uint32_t count = models->ranker->feature_count;
     models->binding = calloc(count > 0 ? count : 1, sizeof *models->binding);
     if (models->binding == NULL)
         return err_set(err, ERR_NOMEM, "slot %s: no memory for its ranker", slot->name);
     for (uint32_t i = 0; i < count && rc == ERR_OK; i++)
-        rc = bind_feature(slot, store, linear_feature_name(linear, i), &models->binding[i], err);
+        rc = bind_feature(slot, store, models->ranker->feature[i].name, &models->binding[i], err);
     return rc;
 }
 
@@ -168,17 +179,17 @@ static enum err_code resolve_slot(struct snapshot *snapshot, const struct store 
     for (uint32_t i = 0; i < slot->source_count && rc == ERR_OK; i++) {
         bool missing = false;
         enum policy_source_kind kind = slot->source[i].kind;
-        rc = find_model(snapshot, slot->name, slot->source[i].model, kinds[kind],
+        rc = find_model(snapshot, slot->name, slot->source[i].model, KIND(kinds[kind]),
                         &models->source[i], &missing, err);
         models->missing |= missing;
         if (kind == SOURCE_neighbors)
             models->place[i] = neighbors_count++;
     }
     if (rc == ERR_OK)
-        rc = find_model(snapshot, slot->name, slot->ranker, MODEL_linear, &models->ranker,
+        rc = find_model(snapshot, slot->name, slot->ranker, RANKER_KINDS, &models->ranker,
                         &models->ranker_missing, err);
     if (rc == ERR_OK)
-        rc = find_model(snapshot, slot->name, slot->prices, MODEL_prices, &models->prices,
+        rc = find_model(snapshot, slot->name, slot->prices, KIND(MODEL_prices), &models->prices,
                         &models->prices_missing, err);
     if (rc == ERR_OK)
         rc = bind_ranker(slot, store, models, err);
@@ -278,8 +289,8 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     for (uint32_t i = 0; i < spec->model_count; i++)
         snapshot->model[i] = spec->models[i];
     snapshot->policies = spec->policies;
-    snapshot->similar = first_of_kind(snapshot, MODEL_neighbors);
-    snapshot->popularity = first_of_kind(snapshot, MODEL_popularity);
+    snapshot->similar = first_of_kind(snapshot, KIND(MODEL_neighbors));
+    snapshot->popularity = first_of_kind(snapshot, KIND(MODEL_popularity));
     enum err_code rc = copy_static(snapshot, spec, err);
     for (uint32_t i = 0; i < snapshot->policies->slot_count && rc == ERR_OK; i++)
         rc = resolve_slot(snapshot, spec->store, i, err);

@@ -103,9 +103,9 @@ MUST_CHECK enum err_code snapshot_build(const struct snapshot_spec *spec,
                                         struct snapshot **ret_snapshot, struct err *err);
 void snapshot_destroy(struct snapshot **snapshot); /* not the models */
 
-/* Whether every feature of a linear model is one that something supplies in some slot;
- * ERR_BAD_INPUT names the first that is not. */
-MUST_CHECK enum err_code snapshot_check_features(const struct model *linear,
+/* Whether every feature of a ranker is one that something supplies in some slot; ERR_BAD_INPUT
+ * names the first that is not. */
+MUST_CHECK enum err_code snapshot_check_features(const struct model *ranker,
                                                  const struct store *store, struct err *err);
 
 struct serving {

@@ -31,6 +31,25 @@ static const char rules[] =
     "  {\"name\": \"app\", \"priority\": 5, \"match\": {\"items\": [\"i1\"],\n"
     "   \"context\": {\"channel\": \"app\"}}, \"adjust\": {\"add\": -100}, \"floor\": 950}]}";
 
+/* 0.5 + (item.price < 10 ? 0.25 : pair.days < 2.5 or unknown ? -0.5 : 1.5) + 0.125 */
+static const char trees[] =
+    "{\"version\": [1, 7, 4], \"learner\": {\n"
+    " \"feature_names\": [\"item.price\", \"pair.days\"],\n"
+    " \"learner_model_param\": {\"base_score\": \"5E-1\", \"num_class\": \"0\","
+    " \"num_feature\": \"2\", \"num_target\": \"1\"},\n"
+    " \"objective\": {\"name\": \"reg:squarederror\"},\n"
+    " \"gradient_booster\": {\"name\": \"gbtree\", \"model\": {\n"
+    "  \"gbtree_model_param\": {\"num_trees\": \"2\", \"num_parallel_tree\": \"1\"},\n"
+    "  \"tree_info\": [0, 0],\n"
+    "  \"trees\": [\n"
+    "   {\"tree_param\": {\"num_nodes\": \"5\"},\n"
+    "    \"left_children\": [1, -1, 3, -1, -1], \"right_children\": [2, -1, 4, -1, -1],\n"
+    "    \"split_indices\": [0, 0, 1, 0, 0], \"default_left\": [0, 0, 1, 0, 0],\n"
+    "    \"split_conditions\": [1E1, 2.5E-1, 2.5, -5E-1, 1.5]},\n"
+    "   {\"tree_param\": {\"num_nodes\": \"1\"}, \"left_children\": [-1],"
+    " \"right_children\": [-1],\n"
+    "    \"split_indices\": [0], \"default_left\": [0], \"split_conditions\": [1.25E-1]}]}}}}\n";
+
 static const char *const golden[MODEL_KIND_COUNT] = {
     [MODEL_factors] = "[{\"user\": \"u3\", \"item\": \"i0\", \"score\": 0.0},"
                       " {\"user\": \"u \xc3\xa9\", \"item\": \"i3\", \"score\": 3.0},"
@@ -43,6 +62,10 @@ static const char *const golden[MODEL_KIND_COUNT] = {
     [MODEL_linear] = "[{\"features\": {\"item.price\": 3, \"pair.days\": 1}, \"score\": 5.75},"
                      " {\"features\": {\"item.price\": null, \"caller.score\": 8}, \"score\": "
                      "3.25}]",
+    [MODEL_trees] = "[{\"features\": {\"item.price\": 3}, \"score\": 0.875},"
+                    " {\"features\": {\"item.price\": 20, \"pair.days\": 3}, \"score\": 2.125},"
+                    " {\"features\": {\"item.price\": 10}, \"score\": 0.125},"
+                    " {\"features\": {}, \"score\": 0.125}]",
     [MODEL_prices] = "[{\"price\": 1000, \"amount\": 1000, \"rule\": null, \"cost\": 100},"
                      " {\"price\": 1000, \"category\": \"toys\", \"cost\": 1, \"amount\": 899,"
                      "  \"rule\": \"toys\"},"
@@ -119,9 +142,10 @@ static void write_files(const char *dir, enum model_kind kind)
         t[1] = tensor_of("bias", TENSOR_F64, bias, 1, 0);
         write_tensors(dir, "weights.safetensors", t, 2);
         break;
+    case MODEL_trees: write_text(dir, "model.json", trees); break;
     default: write_text(dir, "rules.json", rules); break;
     }
-    if (kind != MODEL_linear && kind != MODEL_prices)
+    if (kind < MODEL_linear)
         write_text(dir, "item_ids.txt", item_ids);
 }
 
@@ -157,6 +181,7 @@ void model_sample_seal(const char *dir, const char *name, const char *version, e
                              2},
         [MODEL_popularity] = {{{"scores", "scores.safetensors"}, {"item_ids", "item_ids.txt"}}, 2},
         [MODEL_linear] = {{{"weights", "weights.safetensors"}}, 1},
+        [MODEL_trees] = {{{"model", "model.json"}}, 1},
         [MODEL_prices] = {{{"rules", "rules.json"}}, 1},
     };
     struct err err;

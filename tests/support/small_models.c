@@ -181,6 +181,15 @@ struct model *small_linear(const char *name, const char *version, const char *fe
     return finish(&dir, name, version, MODEL_linear, files, 1, extra);
 }
 
+struct model *small_trees(const char *name, const char *version, const char *text)
+{
+    static const struct bundle_write_file files[] = {{"model", "model"}};
+    struct temp_dir dir;
+    temp_dir_create(&dir);
+    temp_dir_write_text(&dir, "model", text);
+    return finish(&dir, name, version, MODEL_trees, files, 1, "{}");
+}
+
 struct model *small_prices(const char *name, const char *version, const char *rules)
 {
     static const struct bundle_write_file files[] = {{"rules", "rules.json"}};

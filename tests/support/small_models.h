@@ -33,6 +33,9 @@ struct model *small_popularity(const char *name, const char *version, const char
 struct model *small_linear(const char *name, const char *version, const char *features,
                            const double *weights, double bias);
 
+/* `text` is a model file of XGBoost or LightGBM that names its features. */
+struct model *small_trees(const char *name, const char *version, const char *text);
+
 /* `rules` is rules.json of docs/bundles.md. */
 struct model *small_prices(const char *name, const char *version, const char *rules);
 

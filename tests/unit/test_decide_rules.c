@@ -350,6 +350,40 @@ static void test_a_ranker_orders_the_candidates(void **state)
     assert_string_equal(d->why[1].source, "ranker");
 }
 
+/* The price decides between 1 and 2, the caller's score adds 0.5 from 3 on; a hundred items are
+ * more than are scored at once. */
+static void test_trees_rank_like_any_ranker(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "tree\nversion=v4\nnum_class=1\nmax_feature_idx=1\nobjective=regression\n"
+        "feature_names=item.price caller.score\n\n"
+        "Tree=0\nnum_leaves=2\nsplit_feature=0\nthreshold=2500\ndecision_type=8\n"
+        "left_child=-1\nright_child=-2\nleaf_value=1 2\n\n"
+        "Tree=1\nnum_leaves=2\nsplit_feature=1\nthreshold=2.5\ndecision_type=10\n"
+        "left_child=-1\nright_child=-2\nleaf_value=0 0.5\n\nend of trees\n";
+    char request[8192];
+    size_t used =
+        (size_t)snprintf(request, sizeof request, "{\"op\": \"rank\", \"n\": 100, \"items\": [");
+    fixture_add_model(&fixture, small_trees("rank", "1", text));
+    fixture_serve(&fixture, SLOT(NEAR, "\"ranker\": \"rank\","));
+    (void)RANK("\"items\": [{\"id\": \"b\", \"score\": 3}, {\"id\": \"c\"},"
+               "{\"id\": \"unknown\", \"score\": 1}]");
+    assert_near(score_of("b"), 1.5);
+    assert_near(score_of("c"), 2);
+    assert_near(score_of("unknown"), 2); /* without a price: right, as the tree learned */
+    for (int i = 0; i < 100; i++)
+        used += (size_t)snprintf(request + used, sizeof request - used,
+                                 "%s{\"id\": \"%s%d\", \"score\": %d}", i == 0 ? "" : ",",
+                                 i % 7 == 0 ? "far" : "near", i, i % 7 == 0 ? 3 : 2);
+    snprintf(request + used, sizeof request - used, "]}");
+    const struct decision *decision = fixture_decide(&fixture, request);
+    assert_int_equal(decision->count, 100);
+    for (uint32_t i = 0; i < 100; i++)
+        assert_true((decision->items[i].id.ptr[0] == 'f') == (i < 15) &&
+                    decision->items[i].score == (i < 15 ? 2.5f : 2.0f));
+}
+
 static void test_a_ranker_with_an_unknown_feature_is_refused(void **state)
 {
     (void)state;
@@ -365,7 +399,7 @@ static void test_a_ranker_with_an_unknown_feature_is_refused(void **state)
     }
     assert_int_equal(fixture_try_serve(&fixture, SLOT(NEAR, "\"ranker\": \"near\","), &err),
                      ERR_BAD_INPUT);
-    assert_non_null(strstr(err.text, "expected kind linear, got neighbors"));
+    assert_non_null(strstr(err.text, "expected kind linear or trees, got neighbors"));
 }
 
 static void test_scores_that_no_float_holds_are_cut(void **state)
@@ -487,6 +521,7 @@ int main(void)
         TEST(test_rank_orders_by_the_features_of_the_model),
         TEST(test_rank_asks_every_source_for_every_item),
         TEST(test_a_ranker_orders_the_candidates),
+        TEST(test_trees_rank_like_any_ranker),
         TEST(test_a_ranker_with_an_unknown_feature_is_refused),
         TEST(test_scores_that_no_float_holds_are_cut),
         TEST(test_recommended_items_carry_their_prices),

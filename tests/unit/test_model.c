@@ -67,7 +67,7 @@ static void test_loads_every_kind_and_its_golden_rows(void **state)
     for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) {
         struct model *model = NULL;
         struct err err = {0};
-        bool has_items = kind != MODEL_linear && kind != MODEL_prices;
+        bool has_items = kind < MODEL_linear;
         model_sample_write(bundle_dir, "m", "1", (enum model_kind)kind);
         if (load(&model, &err) != ERR_OK)
             fail_msg("%s: %s", model_kind_name((enum model_kind)kind), err.text);
@@ -338,6 +338,10 @@ static void test_refuses_golden_rows_that_differ(void **state)
          "features.item.price: expected a number"},
         {MODEL_linear, "{\"rows\": [{\"features\": {}, \"score\": 1}]}",
          "row 0: expected 1, got 2.25"},
+        {MODEL_trees, "{\"rows\": [{\"features\": {\"item.price\": 3}, \"score\": 0.8751}]}",
+         "row 0: expected 0.8751, got 0.875"},
+        {MODEL_trees, "{\"rows\": [{\"features\": {\"f0\": 3}, \"score\": 0.875}]}",
+         "row 0.features: 'f0' is not among the features"},
         {MODEL_prices, "{\"rows\": [{\"price\": 1000, \"amount\": 999, \"cost\": 1}]}",
          "row 0: expected 999, got 1000"},
         {MODEL_prices,

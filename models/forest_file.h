@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forest_file - a model file of whichever library, told by what it holds, never by its name.
+ *
+ * Untrusted input: ERR_CORRUPT, ERR_UNSUPPORTED, ERR_LIMIT or ERR_NOMEM, with the place in the
+ * file.  Threads: loader, tools. */
+#ifndef MODELS_FOREST_FILE_H
+#define MODELS_FOREST_FILE_H
+
+#include "models/forest.h"
+
+/* What the average of a random forest of LightGBM 2 is: 2.2.2 and older have outputs in their
+ * leaves, 2.2.3 has margins, and the files look the same. */
+enum forest_average { FOREST_AVERAGE_UNKNOWN, FOREST_AVERAGE_IS_MARGIN, FOREST_AVERAGE_IS_OUTPUT };
+
+enum forest_format { FOREST_FORMAT_NONE, FOREST_FORMAT_XGBOOST, FOREST_FORMAT_LIGHTGBM };
+
+enum forest_format forest_format_of(const void *bytes, size_t len);
+
+/* `name` is that of the file, for messages.  The bytes are not needed afterwards. */
+MUST_CHECK enum err_code forest_read(const char *name, const void *bytes, size_t len,
+                                     enum forest_average average, struct forest **ret_forest,
+                                     struct err *err);
+
+#endif

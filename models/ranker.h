@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ranker - models of the kinds linear and trees: rows of named features in, a score each out.
+ *
+ * model->feature names what a row is made of.  Threads: any, without allocation or locks. */
+#ifndef MODELS_RANKER_H
+#define MODELS_RANKER_H
+
+#include "models/model.h"
+
+#define RANKER_BLOCK       TREES_BLOCK /* as many rows at once are cheapest */
+#define RANKER_ALIGN_BYTES 64
+
+static inline bool ranker_is(enum model_kind kind)
+{
+    return kind == MODEL_linear || kind == MODEL_trees;
+}
+
+/* What ranker_score_rows needs as scratch, aligned to RANKER_ALIGN_BYTES; at least 1. */
+size_t ranker_scratch_bytes(const struct model *ranker);
+
+/* values[row_count][feature_count], NaN where unknown. */
+void ranker_score_rows(const struct model *ranker, const double *values, uint32_t row_count,
+                       void *scratch, double *ret_score);
+
+#endif
