@@ -147,10 +147,19 @@ uint64_t forest_bytes(const struct forest *forest);
 /* values[feature_count] in the order of the file, NaN where missing; ret_margin[output_count]. */
 void forest_margins(const struct forest *forest, const double *values, double *ret_margin);
 
+/* The leaf of the forest that the row ends in, and what it adds. */
+uint32_t forest_leaf(const struct forest *forest, const struct forest_tree *tree,
+                     const double *values);
+double forest_leaf_output(const struct forest *forest, uint32_t leaf, const double *values);
+
 /* Outputs after the transform: output_count, or 1 for TRANSFORM_CLASS. */
 uint32_t forest_transformed_count(const struct forest *forest);
 /* In place. */
 void forest_transform(const struct forest *forest, double *margin);
+/* Whether an output depends on the margins of the others. */
+bool forest_mixes_outputs(const struct forest *forest);
+/* That output alone; the margins may be changed, and without mixing only its own counts. */
+double forest_transform_one(const struct forest *forest, double *margin, uint32_t output);
 
 /* ---- decisions, shared by the evaluators ----------------------------------------------------- */
 

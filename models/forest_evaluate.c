@@ -2,9 +2,8 @@
 /* The plain evaluator: one row, one tree after the other, in the library's own arithmetic. */
 #include "models/forest.h"
 
-/* Number of the leaf in the forest that the row ends in. */
-static uint32_t leaf_of(const struct forest *forest, const struct forest_tree *tree,
-                        const double *values)
+uint32_t forest_leaf(const struct forest *forest, const struct forest_tree *tree,
+                     const double *values)
 {
     int32_t at = tree->node_count == 0 ? ~(int32_t)0 : 0;
     while (at >= 0) {
@@ -17,7 +16,7 @@ static uint32_t leaf_of(const struct forest *forest, const struct forest_tree *t
     return tree->leaf_begin + (uint32_t)~at;
 }
 
-static double leaf_output(const struct forest *forest, uint32_t leaf, const double *values)
+double forest_leaf_output(const struct forest *forest, uint32_t leaf, const double *values)
 {
     if (leaf >= forest->linear_count)
         return forest->leaf_value[leaf];
@@ -59,7 +58,7 @@ void forest_margins(const struct forest *forest, const double *values, double *r
     for (uint32_t t = 0; t < forest->tree_count; t++) {
         const struct forest_tree *tree = &forest->tree[t];
         double *margin = &ret_margin[tree->output];
-        double value = leaf_output(forest, leaf_of(forest, tree, values), values);
+        double value = forest_leaf_output(forest, forest_leaf(forest, tree, values), values);
         *margin = forest->family == FOREST_XGBOOST ? (double)((float)*margin + (float)value)
                                                    : *margin + value;
     }

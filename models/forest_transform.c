@@ -66,6 +66,20 @@ static double transformed(const struct forest *forest, double margin)
     }
 }
 
+bool forest_mixes_outputs(const struct forest *forest)
+{
+    return forest->transform == TRANSFORM_SOFTMAX || forest->transform == TRANSFORM_CLASS;
+}
+
+double forest_transform_one(const struct forest *forest, double *margin, uint32_t output)
+{
+    if (!forest_mixes_outputs(forest))
+        return transformed(forest, forest->averages ? margin[output] / (double)forest->round_count
+                                                    : margin[output]);
+    forest_transform(forest, margin);
+    return margin[output];
+}
+
 void forest_transform(const struct forest *forest, double *margin)
 {
     for (uint32_t k = 0; forest->averages && k < forest->output_count; k++)

@@ -334,9 +334,8 @@ static enum err_code prepare(struct checker *c)
         c->history = malloc(HISTORY_MAX * sizeof *c->history);
         ok = c->user != NULL && c->history != NULL;
     } else if (ranker_is(model->kind)) {
-        size_t bytes = ranker_scratch_bytes(model) + RANKER_ALIGN_BYTES - 1;
         c->values = malloc((model->feature_count + 1ULL) * sizeof *c->values);
-        c->scratch = aligned_alloc(RANKER_ALIGN_BYTES, bytes & ~(size_t)(RANKER_ALIGN_BYTES - 1));
+        c->scratch = aligned_alloc(RANKER_ALIGN_BYTES, ranker_scratch_bytes(model));
         ok = c->values != NULL && c->scratch != NULL;
     }
     return ok ? ERR_OK : err_set(c->err, ERR_NOMEM, "%s: out of memory", GOLDEN_NAME);

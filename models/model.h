@@ -128,7 +128,7 @@ double linear_score(const struct linear *linear, const double *values);
 
 /* ---- trees: a model of XGBoost or LightGBM --------------------------------------------------- */
 
-#define TREES_BLOCK 32 /* rows that are scored in lockstep: fewer take as long */
+#define TREES_BLOCK 32 /* rows that are scored in lockstep */
 
 /* values[row_count][feature_count]; NaN takes the fallback, or counts as missing.  `scratch` has
  * trees_scratch_bytes and is aligned to 64 bytes. */

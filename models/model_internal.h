@@ -8,7 +8,7 @@
 #define MODELS_MODEL_INTERNAL_H
 
 #include "models/dot_int8.h"
-#include "models/forest.h"
+#include "models/forest_fast.h"
 #include "models/ids.h"
 #include "models/model.h"
 #include "models/safetensors.h"
@@ -67,7 +67,8 @@ struct linear {
 };
 
 struct trees {
-    struct forest *forest; /* owned */
+    struct forest *forest;    /* owned */
+    struct forest_fast *fast; /* owned; NULL for gblinear */
     uint32_t feature_count;
     struct bundle_feature *feature; /* owned */
     bool has_fallback;              /* of any feature */

@@ -4,7 +4,7 @@
 size_t ranker_scratch_bytes(const struct model *ranker)
 {
     ASSERT(ranker_is(ranker->kind));
-    return ranker->kind == MODEL_trees ? trees_scratch_bytes(ranker->as.trees) : 1;
+    return ranker->kind == MODEL_trees ? trees_scratch_bytes(ranker->as.trees) : RANKER_ALIGN_BYTES;
 }
 
 void ranker_score_rows(const struct model *ranker, const double *values, uint32_t row_count,

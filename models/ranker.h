@@ -15,7 +15,7 @@ static inline bool ranker_is(enum model_kind kind)
     return kind == MODEL_linear || kind == MODEL_trees;
 }
 
-/* What ranker_score_rows needs as scratch, aligned to RANKER_ALIGN_BYTES; at least 1. */
+/* What ranker_score_rows needs as scratch, aligned to RANKER_ALIGN_BYTES and a multiple of it. */
 size_t ranker_scratch_bytes(const struct model *ranker);
 
 /* values[row_count][feature_count], NaN where unknown. */

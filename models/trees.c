@@ -147,6 +147,16 @@ static enum err_code take_names(const struct bundle *bundle, struct trees *trees
                                       : take_names_of_manifest(bundle, trees, err);
 }
 
+/* Trees of other outputs are left out where the score does not depend on them. */
+static enum err_code make_fast(struct trees *trees, struct err *err)
+{
+    bool needs_all = !trees->is_raw && forest_mixes_outputs(trees->forest);
+    if (trees->forest->linear_weight != NULL)
+        return ERR_OK;
+    return forest_fast_create(trees->forest, needs_all ? FOREST_ALL_OUTPUTS : trees->output,
+                              &trees->fast, err);
+}
+
 enum err_code trees_load(struct bundle *bundle, struct model *model, struct err *err)
 {
     struct trees *trees = calloc(1, sizeof *trees);
@@ -158,12 +168,16 @@ enum err_code trees_load(struct bundle *bundle, struct model *model, struct err 
         rc = choose_output(bundle, trees, err);
     if (rc == ERR_OK)
         rc = take_names(bundle, trees, err);
+    if (rc == ERR_OK)
+        rc = make_fast(trees, err);
     if (rc != ERR_OK)
         return rc;
     model->feature = trees->feature;
     model->feature_count = trees->feature_count;
     model->bytes +=
         sizeof *trees + trees->feature_count * sizeof *trees->feature + forest_bytes(trees->forest);
+    if (trees->fast != NULL)
+        model->bytes += forest_fast_bytes(trees->fast);
     model->bytes -= bundle->bytes; /* the file itself is not kept */
     return ERR_OK;
 }
@@ -172,6 +186,7 @@ void trees_destroy(struct trees *trees)
 {
     if (trees == NULL)
         return;
+    forest_fast_destroy(&trees->fast);
     forest_destroy(&trees->forest);
     free(trees->feature);
     free(trees);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/forest_probe.h"
 
-#include "base/rand.h"
+#include <stdlib.h>
+#include <string.h>
 
-enum { PROBE_ROWS = 40 };
+#include "base/rand.h"
+#include "models/forest_fast.h"
+
+enum { PROBE_ROWS = FOREST_FAST_ROWS + 8 };
 
 static double awkward(const struct forest *forest, struct rand *rand, uint32_t feature)
 {
@@ -26,16 +30,49 @@ static double awkward(const struct forest *forest, struct rand *rand, uint32_t f
     }
 }
 
-void forest_probe(const struct forest *forest)
+static void check(const struct forest *forest, const struct forest_fast *fast, const double *rows,
+                  uint32_t row_count, void *scratch)
 {
-    static double row[FOREST_FEATURES_MAX];
     static double margin[FOREST_OUTPUTS_MAX];
-    struct rand rand;
-    rand_init(&rand, 7);
-    for (uint32_t r = 0; r < PROBE_ROWS; r++) {
-        for (uint32_t f = 0; f < forest->feature_count; f++)
-            row[f] = awkward(forest, &rand, f);
-        forest_margins(forest, row, margin);
+    static double got[2][FOREST_OUTPUTS_MAX * FOREST_FAST_ROWS];
+    forest_fast_margins(fast, rows, row_count, scratch, got[0]);
+    forest_fast_margins_portable(fast, rows, row_count, scratch, got[1]);
+    for (uint32_t r = 0; r < row_count; r++) {
+        forest_margins(forest, rows + (size_t)r * forest->feature_count, margin);
+        for (uint32_t k = 0; k < forest->output_count; k++) {
+            /* Bit by bit, but for the kind of a NaN. */
+            for (int path = 0; path < 2; path++) {
+                double other = got[path][k * FOREST_FAST_ROWS + r];
+                ASSERT(memcmp(&margin[k], &other, sizeof other) == 0 ||
+                       (isnan(margin[k]) && isnan(other)));
+            }
+        }
         forest_transform(forest, margin);
     }
+}
+
+void forest_probe(const struct forest *forest)
+{
+    struct forest_fast *fast = NULL;
+    struct rand rand;
+    double *rows = calloc((size_t)PROBE_ROWS * forest->feature_count, sizeof *rows);
+    ASSERT(rows != NULL);
+    rand_init(&rand, 7);
+    for (uint32_t i = 0; i < PROBE_ROWS * forest->feature_count; i++)
+        rows[i] = awkward(forest, &rand, i % forest->feature_count);
+    if (forest->linear_weight != NULL) {
+        static double margin[FOREST_OUTPUTS_MAX];
+        forest_margins(forest, rows, margin);
+        forest_transform(forest, margin);
+    } else if (forest_fast_create(forest, FOREST_ALL_OUTPUTS, &fast, NULL) == ERR_OK) {
+        void *scratch = aligned_alloc(64, forest_fast_scratch_bytes(fast) + 64);
+        ASSERT(scratch != NULL);
+        check(forest, fast, rows, FOREST_FAST_ROWS, scratch);
+        check(forest, fast, rows + (size_t)FOREST_FAST_ROWS * forest->feature_count,
+              PROBE_ROWS - FOREST_FAST_ROWS, scratch);
+        check(forest, fast, rows, 1, scratch);
+        free(scratch);
+    }
+    forest_fast_destroy(&fast);
+    free(rows);
 }

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "models/forest_fast_internal.h"
+
+/* Goes left of any threshold, and right of any. */
+#define LEFT  (-INFINITY)
+#define RIGHT NAN
+
+static float value32(const struct forest *forest, const struct fast_column *column, double x)
+{
+    float value = (float)x;
+    if ((column->flags & NODE_CATEGORICAL) != 0) {
+        struct forest_node node = {.set = column->set, .flags = column->flags};
+        return forest_xgboost_left(forest, &node, x) ? LEFT : RIGHT;
+    }
+    return isnan(value) && (column->flags & NODE_DEFAULT_LEFT) != 0 ? LEFT : value;
+}
+
+static double value64(const struct forest *forest, const struct fast_column *column, double x)
+{
+    if ((column->flags & NODE_CATEGORICAL) != 0) {
+        struct forest_node node = {.set = column->set, .flags = column->flags};
+        return forest_lightgbm_left(forest, &node, x) ? LEFT : RIGHT;
+    }
+    bool is_nan = isnan(x);
+    if ((is_nan && (column->flags & NODE_MISSING_NAN) == 0) ||
+        (x >= -FOREST_ZERO && x <= FOREST_ZERO))
+        x = 0.0;
+    if (isnan(x) || (x == 0.0 && (column->flags & NODE_MISSING_ZERO) != 0))
+        return (column->flags & NODE_DEFAULT_LEFT) != 0 ? LEFT : RIGHT;
+    return x;
+}
+
+/* Rows that are not there are zero. */
+static void take_feature(const struct forest_fast *fast, const double *values, uint32_t row_count,
+                         uint32_t feature, double x[FOREST_FAST_ROWS])
+{
+    size_t stride = fast->forest->feature_count;
+    for (uint32_t row = 0; row < row_count; row++)
+        x[row] = values[row * stride + feature];
+    for (uint32_t row = row_count; row < FOREST_FAST_ROWS; row++)
+        x[row] = 0.0;
+}
+
+void forest_fast_fill32(const struct forest_fast *fast, const double *values, uint32_t row_count,
+                        uint32_t lanes, float *ret_columns)
+{
+    double x[FOREST_FAST_ROWS];
+    for (uint32_t f = 0; f < fast->feature_count; f++) {
+        const struct fast_feature *feature = &fast->feature[f];
+        take_feature(fast, values, row_count, feature->feature, x);
+        for (uint32_t c = 0; c < feature->column_count; c++) {
+            uint32_t place = feature->column_begin + c;
+            float *to = ret_columns + (size_t)place * FOREST_FAST_ROWS;
+            for (uint32_t row = 0; row < lanes; row++)
+                to[row] = value32(fast->forest, &fast->column[place], x[row]);
+        }
+    }
+}
+
+void forest_fast_fill64(const struct forest_fast *fast, const double *values, uint32_t row_count,
+                        uint32_t lanes, double *ret_columns)
+{
+    double x[FOREST_FAST_ROWS];
+    for (uint32_t f = 0; f < fast->feature_count; f++) {
+        const struct fast_feature *feature = &fast->feature[f];
+        take_feature(fast, values, row_count, feature->feature, x);
+        for (uint32_t c = 0; c < feature->column_count; c++) {
+            uint32_t place = feature->column_begin + c;
+            double *to = ret_columns + (size_t)place * FOREST_FAST_ROWS;
+            for (uint32_t row = 0; row < lanes; row++)
+                to[row] = value64(fast->forest, &fast->column[place], x[row]);
+        }
+    }
+}
