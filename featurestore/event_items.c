@@ -30,6 +30,23 @@ enum upsert_key {
         UPSERT_KEY_COUNT
 };
 
+/* A text, a number, a boolean or a list of texts; the cursor stands behind it then. */
+static bool is_attribute(struct cursor *cursor)
+{
+    enum cursor_kind kind = cursor_peek(cursor);
+    uint32_t count = 0;
+    struct text text;
+    if (cursor_array(cursor, &count)) {
+        for (uint32_t i = 0; i < count; i++) {
+            if (!cursor_text(cursor, &text))
+                return false;
+        }
+        return true;
+    }
+    cursor_skip(cursor, NULL);
+    return kind == CURSOR_TEXT || kind == CURSOR_INT || kind == CURSOR_REAL || kind == CURSOR_BOOL;
+}
+
 enum err_code event_read_attributes(struct event_read *read, const char *field,
                                     struct text *ret_bytes)
 {
@@ -48,10 +65,10 @@ enum err_code event_read_attributes(struct event_read *read, const char *field,
     ASSERT(is_map);
     for (uint32_t i = 0; i < count; i++) {
         cursor_skip(&read->cursor, NULL);
-        enum cursor_kind kind = cursor_peek(&read->cursor);
-        if (kind != CURSOR_TEXT && kind != CURSOR_INT && kind != CURSOR_REAL && kind != CURSOR_BOOL)
-            return event_wrong_kind(read, field, "texts, numbers and booleans");
-        cursor_skip(&read->cursor, NULL);
+        struct cursor value = read->cursor;
+        if (!is_attribute(&value))
+            return event_wrong_kind(read, field, "texts, numbers, booleans and lists of texts");
+        read->cursor = value;
     }
     read->cursor = after;
     *ret_bytes = raw;

@@ -19,7 +19,7 @@ static enum err_code check_policies(const char *path, struct err *err)
         return ERR_OK;
     enum err_code rc = file_read(path, CONFIG_FILE_BYTES_MAX, &bytes, &len, err);
     if (rc == ERR_OK)
-        rc = policy_parse(path, (const char *)bytes, len, &set, err);
+        rc = policy_parse(path, (const char *)bytes, len, NULL, &set, err);
     policy_destroy(&set);
     free(bytes);
     return rc;

@@ -74,7 +74,7 @@ static enum err_code build(const struct registry *registry, const struct reg_pol
     enum err_code rc = policies->path == NULL
                            ? policy_builtin(&spec.policies, err)
                            : policy_parse(policies->path, (const char *)policies->bytes,
-                                          policies->len, &spec.policies, err);
+                                          policies->len, registry->store, &spec.policies, err);
     if (rc != ERR_OK)
         return rc;
     rc = snapshot_build(&spec, ret_snapshot, err);

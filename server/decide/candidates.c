@@ -273,7 +273,8 @@ static float added(const struct pipeline *p, uint32_t s, uint32_t item)
 static void explain(struct pipeline *p, const struct candidate *candidate,
                     struct decision_item *item)
 {
-    struct decision_why *why = ARENA_NEW(p->arena, struct decision_why, POLICY_SOURCES_MAX + 1);
+    struct decision_why *why =
+        ARENA_NEW(p->arena, struct decision_why, POLICY_SOURCES_MAX + 1 + p->slot->boost_count);
     if (why == NULL)
         return;
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
@@ -284,26 +285,44 @@ static void explain(struct pipeline *p, const struct candidate *candidate,
     }
     if (p->ranked)
         why[item->why_count++] =
-            (struct decision_why){"ranker", finite_score((double)candidate->score)};
+            (struct decision_why){"ranker", finite_score((double)candidate->plain)};
+    item->why_count += rules_explain(p, candidate->item, candidate->plain, why + item->why_count);
     item->why = why;
+}
+
+void candidates_boost(struct pipeline *p)
+{
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        struct candidate *candidate = &p->chosen[i];
+        candidate->plain = candidate->score;
+        candidate->score = rules_boosted(p, candidate->item, candidate->score);
+    }
+}
+
+static const struct candidate *chosen_of(const struct pipeline *p, uint32_t item)
+{
+    const struct candidate *candidate = p->chosen;
+    while (candidate->item != item)
+        candidate++;
+    return candidate;
 }
 
 void candidates_emit(struct pipeline *p)
 {
-    struct top top = pipeline_top(p, p->wanted);
+    /* Where there are limits any of the chosen may get a place. */
+    struct top top = pipeline_top(p, p->rules == NULL ? p->wanted : p->chosen_count);
     for (uint32_t i = 0; i < p->chosen_count; i++) {
         /* Ties go to the smaller item number, also among those that a ranker scored. */
         if (top_wants(&top, p->chosen[i].score, p->chosen[i].item))
             top_put(&top, p->chosen[i].score, p->chosen[i].item);
     }
     top_sort(&top);
-    for (uint32_t i = 0; i < top.count; i++) {
-        const struct candidate candidate = {.item = top.slot[i].key, .score = top.slot[i].score};
-        if (!pipeline_emit(p, candidate.item, candidate.score, NULL))
+    for (uint32_t i = 0; i < top.count && p->out->count < p->wanted; i++) {
+        if (!pipeline_emit(p, top.slot[i].key, top.slot[i].score, NULL))
             continue;
         struct decision_item *item = &p->out->items[p->out->count - 1];
-        item->features = rank_features_of(p, candidate.item);
+        item->features = rank_features_of(p, item->item);
         if (p->explains)
-            explain(p, &candidate, item);
+            explain(p, chosen_of(p, item->item), item);
     }
 }

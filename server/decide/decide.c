@@ -101,26 +101,53 @@ static bool emitted(const struct decision *out, uint32_t item)
     return false;
 }
 
-bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *source)
+static void explain_source(struct pipeline *p, struct decision_item *item, const char *source)
+{
+    struct decision_why *why = ARENA_NEW(p->arena, struct decision_why, 1);
+    if (why == NULL)
+        return;
+    *why = (struct decision_why){source, item->score};
+    item->why = why;
+    item->why_count = 1;
+}
+
+static void append(struct pipeline *p, uint32_t item, float score, const char *source)
 {
     struct decision *out = p->out;
-    if (out->count >= p->wanted || emitted(out, item))
-        return false;
     struct decision_item *added = &out->items[out->count];
     score = finite_score((double)score);
     float last = out->count > 0 ? added[-1].score : score;
-    out->count++;
+    rules_note(p, out->count++, item);
     *added = (struct decision_item){.item = item,
                                     .id = store_item_id(p->env->store, item),
                                     .score = score < last ? score : last};
-    if (p->explains && source != NULL) {
-        struct decision_why *why = ARENA_NEW(p->arena, struct decision_why, 1);
-        if (why != NULL) {
-            *why = (struct decision_why){source, added->score};
-            added->why = why;
-            added->why_count = 1;
-        }
+    if (p->explains && source != NULL)
+        explain_source(p, added, source);
+}
+
+/* A pinned item has the score of the one that it precedes. */
+static void emit_pins(struct pipeline *p, float score, bool at_the_end)
+{
+    uint32_t item = IDMAP_NONE;
+    const char *label = NULL;
+    while (p->out->count < p->wanted && rules_next_pin(p, at_the_end, &item, &label)) {
+        if (!emitted(p->out, item))
+            append(p, item, score, label);
     }
+}
+
+void pipeline_emit_pins(struct pipeline *p)
+{
+    uint32_t count = p->out->count;
+    emit_pins(p, count > 0 ? p->out->items[count - 1].score : 0.0f, true);
+}
+
+bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *source)
+{
+    emit_pins(p, score, false);
+    if (p->out->count >= p->wanted || emitted(p->out, item) || !rules_have_room(p, item))
+        return false;
+    append(p, item, score, source);
     return true;
 }
 
@@ -178,7 +205,7 @@ static enum reason why_generic(const struct pipeline *p)
     return known ? REASON_no_candidates : REASON_unknown_user;
 }
 
-/* How many candidates the ranker gets. */
+/* How many candidates the ranker and the rules of the slot get. */
 static uint32_t rank_depth(struct pipeline *p)
 {
     uint32_t depth = p->wanted;
@@ -222,8 +249,9 @@ static void recommend(struct pipeline *p)
     p->out->reason = reason;
     sources_score(p, level);
     bool ranker = p->models->ranker != NULL && level == LEVEL_full;
+    bool deep = ranker || p->rules != NULL;
     pipeline_cost_begin(p);
-    bool personal = candidates_choose(p, ranker ? rank_depth(p) : p->wanted);
+    bool personal = candidates_choose(p, deep ? rank_depth(p) : p->wanted);
     pipeline_cost_learn(p, sources_have_vector(p) ? COST_CHOOSE_FULL : COST_CHOOSE_REDUCED);
     pipeline_stage(p, STAGE_CANDIDATES);
     if (is_personal_slot(p) ? !personal : p->chosen_count == 0) {
@@ -234,6 +262,7 @@ static void recommend(struct pipeline *p)
         pipeline_lower(p, LEVEL_reduced, REASON_no_model);
     if (ranker)
         rank_in_time(p);
+    candidates_boost(p);
     candidates_emit(p);
     ladder_remember(p);
     if (p->out->count < p->wanted)
@@ -266,7 +295,7 @@ static void similar(struct pipeline *p)
     }
     sources_sum_neighbors(p, model, 0, p->seed, NULL, p->seed_count);
     pipeline_model_end(p, model, true);
-    struct top top = pipeline_top(p, p->wanted);
+    struct top top = pipeline_top(p, p->rules == NULL ? p->wanted : rank_depth(p));
     struct summed summed = sources_summed(p, 0);
     for (uint32_t i = 0; i < summed.count; i++) {
         uint32_t row = summed.row != NULL ? summed.row[i] : i;
@@ -344,6 +373,8 @@ static void run(struct pipeline *p)
     case OP_price: price(p); break;
     default: recommend(p); break;
     }
+    if (p->request->op == OP_recommend || p->request->op == OP_similar)
+        pipeline_emit_pins(p);
     if (p->request->want_price && p->request->op != OP_price) {
         if (p->models->prices_missing)
             pipeline_lower(p, LEVEL_reduced, REASON_no_model);
@@ -392,7 +423,7 @@ void decide(const struct decide_env *env, struct worker *worker, const struct re
     *ret_decision = (struct decision){.policy = p.models->policy, .epoch = env->snapshot->epoch};
     ulid_make(&worker->rand, env->wall_ms, ret_decision->id);
     ret_decision->items = ARENA_NEW(p.arena, struct decision_item, p.wanted);
-    if (ret_decision->items != NULL && subject_resolve(&p)) {
+    if (ret_decision->items != NULL && subject_resolve(&p) && rules_begin(&p)) {
         run(&p);
     } else {
         ret_decision->level = LEVEL_static;

@@ -120,7 +120,7 @@ static bool may_show_static(const struct pipeline *p, struct text id, uint32_t i
 {
     if (item != IDMAP_NONE)
         return eligible(p, item);
-    return !p->filters.needs_record && !is_excluded(p->request, id);
+    return !p->filters.needs_record && p->slot->filter_count == 0 && !is_excluded(p->request, id);
 }
 
 static void answer_static(struct pipeline *p)
@@ -141,6 +141,7 @@ void ladder_descend(struct pipeline *p, enum level level, enum reason reason)
 {
     p->out->count = 0;
     p->out->reason = reason;
+    rules_begin_again(p);
     if (level <= LEVEL_cached) {
         answer_cached(p);
         p->out->level = LEVEL_cached;

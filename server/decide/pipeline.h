@@ -2,6 +2,7 @@
 /* pipeline - one decision while it is being made: what the stages pass on to each other.
  *
  *   subject.c     who asks, what they did, which items are out        -> history, blocked, filters
+ *   rules.c       filters, boosts, pins and limits of the slot
  *   sources.c     natural scores of each source over its model's rows -> scratch
  *   candidates.c  the best of all items by their blended scores       -> chosen[]
  *   rank.c        the ranker's score over named features
@@ -26,7 +27,7 @@ struct item_set {
 
 struct filters {
     bool present;
-    bool in_stock;
+    int32_t min_stock; /* 0: none is needed */
     bool needs_record; /* an item without a catalogue record cannot pass */
     const uint32_t *category;
     uint32_t category_count;
@@ -40,7 +41,10 @@ struct filters {
 struct candidate {
     uint32_t item;
     float score;
+    float plain; /* the score before boosts */
 };
+
+struct rules; /* rules.c */
 
 struct pipeline {
     const struct decide_env *env;
@@ -57,6 +61,7 @@ struct pipeline {
     uint32_t seed_count;
     struct item_set blocked;
     struct filters filters;
+    struct rules *rules; /* in the arena; NULL: the slot has none */
 
     /* By place in the scratch: how many rows of the sums were noted as touched, or, when so many
      * are that noting them does not pay, over how many rows the sums reach. */
@@ -87,6 +92,25 @@ bool eligible(const struct pipeline *p, uint32_t item);
 /* Position of the item in the history, + 1; 0 when the person did nothing with it. */
 uint32_t subject_position(const struct pipeline *p, uint32_t item);
 
+/* For who asks. */
+void pipeline_read_features(const struct pipeline *p, struct feature_reader *reader);
+
+/* ---- rules.c */
+bool rules_begin(struct pipeline *p); /* after subject_resolve; false: the arena is full */
+bool rules_admit(const struct pipeline *p, uint32_t item); /* by the filters of the slot */
+bool rules_boost(const struct pipeline *p);                /* has the slot boosts? */
+float rules_boosted(struct pipeline *p, uint32_t item, float score);
+/* What each boost did to the score; at most one for each boost of the slot. */
+uint32_t rules_explain(struct pipeline *p, uint32_t item, float score,
+                       struct decision_why *ret_why);
+/* By the limits per category and brand. */
+bool rules_have_room(const struct pipeline *p, uint32_t item);
+void rules_note(const struct pipeline *p, uint32_t place, uint32_t item); /* it is there now */
+/* The pin whose turn it is at the next place, or behind the last one. */
+bool rules_next_pin(const struct pipeline *p, bool at_the_end, uint32_t *ret_item,
+                    const char **ret_label);
+void rules_begin_again(const struct pipeline *p); /* the answer is empty again */
+
 /* ---- sources.c */
 void sources_score(struct pipeline *p, enum level level);
 /* neighbors of the items given, into the sums of a place */
@@ -112,6 +136,7 @@ float source_popular(float score, float best);
 /* Chooses the best `depth` items by the weighted sum of their natural scores.  False when no source
  * that knows the person has an item to show. */
 bool candidates_choose(struct pipeline *p, uint32_t depth);
+void candidates_boost(struct pipeline *p);
 void candidates_emit(struct pipeline *p);
 
 /* ---- rank.c */
@@ -166,5 +191,7 @@ void pipeline_stage(struct pipeline *p, uint32_t stage); /* observes the time si
 /* Appends an item to the decision; false when it is full or has the item already.  Scores never
  * rise from one item to the next, so that sorting by them keeps the order. */
 bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *source);
+/* The pins that are left, behind the last item. */
+void pipeline_emit_pins(struct pipeline *p);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "server/decide/policy_rules.h"
 
 #define POLICY_BYTES_MAX       ((size_t)1 << 20)
 #define POLICY_COUNT_DEFAULT   300
@@ -120,16 +121,34 @@ static enum err_code parse_sources(const struct json_at *slot_at, struct policy_
     return rc;
 }
 
-static enum err_code parse_slot(const struct json_at *at, struct policy_slot *slot, struct err *err)
+/* How much must be in stock: "in_stock" says one, or nothing. */
+static enum err_code parse_stock(const struct json_at *at, struct policy_slot *slot,
+                                 struct err *err)
 {
-    static const char *const known[] = {"sources", "bought", "in_stock",       "catalogue_only",
-                                        "ranker",  "prices", "generic_window", NULL};
+    bool in_stock = true;
+    int64_t min_stock = 0;
+    struct json_at flag = json_member(at, "in_stock"), number = json_member(at, "min_stock");
+    enum err_code rc = flag.value == NULL ? ERR_OK : json_bool(&flag, &in_stock, err);
+    if (rc == ERR_OK && flag.value != NULL && number.value != NULL)
+        rc = err_set(err, ERR_BAD_INPUT, "%s: give one of in_stock and min_stock", at->path);
+    if (rc == ERR_OK && number.value != NULL)
+        rc = json_int(&number, 0, INT32_MAX, &min_stock, err);
+    slot->min_stock = number.value != NULL ? (int32_t)min_stock : in_stock;
+    return rc;
+}
+
+static enum err_code parse_slot(const struct json_at *at, struct policy_set *set,
+                                struct policy_slot *slot, struct err *err)
+{
+    static const char *const known[] = {
+        "sources",        "bought",  "in_stock", "min_stock", "catalogue_only", "ranker", "prices",
+        "generic_window", "filters", "boosts",   "pins",      "diversity",      NULL};
     const char *name = at->value->string;
     if (!file_is_plain_name(name))
         return err_set(err, ERR_BAD_INPUT,
                        "%s: expected a slot name of 1..64 letters, digits, '.', '_' or '-'",
                        at->path);
-    *slot = (struct policy_slot){.in_stock = true, .generic_window = STORE_WINDOW_14D};
+    *slot = (struct policy_slot){.generic_window = STORE_WINDOW_14D};
     memcpy(slot->name, name, strlen(name) + 1);
     uint32_t bought = BOUGHT_EXCLUDE;
     enum err_code rc = json_only(at, known, err);
@@ -139,9 +158,8 @@ static enum err_code parse_slot(const struct json_at *at, struct policy_slot *sl
     if (rc == ERR_OK && member.value != NULL)
         rc = json_name(&member, bought_names, &bought, err);
     slot->bought = (enum policy_bought)bought;
-    member = json_member(at, "in_stock");
-    if (rc == ERR_OK && member.value != NULL)
-        rc = json_bool(&member, &slot->in_stock, err);
+    if (rc == ERR_OK)
+        rc = parse_stock(at, slot, err);
     member = json_member(at, "catalogue_only");
     if (rc == ERR_OK && member.value != NULL)
         rc = json_bool(&member, &slot->catalogue_only, err);
@@ -151,7 +169,7 @@ static enum err_code parse_slot(const struct json_at *at, struct policy_slot *sl
         rc = parse_model(at, "prices", slot->prices, err);
     if (rc == ERR_OK)
         rc = parse_window(at, "generic_window", &slot->generic_window, err);
-    return rc;
+    return rc == ERR_OK ? policy_parse_rules(at, &set->fields, slot, err) : rc;
 }
 
 static enum err_code parse_slots(const struct json_at *root, struct policy_set *set,
@@ -167,7 +185,7 @@ static enum err_code parse_slots(const struct json_at *root, struct policy_set *
             return err_set(err, ERR_LIMIT, "%s: more than %d slots", at.path, POLICY_SLOTS_MAX);
         rc = json_object(&slot_at, err);
         if (rc == ERR_OK)
-            rc = parse_slot(&slot_at, &set->slot[set->slot_count++], err);
+            rc = parse_slot(&slot_at, set, &set->slot[set->slot_count++], err);
     }
     if (rc == ERR_OK && set->slot_count == 0)
         rc = err_set(err, ERR_BAD_INPUT, "%s: expected at least one slot", at.path);
@@ -217,7 +235,7 @@ static enum err_code parse_root(const struct json_at *root, struct policy_set *s
 }
 
 enum err_code policy_parse(const char *name, const char *bytes, size_t len,
-                           struct policy_set **ret_set, struct err *err)
+                           const struct store *store, struct policy_set **ret_set, struct err *err)
 {
     if (len > POLICY_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "%s: longer than 1 MiB", name);
@@ -232,9 +250,11 @@ enum err_code policy_parse(const char *name, const char *bytes, size_t len,
         goto out;
     }
     struct json_at root = json_root(name, json);
+    set->fields.store = store;
     rc = parse_root(&root, set, err);
     if (rc != ERR_OK)
         goto out;
+    set->fields.store = NULL;
     *ret_set = set;
     set = NULL;
 out:
@@ -256,11 +276,16 @@ enum err_code policy_builtin(struct policy_set **ret_set, struct err *err)
         "  {\"source\": \"neighbors\", \"model\": \"*\", \"weight\": 1.0},"
         "  {\"source\": \"factors\", \"model\": \"*\", \"weight\": 0.5},"
         "  {\"source\": \"popular\", \"window\": \"14d\", \"weight\": 0.05}]}}}";
-    return policy_parse("builtin policy", builtin, sizeof builtin - 1, ret_set, err);
+    return policy_parse("builtin policy", builtin, sizeof builtin - 1, NULL, ret_set, err);
 }
 
 void policy_destroy(struct policy_set **set)
 {
+    if (*set == NULL)
+        return;
+    for (uint32_t i = 0; i < (*set)->slot_count; i++)
+        policy_free_rules(&(*set)->slot[i]);
+    policy_fields_deinit(&(*set)->fields);
     free(*set);
     *set = NULL;
 }

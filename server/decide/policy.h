@@ -9,6 +9,8 @@
  * exp(-age / 60 days) for items bought before popular    log(1 + score) / log(1 + best score) in a
  * window of the store, 0..1 model_popular  the same over a popularity model's scores
  *
+ * Filters, boosts, pins and the limits per category and brand are applied in rules.c.
+ *
  * Threads: parsed on main or loader, then read by any.  Limits: 64 slots, 8 sources a slot. */
 #ifndef SERVER_DECIDE_POLICY_H
 #define SERVER_DECIDE_POLICY_H
@@ -21,11 +23,15 @@
 #include "base/text.h"
 #include "featurestore/store.h"
 #include "models/bundle.h"
+#include "server/decide/policy_fields.h"
 
 #define POLICY_SLOTS_MAX   64
 #define POLICY_SOURCES_MAX 8
 #define POLICY_COUNT_MAX   1000 /* candidates of one source */
 #define POLICY_HISTORY_MAX 1000 /* as many as a history may hold */
+#define POLICY_RULES_MAX   100  /* filters, and boosts, of a slot */
+#define POLICY_PINS_MAX    50
+#define POLICY_PLACE_MAX   200 /* of a pin */
 
 #define POLICY_SOURCES(X) X(neighbors) X(factors) X(repeat) X(popular) X(model_popular)
 
@@ -49,16 +55,42 @@ struct policy_source {
 
 enum policy_bought { BOUGHT_EXCLUDE, BOUGHT_ALLOW };
 
+/* What filters, boosts and pins have in common: they are in force from one time to another, where
+ * their condition is true. */
+struct policy_rule {
+    char label[MODEL_NAME_BYTES + 16]; /* "boost: own brand", as explanations have it */
+    struct expr *when;                 /* owned; NULL: always */
+    int64_t from_ms, until_ms;
+};
+
+struct policy_boost {
+    struct policy_rule rule;
+    bool adds;           /* to the score; else it multiplies it */
+    struct expr *amount; /* owned */
+};
+
+struct policy_pin {
+    struct policy_rule rule;
+    uint32_t place;   /* from 1 */
+    struct text item; /* id; owned */
+};
+
 struct policy_slot {
     char name[MODEL_NAME_BYTES];
     uint32_t source_count;
     struct policy_source source[POLICY_SOURCES_MAX];
     enum policy_bought bought;
-    bool in_stock;                 /* items with known stock 0 are left out */
+    int32_t min_stock;             /* items whose stock is known to be less are left out */
     bool catalogue_only;           /* items without a catalogue record are left out */
     char ranker[MODEL_NAME_BYTES]; /* linear or trees, "" for none */
     char prices[MODEL_NAME_BYTES]; /* prices model, "" for none */
     enum store_window generic_window;
+    struct policy_rule *filter; /* owned, as those below; an item is shown when all of them hold */
+    struct policy_boost *boost;
+    struct policy_pin *pin; /* by place */
+    uint32_t filter_count, boost_count, pin_count;
+    uint32_t per_category, per_brand; /* at most so many of one; 0: any number */
+    uint32_t scopes;                  /* of all expressions, POLICY_SCOPE_ */
 };
 
 struct policy_set {
@@ -66,12 +98,15 @@ struct policy_set {
     struct policy_slot slot[POLICY_SLOTS_MAX];
     uint32_t default_slot;
     char version[MODEL_NAME_BYTES]; /* "version" of the file, "builtin" for the one below */
+    struct policy_fields fields;    /* of all expressions */
 };
 
 /* ERR_BAD_INPUT with path: "policies.json: slots.home.sources[1].weight: expected 0..1000, got -1".
- */
+ * `store` says which features there are; NULL where there is none to ask, and then every name that
+ * may be one is taken for one. */
 MUST_CHECK enum err_code policy_parse(const char *name, const char *bytes, size_t len,
-                                      struct policy_set **ret_set, struct err *err);
+                                      const struct store *store, struct policy_set **ret_set,
+                                      struct err *err);
 /* What serves when no file is configured: one slot "home" that uses the first model of each kind by
  * name ("*"), so that a pushed model works at once. */
 MUST_CHECK enum err_code policy_builtin(struct policy_set **ret_set, struct err *err);

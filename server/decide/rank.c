@@ -69,17 +69,6 @@ static double value_of(const struct pipeline *p, const struct rank_binding *bind
 
 /* ---- rows of features ------------------------------------------------------------------------ */
 
-static void begin_reader(struct pipeline *p, struct feature_reader *reader)
-{
-    const struct text nobody = {NULL, 0};
-    const struct feature_asker asker = {.user = p->is_hidden ? nobody : p->request->user,
-                                        .anon = p->is_hidden ? nobody : p->request->anon,
-                                        .query = p->request->query,
-                                        .slot = text_of(p->slot->name),
-                                        .history = &p->history};
-    feature_reader_begin(reader, p->env->store, &asker);
-}
-
 /* Without room for `kept` the decision is made all the same, and logged without features. */
 static bool make_rows(struct pipeline *p, struct ranking *ranking, uint32_t item_count)
 {
@@ -108,7 +97,7 @@ static struct ranking *ranking_begin(struct pipeline *p, uint32_t item_count)
     ranking->keys = 0;
     if (!make_rows(p, ranking, item_count))
         return NULL;
-    begin_reader(p, &ranking->reader);
+    pipeline_read_features(p, &ranking->reader);
     for (uint32_t i = 0; i < ranking->feature_count; i++) {
         const struct rank_binding *binding = &p->models->binding[i];
         if (!binding->of_item)
@@ -243,7 +232,7 @@ static void rank_asked(struct pipeline *p, struct ranking *ranking, struct top *
             ranking->ranked[i] = asked_of(p, &p->request->items[first + i]);
         score_group(p, ranking, first, count, ret_good);
         for (uint32_t i = 0; i < count; i++) {
-            float score = finite_score(ranking->score[i]);
+            float score = rules_boosted(p, ranking->item[i], finite_score(ranking->score[i]));
             if (top_wants(top, score, first + i))
                 top_put(top, score, first + i);
         }

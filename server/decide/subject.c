@@ -103,7 +103,7 @@ static bool resolve_filters(struct pipeline *p)
     filters->max_price_minor = asked->max_price_minor;
     bool priced = asked->min_price_minor != INT64_MIN || asked->max_price_minor != INT64_MAX;
     filters->present = !filters->any_category || !filters->any_brand || priced;
-    filters->in_stock = p->slot->in_stock || asked->in_stock;
+    filters->min_stock = p->slot->min_stock == 0 && asked->in_stock ? 1 : p->slot->min_stock;
     filters->needs_record = filters->present || p->slot->catalogue_only;
     return resolve_names(p, &asked->categories, store_category_find, &filters->category,
                          &filters->category_count) &&
@@ -150,12 +150,12 @@ bool eligible(const struct pipeline *p, uint32_t item)
         return false;
     const struct item *record = store_item(p->env->store, item);
     if (record == NULL)
-        return !p->filters.needs_record;
+        return !p->filters.needs_record && rules_admit(p, item);
     if (record->deleted)
         return false;
-    if (p->filters.in_stock && record->stock != STORE_STOCK_UNKNOWN && record->stock <= 0)
+    if (record->stock != STORE_STOCK_UNKNOWN && record->stock < p->filters.min_stock)
         return false;
-    return !p->filters.present || passes(&p->filters, record);
+    return (!p->filters.present || passes(&p->filters, record)) && rules_admit(p, item);
 }
 
 uint32_t subject_position(const struct pipeline *p, uint32_t item)
@@ -165,4 +165,15 @@ uint32_t subject_position(const struct pipeline *p, uint32_t item)
             return i + 1;
     }
     return 0;
+}
+
+void pipeline_read_features(const struct pipeline *p, struct feature_reader *reader)
+{
+    const struct text nobody = {NULL, 0};
+    const struct feature_asker asker = {.user = p->is_hidden ? nobody : p->request->user,
+                                        .anon = p->is_hidden ? nobody : p->request->anon,
+                                        .query = p->request->query,
+                                        .slot = text_of(p->slot->name),
+                                        .history = &p->history};
+    feature_reader_begin(reader, p->env->store, &asker);
 }

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct policy_set *set = NULL;
     struct err err;
-    if (policy_parse("policies.json", (const char *)data, size, &set, &err) == ERR_OK) {
+    if (policy_parse("policies.json", (const char *)data, size, NULL, &set, &err) == ERR_OK) {
         /* What was accepted is inside its limits. */
         ASSERT(set->slot_count >= 1 && set->slot_count <= POLICY_SLOTS_MAX);
         ASSERT(set->default_slot < set->slot_count);

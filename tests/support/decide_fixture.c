@@ -93,9 +93,9 @@ enum err_code fixture_try_serve(struct fixture *fixture, const char *policies, s
     static const struct text static_ids[] = {{"s1", 2}, {"s2", 2}};
     struct policy_set *set = NULL;
     struct snapshot *snapshot = NULL;
-    enum err_code rc = policies == NULL
-                           ? policy_builtin(&set, err)
-                           : policy_parse("policies", policies, strlen(policies), &set, err);
+    enum err_code rc = policies == NULL ? policy_builtin(&set, err)
+                                        : policy_parse("policies", policies, strlen(policies),
+                                                       fixture->store, &set, err);
     if (rc != ERR_OK)
         return rc;
     const struct snapshot_spec spec = {.epoch = ++fixture->epoch,

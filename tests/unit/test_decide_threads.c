@@ -58,7 +58,8 @@ static struct snapshot *make_snapshot(uint32_t epoch, struct model *const *model
     struct snapshot *snapshot = NULL;
     static const char policies[] =
         "{\"slots\": {\"home\": {\"sources\": [{\"source\": \"neighbors\"}]}}}";
-    assert_int_equal(policy_parse("policies", policies, sizeof policies - 1, &set, &err), ERR_OK);
+    assert_int_equal(policy_parse("policies", policies, sizeof policies - 1, NULL, &set, &err),
+                     ERR_OK);
     const struct snapshot_spec spec = {.epoch = epoch,
                                        .policies = set,
                                        .models = model,

@@ -94,7 +94,8 @@ static void test_an_upsert_carries_the_catalogue(void **state)
         &rig,
         "{\"id\":\"e\",\"currency\":\"GBP\",\"items\":[{\"id\":\"i\",\"title\":\"Red shoe\","
         "\"category\":\"shoes\",\"brand\":\"acme\",\"price\":1999,\"cost\":900,\"stock\":-2,"
-        "\"attributes\":{\"colour\":\"red\",\"size\":42,\"weight\":0.5,\"new\":true}},"
+        "\"attributes\":{\"colour\":\"red\",\"size\":42,\"weight\":0.5,\"new\":true,\"tags\":["
+        "\"a\",\"b\"],\"none\":[]}},"
         "{\"id\":\"j\",\"stock\":0}],\"type\":\"item_upsert\"}",
         &event);
     assert_int_equal(rc, ERR_OK);
@@ -104,7 +105,7 @@ static void test_an_upsert_carries_the_catalogue(void **state)
     assert_int_equal(item->price_minor, 1999);
     assert_int_equal(item->cost_minor, 900);
     assert_int_equal(item->stock, -2);
-    assert_int_equal(event_rig_map_count(&rig, item->attributes), 4);
+    assert_int_equal(event_rig_map_count(&rig, item->attributes), 6);
     item = &event.items[1];
     assert_null(item->title.ptr);
     assert_null(item->category.ptr);
@@ -170,7 +171,7 @@ static void test_a_wrong_event_is_refused_by_field(void **state)
         {"{\"id\":\"e\",\"type\":\"user_upsert\",\"user\":\"u\",\"attributes\":[]}",
          "attributes: expected a map, got an array"},
         {"{\"id\":\"e\",\"type\":\"user_upsert\",\"user\":\"u\",\"attributes\":{\"a\":{}}}",
-         "attributes: expected texts, numbers and booleans, got a map"},
+         "attributes: expected texts, numbers, booleans and lists of texts, got a map"},
         {VIEW("\"currency\":\"EUT\""), "currency: ISO 4217 has no 'EUT'"},
         {VIEW("\"order\":\"\""), "order: expected 1..128 bytes, got 0"},
         {VIEW("\"anon\":\"a\\u0001\""), "anon: control characters are not allowed"},
@@ -201,7 +202,7 @@ static void test_a_wrong_event_is_refused_by_field(void **state)
          "items.stock: expected -1000000000..1000000000, got 1000000001"},
         {UPSERT("\"attributes\":7"), "items.attributes: expected a map, got an integer"},
         {UPSERT("\"attributes\":{\"a\":[1]}"),
-         "items.attributes: expected texts, numbers and booleans, got an array"},
+         "items.attributes: expected texts, numbers, booleans and lists of texts, got an array"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         event_rig_assert_refused(&rig, wrong[i].json, ERR_BAD_INPUT, wrong[i].text);

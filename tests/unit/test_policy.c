@@ -18,14 +18,20 @@ static const char good[] =
     "    \"cart\": {\"bought\": \"allow\", \"in_stock\": false, \"catalogue_only\": true,\n"
     "      \"ranker\": \"r\", \"prices\": \"*\", \"generic_window\": \"1d\", \"sources\": [\n"
     "        {\"source\": \"popular\", \"window\": \"7d\", \"count\": 10},\n"
-    "        {\"source\": \"factors\"}, {\"source\": \"repeat\"}]}}}";
+    "        {\"source\": \"factors\"}, {\"source\": \"repeat\"}],\n"
+    "      \"filters\": [\"item.price > 1\", {\"name\": \"f\", \"when\": \"user_category.own > "
+    "0.5\"}],\n"
+    "      \"boosts\": [{\"when\": \"context.a == 'b'\", \"multiply\": 1.5}, {\"add\": "
+    "\"score\"}],\n"
+    "      \"pins\": [{\"item\": \"late\", \"place\": 3}, {\"item\": \"early\", \"place\": 1}],\n"
+    "      \"diversity\": {\"per_brand\": 2}}}}";
 
 static void test_reads_what_is_written(void **state)
 {
     (void)state;
     struct policy_set *set = NULL;
     struct err err = {0};
-    if (policy_parse("p.json", good, sizeof good - 1, &set, &err) != ERR_OK)
+    if (policy_parse("p.json", good, sizeof good - 1, NULL, &set, &err) != ERR_OK)
         fail_msg("%s", err.text);
     assert_string_equal(set->version, "v7");
     assert_int_equal(set->slot_count, 2);
@@ -35,11 +41,11 @@ static void test_reads_what_is_written(void **state)
     assert_true(home->source[0].weight == 0.25f);
     assert_int_equal(home->source[0].count, 300);
     assert_int_equal(home->bought, BOUGHT_EXCLUDE);
-    assert_true(home->in_stock);
+    assert_int_equal(home->min_stock, 1);
     assert_false(home->catalogue_only);
     assert_string_equal(home->ranker, "");
     assert_int_equal(cart->bought, BOUGHT_ALLOW);
-    assert_false(cart->in_stock);
+    assert_int_equal(cart->min_stock, 0);
     assert_true(cart->catalogue_only);
     assert_string_equal(cart->ranker, "r");
     assert_string_equal(cart->prices, "*");
@@ -48,6 +54,16 @@ static void test_reads_what_is_written(void **state)
     assert_int_equal(cart->source[0].count, 10);
     assert_string_equal(cart->source[0].model, "");
     assert_string_equal(cart->source[1].model, "*");
+    assert_int_equal(cart->filter_count, 2);
+    assert_string_equal(cart->filter[1].label, "filter: f");
+    assert_int_equal(cart->boost_count, 2);
+    assert_false(cart->boost[0].adds);
+    assert_true(cart->boost[1].adds && cart->boost[1].rule.when == NULL);
+    assert_int_equal(cart->pin_count, 2);
+    assert_true(text_is(cart->pin[0].item, "early"));
+    assert_int_equal(cart->pin[1].place, 3);
+    assert_int_equal(cart->per_brand, 2);
+    assert_int_equal(cart->per_category, 0);
     policy_destroy(&set);
     assert_int_equal(policy_builtin(&set, &err), ERR_OK);
     assert_string_equal(set->slot[set->default_slot].name, "home");
@@ -99,7 +115,8 @@ static void test_refuses_and_says_where(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct policy_set *set = NULL;
         struct err err = {0};
-        enum err_code rc = policy_parse("p.json", bad[i].text, strlen(bad[i].text), &set, &err);
+        enum err_code rc =
+            policy_parse("p.json", bad[i].text, strlen(bad[i].text), NULL, &set, &err);
         assert_int_not_equal(rc, ERR_OK);
         assert_null(set);
         if (strstr(err.text, bad[i].says) == NULL)
@@ -114,7 +131,7 @@ static void test_every_truncation_is_refused(void **state)
     for (size_t len = 0; len + 1 < sizeof good; len++) {
         struct policy_set *set = NULL;
         struct err err = {0};
-        assert_int_not_equal(policy_parse("p.json", good, len, &set, &err), ERR_OK);
+        assert_int_not_equal(policy_parse("p.json", good, len, NULL, &set, &err), ERR_OK);
         assert_null(set);
     }
 }
@@ -131,7 +148,7 @@ static void test_too_many_slots(void **state)
     used += (size_t)snprintf(text + used, sizeof text - used, "}}");
     struct policy_set *set = NULL;
     struct err err = {0};
-    assert_int_equal(policy_parse("p.json", text, used, &set, &err), ERR_LIMIT);
+    assert_int_equal(policy_parse("p.json", text, used, NULL, &set, &err), ERR_LIMIT);
     assert_non_null(strstr(err.text, "64"));
 }
 
@@ -142,7 +159,7 @@ static void test_no_memory(void **state)
         struct policy_set *set = NULL;
         struct err err = {0};
         alloc_fail_after(n);
-        enum err_code rc = policy_parse("p.json", good, sizeof good - 1, &set, &err);
+        enum err_code rc = policy_parse("p.json", good, sizeof good - 1, NULL, &set, &err);
         bool failed = alloc_fail_off();
         policy_destroy(&set);
         if (!failed) {

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/decide/policy_fields.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rcu.h"
+
+static const struct {
+    const char *name;
+    enum policy_field_kind kind;
+    enum expr_type type;
+    uint32_t scope;
+} plain[] = {
+    {"item.id", FIELD_ITEM_ID, EXPR_STRING, POLICY_SCOPE_ITEM},
+    {"item.title", FIELD_ITEM_TITLE, EXPR_STRING, POLICY_SCOPE_ITEM},
+    {"item.category", FIELD_ITEM_CATEGORY, EXPR_STRING, POLICY_SCOPE_ITEM},
+    {"item.brand", FIELD_ITEM_BRAND, EXPR_STRING, POLICY_SCOPE_ITEM},
+    {"item.currency", FIELD_ITEM_CURRENCY, EXPR_STRING, POLICY_SCOPE_ITEM},
+    {"item.price", FIELD_ITEM_PRICE, EXPR_INT, POLICY_SCOPE_ITEM},
+    {"item.cost", FIELD_ITEM_COST, EXPR_INT, POLICY_SCOPE_ITEM},
+    {"item.stock", FIELD_ITEM_STOCK, EXPR_INT, POLICY_SCOPE_ITEM},
+    {"user.id", FIELD_USER_ID, EXPR_STRING, 0},
+    {"query", FIELD_QUERY, EXPR_STRING, 0},
+    {"now", FIELD_NOW, EXPR_INT, 0},
+    {"now.hour", FIELD_HOUR, EXPR_INT, 0},
+    {"now.weekday", FIELD_WEEKDAY, EXPR_INT, 0},
+    {"score", FIELD_SCORE, EXPR_DOUBLE, POLICY_SCOPE_SCORE},
+};
+static const char *const names[] = {
+    "item.id",      "item.title",  "item.category", "item.brand",     "item.currency",
+    "item.price",   "item.cost",   "item.stock",    "user.id",        "query",
+    "now",          "now.hour",    "now.weekday",   "score",          "item.attributes.NAME",
+    "context.NAME", "item.margin", "user.events",   "user.purchases", NULL};
+
+void policy_fields_deinit(struct policy_fields *fields)
+{
+    for (uint32_t i = 0; i < fields->count; i++)
+        free((char *)fields->field[i].name.ptr);
+    free(fields->field);
+    *fields = (struct policy_fields){0};
+}
+
+static bool add(struct policy_fields *fields, struct policy_field field, uint32_t *ret_id)
+{
+    for (uint32_t i = 0; i < fields->count; i++) {
+        if (fields->field[i].kind == field.kind && text_equal(fields->field[i].name, field.name)) {
+            *ret_id = i;
+            return true;
+        }
+    }
+    if (fields->count == fields->capacity) {
+        uint32_t wanted = fields->capacity == 0 ? 16 : 2 * fields->capacity;
+        struct policy_field *bigger = realloc(fields->field, wanted * sizeof *bigger);
+        fields->no_memory |= bigger == NULL;
+        if (bigger == NULL)
+            return false;
+        fields->field = bigger;
+        fields->capacity = wanted;
+    }
+    char *name = malloc((size_t)field.name.len + 1);
+    fields->no_memory |= name == NULL;
+    if (name == NULL)
+        return false;
+    if (field.name.len > 0)
+        memcpy(name, field.name.ptr, field.name.len);
+    field.name.ptr = name;
+    *ret_id = fields->count;
+    fields->field[fields->count++] = field;
+    return true;
+}
+
+/* The part behind a prefix such as "context."; empty when there is none. */
+static struct text behind(struct text path, const char *prefix)
+{
+    uint32_t len = (uint32_t)strlen(prefix);
+    if (path.len <= len || memcmp(path.ptr, prefix, len) != 0)
+        return (struct text){NULL, 0};
+    return (struct text){path.ptr + len, path.len - len};
+}
+
+static bool find_plain(struct policy_fields *fields, struct text path, struct expr_field *ret_field)
+{
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
+        if (!text_is(path, plain[i].name) || (plain[i].kind == FIELD_SCORE && !fields->takes_score))
+            continue;
+        *ret_field = (struct expr_field){.type = plain[i].type, .scope = plain[i].scope};
+        return add(fields, (struct policy_field){.kind = plain[i].kind}, &ret_field->id);
+    }
+    return false;
+}
+
+/* Without a store: any name that begins as those of features do. */
+static bool may_be_feature(struct text path)
+{
+    for (uint32_t key = 0; key < FEATURE_KEY_COUNT; key++) {
+        const char *prefix = feature_key_name((enum feature_key)key);
+        uint32_t len = (uint32_t)strlen(prefix);
+        if (path.len > len + 1 && path.ptr[len] == '.' && memcmp(path.ptr, prefix, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool find_feature(struct policy_fields *fields, struct text path,
+                         struct expr_field *ret_field)
+{
+    struct feature feature = {.subject = FEATURE_ITEM};
+    bool is_known = false;
+    if (fields->store != NULL) {
+        rcu_read_begin();
+        is_known = feature_find(fields->store, path, &feature);
+        rcu_read_end();
+    } else {
+        const struct feature *builtin = feature_builtin(path);
+        is_known = builtin != NULL || may_be_feature(path);
+    }
+    if (!is_known)
+        return false;
+    feature.name = NULL;
+    ret_field->type = EXPR_DOUBLE;
+    ret_field->scope =
+        POLICY_SCOPE_FEATURE | (feature_needs_item(&feature) ? POLICY_SCOPE_ITEM : 0);
+    return add(fields,
+               (struct policy_field){.kind = FIELD_FEATURE, .name = path, .feature = feature},
+               &ret_field->id);
+}
+
+static bool find(void *ctx, struct text path, struct expr_field *ret_field)
+{
+    struct policy_fields *fields = ctx;
+    *ret_field = (struct expr_field){.type = EXPR_STRING};
+    if (find_plain(fields, path, ret_field))
+        return true;
+    struct policy_field field = {.kind = FIELD_CONTEXT, .name = behind(path, "context.")};
+    if (field.name.ptr != NULL)
+        return add(fields, field, &ret_field->id);
+    field = (struct policy_field){.kind = FIELD_ITEM_ATTRIBUTE,
+                                  .name = behind(path, "item.attributes.")};
+    if (field.name.ptr != NULL) {
+        *ret_field = (struct expr_field){.type = EXPR_ANY, .scope = POLICY_SCOPE_ITEM};
+        return add(fields, field, &ret_field->id);
+    }
+    return find_feature(fields, path, ret_field);
+}
+
+struct expr_schema policy_fields_schema(struct policy_fields *fields)
+{
+    return (struct expr_schema){.find = find, .ctx = fields, .names = names};
+}

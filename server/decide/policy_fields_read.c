@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
+#include "base/cursor.h"
+#include "server/decide/policy_fields.h"
+#include "server/protocol/request.h"
+
+#define DAY_S 86400
+
+void policy_asked_begin(struct policy_asked *asked, int64_t wall_ms)
+{
+    asked->now_s = wall_ms / 1000;
+    asked->hour = asked->now_s % DAY_S / 3600;
+    asked->weekday = (asked->now_s / DAY_S + 3) % 7 + 1; /* the epoch was a Thursday */
+    asked->item = IDMAP_NONE;
+    asked->record = NULL;
+    asked->score = (double)NAN;
+}
+
+void policy_asked_item(struct policy_asked *asked, uint32_t item)
+{
+    if (asked->item == item)
+        return;
+    asked->item = item;
+    asked->record = item == IDMAP_NONE ? NULL : store_item(asked->store, item);
+    if (asked->reader != NULL)
+        feature_reader_item(asked->reader, item);
+}
+
+static bool give_text(struct text text, union expr_value *ret_value)
+{
+    ret_value->text = text;
+    return text.ptr != NULL;
+}
+
+static bool give_int(int64_t integer, bool is_known, union expr_value *ret_value)
+{
+    ret_value->integer = integer;
+    return is_known;
+}
+
+/* The value of an attribute is read as what it is compared with, or not at all. */
+static bool give_any(struct cursor value, enum expr_type type, union expr_value *ret_value)
+{
+    struct text raw;
+    switch (type) {
+    case EXPR_BOOL: return cursor_bool(&value, &ret_value->truth);
+    case EXPR_INT: return cursor_int(&value, &ret_value->integer);
+    case EXPR_DOUBLE: return cursor_real(&value, &ret_value->real);
+    case EXPR_STRING: return cursor_text(&value, &ret_value->text);
+    case EXPR_STRINGS:
+        if (cursor_peek(&value) != CURSOR_ARRAY)
+            return false;
+        cursor_skip(&value, &raw);
+        return give_text(raw, ret_value);
+    case EXPR_ANY: return cursor_peek(&value) != CURSOR_NIL;
+    }
+    return false;
+}
+
+static bool read_attribute(const struct item *record, struct text name, enum expr_type type,
+                           union expr_value *ret_value)
+{
+    uint32_t count = 0;
+    if (record->attributes.ptr == NULL)
+        return false;
+    struct cursor cursor =
+        cursor_of((const uint8_t *)record->attributes.ptr, record->attributes.len);
+    if (!cursor_map(&cursor, &count))
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        struct text key;
+        if (cursor_text(&cursor, &key) && text_equal(key, name))
+            return give_any(cursor, type, ret_value);
+        cursor_skip(&cursor, NULL);
+    }
+    return false;
+}
+
+static bool read_item(struct policy_asked *asked, const struct policy_field *field,
+                      enum expr_type type, union expr_value *ret_value)
+{
+    const struct item *record = asked->record;
+    if (field->kind == FIELD_ITEM_ID)
+        return asked->item != IDMAP_NONE &&
+               give_text(store_item_id(asked->store, asked->item), ret_value);
+    if (record == NULL)
+        return false;
+    switch (field->kind) {
+    case FIELD_ITEM_TITLE: return give_text(record->title, ret_value);
+    case FIELD_ITEM_CATEGORY:
+        return record->category != IDMAP_NONE &&
+               give_text(store_category_name(asked->store, record->category), ret_value);
+    case FIELD_ITEM_BRAND:
+        return record->brand != IDMAP_NONE &&
+               give_text(store_brand_name(asked->store, record->brand), ret_value);
+    case FIELD_ITEM_CURRENCY:
+        return record->currency != 0 &&
+               give_text(text_of(currency_format(record->currency, asked->currency)), ret_value);
+    case FIELD_ITEM_PRICE:
+        return give_int(record->price_minor, record->price_minor != EVENT_ABSENT, ret_value);
+    case FIELD_ITEM_COST:
+        return give_int(record->cost_minor, record->cost_minor != EVENT_ABSENT, ret_value);
+    case FIELD_ITEM_STOCK:
+        return give_int(record->stock, record->stock != STORE_STOCK_UNKNOWN, ret_value);
+    default: return read_attribute(record, field->name, type, ret_value);
+    }
+}
+
+static bool read_context(const struct request *request, struct text name,
+                         union expr_value *ret_value)
+{
+    for (uint32_t i = 0; i < request->context_count; i++) {
+        if (text_equal(request->context[i].key, name))
+            return give_text(request->context[i].value, ret_value);
+    }
+    return false;
+}
+
+static bool read_feature(const struct policy_asked *asked, const struct feature *feature,
+                         union expr_value *ret_value)
+{
+    if (asked->reader == NULL)
+        return false;
+    ret_value->real = feature_value(asked->reader, feature);
+    return !isnan(ret_value->real);
+}
+
+bool policy_field_read(void *ctx, uint32_t id, enum expr_type type, union expr_value *ret_value)
+{
+    struct policy_asked *asked = ctx;
+    const struct policy_field *field = &asked->fields->field[id];
+    switch (field->kind) {
+    case FIELD_USER_ID: return !asked->is_hidden && give_text(asked->request->user, ret_value);
+    case FIELD_QUERY: return give_text(asked->request->query, ret_value);
+    case FIELD_CONTEXT: return read_context(asked->request, field->name, ret_value);
+    case FIELD_NOW: return give_int(asked->now_s, true, ret_value);
+    case FIELD_HOUR: return give_int(asked->hour, true, ret_value);
+    case FIELD_WEEKDAY: return give_int(asked->weekday, true, ret_value);
+    case FIELD_SCORE: ret_value->real = asked->score; return !isnan(asked->score);
+    case FIELD_FEATURE: return read_feature(asked, &field->feature, ret_value);
+    default: return read_item(asked, field, type, ret_value);
+    }
+}

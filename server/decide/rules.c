@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the rules of a slot do to one decision: filters rule items out wherever they come from,
+ * boosts change the scores of the candidates, pins and the limits per category and brand have their
+ * say when an item is put into the answer. */
+#include <math.h>
+
+#include "server/decide/pipeline.h"
+
+enum rule_state {
+    RULE_OFF,   /* not in force now */
+    RULE_HOLDS, /* whatever the item is */
+    RULE_FAILS,
+    RULE_ASKS /* the item */
+};
+
+struct placed {
+    uint32_t place, item;
+    const char *label;
+};
+
+struct rules {
+    struct policy_asked asked;
+    struct expr_env env;
+    uint8_t *filter, *boost; /* states */
+    struct placed *pin;      /* those that hold, by place */
+    uint32_t pin_count, pin_next;
+    uint32_t *category, *brand; /* of what is in the answer; NULL where there is no limit */
+};
+
+static enum rule_state state_of(const struct rules *rules, const struct policy_rule *rule,
+                                int64_t wall_ms)
+{
+    if (wall_ms < rule->from_ms || wall_ms >= rule->until_ms)
+        return RULE_OFF;
+    if (rule->when == NULL)
+        return RULE_HOLDS;
+    if ((expr_scopes(rule->when) & (POLICY_SCOPE_ITEM | POLICY_SCOPE_SCORE)) != 0)
+        return RULE_ASKS;
+    return expr_test(rule->when, &rules->env) == EXPR_TRUE ? RULE_HOLDS : RULE_FAILS;
+}
+
+/* The rules stand at the item. */
+static bool holds(const struct rules *rules, const struct policy_rule *rule, uint8_t state)
+{
+    return state == RULE_HOLDS ||
+           (state == RULE_ASKS && expr_test(rule->when, &rules->env) == EXPR_TRUE);
+}
+
+/* ---- at the beginning ------------------------------------------------------------------------ */
+
+static bool has_rules(const struct policy_slot *slot)
+{
+    return slot->filter_count + slot->boost_count + slot->pin_count > 0 ||
+           slot->per_category + slot->per_brand > 0;
+}
+
+static bool make_room(struct pipeline *p, struct rules *rules)
+{
+    const struct policy_slot *slot = p->slot;
+    rules->filter = ARENA_NEW(p->arena, uint8_t, slot->filter_count);
+    rules->boost = ARENA_NEW(p->arena, uint8_t, slot->boost_count);
+    rules->pin = ARENA_NEW(p->arena, struct placed, slot->pin_count);
+    if (slot->per_category > 0)
+        rules->category = ARENA_NEW(p->arena, uint32_t, p->wanted);
+    if (slot->per_brand > 0)
+        rules->brand = ARENA_NEW(p->arena, uint32_t, p->wanted);
+    return rules->filter != NULL && rules->boost != NULL && rules->pin != NULL &&
+           (slot->per_category == 0 || rules->category != NULL) &&
+           (slot->per_brand == 0 || rules->brand != NULL);
+}
+
+/* A pinned item follows the filters like all others. */
+static void find_pins(struct pipeline *p, struct rules *rules)
+{
+    for (uint32_t i = 0; i < p->slot->pin_count; i++) {
+        const struct policy_pin *pin = &p->slot->pin[i];
+        uint8_t state = (uint8_t)state_of(rules, &pin->rule, p->env->wall_ms);
+        uint32_t item = store_item_find(p->env->store, pin->item);
+        if (item == IDMAP_NONE || pin->place > p->wanted)
+            continue;
+        policy_asked_item(&rules->asked, item);
+        if (holds(rules, &pin->rule, state) && eligible(p, item))
+            rules->pin[rules->pin_count++] = (struct placed){pin->place, item, pin->rule.label};
+    }
+}
+
+bool rules_begin(struct pipeline *p)
+{
+    if (!has_rules(p->slot))
+        return true;
+    struct rules *rules = ARENA_NEW(p->arena, struct rules, 1);
+    if (rules == NULL)
+        return false;
+    *rules = (struct rules){.asked = {.fields = &p->env->snapshot->policies->fields,
+                                      .store = p->env->store,
+                                      .request = p->request,
+                                      .is_hidden = p->is_hidden}};
+    policy_asked_begin(&rules->asked, p->env->wall_ms);
+    rules->env = (struct expr_env){.read = policy_field_read, .ctx = &rules->asked};
+    if (!make_room(p, rules))
+        return false;
+    if ((p->slot->scopes & POLICY_SCOPE_FEATURE) != 0) {
+        rules->asked.reader = ARENA_NEW(p->arena, struct feature_reader, 1);
+        if (rules->asked.reader == NULL)
+            return false;
+        pipeline_read_features(p, rules->asked.reader);
+    }
+    for (uint32_t i = 0; i < p->slot->filter_count; i++)
+        rules->filter[i] = (uint8_t)state_of(rules, &p->slot->filter[i], p->env->wall_ms);
+    for (uint32_t i = 0; i < p->slot->boost_count; i++)
+        rules->boost[i] = (uint8_t)state_of(rules, &p->slot->boost[i].rule, p->env->wall_ms);
+    p->rules = rules;
+    find_pins(p, rules);
+    return true;
+}
+
+bool rules_admit(const struct pipeline *p, uint32_t item)
+{
+    struct rules *rules = p->rules;
+    if (rules == NULL || p->slot->filter_count == 0)
+        return true;
+    policy_asked_item(&rules->asked, item);
+    for (uint32_t i = 0; i < p->slot->filter_count; i++) {
+        if (rules->filter[i] != RULE_OFF && !holds(rules, &p->slot->filter[i], rules->filter[i]))
+            return false;
+    }
+    return true;
+}
+
+/* ---- boosts ---------------------------------------------------------------------------------- */
+
+/* More than 1 raises and less than 1 lowers, also what is below zero. */
+static double multiplied(double score, double amount)
+{
+    if (!(amount > 0.0))
+        return score;
+    return score >= 0.0 ? score * amount : score / amount;
+}
+
+static double boosted(struct pipeline *p, uint32_t item, double score,
+                      void (*tell)(void *ctx, const char *label, double difference), void *ctx)
+{
+    struct rules *rules = p->rules;
+    policy_asked_item(&rules->asked, item);
+    for (uint32_t i = 0; i < p->slot->boost_count; i++) {
+        const struct policy_boost *boost = &p->slot->boost[i];
+        double amount = 0.0;
+        rules->asked.score = score;
+        if (!holds(rules, &boost->rule, rules->boost[i]) ||
+            !expr_number(boost->amount, &rules->env, &amount))
+            continue;
+        double next = boost->adds ? score + amount : multiplied(score, amount);
+        if (tell != NULL)
+            tell(ctx, boost->rule.label, next - score);
+        score = next;
+    }
+    rules->asked.score = (double)NAN;
+    return score;
+}
+
+bool rules_boost(const struct pipeline *p)
+{
+    return p->rules != NULL && p->slot->boost_count > 0;
+}
+
+float rules_boosted(struct pipeline *p, uint32_t item, float score)
+{
+    return rules_boost(p) ? finite_score(boosted(p, item, (double)score, NULL, NULL)) : score;
+}
+
+struct telling {
+    struct decision_why *why;
+    uint32_t count;
+};
+
+static void note(void *ctx, const char *label, double difference)
+{
+    struct telling *telling = ctx;
+    telling->why[telling->count++] = (struct decision_why){label, finite_score(difference)};
+}
+
+uint32_t rules_explain(struct pipeline *p, uint32_t item, float score, struct decision_why *ret_why)
+{
+    struct telling telling = {.why = ret_why};
+    if (rules_boost(p))
+        (void)boosted(p, item, (double)score, note, &telling);
+    return telling.count;
+}
+
+/* ---- putting items into the answer ----------------------------------------------------------- */
+
+static uint32_t count_of(const uint32_t *number, uint32_t count, uint32_t wanted)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++)
+        found += number[i] == wanted;
+    return found;
+}
+
+/* What has no category or brand is like nothing else. */
+static bool is_full(const uint32_t *number, uint32_t count, uint32_t wanted, uint32_t limit)
+{
+    return number != NULL && wanted != IDMAP_NONE && count_of(number, count, wanted) >= limit;
+}
+
+bool rules_have_room(const struct pipeline *p, uint32_t item)
+{
+    const struct rules *rules = p->rules;
+    const struct item *record =
+        rules == NULL || item == IDMAP_NONE ? NULL : store_item(p->env->store, item);
+    if (record == NULL)
+        return true;
+    return !is_full(rules->category, p->out->count, record->category, p->slot->per_category) &&
+           !is_full(rules->brand, p->out->count, record->brand, p->slot->per_brand);
+}
+
+void rules_note(const struct pipeline *p, uint32_t place, uint32_t item)
+{
+    const struct rules *rules = p->rules;
+    const struct item *record =
+        rules == NULL || item == IDMAP_NONE ? NULL : store_item(p->env->store, item);
+    if (rules != NULL && rules->category != NULL)
+        rules->category[place] = record == NULL ? IDMAP_NONE : record->category;
+    if (rules != NULL && rules->brand != NULL)
+        rules->brand[place] = record == NULL ? IDMAP_NONE : record->brand;
+}
+
+bool rules_next_pin(const struct pipeline *p, bool at_the_end, uint32_t *ret_item,
+                    const char **ret_label)
+{
+    struct rules *rules = p->rules;
+    if (rules == NULL || rules->pin_next == rules->pin_count)
+        return false;
+    const struct placed *pin = &rules->pin[rules->pin_next];
+    if (pin->place > p->out->count + 1 && !at_the_end)
+        return false;
+    rules->pin_next++;
+    *ret_item = pin->item;
+    *ret_label = pin->label;
+    return true;
+}
+
+void rules_begin_again(const struct pipeline *p)
+{
+    if (p->rules != NULL)
+        p->rules->pin_next = 0;
+}
