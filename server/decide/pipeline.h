@@ -6,6 +6,7 @@
  *   sources.c     natural scores of each source over its model's rows -> scratch
  *   candidates.c  the best of all items by their blended scores       -> chosen[]
  *   rank.c        the ranker's score over named features
+ *   emit.c        items into the answer, with pins and limits
  *   ladder.c      the lower levels: cached, generic, static
  *   decide.c      the order of all this, per operation
  *
@@ -156,6 +157,13 @@ void ladder_descend(struct pipeline *p, enum level level, enum reason reason);
 void ladder_fill_generic(struct pipeline *p);
 void ladder_remember(const struct pipeline *p);
 
+/* ---- emit.c */
+/* Appends an item to the decision; false when it is full or has the item already.  Scores never
+ * rise from one item to the next, so that sorting by them keeps the order. */
+bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *source);
+/* The pins that are left, behind the last item. */
+void pipeline_emit_pins(struct pipeline *p);
+
 /* ---- decide.c */
 /* Models and callers may bring in what no float holds; a reply holds finite numbers alone. */
 static inline float finite_score(double score)
@@ -188,10 +196,5 @@ void pipeline_use_model(struct pipeline *p, const struct model *model);
 bool pipeline_model_begin(struct pipeline *p, const struct model *model);
 void pipeline_model_end(struct pipeline *p, const struct model *model, bool good);
 void pipeline_stage(struct pipeline *p, uint32_t stage); /* observes the time since the last one */
-/* Appends an item to the decision; false when it is full or has the item already.  Scores never
- * rise from one item to the next, so that sorting by them keeps the order. */
-bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *source);
-/* The pins that are left, behind the last item. */
-void pipeline_emit_pins(struct pipeline *p);
 
 #endif

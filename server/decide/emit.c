@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Items find their way into the answer here, whichever level brings them. */
+#include "server/decide/pipeline.h"
+
+static bool emitted(const struct decision *out, uint32_t item)
+{
+    for (uint32_t i = 0; i < out->count; i++) {
+        if (out->items[i].item == item)
+            return true;
+    }
+    return false;
+}
+
+static void explain_source(struct pipeline *p, struct decision_item *item, const char *source)
+{
+    struct decision_why *why = ARENA_NEW(p->arena, struct decision_why, 1);
+    if (why == NULL)
+        return;
+    *why = (struct decision_why){source, item->score};
+    item->why = why;
+    item->why_count = 1;
+}
+
+static void append(struct pipeline *p, uint32_t item, float score, const char *source)
+{
+    struct decision *out = p->out;
+    struct decision_item *added = &out->items[out->count];
+    score = finite_score((double)score);
+    float last = out->count > 0 ? added[-1].score : score;
+    rules_note(p, out->count++, item);
+    *added = (struct decision_item){.item = item,
+                                    .id = store_item_id(p->env->store, item),
+                                    .score = score < last ? score : last};
+    if (p->explains && source != NULL)
+        explain_source(p, added, source);
+}
+
+/* A pinned item has the score of the one that it precedes. */
+static void emit_pins(struct pipeline *p, float score, bool at_the_end)
+{
+    uint32_t item = IDMAP_NONE;
+    const char *label = NULL;
+    while (p->out->count < p->wanted && rules_next_pin(p, at_the_end, &item, &label)) {
+        if (!emitted(p->out, item))
+            append(p, item, score, label);
+    }
+}
+
+void pipeline_emit_pins(struct pipeline *p)
+{
+    uint32_t count = p->out->count;
+    emit_pins(p, count > 0 ? p->out->items[count - 1].score : 0.0f, true);
+}
+
+bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *source)
+{
+    emit_pins(p, score, false);
+    if (p->out->count >= p->wanted || emitted(p->out, item) || !rules_have_room(p, item))
+        return false;
+    append(p, item, score, source);
+    return true;
+}
