@@ -244,8 +244,8 @@ bool candidates_choose(struct pipeline *p, uint32_t depth)
     compete_all(p, &top);
     top_sort(&top);
     for (uint32_t i = 0; i < top.count; i++)
-        p->chosen[p->chosen_count++] =
-            (struct candidate){.item = top.slot[i].key, .score = top.slot[i].score};
+        p->chosen[p->chosen_count++] = (struct candidate){
+            .item = top.slot[i].key, .score = top.slot[i].score, .blend = top.slot[i].score};
     return any_personal(p);
 }
 
@@ -269,24 +269,34 @@ static float added(const struct pipeline *p, uint32_t s, uint32_t item)
     return p->slot->source[s].weight * natural;
 }
 
-/* Why the item is there: what each source added, and what the ranker made of it. */
-static void explain(struct pipeline *p, const struct candidate *candidate,
-                    struct decision_item *item)
+void candidates_tell(struct pipeline *p, uint32_t item, const struct candidate *candidate,
+                     struct decision_why **ret_why, uint32_t *ret_count)
 {
+    uint32_t count = 0;
     struct decision_why *why =
         ARENA_NEW(p->arena, struct decision_why, POLICY_SOURCES_MAX + 1 + p->slot->boost_count);
     if (why == NULL)
         return;
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        float value = added(p, s, candidate->item);
+        float value = added(p, s, item);
         if (value != 0.0f)
-            why[item->why_count++] = (struct decision_why){
-                policy_source_name(p->slot->source[s].kind), finite_score((double)value)};
+            why[count++] = (struct decision_why){policy_source_name(p->slot->source[s].kind),
+                                                 finite_score((double)value)};
     }
-    if (p->ranked)
-        why[item->why_count++] =
-            (struct decision_why){"ranker", finite_score((double)candidate->plain)};
-    item->why_count += rules_explain(p, candidate->item, candidate->plain, why + item->why_count);
+    if (p->ranked && candidate != NULL)
+        why[count++] = (struct decision_why){"ranker", finite_score((double)candidate->plain)};
+    if (candidate != NULL)
+        count += rules_explain(p, item, candidate->plain, why + count);
+    *ret_why = why;
+    *ret_count = count;
+}
+
+/* Why the item is there. */
+static void explain(struct pipeline *p, const struct candidate *candidate,
+                    struct decision_item *item)
+{
+    struct decision_why *why = NULL;
+    candidates_tell(p, candidate->item, candidate, &why, &item->why_count);
     item->why = why;
 }
 

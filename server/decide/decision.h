@@ -73,6 +73,17 @@ struct decision_item {
     const double *features;
 };
 
+/* What became of the item that the request asks about. */
+struct decision_why_not {
+    struct text item;
+    const char *stage;   /* where it fell out, or "shown" (docs/protocol.md) */
+    const char *rule;    /* the filter that hid it, or NULL */
+    uint32_t place;      /* in the answer, or in the order of the candidates, from 1; 0: none */
+    float score, needed; /* what it had, and the last that got through; NaN: none */
+    struct decision_why *why; /* what sources, ranker and boosts gave it */
+    uint32_t why_count;
+};
+
 struct decision {
     char id[ULID_BYTES];
     struct decision_item *items;
@@ -83,7 +94,8 @@ struct decision {
     const struct model *ranker; /* whose features the items hold; NULL: none do */
     enum level level;
     enum reason reason;
-    uint64_t epoch; /* of the snapshot */
+    uint64_t epoch;                         /* of the snapshot */
+    const struct decision_why_not *why_not; /* NULL unless it was asked for */
 };
 
 /* Adds the keys of a decision (docs/protocol.md) to a reply that was begun. */

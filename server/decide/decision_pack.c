@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
 #include "server/decide/decision.h"
 #include "server/protocol/reply.h"
 
@@ -20,15 +22,15 @@ static void pack_price(struct pack *pack, const struct decision_item *item)
     }
 }
 
-static void pack_why(struct pack *pack, const struct decision_item *item)
+static void pack_why(struct pack *pack, const struct decision_why *why, uint32_t count)
 {
-    pack_array(pack, item->why_count);
-    for (uint32_t i = 0; i < item->why_count; i++) {
+    pack_array(pack, count);
+    for (uint32_t i = 0; i < count; i++) {
         pack_map(pack, 2);
         pack_key(pack, "source");
-        pack_str(pack, item->why[i].source);
+        pack_str(pack, why[i].source);
         pack_key(pack, "value");
-        pack_real32(pack, item->why[i].value);
+        pack_real32(pack, why[i].value);
     }
 }
 
@@ -45,8 +47,36 @@ static void pack_item(struct pack *pack, const struct decision_item *item)
     }
     if (item->why != NULL) {
         pack_key(pack, "why");
-        pack_why(pack, item);
+        pack_why(pack, item->why, item->why_count);
     }
+}
+
+static void pack_why_not(struct pack *pack, const struct decision_why_not *why_not)
+{
+    bool scored = !isnan(why_not->score), compared = !isnan(why_not->needed);
+    pack_map(pack, 3u + (why_not->rule != NULL) + (why_not->place > 0) + scored + compared);
+    pack_key(pack, "item");
+    pack_text(pack, why_not->item);
+    pack_key(pack, "stage");
+    pack_str(pack, why_not->stage);
+    if (why_not->rule != NULL) {
+        pack_key(pack, "rule");
+        pack_str(pack, why_not->rule);
+    }
+    if (why_not->place > 0) {
+        pack_key(pack, "place");
+        pack_int(pack, why_not->place);
+    }
+    if (scored) {
+        pack_key(pack, "score");
+        pack_real32(pack, why_not->score);
+    }
+    if (compared) {
+        pack_key(pack, "needed");
+        pack_real32(pack, why_not->needed);
+    }
+    pack_key(pack, "why");
+    pack_why(pack, why_not->why, why_not->why_count);
 }
 
 void decision_pack(const struct decision *decision, struct reply *reply)
@@ -74,4 +104,8 @@ void decision_pack(const struct decision *decision, struct reply *reply)
     }
     reply_key(reply, "epoch");
     pack_int(pack, (int64_t)decision->epoch);
+    if (decision->why_not != NULL) {
+        reply_key(reply, "why_not");
+        pack_why_not(pack, decision->why_not);
+    }
 }

@@ -42,6 +42,7 @@ struct filters {
 struct candidate {
     uint32_t item;
     float score;
+    float blend; /* of the sources */
     float plain; /* the score before boosts */
 };
 
@@ -89,7 +90,21 @@ struct pipeline {
 
 /* ---- subject.c */
 bool subject_resolve(struct pipeline *p); /* false: the arena is full */
-bool eligible(const struct pipeline *p, uint32_t item);
+/* Whether an item may be shown, and if not, what it fails at first. */
+enum standing {
+    STANDING_ELIGIBLE,
+    STANDING_BLOCKED,
+    STANDING_NO_RECORD,
+    STANDING_DELETED,
+    STANDING_STOCK,
+    STANDING_ASKED_FILTER, /* of the request */
+    STANDING_FILTER        /* of the slot */
+};
+enum standing standing_of(const struct pipeline *p, uint32_t item);
+static inline bool eligible(const struct pipeline *p, uint32_t item)
+{
+    return standing_of(p, item) == STANDING_ELIGIBLE;
+}
 /* Position of the item in the history, + 1; 0 when the person did nothing with it. */
 uint32_t subject_position(const struct pipeline *p, uint32_t item);
 
@@ -98,8 +113,8 @@ void pipeline_read_features(const struct pipeline *p, struct feature_reader *rea
 
 /* ---- rules.c */
 bool rules_begin(struct pipeline *p); /* after subject_resolve; false: the arena is full */
-bool rules_admit(const struct pipeline *p, uint32_t item); /* by the filters of the slot */
-bool rules_boost(const struct pipeline *p);                /* has the slot boosts? */
+const char *rules_refusing(const struct pipeline *p, uint32_t item); /* the first filter, or NULL */
+bool rules_boost(const struct pipeline *p);                          /* has the slot boosts? */
 float rules_boosted(struct pipeline *p, uint32_t item, float score);
 /* What each boost did to the score; at most one for each boost of the slot. */
 uint32_t rules_explain(struct pipeline *p, uint32_t item, float score,
@@ -139,6 +154,10 @@ float source_popular(float score, float best);
 bool candidates_choose(struct pipeline *p, uint32_t depth);
 void candidates_boost(struct pipeline *p);
 void candidates_emit(struct pipeline *p);
+/* What each source, the ranker and each boost gave to the item; `candidate` NULL: it was not
+ * chosen. */
+void candidates_tell(struct pipeline *p, uint32_t item, const struct candidate *candidate,
+                     struct decision_why **ret_why, uint32_t *ret_count);
 
 /* ---- rank.c */
 bool rank_candidates(struct pipeline *p, bool *ret_good);
@@ -151,6 +170,9 @@ bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good);
 /* ---- price.c */
 void price_items(struct pipeline *p);
 void price_callers_items(struct pipeline *p);
+
+/* ---- why_not.c: after the decision, before sources_clear */
+void why_not_tell(struct pipeline *p);
 
 /* ---- ladder.c */
 void ladder_descend(struct pipeline *p, enum level level, enum reason reason);

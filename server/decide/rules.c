@@ -114,17 +114,17 @@ bool rules_begin(struct pipeline *p)
     return true;
 }
 
-bool rules_admit(const struct pipeline *p, uint32_t item)
+const char *rules_refusing(const struct pipeline *p, uint32_t item)
 {
     struct rules *rules = p->rules;
     if (rules == NULL || p->slot->filter_count == 0)
-        return true;
+        return NULL;
     policy_asked_item(&rules->asked, item);
     for (uint32_t i = 0; i < p->slot->filter_count; i++) {
         if (rules->filter[i] != RULE_OFF && !holds(rules, &p->slot->filter[i], rules->filter[i]))
-            return false;
+            return p->slot->filter[i].label;
     }
-    return true;
+    return NULL;
 }
 
 /* ---- boosts ---------------------------------------------------------------------------------- */

@@ -144,18 +144,22 @@ static bool passes(const struct filters *filters, const struct item *record)
            record->price_minor <= filters->max_price_minor;
 }
 
-bool eligible(const struct pipeline *p, uint32_t item)
+enum standing standing_of(const struct pipeline *p, uint32_t item)
 {
     if (set_has(&p->blocked, item))
-        return false;
+        return STANDING_BLOCKED;
     const struct item *record = store_item(p->env->store, item);
-    if (record == NULL)
-        return !p->filters.needs_record && rules_admit(p, item);
-    if (record->deleted)
-        return false;
-    if (record->stock != STORE_STOCK_UNKNOWN && record->stock < p->filters.min_stock)
-        return false;
-    return (!p->filters.present || passes(&p->filters, record)) && rules_admit(p, item);
+    if (record == NULL && p->filters.needs_record)
+        return STANDING_NO_RECORD;
+    if (record != NULL) {
+        if (record->deleted)
+            return STANDING_DELETED;
+        if (record->stock != STORE_STOCK_UNKNOWN && record->stock < p->filters.min_stock)
+            return STANDING_STOCK;
+        if (p->filters.present && !passes(&p->filters, record))
+            return STANDING_ASKED_FILTER;
+    }
+    return rules_refusing(p, item) == NULL ? STANDING_ELIGIBLE : STANDING_FILTER;
 }
 
 uint32_t subject_position(const struct pipeline *p, uint32_t item)

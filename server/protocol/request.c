@@ -13,7 +13,7 @@
 #define KEYS(X) \
     X(op) X(id) X(token) X(budget_us) X(user) X(anon) X(session) X(slot) X(query) X(n) X(seeds) \
     X(items) X(item) X(exclude) X(names) X(context) X(filters) X(currency) X(price) X(explain) \
-    X(events) X(ack) X(strict) X(sent_at) X(pad) X(detail)
+    X(events) X(ack) X(strict) X(sent_at) X(pad) X(detail) X(why_not)
 /* clang-format on */
 
 enum key {
@@ -163,6 +163,7 @@ static enum err_code read_value(struct request_read *read, enum key key, struct 
     case KEY_currency: return read_currency(read, request);
     case KEY_price: return read_bool(read, "price", &request->want_price);
     case KEY_explain: return read_bool(read, "explain", &request->explain);
+    case KEY_why_not: return read_id(read, "why_not", &request->why_not);
     case KEY_detail: return read_bool(read, "detail", &request->detail);
     case KEY_events: return read_events(read, request);
     case KEY_ack: return read_ack(read, request);

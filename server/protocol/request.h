@@ -75,6 +75,7 @@ struct request {
     struct text_list exclude;
     struct text_list names;           /* features */
     struct text feature_item;         /* features of an item */
+    struct text why_not;              /* recommend: tell what became of this item */
     const struct request_item *items; /* rank, price */
     uint32_t item_count;
     const struct request_pair *context;

@@ -23,6 +23,11 @@ const struct command ctl_commands[] = {
     {"recommend", "USER [-n N] [--slot S] [--seeds a,b] [--price] [--explain]",
      "what this person should see", command_recommend,
      DECISION_DETAILS "  --seeds IDS     items of this visit, separated by commas\n"},
+    {"why-not", "USER ITEM [-n N] [--slot S]", "at which stage an item falls out for this person",
+     command_why_not,
+     "  -n N            as many items as the page asks for, 1..200 (20)\n"
+     "  --slot S        which policy serves; the default slot otherwise\n"
+     "Exit code 0 when the item is shown, 1 when it is not.\n"},
     {"similar", "ITEM... [-n N] [--user U] [--slot S] [--price] [--explain]",
      "what goes with these items", command_similar,
      DECISION_DETAILS "  --user U        for whom\n"},
