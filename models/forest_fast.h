@@ -10,7 +10,8 @@
  * split's side (-infinity goes left, NaN goes right), so that missing values, LightGBM's zeros and
  * sets of categories all become `column <= threshold`.
  *
- * Trees with many leaves or many sets of categories are walked node by node.
+ * One row alone goes column by column, as in the paper.  Trees with many leaves or many sets of
+ * categories are walked node by node.
  *
  * Threads: create and destroy on the loader; margins on any, without allocation or locks. */
 #ifndef MODELS_FOREST_FAST_H
@@ -36,7 +37,7 @@ size_t forest_fast_scratch_bytes(const struct forest_fast *fast);
 /* values[row_count][feature_count]; ret_margin[output_count][FOREST_FAST_ROWS]. */
 void forest_fast_margins(const struct forest_fast *fast, const double *values, uint32_t row_count,
                          void *scratch, double *ret_margin);
-/* The same without vector instructions; for tests. */
+/* The same one row after the other, as machines without AVX2 do it. */
 void forest_fast_margins_portable(const struct forest_fast *fast, const double *values,
                                   uint32_t row_count, void *scratch, double *ret_margin);
 

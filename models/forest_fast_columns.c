@@ -32,12 +32,12 @@ static double value64(const struct forest *forest, const struct fast_column *col
 
 /* Rows that are not there are zero. */
 static void take_feature(const struct forest_fast *fast, const double *values, uint32_t row_count,
-                         uint32_t feature, double x[FOREST_FAST_ROWS])
+                         uint32_t lanes, uint32_t feature, double *x)
 {
     size_t stride = fast->forest->feature_count;
     for (uint32_t row = 0; row < row_count; row++)
         x[row] = values[row * stride + feature];
-    for (uint32_t row = row_count; row < FOREST_FAST_ROWS; row++)
+    for (uint32_t row = row_count; row < lanes; row++)
         x[row] = 0.0;
 }
 
@@ -47,7 +47,7 @@ void forest_fast_fill32(const struct forest_fast *fast, const double *values, ui
     double x[FOREST_FAST_ROWS];
     for (uint32_t f = 0; f < fast->feature_count; f++) {
         const struct fast_feature *feature = &fast->feature[f];
-        take_feature(fast, values, row_count, feature->feature, x);
+        take_feature(fast, values, row_count, lanes, feature->feature, x);
         for (uint32_t c = 0; c < feature->column_count; c++) {
             uint32_t place = feature->column_begin + c;
             float *to = ret_columns + (size_t)place * FOREST_FAST_ROWS;
@@ -63,7 +63,7 @@ void forest_fast_fill64(const struct forest_fast *fast, const double *values, ui
     double x[FOREST_FAST_ROWS];
     for (uint32_t f = 0; f < fast->feature_count; f++) {
         const struct fast_feature *feature = &fast->feature[f];
-        take_feature(fast, values, row_count, feature->feature, x);
+        take_feature(fast, values, row_count, lanes, feature->feature, x);
         for (uint32_t c = 0; c < feature->column_count; c++) {
             uint32_t place = feature->column_begin + c;
             double *to = ret_columns + (size_t)place * FOREST_FAST_ROWS;

@@ -24,9 +24,23 @@ struct fast_split64 {
     uint32_t column;
 };
 
+/* The same splits by column and rising threshold, for one row at a time: those that send it to the
+ * right are the first ones of each column. */
+struct fast_ordered32 {
+    float threshold;
+    uint32_t keep;
+    uint32_t piece; /* counted over all trees */
+};
+struct fast_ordered64 {
+    double threshold;
+    uint64_t keep;
+    uint32_t piece;
+};
+
 struct fast_column {
-    uint32_t set;  /* NODE_CATEGORICAL */
-    uint8_t flags; /* of the nodes that read it */
+    uint32_t set;         /* NODE_CATEGORICAL */
+    uint8_t flags;        /* of the nodes that read it */
+    uint32_t ordered_end; /* where its splits end; they begin where those before end */
 };
 
 /* The columns of one feature. */
@@ -37,6 +51,7 @@ struct fast_feature {
 
 struct fast_tree {
     uint32_t split_begin[FAST_PIECES_MAX + 1];
+    uint32_t piece_begin; /* counted over all trees */
     uint32_t piece_count; /* 0: walked */
     uint32_t leaf_begin;
     uint32_t output;
@@ -46,10 +61,12 @@ struct fast_tree {
 struct forest_fast {
     const struct forest *forest; /* borrowed */
     bool has_floats, has_avx2;
-    uint32_t tree_count, split_count, feature_count, column_count;
+    uint32_t tree_count, split_count, piece_count, feature_count, column_count;
     struct fast_tree *tree;
     struct fast_split32 *split32; /* one of the two */
     struct fast_split64 *split64;
+    struct fast_ordered32 *ordered32; /* split_count, one of the two */
+    struct fast_ordered64 *ordered64;
     struct fast_feature *feature;
     struct fast_column *column;
     float *leaf32; /* has_floats: forest->leaf_value */
@@ -61,5 +78,19 @@ void forest_fast_fill32(const struct forest_fast *fast, const double *values, ui
                         uint32_t lanes, float *ret_columns);
 void forest_fast_fill64(const struct forest_fast *fast, const double *values, uint32_t row_count,
                         uint32_t lanes, double *ret_columns);
+
+/* Up to `lanes` rows, FAST_LANES_LEAST or all, whose columns are filled: forest_fast_avx2.c, where
+ * the machine has it.  The sums begin as the base. */
+#define FAST_LANES_LEAST 8
+void forest_fast_block32(const struct forest_fast *fast, const double *values, uint32_t row_count,
+                         uint32_t lanes, const float *columns, float *sum);
+void forest_fast_block64(const struct forest_fast *fast, const double *values, uint32_t row_count,
+                         uint32_t lanes, const double *columns, double *sum);
+
+/* One row whose columns are filled: forest_fast_one.c.  `alive` has piece_count places. */
+void forest_fast_one32(const struct forest_fast *fast, const double *values, const float *columns,
+                       uint32_t *alive, float *sum);
+void forest_fast_one64(const struct forest_fast *fast, const double *values, const double *columns,
+                       uint64_t *alive, double *sum);
 
 #endif

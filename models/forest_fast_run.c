@@ -1,231 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One tree after the other: the leaf of each row, then the sums, in the order of the trees. */
-#include <string.h>
-
+/* Which way rows go: in the lanes of a vector, or one by one where there is no such vector or where
+ * they are too few for it. */
 #include "models/forest_fast_internal.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-#define VECTOR_LANES 8 /* few rows are computed in so many lanes at least */
-
-/* The leaf of the tree, for each lane. */
-typedef void (*leaves32_fn)(const struct fast_split32 *split, const struct fast_tree *tree,
-                            const float *columns, uint32_t lanes, uint32_t *ret_leaf);
-typedef void (*leaves64_fn)(const struct fast_split64 *split, const struct fast_tree *tree,
-                            const double *columns, uint32_t lanes, uint32_t *ret_leaf);
-
-/* ---- portable -------------------------------------------------------------------------------- */
-
-static void leaves32_portable(const struct fast_split32 *split, const struct fast_tree *tree,
-                              const float *columns, uint32_t lanes, uint32_t *ret_leaf)
-{
-    for (uint32_t lane = 0; lane < lanes; lane++) {
-        uint32_t alive = 0;
-        uint32_t piece = 0;
-        for (; alive == 0; piece++) {
-            alive = UINT32_MAX;
-            for (uint32_t s = tree->split_begin[piece]; s < tree->split_begin[piece + 1]; s++) {
-                if (!(columns[split[s].column + lane] <= split[s].threshold))
-                    alive &= split[s].keep;
-            }
-        }
-        ret_leaf[lane] = (piece - 1) * 32 + (uint32_t)__builtin_ctz(alive);
-    }
-}
-
-static void leaves64_portable(const struct fast_split64 *split, const struct fast_tree *tree,
-                              const double *columns, uint32_t lanes, uint32_t *ret_leaf)
-{
-    for (uint32_t lane = 0; lane < lanes; lane++) {
-        uint64_t alive = 0;
-        uint32_t piece = 0;
-        for (; alive == 0; piece++) {
-            alive = UINT64_MAX;
-            for (uint32_t s = tree->split_begin[piece]; s < tree->split_begin[piece + 1]; s++) {
-                if (!(columns[split[s].column + lane] <= split[s].threshold))
-                    alive &= split[s].keep;
-            }
-        }
-        ret_leaf[lane] = (piece - 1) * 64 + (uint32_t)__builtin_ctzll(alive);
-    }
-}
-
-/* ---- AVX2 ------------------------------------------------------------------------------------ */
-
-#if defined(__x86_64__)
-
-#define AVX2 __attribute__((target("avx2,bmi")))
-
-/* The leaves that are left of one piece, for 8 * `vectors` rows. */
-AVX2 static inline __attribute__((always_inline)) void
-piece32(const struct fast_split32 *split, const struct fast_split32 *end, const float *columns,
-        const int vectors, __m256i *ret_alive)
-{
-    __m256i alive[4];
-    for (int v = 0; v < vectors; v++)
-        alive[v] = _mm256_set1_epi32(-1);
-    for (; split < end; split++) {
-        const float *column = columns + split->column;
-        __m256 threshold = _mm256_set1_ps(split->threshold);
-        __m256i keep = _mm256_set1_epi32((int)split->keep);
-        for (int v = 0; v < vectors; v++) {
-            __m256 left = _mm256_cmp_ps(_mm256_load_ps(column + 8 * v), threshold, _CMP_LE_OQ);
-            alive[v] = _mm256_and_si256(alive[v], _mm256_or_si256(_mm256_castps_si256(left), keep));
-        }
-    }
-    for (int v = 0; v < vectors; v++)
-        ret_alive[v] = alive[v];
-}
-
-/* The number of the lowest bit: a power of two becomes the exponent of a float. */
-AVX2 static inline __m256i lowest_bit(__m256i bits)
-{
-    __m256i lowest = _mm256_and_si256(bits, _mm256_sub_epi32(_mm256_setzero_si256(), bits));
-    __m256i exponent = _mm256_srli_epi32(_mm256_castps_si256(_mm256_cvtepi32_ps(lowest)), 23);
-    return _mm256_sub_epi32(_mm256_and_si256(exponent, _mm256_set1_epi32(255)),
-                            _mm256_set1_epi32(127));
-}
-
-AVX2 static inline __attribute__((always_inline)) void
-leaves32(const struct fast_split32 *split, const struct fast_tree *tree, const float *columns,
-         const int vectors, uint32_t *ret_leaf)
-{
-    __m256i alive[4];
-    __m256i leaf[4];
-    uint32_t piece = tree->piece_count - 1;
-    piece32(split + tree->split_begin[piece], split + tree->split_begin[piece + 1], columns,
-            vectors, alive);
-    for (int v = 0; v < vectors; v++)
-        leaf[v] = _mm256_add_epi32(lowest_bit(alive[v]), _mm256_set1_epi32((int)piece * 32));
-    while (piece-- > 0) { /* an earlier piece that has a leaf left wins */
-        piece32(split + tree->split_begin[piece], split + tree->split_begin[piece + 1], columns,
-                vectors, alive);
-        for (int v = 0; v < vectors; v++) {
-            __m256i none = _mm256_cmpeq_epi32(alive[v], _mm256_setzero_si256());
-            __m256i own =
-                _mm256_add_epi32(lowest_bit(alive[v]), _mm256_set1_epi32((int)piece * 32));
-            leaf[v] = _mm256_blendv_epi8(own, leaf[v], none);
-        }
-    }
-    for (int v = 0; v < vectors; v++)
-        _mm256_store_si256((__m256i *)(void *)(ret_leaf + 8 * v), leaf[v]);
-}
-
-AVX2 static void leaves32_avx2(const struct fast_split32 *split, const struct fast_tree *tree,
-                               const float *columns, uint32_t lanes, uint32_t *ret_leaf)
-{
-    if (lanes == FOREST_FAST_ROWS)
-        leaves32(split, tree, columns, 4, ret_leaf);
-    else
-        leaves32(split, tree, columns, 1, ret_leaf);
-}
-
-AVX2 static inline __attribute__((always_inline)) void
-piece64(const struct fast_split64 *split, const struct fast_split64 *end, const double *columns,
-        const int vectors, uint64_t *ret_alive)
-{
-    __m256i alive[8];
-    for (int v = 0; v < vectors; v++)
-        alive[v] = _mm256_set1_epi64x(-1);
-    for (; split < end; split++) {
-        const double *column = columns + split->column;
-        __m256d threshold = _mm256_set1_pd(split->threshold);
-        __m256i keep = _mm256_set1_epi64x((long long)split->keep);
-        for (int v = 0; v < vectors; v++) {
-            __m256d left = _mm256_cmp_pd(_mm256_load_pd(column + 4 * v), threshold, _CMP_LE_OQ);
-            alive[v] = _mm256_and_si256(alive[v], _mm256_or_si256(_mm256_castpd_si256(left), keep));
-        }
-    }
-    for (int v = 0; v < vectors; v++)
-        _mm256_store_si256((__m256i *)(void *)(ret_alive + 4 * v), alive[v]);
-}
-
-AVX2 static inline __attribute__((always_inline)) void
-leaves64(const struct fast_split64 *split, const struct fast_tree *tree, const double *columns,
-         const int vectors, uint32_t *ret_leaf)
-{
-    _Alignas(64) uint64_t alive[FOREST_FAST_ROWS];
-    for (uint32_t piece = tree->piece_count; piece-- > 0;) {
-        piece64(split + tree->split_begin[piece], split + tree->split_begin[piece + 1], columns,
-                vectors, alive);
-        for (int lane = 0; lane < 4 * vectors; lane++) {
-            if (alive[lane] != 0 || piece + 1 == tree->piece_count)
-                ret_leaf[lane] = piece * 64 + (uint32_t)_tzcnt_u64(alive[lane]);
-        }
-    }
-}
-
-AVX2 static void leaves64_avx2(const struct fast_split64 *split, const struct fast_tree *tree,
-                               const double *columns, uint32_t lanes, uint32_t *ret_leaf)
-{
-    if (lanes == FOREST_FAST_ROWS)
-        leaves64(split, tree, columns, 8, ret_leaf);
-    else
-        leaves64(split, tree, columns, 2, ret_leaf);
-}
-
-#else
-
-#define leaves32_avx2 leaves32_portable
-#define leaves64_avx2 leaves64_portable
-
-#endif
-
-/* ---- all trees ------------------------------------------------------------------------------- */
-
-static void walk(const struct forest *forest, const struct fast_tree *tree, const double *values,
-                 uint32_t row_count, uint32_t *ret_leaf)
-{
-    for (uint32_t row = 0; row < row_count; row++)
-        ret_leaf[row] = forest_leaf(forest, &forest->tree[tree->number],
-                                    values + (size_t)row * forest->feature_count) -
-                        tree->leaf_begin;
-}
-
-/* In lanes that are no rows stands whatever leaf zeros lead to. */
-static void run32(const struct forest_fast *fast, leaves32_fn leaves, const double *values,
-                  uint32_t row_count, uint32_t lanes, const float *columns, float *sum)
-{
-    _Alignas(64) uint32_t leaf[FOREST_FAST_ROWS] = {0};
-    for (uint32_t t = 0; t < fast->tree_count; t++) {
-        const struct fast_tree *tree = &fast->tree[t];
-        const float *leaf_value = fast->leaf32 + tree->leaf_begin;
-        float *own = sum + (size_t)tree->output * FOREST_FAST_ROWS;
-        if (tree->piece_count == 0)
-            walk(fast->forest, tree, values, row_count, leaf);
-        else
-            leaves(fast->split32, tree, columns, lanes, leaf);
-        for (uint32_t row = 0; row < row_count; row++)
-            own[row] += leaf_value[leaf[row]];
-    }
-}
-
-static void run64(const struct forest_fast *fast, leaves64_fn leaves, const double *values,
-                  uint32_t row_count, uint32_t lanes, const double *columns, double *sum)
-{
-    _Alignas(64) uint32_t leaf[FOREST_FAST_ROWS] = {0};
-    const struct forest *forest = fast->forest;
-    for (uint32_t t = 0; t < fast->tree_count; t++) {
-        const struct fast_tree *tree = &fast->tree[t];
-        double *own = sum + (size_t)tree->output * FOREST_FAST_ROWS;
-        if (tree->piece_count == 0)
-            walk(forest, tree, values, row_count, leaf);
-        else
-            leaves(fast->split64, tree, columns, lanes, leaf);
-        if (tree->leaf_begin >= forest->linear_count) {
-            for (uint32_t row = 0; row < row_count; row++)
-                own[row] += forest->leaf_value[tree->leaf_begin + leaf[row]];
-            continue;
-        }
-        for (uint32_t row = 0; row < row_count; row++)
-            own[row] += forest_leaf_output(forest, tree->leaf_begin + leaf[row],
-                                           values + (size_t)row * forest->feature_count);
-    }
-}
-
-/* ---- scratch --------------------------------------------------------------------------------- */
+#define ROWS_ONE_BY_ONE 2
 
 static size_t column_bytes(const struct forest_fast *fast)
 {
@@ -235,44 +13,76 @@ static size_t column_bytes(const struct forest_fast *fast)
 
 size_t forest_fast_scratch_bytes(const struct forest_fast *fast)
 {
-    return column_bytes(fast) +
-           (size_t)fast->forest->output_count * FOREST_FAST_ROWS * sizeof(float);
+    size_t sums = (size_t)fast->forest->output_count * FOREST_FAST_ROWS * sizeof(float);
+    size_t alive = (fast->piece_count * sizeof(uint64_t) + 63) & ~(size_t)63;
+    return column_bytes(fast) + sums + alive;
 }
 
-static void margins(const struct forest_fast *fast, bool with_avx2, const double *values,
-                    uint32_t row_count, void *scratch, double *ret_margin)
+static void margins_of_each(const struct forest_fast *fast, const double *values,
+                            uint32_t row_count, void *scratch, double *ret_margin)
+{
+    uint32_t outputs = fast->forest->output_count;
+    char *behind = (char *)scratch + column_bytes(fast);
+    float *sum = (float *)(void *)behind;
+    void *alive = behind + (size_t)outputs * FOREST_FAST_ROWS * sizeof(float);
+    for (uint32_t row = 0; row < row_count; row++) {
+        const double *own = values + (size_t)row * fast->forest->feature_count;
+        if (fast->has_floats) {
+            for (uint32_t k = 0; k < outputs; k++)
+                sum[k] = (float)fast->forest->base[k];
+            forest_fast_fill32(fast, own, 1, 1, scratch);
+            forest_fast_one32(fast, own, scratch, alive, sum);
+            for (uint32_t k = 0; k < outputs; k++)
+                ret_margin[k * FOREST_FAST_ROWS + row] = (double)sum[k];
+        } else {
+            for (uint32_t k = 0; k < outputs; k++)
+                ret_margin[k * FOREST_FAST_ROWS + row] = fast->forest->base[k];
+            forest_fast_fill64(fast, own, 1, 1, scratch);
+            forest_fast_one64(fast, own, scratch, alive, ret_margin + row);
+        }
+    }
+}
+
+#if defined(__x86_64__)
+
+static void margins_of_block(const struct forest_fast *fast, const double *values,
+                             uint32_t row_count, void *scratch, double *ret_margin)
 {
     const struct forest *forest = fast->forest;
-    uint32_t lanes = row_count <= VECTOR_LANES ? VECTOR_LANES : FOREST_FAST_ROWS;
+    uint32_t lanes = row_count <= FAST_LANES_LEAST ? FAST_LANES_LEAST : FOREST_FAST_ROWS;
     size_t count = (size_t)forest->output_count * FOREST_FAST_ROWS;
-    ASSERT(row_count >= 1 && row_count <= FOREST_FAST_ROWS);
     if (fast->has_floats) {
-        float *columns = scratch;
         float *sum = (float *)(void *)((char *)scratch + column_bytes(fast));
         for (size_t i = 0; i < count; i++)
             sum[i] = (float)forest->base[i / FOREST_FAST_ROWS];
-        forest_fast_fill32(fast, values, row_count, lanes, columns);
-        run32(fast, with_avx2 ? leaves32_avx2 : leaves32_portable, values, row_count, lanes,
-              columns, sum);
+        forest_fast_fill32(fast, values, row_count, lanes, scratch);
+        forest_fast_block32(fast, values, row_count, lanes, scratch, sum);
         for (size_t i = 0; i < count; i++)
             ret_margin[i] = (double)sum[i];
     } else {
         for (size_t i = 0; i < count; i++)
             ret_margin[i] = forest->base[i / FOREST_FAST_ROWS];
         forest_fast_fill64(fast, values, row_count, lanes, scratch);
-        run64(fast, with_avx2 ? leaves64_avx2 : leaves64_portable, values, row_count, lanes,
-              scratch, ret_margin);
+        forest_fast_block64(fast, values, row_count, lanes, scratch, ret_margin);
     }
 }
+
+#else
+#define margins_of_block margins_of_each
+#endif
 
 void forest_fast_margins(const struct forest_fast *fast, const double *values, uint32_t row_count,
                          void *scratch, double *ret_margin)
 {
-    margins(fast, fast->has_avx2, values, row_count, scratch, ret_margin);
+    ASSERT(row_count >= 1 && row_count <= FOREST_FAST_ROWS);
+    if (!fast->has_avx2 || row_count <= ROWS_ONE_BY_ONE)
+        margins_of_each(fast, values, row_count, scratch, ret_margin);
+    else
+        margins_of_block(fast, values, row_count, scratch, ret_margin);
 }
 
 void forest_fast_margins_portable(const struct forest_fast *fast, const double *values,
                                   uint32_t row_count, void *scratch, double *ret_margin)
 {
-    margins(fast, false, values, row_count, scratch, ret_margin);
+    margins_of_each(fast, values, row_count, scratch, ret_margin);
 }
