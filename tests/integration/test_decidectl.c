@@ -287,6 +287,35 @@ static void test_models_are_pushed_listed_and_rolled_back(void **state)
     CHECK(1, NULL, "publish under a new one", "model", "push", dir);
 }
 
+/* One tree on the score of the caller. */
+static void test_a_bare_model_file_is_pushed(void **state)
+{
+    static const char text[] =
+        "tree\nversion=v4\nnum_class=1\nmax_feature_idx=0\nobjective=regression\n"
+        "feature_names=caller.score\n\nTree=0\nnum_leaves=2\nsplit_feature=0\nthreshold=0.5\n"
+        "left_child=-1\nright_child=-2\nleaf_value=1 2\n\nend of trees\n";
+    struct bench *bench = *state;
+    char file[2 * TEMP_DIR_BYTES], map[2 * TEMP_DIR_BYTES];
+    temp_dir_path(&bench->dir, "model.bin", file);
+    temp_dir_path(&bench->dir, "map.json", map);
+    temp_dir_write_text(&bench->dir, "model.bin", text);
+    CHECK(2, NULL, "a model file needs --name", "model", "push", file);
+    CHECK(0, "trees: version 1 serves", NULL, "model", "push", file, "--name", "trees", "--version",
+          "1");
+    CHECK(0, "trees: version ", NULL, "model", "push", file,
+          "--name=trees"); /* named by its hash */
+    temp_dir_write_text(&bench->dir, "map.json", "{\"caller.score\": \"request.x\"}");
+    CHECK(0, "trees: version 2 serves", NULL, "model", "push", file, "--name", "trees", "--version",
+          "2", "--feature-map", map);
+    temp_dir_write_text(&bench->dir, "map.json", "{\"caller.score\": \"item.colour\"}");
+    CHECK(1, NULL, "nothing supplies 'item.colour'", "model", "push", file, "--name", "trees",
+          "--version", "3", "--feature-map", map);
+    temp_dir_write_text(&bench->dir, "model.bin", "treetop");
+    CHECK(1, "{\"ok\":false", "nor the text of LightGBM", "model", "push", file, "--name", "trees",
+          "--json");
+    CHECK(2, NULL, "the options are for a model file", "model", "push", bench->dir.path, "--raw");
+}
+
 static void test_configuration(void **state)
 {
     struct bench *bench = *state;
@@ -455,6 +484,7 @@ int main(void)
         WITH_DAEMON(test_a_snapshot_is_verified_and_restored),
         WITH_DAEMON(test_modes),
         WITH_DAEMON(test_models_are_pushed_listed_and_rolled_back),
+        WITH_DAEMON(test_a_bare_model_file_is_pushed),
         WITH_DAEMON(test_configuration),
         WITH_DAEMON(test_reload_and_drain),
         WITH_DAEMON(test_a_token_file_is_read_as_the_daemon_reads_it),

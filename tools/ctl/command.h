@@ -97,8 +97,8 @@ int command_config(struct ctl *ctl, int argc, char **argv);    /* config_check.c
 
 /* person.c: the keys `user` and `anon` of a request, for those that are given. */
 void ctl_pack_person(struct pack *body, const char *user, const char *anon);
-/* model_push.c: `dir` is a bundle folder */
-int model_push(struct ctl *ctl, const char *dir);
+/* model_push.c: argv[1] is "push" */
+int model_push(struct ctl *ctl, int argc, char **argv);
 /* model_labels.c: argv[1] is the name of each */
 int model_promote(struct ctl *ctl, int argc, char **argv);
 int model_rollback(struct ctl *ctl, int argc, char **argv);

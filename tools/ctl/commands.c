@@ -86,11 +86,16 @@ const struct command ctl_commands[] = {
      "  verify          follow the chain of hashes; needs no daemon\n"
      "  --expect HASH   a line with this hash, which you have kept elsewhere, must be there: the\n"
      "                  daemon's log tells the hash of each line\n"},
-    {"model", "list | push DIR | promote NAME VERSION | rollback NAME | verify DIR",
+    {"model", "list | push DIR|FILE | promote NAME VERSION | rollback NAME | verify DIR",
      "what serves; publish a bundle; choose a version; go back; check a bundle", command_model,
      "  list            versions that are loaded, and bundles that were refused, with the reason\n"
      "  push DIR        check the bundle here, send it, load it there; prints the outcome.  The\n"
      "                  version that served stays loaded\n"
+     "  push FILE --name NAME [--version V] [--feature-map MAP] [--output N] [--raw]\n"
+     "       [--rounds N] [--average-is-output 0|1]\n"
+     "                  the same for a bare model of XGBoost or LightGBM.  MAP is JSON, from its\n"
+     "                  columns to features: {\"Column_0\": \"item.price\"}; without it the file\n"
+     "                  names features.  V is else the start of its SHA-256\n"
      "  promote NAME VERSION\n"
      "                  serve this version; the one that served stays for a rollback.  With\n"
      "                  models_serve \"promoted\" nothing serves before\n"

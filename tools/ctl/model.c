@@ -66,9 +66,9 @@ int command_model(struct ctl *ctl, int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(struct ctl *ctl, int argc, char **argv);
-    } others[] = {{"promote", model_promote}, {"rollback", model_rollback}};
+    } others[] = {{"push", model_push}, {"promote", model_promote}, {"rollback", model_rollback}};
     static const char wanted[] =
-        "list, push DIR, promote NAME VERSION, rollback NAME or verify DIR";
+        "list, push DIR|FILE, promote NAME VERSION, rollback NAME or verify DIR";
     for (size_t i = 0; argc > 1 && i < sizeof others / sizeof others[0]; i++) {
         if (strcmp(argv[1], others[i].name) == 0)
             return others[i].run(ctl, argc, argv);
@@ -78,8 +78,6 @@ int command_model(struct ctl *ctl, int argc, char **argv)
         return EXIT_USAGE;
     if (count == 1 && strcmp(argv[1], "list") == 0)
         return list(ctl);
-    if (count == 2 && strcmp(argv[1], "push") == 0)
-        return model_push(ctl, argv[2]);
     if (count == 2 && strcmp(argv[1], "verify") == 0)
         return verify(ctl, argv[2]);
     return ctl_usage("model", "expected %s, got '%s'", wanted, argv[1]);
