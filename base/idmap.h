@@ -35,6 +35,12 @@ MUST_CHECK enum err_code idmap_add(struct idmap *map, struct text id, uint32_t *
 
 uint32_t idmap_find(const struct idmap *map, struct text id);     /* IDMAP_NONE when unknown */
 struct text idmap_text(const struct idmap *map, uint32_t number); /* number < idmap_count */
+/* For the writer, which looks at what comes ahead: the memory of an id is fetched step by step
+ * while that of others is, too.  Hints alone: the second step gives a number that is likely the
+ * id's, or IDMAP_NONE. */
+uint64_t idmap_fetch_slot(const struct idmap *map, struct text id); /* the hash, for the others */
+uint32_t idmap_fetch_address(const struct idmap *map, uint64_t hash);
+void idmap_fetch_text(const struct idmap *map, uint32_t number); /* one that was given */
 uint32_t idmap_count(const struct idmap *map);
 uint64_t idmap_bytes(const struct idmap *map); /* allocated bytes, indexes included */
 

@@ -40,6 +40,36 @@ uint32_t idmap_find(const struct idmap *map, struct text id)
     return idmap_index_find(map, index, id, hash_text(id, IDMAP_SEED), NULL);
 }
 
+uint64_t idmap_fetch_slot(const struct idmap *map, struct text id)
+{
+    const struct idmap_index *index = atomic_load_explicit(&map->index, memory_order_acquire);
+    uint64_t hash = hash_text(id, IDMAP_SEED);
+    __builtin_prefetch(&index->slot[hash & index->mask]);
+    return hash;
+}
+
+uint32_t idmap_fetch_address(const struct idmap *map, uint64_t hash)
+{
+    const struct idmap_index *index = atomic_load_explicit(&map->index, memory_order_acquire);
+    uint32_t tag = idmap_tag(index, hash);
+    uint32_t tag_mask = index->number_bits >= 32 ? 0 : ~((UINT32_C(1) << index->number_bits) - 1);
+    for (uint64_t at = hash & index->mask;; at = (at + 1) & index->mask) {
+        uint32_t slot = atomic_load_explicit(&index->slot[at], memory_order_acquire);
+        if (slot == 0)
+            return IDMAP_NONE;
+        if ((slot & tag_mask) != tag)
+            continue;
+        uint32_t number = idmap_slot_number(index, slot);
+        __builtin_prefetch(&map->page[number >> IDMAP_PAGE_BITS][number & (IDMAP_PAGE_IDS - 1)]);
+        return number;
+    }
+}
+
+void idmap_fetch_text(const struct idmap *map, uint32_t number)
+{
+    __builtin_prefetch(idmap_address(map, number));
+}
+
 struct text idmap_text(const struct idmap *map, uint32_t number)
 {
     ASSERT(number < idmap_count(map));

@@ -5,10 +5,13 @@
 
 #include "base/hash.h"
 
+enum { AHEAD = 16, CHAIN_FETCHED = 4 };
+
 #define DEDUP_SEED UINT64_C(0x6465647570)
 
 /*  1. hash[] is a ring: the newest stands before `next`, `count` are there.
- *  2. slot[] is an index of it (linear probing, at most 2/3 full): 0 is free, else place + 1.
+ *  2. slot[] is an index of it (linear probing, at most 2/3 full): 0 is free, else place + 1 in the
+ *     bits of `mask` and some of the hash above them, which spares most looks at hash[].
  *  3. There are no tombstones: taking one out moves those behind it forward. */
 struct dedup {
     uint32_t capacity;
@@ -55,11 +58,27 @@ void dedup_destroy(struct dedup **dedup)
     *dedup = NULL;
 }
 
+static uint32_t tag_of(const struct dedup *dedup, uint64_t hash)
+{
+    return (uint32_t)(hash >> 32) & ~dedup->mask;
+}
+
+static uint32_t place_in(const struct dedup *dedup, uint32_t slot)
+{
+    return (slot & dedup->mask) - 1;
+}
+
+static bool is_slot_of(const struct dedup *dedup, uint32_t slot, uint64_t hash)
+{
+    return (slot & ~dedup->mask) == tag_of(dedup, hash) &&
+           dedup->hash[place_in(dedup, slot)] == hash;
+}
+
 /* The slot of the hash, or the free one where it belongs. */
 static uint32_t slot_of(const struct dedup *dedup, uint64_t hash)
 {
     uint32_t at = (uint32_t)hash & dedup->mask;
-    while (dedup->slot[at] != 0 && dedup->hash[dedup->slot[at] - 1] != hash)
+    while (dedup->slot[at] != 0 && !is_slot_of(dedup, dedup->slot[at], hash))
         at = (at + 1) & dedup->mask;
     return at;
 }
@@ -72,7 +91,21 @@ static bool is_too_old(const struct dedup *dedup, uint32_t place, uint32_t now_s
 bool dedup_has(const struct dedup *dedup, struct text id, uint32_t now_s)
 {
     uint32_t slot = dedup->slot[slot_of(dedup, hash_text(id, DEDUP_SEED))];
-    return slot != 0 && !is_too_old(dedup, slot - 1, now_s);
+    return slot != 0 && !is_too_old(dedup, place_in(dedup, slot), now_s);
+}
+
+uint64_t dedup_fetch_slot(const struct dedup *dedup, struct text id)
+{
+    uint64_t hash = hash_text(id, DEDUP_SEED);
+    __builtin_prefetch(&dedup->slot[(uint32_t)hash & dedup->mask]);
+    return hash;
+}
+
+void dedup_fetch_place(const struct dedup *dedup, uint64_t hash)
+{
+    uint32_t slot = dedup->slot[(uint32_t)hash & dedup->mask];
+    if (slot != 0)
+        __builtin_prefetch(&dedup->hash[place_in(dedup, slot)]);
 }
 
 static uint32_t oldest_place(const struct dedup *dedup)
@@ -89,7 +122,7 @@ static void take_out(struct dedup *dedup, uint64_t hash)
         at = (at + 1) & dedup->mask;
         if (dedup->slot[at] == 0)
             break;
-        uint32_t home = (uint32_t)dedup->hash[dedup->slot[at] - 1] & dedup->mask;
+        uint32_t home = (uint32_t)dedup->hash[place_in(dedup, dedup->slot[at])] & dedup->mask;
         /* It may move into the hole unless its home lies behind the hole. */
         if (((at - home) & dedup->mask) >= ((at - hole) & dedup->mask)) {
             dedup->slot[hole] = dedup->slot[at];
@@ -99,12 +132,28 @@ static void take_out(struct dedup *dedup, uint64_t hash)
     dedup->slot[hole] = 0;
 }
 
+/* Those that make room come in the order of the ring, each with a slot somewhere, and taking it out
+ * looks at the ids of the slots behind it. */
+static void fetch_ahead(const struct dedup *dedup)
+{
+    uint64_t oldest = oldest_place(dedup);
+    uint64_t far = dedup->hash[(oldest + 2 * AHEAD) % dedup->capacity];
+    __builtin_prefetch(&dedup->slot[(uint32_t)far & dedup->mask], 1);
+    uint32_t at = (uint32_t)dedup->hash[(oldest + AHEAD) % dedup->capacity] & dedup->mask;
+    for (uint32_t i = 0; i < CHAIN_FETCHED && dedup->slot[at] != 0; i++) {
+        __builtin_prefetch(&dedup->hash[place_in(dedup, dedup->slot[at])]);
+        at = (at + 1) & dedup->mask;
+    }
+}
+
 /* An id that came again when it was too old stands in the ring twice; the index knows the newer. */
 static void forget_oldest(struct dedup *dedup)
 {
     uint32_t place = oldest_place(dedup);
     uint64_t hash = dedup->hash[place];
-    if (dedup->slot[slot_of(dedup, hash)] == place + 1)
+    fetch_ahead(dedup);
+    uint32_t slot = dedup->slot[slot_of(dedup, hash)];
+    if (slot != 0 && place_in(dedup, slot) == place)
         take_out(dedup, hash);
     dedup->count--;
 }
@@ -120,7 +169,7 @@ void dedup_add(struct dedup *dedup, struct text id, uint32_t now_s)
     uint32_t at = slot_of(dedup, hash);
     dedup->hash[dedup->next] = hash;
     dedup->time_s[dedup->next] = now_s;
-    dedup->slot[at] = dedup->next + 1;
+    dedup->slot[at] = tag_of(dedup, hash) | (dedup->next + 1);
     dedup->next = dedup->next + 1 == dedup->capacity ? 0 : dedup->next + 1;
     dedup->count++;
 }

@@ -24,6 +24,9 @@ void dedup_destroy(struct dedup **dedup);
 bool dedup_has(const struct dedup *dedup, struct text id, uint32_t now_s);
 /* It is not there yet, as of now_s.  What is too old by then is forgotten. */
 void dedup_add(struct dedup *dedup, struct text id, uint32_t now_s);
+/* Hints for ids that come ahead: the memory that the two above look at first, and then second. */
+uint64_t dedup_fetch_slot(const struct dedup *dedup, struct text id); /* the hash, for the other */
+void dedup_fetch_place(const struct dedup *dedup, uint64_t hash);
 /* When the oldest id came that is remembered; 0 without any. */
 uint32_t dedup_oldest_s(const struct dedup *dedup);
 

@@ -368,19 +368,3 @@ enum err_code event_decode(struct cursor *cursor, int64_t arrival_ms, struct are
     struct event_rules rules = {.strictness = EVENT_LENIENT, .arrival_ms = arrival_ms};
     return event_decode_by(cursor, &rules, arena, ret_event, err);
 }
-
-struct text event_id(struct cursor cursor)
-{
-    struct text key, id = {0};
-    uint32_t pairs = 0;
-    for (cursor_map(&cursor, &pairs); pairs > 0; pairs--) {
-        if (!cursor_text(&cursor, &key))
-            break;
-        if (text_is(key, "id")) {
-            cursor_text(&cursor, &id);
-            break;
-        }
-        cursor_skip(&cursor, NULL);
-    }
-    return id;
-}

@@ -154,9 +154,6 @@ enum event_class event_type_class(enum event_type type);
  * as a whole is at fault. */
 const char *event_fault_prefix(const struct err *err);
 
-/* The id of an event and nothing else; .ptr NULL when it has none.  Checked bytes. */
-struct text event_id(struct cursor cursor);
-
 /* Reads one event; the cursor stands behind it afterwards, also after a refusal.  Bytes must have
  * passed cursor_check.  ERR_BAD_INPUT with the field first in the text: "ts: expected milliseconds
  * or RFC 3339 text, got a map"; ERR_LIMIT "items: 501 of at most 500"; ERR_STALE when it is too

@@ -320,56 +320,45 @@ void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len,
     }
 }
 
-void store_remember_record(struct store *store, const struct event_record *record)
-{
-    const uint8_t *bytes = (const uint8_t *)record->event.ptr;
-    if (cursor_check(bytes, record->event.len, CURSOR_VALUES_MAX, NULL) != ERR_OK)
-        return; /* what it did is in the checkpoint; nobody will send it again */
-    struct text id = event_id(cursor_of(bytes, record->event.len));
-    if (id.ptr != NULL && !is_remembered(store, id, record->arrival_ms))
-        remember(store, id, record->arrival_ms);
-}
-
-static enum err_code decode_record(struct store *store, const struct event_record *record,
-                                   struct event *ret_event, struct err *err)
+enum err_code store_decode_record(const struct event_record *record, struct arena *arena,
+                                  struct event *ret_event, struct err *err)
 {
     const uint8_t *bytes = (const uint8_t *)record->event.ptr;
     const struct event_rules rules = {
         .strictness = EVENT_STORED, .arrival_ms = record->arrival_ms, .skew_ms = record->skew_ms};
     struct cursor cursor = cursor_of(bytes, record->event.len);
     struct err why = {.text = ""};
-    arena_reset(&store->arena);
     enum err_code rc = cursor_check(bytes, record->event.len, CURSOR_VALUES_MAX, &why);
     if (rc == ERR_OK)
-        rc = event_decode_by(&cursor, &rules, &store->arena, ret_event, &why);
+        rc = event_decode_by(&cursor, &rules, arena, ret_event, &why);
     if (rc != ERR_OK)
         return err_set(err, ERR_CORRUPT, "event log, record %" PRIu64 " is no event: %.300s",
                        record->sequence, why.text);
     return ERR_OK;
 }
 
-enum err_code store_fill_record(struct store *store, const struct event_record *record,
-                                struct err *err)
+void store_remember_record(struct store *store, const struct event_record *record,
+                           const struct event *event)
 {
-    struct event event;
-    enum err_code rc = decode_record(store, record, &event, err);
-    if (rc == ERR_OK)
-        rc = feature_tables_prepare(store, &event, feature_time_s(&event, record->arrival_ms),
-                                    FEATURES_FILLING, err);
+    if (!is_remembered(store, event->id, record->arrival_ms))
+        remember(store, event->id, record->arrival_ms);
+}
+
+enum err_code store_fill_record(struct store *store, const struct event_record *record,
+                                const struct event *event, struct err *err)
+{
+    enum err_code rc = feature_tables_prepare(
+        store, event, feature_time_s(event, record->arrival_ms), FEATURES_FILLING, err);
     if (rc == ERR_OK)
         feature_tables_commit(store);
     return rc;
 }
 
 enum err_code store_apply_record(struct store *store, const struct event_record *record,
-                                 struct err *err)
+                                 const struct event *event, struct err *err)
 {
-    struct event event;
-    enum err_code rc = decode_record(store, record, &event, err);
-    if (rc != ERR_OK)
-        return rc;
-    rc = apply_event(store, &event, record->arrival_ms, err);
-    if (rc == ERR_OK && !is_remembered(store, event.id, record->arrival_ms))
-        remember(store, event.id, record->arrival_ms);
+    enum err_code rc = apply_event(store, event, record->arrival_ms, err);
+    if (rc == ERR_OK)
+        store_remember_record(store, record, event);
     return rc;
 }

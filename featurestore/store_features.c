@@ -77,6 +77,7 @@ static enum err_code fill(struct store *store, struct redefinition *job, bool *r
 {
     struct event_log_reader reader;
     struct event_record record;
+    struct event event;
     enum err_code rc = event_log_read_begin(store->log, job->at, &reader, job->err);
     if (rc != ERR_OK)
         return rc;
@@ -85,8 +86,11 @@ static enum err_code fill(struct store *store, struct redefinition *job, bool *r
     job->next = next;
     for (uint64_t i = 0; i < count && rc == ERR_OK; i++) {
         rc = event_log_read_next(&reader, &record, job->err);
+        arena_reset(&store->arena);
         if (rc == ERR_OK)
-            rc = store_fill_record(store, &record, job->err);
+            rc = store_decode_record(&record, &store->arena, &event, job->err);
+        if (rc == ERR_OK)
+            rc = store_fill_record(store, &record, &event, job->err);
         if (rc == ERR_OK)
             job->at = record.sequence + 1;
     }

@@ -5,6 +5,8 @@
  *   store_queue.c      submit, the store thread, binding
  *   store_commit.c     what was accepted goes to the log; who waits for that is told
  *   store_recover.c    what the log holds becomes state again
+ *   store_replay.c     records of the log, read and decoded ahead
+ *   store_fetch.c      the memory that events will touch
  *   store_checkpoint.c, store_restore.c, store_rows_*.c
  *                      the whole state to a file and back
  *   store_hash.c       the hash of the state
@@ -318,19 +320,23 @@ void store_ask(struct store *store, void (*run)(struct store *, void *), void *c
  * was accepted. */
 void store_apply_batch(struct store *store, const uint8_t *bytes, size_t len,
                        const struct event_rules *rules);
-/* One event that the log holds.  ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM. */
+/* Decodes an event that the log holds.  ERR_CORRUPT. */
+MUST_CHECK enum err_code store_decode_record(const struct event_record *record, struct arena *arena,
+                                             struct event *ret_event, struct err *err);
+/* One such event.  ERR_LIMIT, ERR_NOMEM. */
 MUST_CHECK enum err_code store_apply_record(struct store *store, const struct event_record *record,
-                                            struct err *err);
+                                            const struct event *event, struct err *err);
 /* Makes sure that the item has windows for that class; false without memory. */
 bool store_make_windows(struct store *store, uint32_t item, enum event_class event_class);
 /* In the place of what is in the slot. */
 void store_person_publish(struct store *store, _Atomic(const struct person *) *slot,
                           const struct person *person);
 /* Only its id: that of an event whose effects a checkpoint holds. */
-void store_remember_record(struct store *store, const struct event_record *record);
+void store_remember_record(struct store *store, const struct event_record *record,
+                           const struct event *event);
 /* The same for the features alone that wait to be filled. */
 MUST_CHECK enum err_code store_fill_record(struct store *store, const struct event_record *record,
-                                           struct err *err);
+                                           const struct event *event, struct err *err);
 /* ERR_LIMIT names the option. */
 MUST_CHECK enum err_code store_add_item_id(struct store *store, struct text id,
                                            uint32_t *ret_number, struct err *err);
@@ -347,6 +353,11 @@ bool store_takes_events(const struct store *store);
 bool store_commit_is_due(const struct store *store);
 bool store_has_uncommitted(const struct store *store);
 void store_commit(struct store *store);
+
+/* ---- store_fetch.c, on the writer: asks for the memory of the next STORE_FETCH_MAX events at
+ * most. Worth it for more than one. */
+enum { STORE_FETCH_MAX = 64 };
+void store_fetch(const struct store *store, const struct event *event, uint32_t count);
 
 /* ---- store_recover.c, on the writer: applies what the log holds. */
 void store_recover(struct store *store);

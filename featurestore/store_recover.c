@@ -6,9 +6,11 @@
 
 #include "base/file.h"
 #include "featurestore/store_checkpoint.h"
+#include "featurestore/store_replay.h"
 
-/* A reader of the log holds old pages in place, so it begins again after so many. */
-enum { RECORDS_PER_READ = 100000, RECORDS_PER_TURN = 1000 };
+/* A turn ends with memory given back and those served who wait.  A tail shorter than the other is
+ * not worth a thread. */
+enum { RECORDS_PER_TURN = 1000, RECORDS_READ_AHEAD = 4096 };
 
 #define FOLLOW_POLL_NS UINT64_C(5000000) /* there is no signal between processes */
 
@@ -81,43 +83,68 @@ void store_allow_prune(struct store *store)
     event_log_allow_prune(store->log, forgotten < covered ? forgotten : covered, full_up_to);
 }
 
-/* Up to so many records from `*at` on; *at is the next one then. */
-static enum err_code replay_some(struct store *store, uint64_t *at, bool *ret_more, struct err *err)
+static enum err_code replay_record(struct store *store, const struct event_record *record,
+                                   const struct event *event, struct err *err)
 {
-    struct event_log_reader reader;
-    struct event_record record;
-    enum err_code rc = event_log_read_begin(store->log, *at, &reader, err);
-    if (rc != ERR_OK)
+    if (record->sequence <= store->recovery_checkpoint) {
+        enum err_code rc = store_fill_record(store, record, event, err);
+        if (rc == ERR_OK)
+            store_remember_record(store, record, event);
         return rc;
-    uint32_t count = 0;
-    while (count < RECORDS_PER_READ &&
-           (rc = event_log_read_next(&reader, &record, err)) == ERR_OK) {
-        if (record.sequence <= store->recovery_checkpoint) {
-            rc = store_fill_record(store, &record, err);
-            if (rc != ERR_OK)
-                break;
-            store_remember_record(store, &record);
-            *at = record.sequence + 1;
-            if (++count % RECORDS_PER_TURN == 0)
-                retire_flush(&store->retire);
-            continue;
-        }
-        feature_tables_filled(store->features);
-        rc = store_apply_record(store, &record, err);
-        if (rc != ERR_OK && rc != ERR_LIMIT)
-            break;
-        if (rc == ERR_LIMIT)
-            set(&store->recovery_refused, store->recovery_refused + 1);
-        rc = ERR_OK;
-        *at = record.sequence + 1;
-        set(&store->recovery_at, record.sequence);
-        if (++count % RECORDS_PER_TURN == 0) {
-            retire_flush(&store->retire);
-            store_serve_asks(store);
-        }
     }
-    event_log_read_end(&reader);
-    *ret_more = rc == ERR_OK;
+    feature_tables_filled(store->features);
+    enum err_code rc = store_apply_record(store, record, event, err);
+    if (rc != ERR_OK && rc != ERR_LIMIT)
+        return rc;
+    if (rc == ERR_LIMIT)
+        set(&store->recovery_refused, store->recovery_refused + 1);
+    set(&store->recovery_at, record->sequence);
+    return ERR_OK;
+}
+
+static enum err_code replay_group(struct store *store, const struct replay_group *group,
+                                  uint64_t *at, struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    store_fetch(store, group->event, group->count);
+    for (uint32_t i = 0; i < group->count && rc == ERR_OK; i++) {
+        rc = replay_record(store, &group->record[i], &group->event[i], err);
+        if (rc == ERR_OK)
+            *at = group->record[i].sequence + 1;
+    }
+    if (rc == ERR_OK && group->rc != ERR_OK) {
+        *err = group->err;
+        rc = group->rc;
+    }
+    return rc;
+}
+
+static bool is_far_from_end(const struct store *store, uint64_t at)
+{
+    struct event_log_stats stats;
+    event_log_stats(store->log, &stats);
+    return stats.last_sequence > at && stats.last_sequence - at > RECORDS_READ_AHEAD;
+}
+
+/* All records from `*at` on that the log holds; *at is the next one then. */
+static enum err_code replay_records(struct store *store, uint64_t *at, struct err *err)
+{
+    struct replay *replay = NULL;
+    enum err_code rc = replay_create(store->log, *at, &replay, err);
+    if (rc == ERR_OK && is_far_from_end(store, *at))
+        replay_start(replay);
+    for (uint32_t count = 0; rc == ERR_OK;) {
+        const struct replay_group *group = replay_next(replay);
+        rc = replay_group(store, group, at, err);
+        count += group->count;
+        if (count < RECORDS_PER_TURN)
+            continue;
+        retire_flush(&store->retire);
+        if (*at > store->recovery_checkpoint)
+            store_serve_asks(store);
+        count = 0;
+    }
+    replay_destroy(&replay);
     return rc == ERR_NOT_FOUND ? ERR_OK : rc;
 }
 
@@ -141,8 +168,7 @@ static enum err_code replay_all(struct store *store, uint64_t *at, struct err *e
     for (bool followed = true; followed && rc == ERR_OK;) {
         /* Looked at before: what was written before it ended is read below. */
         followed = atomic_load_explicit(&store->following, memory_order_acquire);
-        for (bool more = true; more && rc == ERR_OK;)
-            rc = replay_some(store, at, &more, err);
+        rc = replay_records(store, at, err);
         if (followed && rc == ERR_OK) {
             atomic_store_explicit(&store->recovery, STORE_FOLLOWING, memory_order_release);
             wait_for_more(store);

@@ -230,7 +230,9 @@ static void test_what_was_accepted_is_replayed_whatever_the_default_is_by_then(v
     store_destroy(&store);
     limits.consent_denied = CONSENT_ALL;
     make_store();
-    assert_int_equal(store_apply_record(store, &record, &err), ERR_OK);
+    struct event decoded;
+    assert_int_equal(store_decode_record(&record, &store->arena, &decoded, &err), ERR_OK);
+    assert_int_equal(store_apply_record(store, &record, &decoded, &err), ERR_OK);
     assert_true(store_history(store, USER, NOBODY, &history));
 }
 
