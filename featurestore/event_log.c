@@ -164,6 +164,7 @@ enum err_code event_log_open(const struct event_log_options *options, struct eve
     log->bytes_max = options->bytes_max;
     log->disk_reserve_bytes = options->disk_reserve_bytes;
     log->retain_ms = options->retain_ms;
+    memcpy(log->type_retain_ms, options->type_retain_ms, sizeof log->type_retain_ms);
     log->clock = options->clock;
     enum err_code rc = ERR_OK;
     if (snprintf(log->dir, sizeof log->dir, "%s", options->dir) >= (int)sizeof log->dir)
@@ -172,6 +173,8 @@ enum err_code event_log_open(const struct event_log_options *options, struct eve
         rc = file_make_dir(log->dir, err);
     if (rc == ERR_OK)
         rc = open_env(log, options, err);
+    if (rc == ERR_OK)
+        rc = event_log_read_expiry(log, err);
     if (rc != ERR_OK) {
         event_log_close(&log);
         return rc;
@@ -241,10 +244,11 @@ enum err_code event_log_get_note(struct event_log *log, const char *name, void *
 void event_log_stats(const struct event_log *log, struct event_log_stats *ret_stats)
 {
 #define GET(name) .name = atomic_load_explicit(&log->name, memory_order_relaxed)
-    *ret_stats = (struct event_log_stats){
-        GET(first_sequence), GET(last_sequence), GET(first_arrival_ms), GET(bytes_used),
-        GET(commits),        GET(commit_ns),     GET(commit_ns_max),    GET(commit_failures),
-        GET(pruned),         GET(failed)};
+    *ret_stats =
+        (struct event_log_stats){GET(first_sequence), GET(last_sequence),   GET(first_arrival_ms),
+                                 GET(bytes_used),     GET(commits),         GET(commit_ns),
+                                 GET(commit_ns_max),  GET(commit_failures), GET(pruned),
+                                 GET(expired),        GET(failed)};
 #undef GET
     ret_stats->bytes_max = log->bytes_max;
     ret_stats->gathered = atomic_load_explicit(&log->gathered_count, memory_order_relaxed);

@@ -22,6 +22,11 @@
  * `retain_ms`, or when the log is nearly full; never the last one, and none beyond the sequences
  * given to event_log_allow_prune, up to which a checkpoint holds what they did.
  *
+ * Retention by type: a record whose type has a retention of its own (`type_retain_ms`) and outlived
+ * it is replaced, a few with each commit and within the same limits, by one of its sequence that
+ * has no effect: an `item_delete` of nothing, with the id and the time of the event
+ * (event_log_expire.c).  So a replay of the whole log gives the state without those events.
+ *
  * Format of a record: key, the sequence in 8 bytes big-endian; value, little-endian: version 1
  * (u8), event type (u8), origin (u16: 0, this log), checksum (u32: the low half of XXH3-64 over all
  * else, the key first), arrival (i64, ms since the epoch), skew (i32, ms to be added to the event's
@@ -46,13 +51,14 @@
 struct event_log;
 
 struct event_log_options {
-    const char *kind;            /* "event", and so when NULL, or "decision": one opens no other */
-    const char *dir;             /* made when it is not there */
-    uint64_t bytes_max;          /* at least EVENT_LOG_BYTES_MIN */
-    int64_t retain_ms;           /* by arrival; 0: for ever */
-    uint64_t disk_reserve_bytes; /* left free for others */
-    bool read_only;              /* it must exist; another process may be writing */
-    const struct clock *clock;   /* borrowed */
+    const char *kind;   /* "event", and so when NULL, or "decision": one opens no other */
+    const char *dir;    /* made when it is not there */
+    uint64_t bytes_max; /* at least EVENT_LOG_BYTES_MIN */
+    int64_t retain_ms;  /* by arrival; 0: for ever */
+    int64_t type_retain_ms[EVENT_TYPE_COUNT]; /* the same for events of a type; 0: as the others */
+    uint64_t disk_reserve_bytes;              /* left free for others */
+    bool read_only;                           /* it must exist; another process may be writing */
+    const struct clock *clock;                /* borrowed */
 };
 
 MUST_CHECK enum err_code event_log_open(const struct event_log_options *options,
@@ -67,6 +73,9 @@ struct event_record {
     enum event_type type;
     struct text event; /* MessagePack; borrowed */
 };
+
+/* Nothing but its id and time is left of it. */
+bool event_record_is_expired(const struct event_record *record);
 
 /* ---- the writer ------------------------------------------------------------------------------ */
 
@@ -115,6 +124,7 @@ struct event_log_stats {
     uint64_t commits, commit_ns, commit_ns_max; /* since it was opened; successful ones */
     uint64_t commit_failures;
     uint64_t pruned;   /* records, since it was opened */
+    uint64_t expired;  /* records that outlived the retention of their type, likewise */
     uint64_t gathered; /* records that wait for a commit */
     bool failed;
 };

@@ -26,19 +26,33 @@ struct event_log {
     char dir[4096];
     uint64_t bytes_max, disk_reserve_bytes;
     int64_t retain_ms;
+    int64_t type_retain_ms[EVENT_TYPE_COUNT];
     uint64_t page_bytes;
     const struct clock *clock;
 
     /* The writer's own. */
     struct event_log_gathered gathered;
     uint64_t prune_old_up_to, prune_full_up_to;
+    uint64_t expired_up_to[EVENT_TYPE_COUNT]; /* records of the type, as committed */
 
     /* Written by the writer, read by event_log_stats: relaxed, each stands by itself. */
     _Atomic uint64_t first_sequence, last_sequence, bytes_used;
     _Atomic int64_t first_arrival_ms;
-    _Atomic uint64_t commits, commit_ns, commit_ns_max, commit_failures, pruned, gathered_count;
+    _Atomic uint64_t commits, commit_ns, commit_ns_max, commit_failures, pruned, expired,
+        gathered_count;
     _Atomic bool failed;
 };
+
+/* How far retention by type came within a transaction. */
+struct event_log_expiry {
+    uint64_t up_to[EVENT_TYPE_COUNT];
+    uint32_t count; /* records that were replaced */
+    bool moved;
+};
+
+/* ---- event_log_expire.c */
+int event_log_expire(const struct event_log *log, MDB_txn *txn, struct event_log_expiry *expiry);
+enum err_code event_log_read_expiry(struct event_log *log, struct err *err);
 
 /* What LMDB says, as one of our codes.  `doing`: "write to". */
 enum err_code event_log_error(struct event_log *log, int mdb_code, const char *doing,

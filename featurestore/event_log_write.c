@@ -139,6 +139,8 @@ static int prune(struct event_log *log, MDB_txn *txn, uint32_t *ret_count)
 static int write_all(struct event_log *log, bool only_prune, uint32_t *ret_pruned)
 {
     MDB_txn *txn = NULL;
+    struct event_log_expiry expiry = {.count = 0};
+    memcpy(expiry.up_to, log->expired_up_to, sizeof expiry.up_to);
     int rc = mdb_txn_begin(log->env, NULL, 0, &txn);
     if (rc != 0)
         return rc;
@@ -146,11 +148,18 @@ static int write_all(struct event_log *log, bool only_prune, uint32_t *ret_prune
         rc = put_gathered(log, txn);
     if (rc == 0)
         rc = prune(log, txn, ret_pruned);
+    if (rc == 0)
+        rc = event_log_expire(log, txn, &expiry);
     if (rc != 0) {
         mdb_txn_abort(txn);
         return rc;
     }
-    return mdb_txn_commit(txn);
+    rc = mdb_txn_commit(txn);
+    if (rc == 0) {
+        memcpy(log->expired_up_to, expiry.up_to, sizeof expiry.up_to);
+        add_to(&log->expired, expiry.count);
+    }
+    return rc;
 }
 
 static void count_commit(struct event_log *log, uint64_t took_ns, uint32_t pruned)

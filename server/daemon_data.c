@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "featurestore/definitions.h"
+#include "server/control/config_retention.h"
 #include "server/daemon.h"
 
 bool daemon_is_heir(const struct daemon *daemon)
@@ -41,6 +42,7 @@ static enum err_code open_log(struct daemon *daemon, struct err *err)
         .events = (uint64_t)config->checkpoint_events,
         .interval_ms = (uint64_t)config->checkpoint_interval_s * 1000,
     };
+    config_retentions(&config->event_retention, options.type_retain_ms);
     enum err_code rc = file_join(config->data_dir, "events", dir, sizeof dir, err);
     if (rc == ERR_OK)
         rc = file_join(config->data_dir, "checkpoints", checkpoint_dir, sizeof checkpoint_dir, err);

@@ -44,6 +44,7 @@ enum server_metric {
     M_LOG_COMMITS,            /* counter {result}: ok, failed */
     M_LOG_COMMIT_SECONDS,     /* counter: spent in commits */
     M_LOG_PRUNED,             /* counter: records deleted by age or size */
+    M_LOG_EXPIRED,            /* counter: records that outlived the retention of their type */
     M_LOG_OLDEST,             /* gauge: arrival of the oldest record, seconds since the epoch */
     M_DECISION_LOG_STATE,     /* gauge {state}: 1 for the state in force */
     M_DECISION_LOG_COMMITTED, /* gauge: time of the last commit, seconds since the epoch */

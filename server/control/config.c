@@ -9,17 +9,19 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "server/control/config_address.h"
+#include "server/control/config_retention.h"
 
-#define FALLBACK_INT(value)       .fallback_int = (value)
-#define FALLBACK_ADDRESSES(value) .fallback_text = (value)
-#define FALLBACK_ADDRESS(value)   .fallback_text = (value)
-#define FALLBACK_DIR(value)       .fallback_text = (value)
-#define FALLBACK_FILE(value)      .fallback_text = (value)
-#define FALLBACK_IDS(value)       .fallback_text = (value)
-#define FALLBACK_LEVEL(value)     .fallback_text = (value)
-#define FALLBACK_CHOICE(value)    .fallback_text = (value)
-#define CHANGE_RELOAD             true
-#define CHANGE_RESTART            false
+#define FALLBACK_INT(value)        .fallback_int = (value)
+#define FALLBACK_ADDRESSES(value)  .fallback_text = (value)
+#define FALLBACK_ADDRESS(value)    .fallback_text = (value)
+#define FALLBACK_DIR(value)        .fallback_text = (value)
+#define FALLBACK_FILE(value)       .fallback_text = (value)
+#define FALLBACK_IDS(value)        .fallback_text = (value)
+#define FALLBACK_RETENTIONS(value) .fallback_text = (value)
+#define FALLBACK_LEVEL(value)      .fallback_text = (value)
+#define FALLBACK_CHOICE(value)     .fallback_text = (value)
+#define CHANGE_RELOAD              true
+#define CHANGE_RESTART             false
 
 const struct config_option config_options[OPTION_COUNT] = {
 #define X(kind_, name_, fallback, least_, most_, unit_, change, help_) \
@@ -97,6 +99,7 @@ static const char *text_fault(const struct config_option *option, const char *va
     case CONFIG_ADDRESSES: return config_listen_fault(value);
     case CONFIG_ADDRESS: return config_http_fault(value);
     case CONFIG_IDS: return text_is_id(text_of(value)) ? NULL : "expected an id of 1..128 bytes";
+    case CONFIG_RETENTIONS: return config_retention_fault(value);
     case CONFIG_LEVEL:
         return log_level_parse(value, &level) == ERR_OK ? NULL
                                                         : "expected debug, info, warn or error";

@@ -26,6 +26,7 @@ enum config_kind {
     CONFIG_DIR,
     CONFIG_FILE,
     CONFIG_IDS,
+    CONFIG_RETENTIONS,
     CONFIG_LEVEL,
     CONFIG_CHOICE
 };
@@ -44,14 +45,15 @@ struct config_list {
     uint32_t count;
 };
 
-#define CONFIG_FIELD_INT       int64_t
-#define CONFIG_FIELD_ADDRESSES struct config_list
-#define CONFIG_FIELD_ADDRESS   char *
-#define CONFIG_FIELD_DIR       char *
-#define CONFIG_FIELD_FILE      char *
-#define CONFIG_FIELD_IDS       struct config_list
-#define CONFIG_FIELD_LEVEL     char *
-#define CONFIG_FIELD_CHOICE    char *
+#define CONFIG_FIELD_INT        int64_t
+#define CONFIG_FIELD_ADDRESSES  struct config_list
+#define CONFIG_FIELD_ADDRESS    char *
+#define CONFIG_FIELD_DIR        char *
+#define CONFIG_FIELD_FILE       char *
+#define CONFIG_FIELD_IDS        struct config_list
+#define CONFIG_FIELD_RETENTIONS struct config_list
+#define CONFIG_FIELD_LEVEL      char *
+#define CONFIG_FIELD_CHOICE     char *
 
 struct config {
 #define X(kind, name, fallback, least, most, unit, change, help) CONFIG_FIELD_##kind name;
@@ -97,7 +99,8 @@ static inline const void *config_value(const struct config *config,
 /* Whether the value is a list, a text or a number, whatever the kind says further. */
 static inline bool config_is_list(const struct config_option *option)
 {
-    return option->kind == CONFIG_ADDRESSES || option->kind == CONFIG_IDS;
+    return option->kind == CONFIG_ADDRESSES || option->kind == CONFIG_IDS ||
+           option->kind == CONFIG_RETENTIONS;
 }
 
 bool config_differs(const struct config *a, const struct config *b,

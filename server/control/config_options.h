@@ -5,8 +5,9 @@
  *   kind, name, default, least, most, unit, when a change counts, help
  *
  * Kinds: INT; ADDRESSES (a list of addresses of peers); ADDRESS (HOST:PORT); DIR and FILE (paths,
- * "" for none); IDS (a list of item ids); LEVEL (of the log); CHOICE (one of the words that stand
- * as its unit).  `least` and `most` are values of an INT, elements of a list, bytes of a text. */
+ * "" for none); IDS (a list of item ids); RETENTIONS (a list of TYPE=TIME); LEVEL (of the log);
+ * CHOICE (one of the words that stand as its unit).  `least` and `most` are values of an INT,
+ * elements of a list, bytes of a text. */
 #ifndef SERVER_CONTROL_CONFIG_OPTIONS_H
 #define SERVER_CONTROL_CONFIG_OPTIONS_H
 
@@ -104,6 +105,9 @@
       "only")                                                                                      \
     X(INT, event_log_days, 90, 0, 36500, "days", RESTART,                                          \
       "events that arrived earlier are deleted from the log; 0: only when it is nearly full")      \
+    X(RETENTIONS, event_retention, NULL, 0, 25, "types", RESTART,                                  \
+      "types of events that are kept for a shorter time than `event_log_days`, such as "           \
+      "`[\"view=30d\", \"search=36h\"]`; `custom` is all types of the shop's own")                                                          \
     X(INT, checkpoint_events, 1000000, 1000, 1000000000, "events", RESTART,                        \
       "the state is written to a checkpoint after so many events, so that a start need not "       \
       "replay more of them")                                                                       \

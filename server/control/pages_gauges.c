@@ -63,6 +63,7 @@ static void set_log(const struct pages *pages)
     set(pages, M_LOG_COMMITS, COMMITS_FAILED, (double)stats.commit_failures);
     set(pages, M_LOG_COMMIT_SECONDS, 0, (double)stats.commit_ns / 1e9);
     set(pages, M_LOG_PRUNED, 0, (double)stats.pruned);
+    set(pages, M_LOG_EXPIRED, 0, (double)stats.expired);
     set(pages, M_LOG_OLDEST, 0, (double)stats.first_arrival_ms / 1000.0);
 }
 

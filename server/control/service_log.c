@@ -77,6 +77,8 @@ static bool is_wanted(const struct deferred *deferred, const struct person_ids *
                       const struct event_record *record, const char **ret_through)
 {
     *ret_through = NULL;
+    if (event_record_is_expired(record))
+        return false;
     if (deferred->export_trainable)
         return may_train(deferred->service->with.store, record);
     if (!names_person(deferred))

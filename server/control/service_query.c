@@ -97,6 +97,7 @@ static void pack_log(struct pack *pack, const struct event_log *log)
         {"commits", stats.commits},
         {"commit_failures", stats.commit_failures},
         {"pruned", stats.pruned},
+        {"expired", stats.expired},
     };
     uint32_t count = sizeof rows / sizeof rows[0];
     pack_map(pack, count);

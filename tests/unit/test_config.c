@@ -53,6 +53,7 @@ static void test_every_option_can_be_set(void **state)
             [CONFIG_DIR] = "\"/srv/decided\"",
             [CONFIG_FILE] = "\"/srv/file\"",
             [CONFIG_IDS] = "[\"a\", \"b\"]",
+            [CONFIG_RETENTIONS] = "[\"view=30d\", \"custom=36h\"]",
             [CONFIG_LEVEL] = "\"warn\"",
         };
         char text[256];
@@ -111,6 +112,18 @@ static void test_refuses_and_says_where(void **state)
         {"[]", "expected an object"},
         {"{\"listn\": []}", "unknown key 'listn', did you mean 'listen'?"},
         {"{\"zzzzzzzz\": 1}", "unknown key 'zzzzzzzz'"},
+        {"{\"event_retention\": [\"veiw=30d\"]}",
+         "event_retention[0]: expected a type of event and how long it is kept, such as view=30d, "
+         "got 'veiw=30d'"},
+        {"{\"event_retention\": [\"custom:x=30d\"]}", "expected a type of event"},
+        {"{\"event_retention\": [\"view\"]}", "expected a type of event"},
+        {"{\"event_retention\": [\"view=30\"]}", "expected a number of days or hours"},
+        {"{\"event_retention\": [\"view=d\"]}", "expected a number of days or hours"},
+        {"{\"event_retention\": [\"view=\"]}", "expected a number of days or hours"},
+        {"{\"event_retention\": [\"view=0d\"]}", "expected a number of days or hours"},
+        {"{\"event_retention\": [\"view=99999999999d\"]}", "expected a number of days"},
+        {"{\"event_retention\": [\"consent=30d\"]}", "they have no retention of their own"},
+        {"{\"event_retention\": {\"view\": \"30d\"}}", "event_retention: expected an array"},
         {"{\"http\": 1}", "c.json: http: expected a string, got a number"},
         {"{\"http\": \"\"}", "c.json: http: expected 1..255 bytes, got 0"},
         {"{\"http\": \"127.0.0.1\"}",

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config_retention - how long events of a type are kept: "view=30d", "search=36h".
+ *
+ * Types whose events are the state of somebody or something (identify, consent, attributes, the
+ * catalogue) have none of their own: what they said holds until another one says otherwise.
+ *
+ * Threads: no state. */
+#ifndef SERVER_CONTROL_CONFIG_RETENTION_H
+#define SERVER_CONTROL_CONFIG_RETENTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "featurestore/event.h"
+
+#define CONFIG_RETENTION_HOURS_MAX INT64_C(876000)
+
+/* What the text should have been, or NULL when it is that. */
+const char *config_retention_fault(const char *value);
+
+struct config_list;
+/* By type, 0 for none of its own; of several of one type the shortest counts. */
+void config_retentions(const struct config_list *list, int64_t ret_retain_ms[EVENT_TYPE_COUNT]);
+
+#endif
