@@ -58,6 +58,18 @@ void hist_merge(struct hist *into, const struct hist *from)
         STORE(into->max_ns, max_ns);
 }
 
+void hist_subtract(struct hist *from, const struct hist *earlier)
+{
+    uint64_t count = 0; /* of what is left, so that the buckets add up to it */
+    for (uint32_t i = 0; i < HIST_BUCKETS; i++) {
+        uint64_t left = LOAD(from->bucket[i]) - LOAD(earlier->bucket[i]);
+        STORE(from->bucket[i], left);
+        count += left;
+    }
+    STORE(from->count, count);
+    STORE(from->sum_ns, LOAD(from->sum_ns) - LOAD(earlier->sum_ns));
+}
+
 void hist_reset(struct hist *hist)
 {
     STORE(hist->count, 0);

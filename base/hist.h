@@ -23,6 +23,8 @@ struct hist {
 
 void hist_record(struct hist *hist, uint64_t value_ns);
 void hist_merge(struct hist *into, const struct hist *from);
+/* Takes away what `earlier`, a state of the same histogram, held; the maximum stays. */
+void hist_subtract(struct hist *from, const struct hist *earlier);
 void hist_reset(struct hist *hist);
 /* The smallest recorded value (upper edge of its bucket) that `share` (0..1) of values do not
  * exceed; 0 when empty. */

@@ -59,8 +59,8 @@ static bool check_breakers(struct pages *pages, char detail[DETAIL_BYTES])
     size_t used = 0;
     rcu_read_begin();
     const struct snapshot *snapshot = serving_current(pages->serving);
-    for (uint32_t i = 0; snapshot != NULL && i < snapshot->model_count; i++) {
-        const struct model *model = snapshot->model[i];
+    const struct model *model = NULL;
+    for (uint32_t i = 0; snapshot != NULL && (model = snapshot_model(snapshot, i)) != NULL; i++) {
         if (breaker_is_closed(model->breaker) || used >= DETAIL_BYTES)
             continue;
         used += (size_t)snprintf(detail + used, DETAIL_BYTES - used, "%s%s is %s",

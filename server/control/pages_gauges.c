@@ -112,8 +112,9 @@ static void set_breakers(const struct pages *pages)
     uint32_t open = 0;
     rcu_read_begin();
     const struct snapshot *snapshot = serving_current(pages->serving);
-    for (uint32_t i = 0; snapshot != NULL && i < snapshot->model_count; i++)
-        open += !breaker_is_closed(snapshot->model[i]->breaker);
+    const struct model *model = NULL;
+    for (uint32_t i = 0; snapshot != NULL && (model = snapshot_model(snapshot, i)) != NULL; i++)
+        open += !breaker_is_closed(model->breaker);
     rcu_read_end();
     set(pages, M_BREAKERS_OPEN, 0, open);
 }

@@ -2,6 +2,7 @@
 #include "server/decide/decide.h"
 
 #include "server/decide/pipeline.h"
+#include "server/decide/trial.h"
 #include "server/metrics.h"
 
 #define EXPLAINED_PERMILLE 500 /* when more than this is spared, nothing is explained */
@@ -71,6 +72,8 @@ void pipeline_use_model(struct pipeline *p, const struct model *model)
 bool pipeline_model_begin(struct pipeline *p, const struct model *model)
 {
     p->model_began_ns = clock_now_ns(p->worker->clock);
+    if (p->env->aside != 0)
+        return true;
     if (breaker_allows(model->breaker, p->model_began_ns))
         return true;
     pipeline_lower(p, LEVEL_reduced, REASON_breaker);
@@ -81,8 +84,11 @@ bool pipeline_model_begin(struct pipeline *p, const struct model *model)
 void pipeline_model_end(struct pipeline *p, const struct model *model, bool good)
 {
     uint64_t now_ns = clock_now_ns(p->worker->clock);
+    if (p->env->aside != 0)
+        return;
     bool slow = p->env->slow_ns != 0 && now_ns - p->model_began_ns > p->env->slow_ns;
     breaker_record(model->breaker, now_ns, good && !slow);
+    trial_count_use(p, model, now_ns - p->model_began_ns, good);
 }
 
 void pipeline_stage(struct pipeline *p, uint32_t stage)
@@ -222,7 +228,7 @@ static void similar(struct pipeline *p)
             model = p->models->source[s];
     }
     if (model == NULL)
-        model = p->env->snapshot->similar;
+        model = p->variant->similar;
     if (level >= LEVEL_cached || model == NULL) {
         bool lowered = level >= LEVEL_cached;
         ladder_descend(p, lowered ? level : LEVEL_generic, lowered ? reason : REASON_no_model);
@@ -355,7 +361,8 @@ void decide(const struct decide_env *env, struct worker *worker, const struct re
                          .arena = &worker->arena,
                          .request = request,
                          .slot = &env->snapshot->policies->slot[slot],
-                         .models = &env->snapshot->slot[slot],
+                         .variant = &env->snapshot->variant[0],
+                         .models = &env->snapshot->variant[0].slot[slot],
                          .scratch = &env->snapshot->scratch[worker->index],
                          .out = ret_decision,
                          .wanted = all ? request->item_count : request->n,
@@ -365,7 +372,11 @@ void decide(const struct decide_env *env, struct worker *worker, const struct re
     ulid_make(&worker->rand, env->wall_ms, ret_decision->id);
     ret_decision->items = ARENA_NEW(p.arena, struct decision_item, p.wanted);
     if (ret_decision->items != NULL && subject_resolve(&p) && rules_begin(&p)) {
+        p.trials = trial_choose(&p);
+        p.variant = &env->snapshot->variant[p.trials];
+        p.models = &p.variant->slot[slot];
         run(&p);
+        trial_count_decision(&p);
     } else {
         ret_decision->level = LEVEL_static;
         ret_decision->reason = REASON_overload;

@@ -29,6 +29,9 @@ struct decide_env {
     uint32_t spared_permille; /* of the history that speaks and of what the ranker sees */
     bool keep_features;       /* the items shall hold what the ranker saw, for the log */
     int64_t wall_ms;
+    /* Bits: decide with these trials of the snapshot, whoever asks, and leave no trace of it in
+     * breakers and counts; 0: an ordinary decision. */
+    uint32_t aside;
 };
 
 /* request->op is recommend, similar, rank or price. */

@@ -71,7 +71,7 @@ static uint32_t category_of(const struct pipeline *p, uint32_t item)
 
 static void emit_popularity_model(struct pipeline *p)
 {
-    const struct model *model = p->env->snapshot->popularity;
+    const struct model *model = p->variant->popularity;
     uint32_t before = p->out->count;
     if (model == NULL)
         return;

@@ -8,6 +8,7 @@
  *   rank.c        the ranker's score over named features
  *   emit.c        items into the answer, with pins and limits
  *   ladder.c      the lower levels: cached, generic, static
+ *   trial.c       which versions on trial take part, and how they do
  *   decide.c      the order of all this, per operation
  *
  * Threads: one owner; everything lives in the worker's arena and scratch. */
@@ -54,6 +55,8 @@ struct pipeline {
     struct arena *arena;
     const struct request *request;
     const struct policy_slot *slot;
+    const struct snapshot_variant *variant;
+    uint32_t trials; /* bits: the trials that this decision is made with */
     const struct slot_models *models;
     struct worker_scratch *scratch;
 

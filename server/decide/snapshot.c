@@ -8,16 +8,29 @@
 
 #include "base/rcu.h"
 #include "models/ranker.h"
+#include "server/decide/trial.h"
 
 /* Kinds as bits. */
 #define KIND(kind)   (1u << (kind))
 #define RANKER_KINDS (KIND(MODEL_linear) | KIND(MODEL_trees))
 
-static const struct model *first_of_kind(const struct snapshot *snapshot, uint32_t kinds)
+/* The model at `index` as the variant sees it. */
+static const struct model *model_of(const struct snapshot *snapshot, uint32_t variant,
+                                    uint32_t index)
+{
+    for (uint32_t t = 0; t < snapshot->trial_count; t++) {
+        if ((variant >> t & 1) != 0 && snapshot->trial[t].stable == snapshot->model[index])
+            return snapshot->trial[t].model;
+    }
+    return snapshot->model[index];
+}
+
+static const struct model *first_of_kind(const struct snapshot *snapshot, uint32_t variant,
+                                         uint32_t kinds)
 {
     const struct model *first = NULL;
     for (uint32_t i = 0; i < snapshot->model_count; i++) {
-        const struct model *model = snapshot->model[i];
+        const struct model *model = model_of(snapshot, variant, i);
         if ((kinds & KIND(model->kind)) != 0 &&
             (first == NULL || strcmp(model->name, first->name) < 0))
             first = model;
@@ -31,20 +44,20 @@ static const char *lowest_name(uint32_t kinds)
 }
 
 /* "" finds nothing and misses nothing; "*" takes the first of the kind, or does without. */
-static enum err_code find_model(const struct snapshot *snapshot, const char *slot, const char *name,
-                                uint32_t kinds, const struct model **ret_model, bool *ret_missing,
-                                struct err *err)
+static enum err_code find_model(const struct snapshot *snapshot, uint32_t variant, const char *slot,
+                                const char *name, uint32_t kinds, const struct model **ret_model,
+                                bool *ret_missing, struct err *err)
 {
     *ret_model = NULL;
     *ret_missing = false;
     if (name[0] == '\0')
         return ERR_OK;
     if (strcmp(name, "*") == 0) {
-        *ret_model = first_of_kind(snapshot, kinds);
+        *ret_model = first_of_kind(snapshot, variant, kinds);
         return ERR_OK;
     }
     for (uint32_t i = 0; i < snapshot->model_count; i++) {
-        const struct model *model = snapshot->model[i];
+        const struct model *model = model_of(snapshot, variant, i);
         if (strcmp(model->name, name) != 0)
             continue;
         if ((kinds & KIND(model->kind)) == 0)
@@ -164,8 +177,24 @@ static enum err_code bind_ranker(const struct policy_slot *slot, const struct st
     return rc;
 }
 
+/* Which trials have a part in what these models answer. */
+static uint32_t trials_of(const struct snapshot *snapshot, const struct slot_models *models,
+                          const struct snapshot_variant *variant)
+{
+    uint32_t trials = 0;
+    for (uint32_t t = 0; t < snapshot->trial_count; t++) {
+        const struct model *model = snapshot->trial[t].stable;
+        bool has_part = model == models->ranker || model == models->prices ||
+                        model == variant->similar || model == variant->popularity;
+        for (uint32_t s = 0; s < POLICY_SOURCES_MAX; s++)
+            has_part = has_part || model == models->source[s];
+        trials |= has_part ? 1u << t : 0;
+    }
+    return trials;
+}
+
 static enum err_code resolve_slot(struct snapshot *snapshot, const struct store *store,
-                                  uint32_t index, struct err *err)
+                                  uint32_t variant, uint32_t index, struct err *err)
 {
     static const enum model_kind kinds[SOURCE_KIND_COUNT] = {
         [SOURCE_neighbors] = MODEL_neighbors,
@@ -173,23 +202,23 @@ static enum err_code resolve_slot(struct snapshot *snapshot, const struct store 
         [SOURCE_model_popular] = MODEL_popularity,
     };
     const struct policy_slot *slot = &snapshot->policies->slot[index];
-    struct slot_models *models = &snapshot->slot[index];
+    struct slot_models *models = &snapshot->variant[variant].slot[index];
     uint8_t neighbors_count = 0;
     enum err_code rc = ERR_OK;
     for (uint32_t i = 0; i < slot->source_count && rc == ERR_OK; i++) {
         bool missing = false;
         enum policy_source_kind kind = slot->source[i].kind;
-        rc = find_model(snapshot, slot->name, slot->source[i].model, KIND(kinds[kind]),
+        rc = find_model(snapshot, variant, slot->name, slot->source[i].model, KIND(kinds[kind]),
                         &models->source[i], &missing, err);
         models->missing |= missing;
         if (kind == SOURCE_neighbors)
             models->place[i] = neighbors_count++;
     }
     if (rc == ERR_OK)
-        rc = find_model(snapshot, slot->name, slot->ranker, RANKER_KINDS, &models->ranker,
+        rc = find_model(snapshot, variant, slot->name, slot->ranker, RANKER_KINDS, &models->ranker,
                         &models->ranker_missing, err);
     if (rc == ERR_OK)
-        rc = find_model(snapshot, slot->name, slot->prices, KIND(MODEL_prices), &models->prices,
+        rc = find_model(snapshot, variant, slot->name, slot->prices, KIND(MODEL_prices), &models->prices,
                         &models->prices_missing, err);
     if (rc == ERR_OK)
         rc = bind_ranker(slot, store, models, err);
@@ -198,13 +227,33 @@ static enum err_code resolve_slot(struct snapshot *snapshot, const struct store 
     return rc;
 }
 
+static enum err_code resolve_variant(struct snapshot *snapshot, const struct store *store,
+                                     uint32_t index, struct err *err)
+{
+    struct snapshot_variant *variant = &snapshot->variant[index];
+    enum err_code rc = ERR_OK;
+    variant->similar = first_of_kind(snapshot, index, KIND(MODEL_neighbors));
+    variant->popularity = first_of_kind(snapshot, index, KIND(MODEL_popularity));
+    variant->slot = calloc(snapshot->policies->slot_count, sizeof *variant->slot);
+    if (variant->slot == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the models of %u slots",
+                       snapshot->policies->slot_count);
+    for (uint32_t i = 0; i < snapshot->policies->slot_count && rc == ERR_OK; i++)
+        rc = resolve_slot(snapshot, store, index, i, err);
+    for (uint32_t i = 0; i < snapshot->policies->slot_count && rc == ERR_OK; i++)
+        variant->slot[i].trials =
+            trials_of(snapshot, &snapshot->variant[0].slot[i], &snapshot->variant[0]);
+    return rc;
+}
+
 /* How many places for sums a worker needs, and how long they are. */
 static void scratch_size(const struct snapshot *snapshot, uint32_t *ret_places, size_t *ret_rows)
 {
     *ret_places = 1; /* `similar` always has one */
     *ret_rows = 1;
-    for (uint32_t i = 0; i < snapshot->model_count; i++) {
-        uint32_t rows = model_row_count(snapshot->model[i]);
+    const struct model *model = NULL;
+    for (uint32_t i = 0; (model = snapshot_model(snapshot, i)) != NULL; i++) {
+        uint32_t rows = model_row_count(model);
         if (rows > *ret_rows)
             *ret_rows = rows;
     }
@@ -280,6 +329,9 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     if (spec->model_count > SNAPSHOT_MODELS_MAX)
         return err_set(err, ERR_LIMIT, "expected at most %d models, got %u", SNAPSHOT_MODELS_MAX,
                        spec->model_count);
+    if (spec->trial_count > SNAPSHOT_TRIALS_MAX)
+        return err_set(err, ERR_LIMIT, "expected at most %d versions on trial, got %u",
+                       SNAPSHOT_TRIALS_MAX, spec->trial_count);
     struct snapshot *snapshot = calloc(1, sizeof *snapshot);
     if (snapshot == NULL)
         return err_set(err, ERR_NOMEM, "no memory for a snapshot");
@@ -288,12 +340,16 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     snapshot->model_count = spec->model_count;
     for (uint32_t i = 0; i < spec->model_count; i++)
         snapshot->model[i] = spec->models[i];
+    snapshot->trial_count = spec->trial_count;
+    for (uint32_t t = 0; t < spec->trial_count; t++) {
+        snapshot->trial[t] = spec->trials[t];
+        snapshot->trial[t].seed = trial_seed(spec->trials[t].model->name);
+    }
     snapshot->policies = spec->policies;
-    snapshot->similar = first_of_kind(snapshot, KIND(MODEL_neighbors));
-    snapshot->popularity = first_of_kind(snapshot, KIND(MODEL_popularity));
+    snapshot->slot_count = spec->policies->slot_count;
     enum err_code rc = copy_static(snapshot, spec, err);
-    for (uint32_t i = 0; i < snapshot->policies->slot_count && rc == ERR_OK; i++)
-        rc = resolve_slot(snapshot, spec->store, i, err);
+    for (uint32_t i = 0; i < 1u << snapshot->trial_count && rc == ERR_OK; i++)
+        rc = resolve_variant(snapshot, spec->store, i, err);
     if (rc == ERR_OK)
         rc = scratch_create(snapshot, spec->item_count_max, err);
     if (rc != ERR_OK) {
@@ -305,14 +361,21 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     return ERR_OK;
 }
 
+static void free_variant(struct snapshot_variant *variant, uint32_t slot_count)
+{
+    for (uint32_t i = 0; i < slot_count && variant->slot != NULL; i++)
+        free(variant->slot[i].binding);
+    free(variant->slot);
+}
+
 void snapshot_destroy(struct snapshot **snapshot)
 {
     struct snapshot *old = *snapshot;
     *snapshot = NULL;
     if (old == NULL)
         return;
-    for (uint32_t i = 0; i < POLICY_SLOTS_MAX; i++)
-        free(old->slot[i].binding);
+    for (uint32_t i = 0; i < SNAPSHOT_VARIANTS_MAX; i++)
+        free_variant(&old->variant[i], old->slot_count);
     policy_destroy(&old->policies);
     free(old->static_text);
     free(old->static_ids);

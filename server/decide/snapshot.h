@@ -25,7 +25,11 @@
 #include "models/model.h"
 #include "server/decide/policy.h"
 
-#define SNAPSHOT_MODELS_MAX 64
+#define SNAPSHOT_MODELS_MAX   64
+#define SNAPSHOT_TRIALS_MAX   3
+#define SNAPSHOT_VARIANTS_MAX (1 << SNAPSHOT_TRIALS_MAX)
+
+struct tally; /* server/decide/tally.h */
 
 /* Where the value of a ranker's feature comes from; resolved once at build. */
 struct rank_binding {
@@ -52,6 +56,7 @@ struct slot_models {
     struct rank_binding *binding; /* one per feature of the ranker; owned */
     bool missing;                 /* a model that the policy names is not loaded */
     bool ranker_missing, prices_missing;
+    uint32_t trials;                   /* bits: the trials whose models have a part in this slot */
     char policy[2 * MODEL_NAME_BYTES]; /* "home@builtin" */
 };
 
@@ -66,15 +71,33 @@ struct worker_scratch {
     float *blend, *upper;
 };
 
-struct snapshot {
-    uint64_t epoch;
-    struct policy_set *policies; /* owned */
-    struct slot_models slot[POLICY_SLOTS_MAX];
+/* A version that decisions about some people use in the place of the stable one of its name. */
+struct snapshot_trial {
+    const struct model *stable; /* one of the models of the snapshot */
+    const struct model *model;  /* of the same name and kind; borrowed */
+    uint32_t share_e4;          /* of the people, in parts of 10,000 */
+    struct tally *tally;        /* borrowed; NULL: nothing is counted */
+    uint64_t seed;              /* set by snapshot_build: who is in, see trial.h */
+};
+
+/* The policies' models with some trials in the place of the stable ones: bit t of its number says
+ * whether trial t is. */
+struct snapshot_variant {
+    struct slot_models *slot;    /* owned, as many as the policies have */
     const struct model *similar; /* first neighbors model: for `similar` when its slot has none */
     const struct model
         *popularity; /* first popularity model: for `generic` when the store is empty */
+};
+
+struct snapshot {
+    uint64_t epoch;
+    struct policy_set *policies;                            /* owned */
+    struct snapshot_variant variant[SNAPSHOT_VARIANTS_MAX]; /* the first 1 << trial_count */
+    uint32_t slot_count;                                    /* of the policies */
+    uint32_t trial_count;
+    struct snapshot_trial trial[SNAPSHOT_TRIALS_MAX];
     uint32_t model_count;
-    struct model *model[SNAPSHOT_MODELS_MAX]; /* borrowed from the registry */
+    struct model *model[SNAPSHOT_MODELS_MAX]; /* stable ones; borrowed from the registry */
     char *static_text;                        /* owned; the ids below point into it */
     struct text *static_ids;                  /* owned */
     uint32_t static_count;
@@ -89,6 +112,8 @@ struct snapshot_spec {
     struct policy_set *policies; /* taken over on success */
     struct model *const *models;
     uint32_t model_count;
+    const struct snapshot_trial *trials;
+    uint32_t trial_count;
     const struct text *static_ids;
     uint32_t static_count;
     uint32_t worker_count;
@@ -102,6 +127,15 @@ struct snapshot_spec {
 MUST_CHECK enum err_code snapshot_build(const struct snapshot_spec *spec,
                                         struct snapshot **ret_snapshot, struct err *err);
 void snapshot_destroy(struct snapshot **snapshot); /* not the models */
+
+/* The models that serve, stable ones first, then those of trials; NULL behind the last. */
+static inline const struct model *snapshot_model(const struct snapshot *snapshot, uint32_t index)
+{
+    if (index < snapshot->model_count)
+        return snapshot->model[index];
+    index -= snapshot->model_count;
+    return index < snapshot->trial_count ? snapshot->trial[index].model : NULL;
+}
 
 /* Whether every feature of a ranker is one that something supplies in some slot; ERR_BAD_INPUT
  * names the first that is not. */

@@ -42,6 +42,8 @@ void fixture_deinit(struct fixture *fixture)
     snapshot_destroy(&fixture->snapshot);
     for (uint32_t i = 0; i < fixture->model_count; i++)
         model_destroy(&fixture->model[i]);
+    for (uint32_t i = 0; i < fixture->trial_count; i++)
+        model_destroy(&fixture->trial_model[i]);
     answers_destroy(&fixture->answers);
     workers_destroy(&fixture->workers);
     metrics_destroy(&fixture->metrics);
@@ -74,18 +76,38 @@ void fixture_act(struct fixture *fixture, const char *type, const char *user, co
     apply(fixture);
 }
 
-void fixture_add_model(struct fixture *fixture, struct model *model)
+static void bind(struct fixture *fixture, struct model *model)
 {
     struct err err;
     uint32_t number[256];
-    if (fixture->model_count == FIXTURE_MODELS_MAX)
-        abort();
-    fixture->model[fixture->model_count++] = model;
     if (model->items == NULL)
         return;
     uint32_t count = ids_count(model->items);
     check(store_bind_items(fixture->store, ids_all(model->items), count, number, &err), &err);
     check(model_bind(model, number, count, &err), &err);
+}
+
+void fixture_add_model(struct fixture *fixture, struct model *model)
+{
+    if (fixture->model_count == FIXTURE_MODELS_MAX)
+        abort();
+    fixture->model[fixture->model_count++] = model;
+    bind(fixture, model);
+}
+
+void fixture_add_trial(struct fixture *fixture, struct model *model, uint32_t share_e4,
+                       struct tally *tally)
+{
+    if (fixture->trial_count == SNAPSHOT_TRIALS_MAX)
+        abort();
+    struct snapshot_trial *trial = &fixture->trial[fixture->trial_count];
+    fixture->trial_model[fixture->trial_count++] = model;
+    *trial = (struct snapshot_trial){.model = model, .share_e4 = share_e4, .tally = tally};
+    for (uint32_t i = 0; i < fixture->model_count; i++) {
+        if (strcmp(fixture->model[i]->name, model->name) == 0)
+            trial->stable = fixture->model[i];
+    }
+    bind(fixture, model);
 }
 
 enum err_code fixture_try_serve(struct fixture *fixture, const char *policies, struct err *err)
@@ -102,6 +124,8 @@ enum err_code fixture_try_serve(struct fixture *fixture, const char *policies, s
                                        .policies = set,
                                        .models = fixture->model,
                                        .model_count = fixture->model_count,
+                                       .trials = fixture->trial,
+                                       .trial_count = fixture->trial_count,
                                        .static_ids = static_ids,
                                        .static_count = 2,
                                        .worker_count = 1,
@@ -161,7 +185,8 @@ const struct decision *fixture_decide(struct fixture *fixture, const char *reque
                                        .spared_permille = fixture->spared_permille,
                                        .deadline_ns = fixture->deadline_ns,
                                        .keep_features = fixture->keep_features,
-                                       .wall_ms = FIXTURE_NOW_MS};
+                                       .wall_ms = FIXTURE_NOW_MS,
+                                       .aside = fixture->aside};
     decide(&fixture->env, fixture->worker, &fixture->request, &fixture->decision);
     return &fixture->decision;
 }

@@ -25,6 +25,10 @@ struct fixture {
     struct snapshot *snapshot;
     struct model *model[FIXTURE_MODELS_MAX]; /* owned */
     uint32_t model_count;
+    struct model *trial_model[SNAPSHOT_TRIALS_MAX]; /* owned */
+    struct snapshot_trial trial[SNAPSHOT_TRIALS_MAX];
+    uint32_t trial_count;
+    uint32_t aside;
     enum level floor;
     uint64_t deadline_ns; /* of the worker's clock; 0: none */
     uint32_t spared_permille;
@@ -49,6 +53,9 @@ void fixture_act(struct fixture *fixture, const char *type, const char *user, co
 
 /* Takes the model over; it serves from the next fixture_serve. */
 void fixture_add_model(struct fixture *fixture, struct model *model);
+/* Takes over a version that is on trial beside the model of its name, and counts in `tally`. */
+void fixture_add_trial(struct fixture *fixture, struct model *model, uint32_t share_e4,
+                       struct tally *tally);
 /* A new snapshot of these policies (NULL: the built-in ones), or why there is none. */
 enum err_code fixture_try_serve(struct fixture *fixture, const char *policies, struct err *err);
 void fixture_serve(struct fixture *fixture, const char *policies);

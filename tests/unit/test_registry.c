@@ -66,9 +66,10 @@ static void test_every_kind_serves_and_its_items_have_numbers(void **state)
     assert_int_equal(rig_refused_count(rig), 0);
     assert_int_equal(store_item_count(rig->store), MODEL_SAMPLE_ITEMS);
     const struct snapshot *snapshot = serving_current(&rig->serving);
-    assert_non_null(snapshot->popularity);
+    const struct model *popularity = snapshot->variant[0].popularity;
+    assert_non_null(popularity);
     uint32_t item = store_item_find(rig->store, TEXT_LITERAL("i3"));
-    assert_int_equal(model_row(snapshot->popularity, item), 3);
+    assert_int_equal(model_row(popularity, item), 3);
     assert_int_equal(metric_value(rig->metrics, M_MODELS, 0, 0), MODEL_KIND_COUNT);
 }
 
