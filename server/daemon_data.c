@@ -138,6 +138,8 @@ enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
         .worker_count = daemon->worker_count,
         .serves_promoted = strcmp(config->models_serve, "promoted") == 0,
         .rescan_ms = (uint64_t)config->models_rescan_ms,
+        .check_ms = (uint64_t)config->canary_check_ms,
+        .audit = daemon->audit,
         .store = daemon->store,
         .serving = &daemon->serving,
         .metrics = daemon->metrics,

@@ -36,6 +36,7 @@ static const char *const log_bytes_values[] = {"used", "limit", NULL};
 static const char *const commit_values[] = {"ok", "failed", NULL};
 static const char *const dropped_values[] = {"ring_full", "too_large", NULL};
 static const char *const load_values[] = {"loaded", "refused", NULL};
+static const char *const canary_end_values[] = {"promoted", "stopped", "rolled_back", NULL};
 static const char *const log_values[] = {"debug", "info", "warn", "error", NULL};
 static const char *const version_values[] = {DECIDED_VERSION, NULL};
 static const char *const compiler_values[] = {__VERSION__, NULL};
@@ -256,6 +257,11 @@ const struct metric_family server_metric_families[M_COUNT] = {
                        COUNTER,
                        "Attempts to load a bundle.",
                        {{"result", load_values}}},
+    [M_CANARIES] = {"decided_canaries", GAUGE, "Versions that run as canary.", {{0}}},
+    [M_CANARY_ENDS] = {"decided_canary_ends_total",
+                       COUNTER,
+                       "Canaries that ended, and how.",
+                       {{"end", canary_end_values}}},
     [M_SNAPSHOT_EPOCH] = {"decided_snapshot_epoch",
                           GAUGE,
                           "Number of the snapshot that serves.",

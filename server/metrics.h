@@ -64,6 +64,8 @@ enum server_metric {
     M_MODELS,                 /* gauge: models that serve */
     M_MODEL_BYTES,            /* gauge */
     M_MODEL_LOADS,            /* counter {result}: loaded, refused */
+    M_CANARIES,               /* gauge: versions on trial */
+    M_CANARY_ENDS,            /* counter {end}, by enum canary_end */
     M_SNAPSHOT_EPOCH,         /* gauge */
     M_MODE_FLOOR,             /* gauge {level}: 1 for the level in force */
     M_READY,                  /* gauge */

@@ -3,6 +3,7 @@
  *
  *   model_ops.c     the list, and uploads
  *   model_labels.c  promote, rollback and what else changes which version has which label
+ *   model_trials.c  the settings of a canary, as they are asked for
  *   model_task.c    a call while the loader works on it */
 #ifndef SERVER_CONTROL_MODEL_OPS_INTERNAL_H
 #define SERVER_CONTROL_MODEL_OPS_INTERNAL_H
@@ -27,7 +28,8 @@ struct model_task {
     struct text upload; /* of a commit */
     struct audit_who who;
     char name[MODEL_NAME_BYTES];
-    char version[MODEL_NAME_BYTES]; /* of a rollback: "", then what serves */
+    char version[MODEL_NAME_BYTES]; /* of a rollback: "", then what serves; of a stop: "" */
+    uint32_t share_e4;              /* of a canary; 0: it is stopped */
 };
 
 struct model_task *model_task_new(struct model_ops *ops, struct call *call,
@@ -42,6 +44,11 @@ MUST_CHECK enum err_code model_ops_name(const struct request *request, const cha
 enum call_state model_ops_fail(const struct model_ops *ops, struct call *call,
                                const struct request *request, enum err_code rc,
                                const struct err *err, const char *field);
+
+/* Reads what `request` says of a canary; what it leaves out is as by default. */
+MUST_CHECK enum err_code model_trials_canary(const struct request *request,
+                                             struct canary_settings *ret_settings,
+                                             const char **ret_field, struct err *err);
 
 enum call_state model_labels_call(struct model_ops *ops, struct call *call,
                                   const struct request *request, const struct audit_who *who);

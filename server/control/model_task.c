@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "server/control/model_ops_internal.h"
 #include "server/protocol/reply.h"
 
@@ -16,16 +17,29 @@ struct model_task *model_task_new(struct model_ops *ops, struct call *call,
     return task;
 }
 
+static char *show_percent(const struct model_task *task, char buf[NUM_REAL_BYTES])
+{
+    return num_format_real(task->share_e4 / 100.0, buf);
+}
+
 static enum err_code record(const struct model_task *task, enum err_code rc, const struct err *why,
                             struct err *err)
 {
     const char *act = task->op == OP_model_commit ? "model_push" : op_name(task->op);
+    if (task->op == OP_model_canary) {
+        char percent[NUM_REAL_BYTES];
+        return audit_record(task->ops->audit, &task->who, act, rc, why,
+                            AUDIT_WHAT(LOG_STR("name", task->name),
+                                       LOG_STR("version", task->version),
+                                       LOG_STR("percent", show_percent(task, percent))),
+                            err);
+    }
     return audit_record(task->ops->audit, &task->who, act, rc, why,
                         AUDIT_WHAT(LOG_STR("name", task->name), LOG_STR("version", task->version)),
                         err);
 }
 
-/* The version that was asked for serves, or waits. */
+/* The version that was asked for serves, or waits; or a canary runs, or is stopped. */
 static void reply_outcome(const struct model_task *task, const char *warning)
 {
     struct reply reply;
@@ -34,10 +48,19 @@ static void reply_outcome(const struct model_task *task, const char *warning)
     reply_begin(&reply, task->call, task->id_raw, task->ops->clock);
     reply_key(&reply, "name");
     pack_str(&reply.pack, task->name);
-    reply_key(&reply, "version");
-    pack_str(&reply.pack, task->version);
-    reply_key(&reply, "state");
-    pack_str(&reply.pack, strcmp(serving, task->version) == 0 ? "serving" : "waiting");
+    if (task->version[0] != '\0') {
+        reply_key(&reply, "version");
+        pack_str(&reply.pack, task->version);
+    }
+    if (task->op == OP_model_canary) {
+        reply_key(&reply, "label");
+        pack_str(&reply.pack, "canary");
+        reply_key(&reply, "percent");
+        pack_real(&reply.pack, task->share_e4 / 100.0);
+    } else {
+        reply_key(&reply, "state");
+        pack_str(&reply.pack, strcmp(serving, task->version) == 0 ? "serving" : "waiting");
+    }
     if (warning != NULL) {
         reply_key(&reply, "warning");
         pack_str(&reply.pack, warning);

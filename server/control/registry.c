@@ -49,9 +49,11 @@ enum err_code registry_create(const struct registry_options *options,
     registry->serves_promoted = options->serves_promoted;
     registry->worker_count = options->worker_count;
     registry->rescan_ns = options->rescan_ms * 1000000;
+    registry->check_ns = options->check_ms * 1000000;
     registry->store = options->store;
     registry->serving = options->serving;
     registry->metrics = options->metrics;
+    registry->audit = options->audit;
     registry->clock = options->clock;
     registry->watch_fd = reg_watch_open();
     registry->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -186,25 +188,49 @@ void registry_install(struct registry *registry, const char *from, const char *n
     submit(registry, command);
 }
 
+static struct reg_command *command_on(enum reg_command_kind kind, const char *name,
+                                      const char *version, registry_done_fn done, void *ctx)
+{
+    struct reg_command *command = command_new(kind, done, ctx);
+    if (command == NULL)
+        return NULL;
+    text_copy(text_of(name), command->name, sizeof command->name);
+    text_copy(text_of(version), command->version, sizeof command->version);
+    return command;
+}
+
 void registry_promote(struct registry *registry, const char *name, const char *version,
                       registry_done_fn done, void *ctx)
 {
-    struct reg_command *command = command_new(COMMAND_PROMOTE, done, ctx);
+    struct reg_command *command = command_on(COMMAND_PROMOTE, name, version, done, ctx);
+    if (command != NULL)
+        submit(registry, command);
+}
+
+void registry_canary(struct registry *registry, const char *name, const char *version,
+                     const struct canary_settings *settings, registry_done_fn done, void *ctx)
+{
+    struct reg_command *command = command_on(COMMAND_CANARY, name, version, done, ctx);
     if (command == NULL)
         return;
-    text_copy(text_of(name), command->name, sizeof command->name);
-    text_copy(text_of(version), command->version, sizeof command->version);
+    command->canary = *settings;
     submit(registry, command);
+}
+
+void registry_canary_stop(struct registry *registry, const char *name, registry_done_fn done,
+                          void *ctx)
+{
+    struct reg_command *command = command_on(COMMAND_CANARY_STOP, name, "", done, ctx);
+    if (command != NULL)
+        submit(registry, command);
 }
 
 void registry_rollback(struct registry *registry, const char *name, registry_done_fn done,
                        void *ctx)
 {
-    struct reg_command *command = command_new(COMMAND_ROLLBACK, done, ctx);
-    if (command == NULL)
-        return;
-    text_copy(text_of(name), command->name, sizeof command->name);
-    submit(registry, command);
+    struct reg_command *command = command_on(COMMAND_ROLLBACK, name, "", done, ctx);
+    if (command != NULL)
+        submit(registry, command);
 }
 
 void registry_reload(struct registry *registry, const char *policies_path,
@@ -251,9 +277,13 @@ static enum err_code run_on_name(struct registry *registry, const struct reg_com
     struct reg_name *name = reg_find(registry, command->name);
     if (name == NULL)
         return err_set(err, ERR_NOT_FOUND, "there is no model '%s'", command->name);
-    if (command->kind == COMMAND_PROMOTE)
-        return reg_promote(registry, name, command->version, err);
-    return reg_rollback(registry, name, err);
+    switch (command->kind) {
+    case COMMAND_PROMOTE: return reg_promote(registry, name, command->version, err);
+    case COMMAND_CANARY:
+        return reg_canary_start(registry, name, command->version, &command->canary, err);
+    case COMMAND_CANARY_STOP: return reg_canary_stop(registry, name, err);
+    default: return reg_rollback(registry, name, err);
+    }
 }
 
 static void run(struct registry *registry, struct reg_command *command)
@@ -268,6 +298,8 @@ static void run(struct registry *registry, struct reg_command *command)
         rc = reg_install(registry, command->path, command->name, command->version, &err);
         break;
     case COMMAND_PROMOTE:
+    case COMMAND_CANARY:
+    case COMMAND_CANARY_STOP:
     case COMMAND_ROLLBACK: rc = run_on_name(registry, command, &err); break;
     case COMMAND_RELOAD: rc = reload(registry, command, &err); break;
     }
@@ -284,7 +316,9 @@ static bool wait_for_news(struct registry *registry, uint64_t rescan_at_ns)
     struct pollfd fds[2] = {{.fd = registry->wake_fd, .events = POLLIN},
                             {.fd = registry->watch_fd, .events = POLLIN}};
     uint64_t now_ns = clock_now_ns(registry->clock);
-    uint64_t wait_ms = now_ns < rescan_at_ns ? (rescan_at_ns - now_ns) / 1000000 + 1 : 0;
+    uint64_t due_ns = reg_canaries_due_ns(registry);
+    uint64_t until_ns = due_ns < rescan_at_ns ? due_ns : rescan_at_ns;
+    uint64_t wait_ms = now_ns < until_ns ? (until_ns - now_ns) / 1000000 + 1 : 0;
     (void)poll(fds, 2, wait_ms > INT32_MAX ? INT32_MAX : (int)wait_ms);
     bool news = reg_watch_drain(registry);
     for (int i = 0; news && i < QUIET_ROUNDS_MAX; i++) {
@@ -307,6 +341,7 @@ static void *loader(void *arg)
     uint64_t rescan_at_ns = clock_now_ns(registry->clock) + registry->rescan_ns;
     for (;;) {
         bool stopping = false;
+        reg_canaries_check(registry);
         struct reg_command *command = queue_pop(registry, &stopping);
         if (stopping) {
             struct err err = {0};

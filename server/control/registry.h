@@ -35,6 +35,8 @@
 #include "base/metrics.h"
 #include "base/pack.h"
 #include "featurestore/store.h"
+#include "server/control/audit.h"
+#include "server/control/canary.h"
 #include "server/decide/snapshot.h"
 
 #define REGISTRY_FOLDERS_MAX 1024
@@ -51,9 +53,11 @@ struct registry_options {
     uint32_t worker_count;
     bool serves_promoted;    /* what arrives waits to be promoted; otherwise it serves */
     uint64_t rescan_ms;      /* besides inotify, which some file systems lack */
+    uint64_t check_ms;       /* how often canaries are judged */
     struct store *store;     /* borrowed, started */
     struct serving *serving; /* borrowed: where snapshots are published */
     struct metrics *metrics; /* borrowed */
+    struct audit *audit;     /* borrowed; NULL: none.  For what the registry does by itself */
     const struct clock *clock;
     int inherited_lock_fd; /* a lock of models_dir that this process has already, and that is taken
                               over; -1: none */
@@ -86,6 +90,14 @@ void registry_install(struct registry *registry, const char *from, const char *n
  * the line.  ERR_NOT_FOUND, or why it is refused. */
 void registry_promote(struct registry *registry, const char *name, const char *version,
                       registry_done_fn done, void *ctx);
+/* Decisions about a share of the people use this version in the place of the stable one, until it
+ * is promoted, stopped, or crosses one of its bounds: then it is set aside by itself.  The same
+ * version again changes the settings.  ERR_NOT_FOUND, ERR_EXISTS (another one is under way), or why
+ * it is refused. */
+void registry_canary(struct registry *registry, const char *name, const char *version,
+                     const struct canary_settings *settings, registry_done_fn done, void *ctx);
+void registry_canary_stop(struct registry *registry, const char *name, registry_done_fn done,
+                          void *ctx);
 /* Serves the version before the present one.  ERR_NOT_FOUND when there is none. */
 void registry_rollback(struct registry *registry, const char *name, registry_done_fn done,
                        void *ctx);

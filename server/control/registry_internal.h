@@ -5,6 +5,7 @@
  *   registry_scan.c   what lies in models_dir, and what of it is new
  *   registry_line.c   the line of versions of a name: who serves, who stays loaded, rollback
  *   registry_promote.c  what operators serve by name
+ *   registry_canary.c   versions on trial: from the command to their end
  *   registry_load.c   from a folder to a model that may serve
  *   registry_serve.c  from labels, models and policies to a snapshot that serves
  *   registry_state.c  models_dir/NAME/.serving
@@ -23,6 +24,8 @@
 
 #include "base/file.h"
 #include "server/control/registry.h"
+#include "server/decide/tally.h"
+#include "server/metrics.h"
 
 /* Where a version goes when it is tried again after a refusal that may pass by itself. */
 enum reg_retry { REG_RETRY_NONE, REG_RETRY_LINE, REG_RETRY_WAITING };
@@ -48,9 +51,27 @@ struct reg_version {
     uint64_t began_ns; /* when its loading began */
 };
 
+/* A version on trial.  Changed by replacing it as a whole, since a snapshot counts in its tally. */
+struct reg_canary {
+    struct reg_version *version;
+    struct canary_settings settings;
+    int64_t began_ms;
+    struct tally *tally; /* owned */
+    /* By side: all that was counted; up to the beginning of the window; within the window. */
+    uint32_t looks; /* at the window */
+    struct tally_counts sum[TALLY_SIDE_COUNT], before[TALLY_SIDE_COUNT], window[TALLY_SIDE_COUNT];
+};
+
 /* Which version has which label; NULL: none. */
 struct reg_labels {
     struct reg_version *stable;
+    struct reg_canary *canary; /* owned by the name, see reg_apply */
+};
+
+/* What .serving remembers of a canary until its version is loaded. */
+struct reg_resume {
+    char version[MODEL_NAME_BYTES]; /* "": none */
+    struct canary_settings settings;
 };
 
 struct reg_name {
@@ -60,12 +81,15 @@ struct reg_name {
     uint32_t count, capacity;
     struct reg_labels now;  /* of the snapshot that serves */
     struct reg_labels next; /* of the one that a change builds; the same as `now` otherwise */
-    uint64_t saved_hash;    /* of what .serving holds */
+    struct reg_resume canary_of_before;
+    uint64_t saved_hash; /* of what .serving holds */
 };
+
+enum reg_outcome { OUTCOME_LOADED, OUTCOME_REFUSED, OUTCOME_ROLLED_BACK };
 
 struct reg_load {
     char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
-    bool loaded;
+    enum reg_outcome outcome;
     char message[ERR_TEXT_BYTES];
     int64_t at_ms;
 };
@@ -97,6 +121,8 @@ enum reg_command_kind {
     COMMAND_SCAN,
     COMMAND_INSTALL,
     COMMAND_PROMOTE,
+    COMMAND_CANARY,
+    COMMAND_CANARY_STOP,
     COMMAND_ROLLBACK,
     COMMAND_RELOAD
 };
@@ -107,6 +133,7 @@ struct reg_command {
     char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
     char path[FILE_PATH_BYTES]; /* install: the folder; reload: the policies, "" for built in */
     struct reg_static static_list;
+    struct canary_settings canary;
     registry_done_fn done;
     void *ctx;
 };
@@ -123,9 +150,12 @@ struct registry {
     bool serves_promoted;
     uint32_t worker_count;
     uint64_t rescan_ns;
+    uint64_t check_ns;       /* how often canaries are judged */
+    uint64_t checked_at_ns;  /* the last time */
     struct store *store;     /* borrowed */
     struct serving *serving; /* borrowed */
     struct metrics *metrics; /* borrowed */
+    struct audit *audit;     /* borrowed; NULL: none */
     const struct clock *clock;
 
     struct reg_name **name; /* owned, by name */
@@ -154,6 +184,10 @@ struct reg_name *reg_find(const struct registry *registry, const char *name); /*
 MUST_CHECK enum err_code reg_add(struct registry *registry, const char *name,
                                  struct reg_name **ret_name, struct err *err);
 void reg_drop(struct registry *registry, struct reg_name *name); /* with its models */
+/* The versions that have a label, each once; NULL behind the last. */
+#define REG_LABELS_MAX 3
+void reg_labelled(const struct reg_labels *labels,
+                  struct reg_version *ret_version[REG_LABELS_MAX + 1]);
 struct reg_version *reg_version_find(const struct reg_name *name, const char *version);
 MUST_CHECK enum err_code reg_version_add(struct reg_name *name, const char *version,
                                          struct reg_version **ret_version, struct err *err);
@@ -223,6 +257,28 @@ MUST_CHECK enum err_code reg_version_path(const struct registry *registry, const
 /* ---- registry_promote.c */
 MUST_CHECK enum err_code reg_promote(struct registry *registry, struct reg_name *name,
                                      const char *version_text, struct err *err);
+/* A version that can be loaded, or is. */
+MUST_CHECK enum err_code reg_find_version(const struct reg_name *name, const char *version_text,
+                                          struct reg_version **ret_version, struct err *err);
+
+/* ---- registry_canary.c */
+MUST_CHECK enum err_code reg_canary_start(struct registry *registry, struct reg_name *name,
+                                          const char *version_text,
+                                          const struct canary_settings *settings, struct err *err);
+MUST_CHECK enum err_code reg_canary_stop(struct registry *registry, struct reg_name *name,
+                                         struct err *err);
+/* Goes on with the canary that .serving remembers. */
+void reg_canary_resume(struct registry *registry, struct reg_name *name);
+/* Makes a canary fit a change of the stable version: one that becomes stable is none any more, and
+ * what is compared with another version is counted anew. */
+MUST_CHECK enum err_code reg_canary_follow(const struct registry *registry, struct reg_name *name,
+                                           struct err *err);
+/* Judges those that run, when it is time; ends what crossed a bound. */
+void reg_canaries_check(struct registry *registry);
+/* When to judge next; UINT64_MAX while none runs. */
+uint64_t reg_canaries_due_ns(const struct registry *registry);
+void reg_canary_destroy(struct reg_canary **canary);
+void reg_canary_pack(struct pack *pack, const struct reg_canary *canary);
 
 /* ---- registry_scan.c */
 void reg_scan(struct registry *registry);
@@ -237,6 +293,10 @@ void reg_tell_loaded(struct registry *registry, const struct reg_name *name,
                      const struct reg_version *version, uint64_t took_ns);
 void reg_tell_waiting(struct registry *registry, const struct reg_name *name,
                       const struct reg_version *version);
+/* An end of a canary; `reason` NULL: somebody stopped or promoted it. */
+void reg_tell_canary_ended(struct registry *registry, const struct reg_name *name,
+                           const struct reg_version *version, enum canary_end end,
+                           const char *reason);
 /* Counts always; logs and lists a refusal once. */
 void reg_tell_refused(struct registry *registry, const struct reg_name *name,
                       struct reg_version *version, const char *message);

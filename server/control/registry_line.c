@@ -41,8 +41,9 @@ static bool free_others(struct reg_name *name, const struct reg_version *before,
     bool freed = false;
     for (uint32_t i = 0; i < name->count; i++) {
         struct reg_version *version = name->version[i];
-        if (version->model == NULL || version == name->now.stable || version == before ||
-            version == waiting)
+        bool has_label = version == name->now.stable ||
+                         (name->now.canary != NULL && version == name->now.canary->version);
+        if (version->model == NULL || has_label || version == before || version == waiting)
             continue;
         model_destroy(&version->model);
         freed = true;
@@ -120,6 +121,7 @@ static struct reg_version *load_before(struct registry *registry, struct reg_nam
 void reg_settle(struct registry *registry, struct reg_name *name)
 {
     bool changed = serve_newest(registry, name);
+    reg_canary_resume(registry, name);
     const struct reg_version *before = load_before(registry, name, &changed);
     changed |= verify_waiting(registry, name);
     const struct reg_version *waiting = reg_newest_waiting(name);
@@ -235,7 +237,7 @@ void reg_retire(struct registry *registry, struct reg_name *name)
 {
     const struct reg_version *stable = name->now.stable;
     struct err err = {0};
-    name->next = (struct reg_labels){NULL};
+    name->next = (struct reg_labels){.stable = NULL};
     if (stable != NULL &&
         reg_apply(registry, &registry->policies, &registry->static_list, &err) != ERR_OK) {
         log_at(LOG_ERROR, "a model cannot be retired", LOG_STR("model", name->name),

@@ -2,9 +2,8 @@
 /* What operators serve by name, whatever came last. */
 #include "server/control/registry_internal.h"
 
-/* A version that can be loaded, or is. */
-static enum err_code find_version(const struct reg_name *name, const char *version_text,
-                                  struct reg_version **ret_version, struct err *err)
+enum err_code reg_find_version(const struct reg_name *name, const char *version_text,
+                               struct reg_version **ret_version, struct err *err)
 {
     struct reg_version *version = reg_version_find(name, version_text);
     if (version == NULL || (version->model == NULL && !version->on_disk))
@@ -18,7 +17,7 @@ enum err_code reg_promote(struct registry *registry, struct reg_name *name,
                           const char *version_text, struct err *err)
 {
     struct reg_version *version = NULL;
-    enum err_code rc = find_version(name, version_text, &version, err);
+    enum err_code rc = reg_find_version(name, version_text, &version, err);
     if (rc != ERR_OK || version == name->now.stable)
         return rc;
     version->message_hash = 0; /* asked for: told again */

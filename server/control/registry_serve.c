@@ -57,8 +57,10 @@ static enum err_code build(const struct registry *registry, const struct reg_pol
                            struct err *err)
 {
     struct model *models[SNAPSHOT_MODELS_MAX];
+    struct snapshot_trial trials[SNAPSHOT_TRIALS_MAX];
     struct snapshot_spec spec = {.epoch = registry->epoch + 1,
                                  .models = models,
+                                 .trials = trials,
                                  .static_ids = static_list->ids,
                                  .static_count = static_list->count,
                                  .worker_count = registry->worker_count,
@@ -66,8 +68,17 @@ static enum err_code build(const struct registry *registry, const struct reg_pol
                                  .store = registry->store};
     for (uint32_t i = 0; i < registry->count; i++) {
         const struct reg_version *stable = registry->name[i]->next.stable;
+        const struct reg_canary *canary = registry->name[i]->next.canary;
         if (stable == NULL)
             continue;
+        if (canary != NULL) {
+            ASSERT(spec.trial_count < SNAPSHOT_TRIALS_MAX); /* see reg_canary_start */
+            trials[spec.trial_count++] =
+                (struct snapshot_trial){.stable = stable->model,
+                                        .model = canary->version->model,
+                                        .share_e4 = canary->settings.share_e4,
+                                        .tally = canary->tally};
+        }
         ASSERT(spec.model_count < SNAPSHOT_MODELS_MAX); /* see check_room */
         models[spec.model_count++] = stable->model;
     }
@@ -96,31 +107,35 @@ static void publish(struct registry *registry, struct snapshot *snapshot)
 
 static enum err_code bind_and_move(struct registry *registry, struct err *err)
 {
+    struct reg_version *version[REG_LABELS_MAX + 1];
     enum err_code rc = ERR_OK;
     for (uint32_t i = 0; i < registry->count && rc == ERR_OK; i++) {
-        struct reg_version *stable = registry->name[i]->next.stable;
-        if (stable != NULL)
-            rc = reg_bind(registry, stable, err);
+        reg_labelled(&registry->name[i]->next, version);
+        for (uint32_t v = 0; version[v] != NULL && rc == ERR_OK; v++)
+            rc = reg_bind(registry, version[v], err);
     }
     for (uint32_t i = 0; i < registry->count && rc == ERR_OK; i++) {
-        struct reg_version *stable = registry->name[i]->next.stable;
-        if (stable != NULL)
-            rc = reg_move(registry, registry->name[i], stable, err);
+        reg_labelled(&registry->name[i]->next, version);
+        for (uint32_t v = 0; version[v] != NULL && rc == ERR_OK; v++)
+            rc = reg_move(registry, registry->name[i], version[v], err);
     }
     return rc;
 }
 
 void reg_give_up(struct registry *registry)
 {
+    struct reg_version *version[REG_LABELS_MAX + 1];
     for (uint32_t i = 0; i < registry->count; i++) {
         struct reg_name *name = registry->name[i];
-        struct reg_version *stable = name->next.stable;
-        if (stable != NULL && stable->fresh)
-            model_destroy(&stable->model);
-        if (stable != NULL) {
-            stable->fresh = false;
-            stable->from = NULL;
+        reg_labelled(&name->next, version);
+        for (uint32_t v = 0; version[v] != NULL; v++) {
+            if (version[v]->fresh)
+                model_destroy(&version[v]->model);
+            version[v]->fresh = false;
+            version[v]->from = NULL;
         }
+        if (name->next.canary != name->now.canary)
+            reg_canary_destroy(&name->next.canary);
         name->next = name->now;
     }
 }
@@ -135,15 +150,31 @@ static void tell(struct registry *registry, const struct reg_name *name, bool fr
                LOG_STR("version", stable->version));
 }
 
+static void tell_canary_overtaken(struct registry *registry, const struct reg_name *name)
+{
+    bool promoted = name->now.canary->version == name->next.stable;
+    reg_tell_canary_ended(registry, name, name->now.canary->version,
+                          promoted ? CANARY_PROMOTED : CANARY_STOPPED,
+                          promoted ? NULL : "a version of another kind serves now");
+}
+
+/* What was prepared is in force. */
 static void settle_name(struct registry *registry, struct reg_name *name)
 {
+    struct reg_version *version[REG_LABELS_MAX + 1];
     struct reg_version *stable = name->next.stable;
-    bool changed = stable != name->now.stable;
+    bool changed = stable != NULL && stable != name->now.stable;
     bool fresh = stable != NULL && stable->fresh;
+    reg_labelled(&name->next, version);
+    for (uint32_t v = 0; version[v] != NULL; v++)
+        reg_keep(registry, version[v]);
+    if (name->now.canary != NULL && changed && name->next.canary == NULL)
+        tell_canary_overtaken(registry, name);
+    if (name->next.canary != name->now.canary)
+        reg_canary_destroy(&name->now.canary); /* no snapshot counts in it any more */
     name->now = name->next;
-    if (stable == NULL || !changed)
+    if (!changed)
         return;
-    reg_keep(registry, stable);
     stable->in_line = true;
     stable->waits = false;
     tell(registry, name, fresh);
@@ -154,6 +185,8 @@ enum err_code reg_apply(struct registry *registry, const struct reg_policies *po
 {
     struct snapshot *snapshot = NULL;
     enum err_code rc = check_room(registry, err);
+    for (uint32_t i = 0; i < registry->count && rc == ERR_OK; i++)
+        rc = reg_canary_follow(registry, registry->name[i], err);
     if (rc == ERR_OK)
         rc = build(registry, policies, static_list, &snapshot, err);
     if (rc == ERR_OK)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* models_dir/NAME/.serving: {"format": 1, "line": ["1", "2"], "aside": ["3", "4"], "waiting":
- * ["4"]}
+/* models_dir/NAME/.serving:
+ *   {"format": 1, "line": ["1", "2"], "aside": ["3", "4"], "waiting": ["4"],
+ *    "canary": {"version": "4", "share_e4": 500, ...}}
  *
  * `line` are the versions in the order in which they came, the last one serves; `aside` are those
  * that must not serve by themselves: they were rolled back, or wait to be promoted, which `waiting`
@@ -14,7 +15,9 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "server/control/registry_internal.h"
+#include "server/decide/trial.h"
 
 #define STATE_BYTES_MAX ((size_t)1 << 20)
 
@@ -80,6 +83,54 @@ static enum err_code read_waiting(const struct reg_name *name, const struct json
     return rc;
 }
 
+static enum err_code read_bounds(const struct json_at *canary, struct canary_bounds *bounds,
+                                 struct err *err)
+{
+    int64_t floor_us = 0, decisions_min = 0;
+    struct json_at at = json_member(canary, "errors_max");
+    enum err_code rc = json_real(&at, 0, 1, &bounds->errors_max, err);
+    at = json_member(canary, "latency_ratio_max");
+    if (rc == ERR_OK)
+        rc = json_real(&at, 1, CANARY_RATIO_MAX, &bounds->latency_ratio_max, err);
+    at = json_member(canary, "latency_floor_us");
+    if (rc == ERR_OK)
+        rc = json_int(&at, 0, CANARY_FLOOR_US_MAX, &floor_us, err);
+    at = json_member(canary, "degraded_max");
+    if (rc == ERR_OK)
+        rc = json_real(&at, 0, 1, &bounds->degraded_max, err);
+    at = json_member(canary, "decisions_min");
+    if (rc == ERR_OK)
+        rc = json_int(&at, 1, CANARY_DECISIONS_MAX, &decisions_min, err);
+    bounds->latency_floor_ns = (uint64_t)floor_us * 1000;
+    bounds->decisions_min = (uint32_t)decisions_min;
+    return rc;
+}
+
+static enum err_code read_canary(struct reg_name *name, const struct json_at *root, struct err *err)
+{
+    struct json_at canary = json_member(root, "canary");
+    struct canary_settings settings = {.share_e4 = 0};
+    int64_t share_e4 = 0;
+    const char *version = NULL;
+    if (canary.value == NULL)
+        return ERR_OK;
+    struct json_at at = json_member(&canary, "version");
+    enum err_code rc = json_string(&at, &version, err);
+    if (rc == ERR_OK && !file_is_plain_name(version))
+        rc = err_set(err, ERR_BAD_INPUT, "%s: expected a version, got '%.64s'", at.path, version);
+    at = json_member(&canary, "share_e4");
+    if (rc == ERR_OK)
+        rc = json_int(&at, 1, TRIAL_SHARE_ALL, &share_e4, err);
+    if (rc == ERR_OK)
+        rc = read_bounds(&canary, &settings.bounds, err);
+    if (rc != ERR_OK)
+        return rc;
+    settings.share_e4 = (uint32_t)share_e4;
+    name->canary_of_before.settings = settings;
+    text_copy(text_of(version), name->canary_of_before.version, MODEL_NAME_BYTES);
+    return ERR_OK;
+}
+
 enum err_code reg_state_read(struct registry *registry, struct reg_name *name, struct err *err)
 {
     char path[FILE_PATH_BYTES];
@@ -100,6 +151,8 @@ enum err_code reg_state_read(struct registry *registry, struct reg_name *name, s
         rc = read_list(registry, name, &root, "aside", false, err);
     if (rc == ERR_OK)
         rc = read_waiting(name, &root, err);
+    if (rc == ERR_OK)
+        rc = read_canary(name, &root, err);
     cJSON_Delete(tree);
     return rc;
 }
@@ -140,6 +193,21 @@ static void put_aside(struct buffer *buffer, const struct reg_name *name, bool w
     }
 }
 
+static void put_canary(struct buffer *buffer, const char *version,
+                       const struct canary_settings *settings)
+{
+    const struct canary_bounds *bounds = &settings->bounds;
+    char errors[NUM_REAL_BYTES], ratio[NUM_REAL_BYTES], degraded[NUM_REAL_BYTES];
+    buffer_put_fmt(buffer,
+                   ", \"canary\": {\"version\": \"%s\", \"share_e4\": %u, \"errors_max\": %s, "
+                   "\"latency_ratio_max\": %s, \"latency_floor_us\": %llu, "
+                   "\"degraded_max\": %s, \"decisions_min\": %u}",
+                   version, settings->share_e4, num_format_real(bounds->errors_max, errors),
+                   num_format_real(bounds->latency_ratio_max, ratio),
+                   (unsigned long long)bounds->latency_floor_ns / 1000,
+                   num_format_real(bounds->degraded_max, degraded), bounds->decisions_min);
+}
+
 void reg_state_save(const struct registry *registry, struct reg_name *name)
 {
     char path[FILE_PATH_BYTES];
@@ -152,7 +220,12 @@ void reg_state_save(const struct registry *registry, struct reg_name *name)
     put_aside(&buffer, name, false);
     buffer_put_str(&buffer, "], \"waiting\": [");
     put_aside(&buffer, name, true);
-    buffer_put_str(&buffer, "]}\n");
+    buffer_put_char(&buffer, ']');
+    if (name->now.canary != NULL)
+        put_canary(&buffer, name->now.canary->version->version, &name->now.canary->settings);
+    else if (name->canary_of_before.version[0] != '\0')
+        put_canary(&buffer, name->canary_of_before.version, &name->canary_of_before.settings);
+    buffer_put_str(&buffer, "}\n");
     char *text = buffer_take(&buffer, &len);
     uint64_t hash = text == NULL ? 0 : hash_bytes(text, len, 1);
     if (text == NULL || hash == name->saved_hash)

@@ -61,10 +61,22 @@ void reg_drop(struct registry *registry, struct reg_name *name)
             break;
         }
     }
+    reg_canary_destroy(&name->now.canary);
     while (name->count > 0)
         reg_version_drop(name, name->version[0]);
     free(name->version);
     free(name);
+}
+
+void reg_labelled(const struct reg_labels *labels,
+                  struct reg_version *ret_version[REG_LABELS_MAX + 1])
+{
+    uint32_t count = 0;
+    if (labels->stable != NULL)
+        ret_version[count++] = labels->stable;
+    if (labels->canary != NULL && labels->canary->version != labels->stable)
+        ret_version[count++] = labels->canary->version;
+    ret_version[count] = NULL;
 }
 
 struct reg_version *reg_version_find(const struct reg_name *name, const char *version)

@@ -8,10 +8,8 @@
 #include "server/control/registry_internal.h"
 #include "server/metrics.h"
 
-/* 2 * SNAPSHOT_MODELS_MAX models and REGISTRY_LOADS_MAX loads at their longest are below it. */
+/* 4 * SNAPSHOT_MODELS_MAX models and REGISTRY_LOADS_MAX loads at their longest are below it. */
 #define VIEW_BYTES 196608
-
-enum { RESULT_LOADED, RESULT_REFUSED }; /* places in the label list of M_MODEL_LOADS */
 
 enum err_code reg_view_init(struct reg_view *view, struct err *err)
 {
@@ -31,22 +29,31 @@ void reg_view_deinit(struct reg_view *view)
     view->packed = NULL;
 }
 
+static bool is_canary(const struct reg_name *name, const struct reg_version *version)
+{
+    return name->now.canary != NULL && version == name->now.canary->version;
+}
+
 static const char *state_of(const struct reg_name *name, const struct reg_version *version)
 {
     if (version == name->now.stable)
+        return "serving";
+    if (is_canary(name, version))
         return "serving";
     return version->waits ? "waiting" : "previous";
 }
 
 static const char *label_of(const struct reg_name *name, const struct reg_version *version)
 {
-    return version == name->now.stable ? "stable" : NULL;
+    if (version == name->now.stable)
+        return "stable";
+    return is_canary(name, version) ? "canary" : NULL;
 }
 
 static void pack_model(struct pack *pack, const struct reg_name *name,
                        const struct reg_version *version)
 {
-    pack_map(pack, 9);
+    pack_map(pack, 9u + is_canary(name, version));
     pack_key(pack, "name");
     pack_str(pack, name->name);
     pack_key(pack, "version");
@@ -68,17 +75,22 @@ static void pack_model(struct pack *pack, const struct reg_name *name,
         pack_int(pack, version->model->trained_at_ms);
     pack_key(pack, "bytes");
     pack_int(pack, (int64_t)version->model->bytes);
+    if (is_canary(name, version)) {
+        pack_key(pack, "canary");
+        reg_canary_pack(pack, name->now.canary);
+    }
 }
 
 static void pack_load(struct pack *pack, const struct reg_load *load)
 {
+    static const char *const outcomes[] = {"loaded", "refused", "rolled_back"};
     pack_map(pack, 5);
     pack_key(pack, "name");
     pack_str(pack, load->name);
     pack_key(pack, "version");
     pack_str(pack, load->version);
     pack_key(pack, "outcome");
-    pack_str(pack, load->loaded ? "loaded" : "refused");
+    pack_str(pack, outcomes[load->outcome]);
     pack_key(pack, "message");
     pack_str(pack, load->message);
     pack_key(pack, "at_ms");
@@ -117,6 +129,7 @@ void reg_view_update(struct registry *registry)
 {
     struct reg_view *view = &registry->view;
     uint64_t bytes = 0;
+    uint32_t canaries = 0;
     pthread_mutex_lock(&view->lock);
     struct pack pack = pack_into(view->packed, VIEW_BYTES);
     pack_view(registry, &pack);
@@ -127,6 +140,7 @@ void reg_view_update(struct registry *registry)
         const struct reg_name *name = registry->name[n];
         for (uint32_t i = 0; i < name->count; i++)
             bytes += name->version[i]->model == NULL ? 0 : name->version[i]->model->bytes;
+        canaries += name->now.canary != NULL;
         if (name->now.stable == NULL)
             continue;
         uint32_t at = view->serving_count++;
@@ -135,15 +149,16 @@ void reg_view_update(struct registry *registry)
     }
     uint32_t serving_count = view->serving_count;
     pthread_mutex_unlock(&view->lock);
+    metric_set(registry->metrics, M_CANARIES, 0, 0, canaries);
     metric_set(registry->metrics, M_MODELS, 0, 0, serving_count);
     metric_set(registry->metrics, M_MODEL_BYTES, 0, 0, (double)bytes);
 }
 
-static void add_load(struct registry *registry, const char *name, const char *version, bool loaded,
-                     const char *message)
+static void add_load(struct registry *registry, const char *name, const char *version,
+                     enum reg_outcome outcome, const char *message)
 {
     struct reg_load *load = &registry->load[registry->load_count++ % REGISTRY_LOADS_MAX];
-    load->loaded = loaded;
+    load->outcome = outcome;
     load->at_ms = clock_wall_ms(registry->clock);
     text_copy(text_of(name), load->name, sizeof load->name);
     text_copy(text_of(version), load->version, sizeof load->version);
@@ -153,8 +168,8 @@ static void add_load(struct registry *registry, const char *name, const char *ve
 void reg_tell_loaded(struct registry *registry, const struct reg_name *name,
                      const struct reg_version *version, uint64_t took_ns)
 {
-    add_load(registry, name->name, version->version, true, "");
-    metric_add_shared(registry->metrics, M_MODEL_LOADS, RESULT_LOADED, 0, 1);
+    add_load(registry, name->name, version->version, OUTCOME_LOADED, "");
+    metric_add_shared(registry->metrics, M_MODEL_LOADS, OUTCOME_LOADED, 0, 1);
     log_at(LOG_INFO, "a version serves", LOG_STR("model", name->name),
            LOG_STR("version", version->version),
            LOG_STR("kind", model_kind_name(version->model->kind)),
@@ -165,8 +180,8 @@ void reg_tell_loaded(struct registry *registry, const struct reg_name *name,
 void reg_tell_waiting(struct registry *registry, const struct reg_name *name,
                       const struct reg_version *version)
 {
-    add_load(registry, name->name, version->version, true, "");
-    metric_add_shared(registry->metrics, M_MODEL_LOADS, RESULT_LOADED, 0, 1);
+    add_load(registry, name->name, version->version, OUTCOME_LOADED, "");
+    metric_add_shared(registry->metrics, M_MODEL_LOADS, OUTCOME_LOADED, 0, 1);
     log_at(LOG_INFO, "a version is loaded and waits to be promoted", LOG_STR("model", name->name),
            LOG_STR("version", version->version));
     reg_view_update(registry);
@@ -176,14 +191,34 @@ void reg_tell_refused(struct registry *registry, const struct reg_name *name,
                       struct reg_version *version, const char *message)
 {
     uint64_t hash = hash_bytes(message, strlen(message), 1);
-    metric_add_shared(registry->metrics, M_MODEL_LOADS, RESULT_REFUSED, 0, 1);
+    metric_add_shared(registry->metrics, M_MODEL_LOADS, OUTCOME_REFUSED, 0, 1);
     if (hash == version->message_hash)
         return;
     version->message_hash = hash;
-    add_load(registry, name->name, version->version, false, message);
+    add_load(registry, name->name, version->version, OUTCOME_REFUSED, message);
     log_at(LOG_WARN, "a bundle was refused", LOG_STR("model", name->name),
            LOG_STR("version", version->version), LOG_STR("error", message));
     reg_view_update(registry);
+}
+
+void reg_tell_canary_ended(struct registry *registry, const struct reg_name *name,
+                           const struct reg_version *version, enum canary_end end,
+                           const char *reason)
+{
+    static const char *const ends[] = {"promoted", "stopped", "rolled back"};
+    metric_add_shared(registry->metrics, M_CANARY_ENDS, end, 0, 1);
+    log_at(end == CANARY_ROLLED_BACK ? LOG_WARN : LOG_INFO, "a canary ended",
+           LOG_STR("model", name->name), LOG_STR("version", version->version),
+           LOG_STR("end", ends[end]), LOG_STR("reason", reason == NULL ? "" : reason));
+    if (end != CANARY_ROLLED_BACK)
+        return;
+    const struct audit_who who = audit_who_named("decided");
+    add_load(registry, name->name, version->version, OUTCOME_ROLLED_BACK, reason);
+    /* It is done whether it can be recorded or not; a failure is counted and logged there. */
+    (void)audit_record(registry->audit, &who, "model_canary_rollback", ERR_OK, NULL,
+                       AUDIT_WHAT(LOG_STR("name", name->name), LOG_STR("version", version->version),
+                                  LOG_STR("reason", reason)),
+                       NULL);
 }
 
 /* The lock is of the view, not of the registry as its callers see it. */

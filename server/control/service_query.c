@@ -5,16 +5,16 @@
 
 static void pack_models(struct pack *pack, const struct snapshot *snapshot)
 {
-    pack_array(pack, snapshot->model_count);
-    for (uint32_t i = 0; i < snapshot->model_count; i++) {
-        const struct model *model = snapshot->model[i];
+    const struct model *model = NULL;
+    pack_array(pack, snapshot->model_count + snapshot->trial_count);
+    for (uint32_t i = 0; (model = snapshot_model(snapshot, i)) != NULL; i++) {
         pack_map(pack, 7);
         pack_key(pack, "name");
         pack_str(pack, model->name);
         pack_key(pack, "version");
         pack_str(pack, model->version);
         pack_key(pack, "label");
-        pack_str(pack, "stable");
+        pack_str(pack, i < snapshot->model_count ? "stable" : "canary");
         pack_key(pack, "kind");
         pack_str(pack, model_kind_name(model->kind));
         pack_key(pack, "trained_at_ms");

@@ -218,8 +218,8 @@ static enum err_code resolve_slot(struct snapshot *snapshot, const struct store 
         rc = find_model(snapshot, variant, slot->name, slot->ranker, RANKER_KINDS, &models->ranker,
                         &models->ranker_missing, err);
     if (rc == ERR_OK)
-        rc = find_model(snapshot, variant, slot->name, slot->prices, KIND(MODEL_prices), &models->prices,
-                        &models->prices_missing, err);
+        rc = find_model(snapshot, variant, slot->name, slot->prices, KIND(MODEL_prices),
+                        &models->prices, &models->prices_missing, err);
     if (rc == ERR_OK)
         rc = bind_ranker(slot, store, models, err);
     snprintf(models->policy, sizeof models->policy, "%s@%s", slot->name,

@@ -29,6 +29,7 @@
     X(model_chunk, ADMIN)   \
     X(model_commit, ADMIN)  \
     X(model_abort, ADMIN)   \
+    X(model_canary, ADMIN)  \
     X(model_promote, ADMIN) \
     X(model_rollback, ADMIN)
 

@@ -315,6 +315,26 @@ bool request_body_int(const struct request *request, const char *key, int64_t *r
     return true;
 }
 
+bool request_body_real(const struct request *request, const char *key, double *ret_value,
+                       bool *ret_ok)
+{
+    struct cursor cursor;
+    if (!body_find(request, key, &cursor))
+        return false;
+    *ret_ok = cursor_real(&cursor, ret_value);
+    return true;
+}
+
+bool request_body_bool(const struct request *request, const char *key, bool *ret_value,
+                       bool *ret_ok)
+{
+    struct cursor cursor;
+    if (!body_find(request, key, &cursor))
+        return false;
+    *ret_ok = cursor_bool(&cursor, ret_value);
+    return true;
+}
+
 bool request_body_bin(const struct request *request, const char *key, struct text *ret_value,
                       bool *ret_ok)
 {

@@ -105,6 +105,10 @@ bool request_body_text(const struct request *request, const char *key, struct te
                        bool *ret_ok);
 bool request_body_int(const struct request *request, const char *key, int64_t *ret_value,
                       bool *ret_ok);
+bool request_body_real(const struct request *request, const char *key, double *ret_value,
+                       bool *ret_ok); /* integers too */
+bool request_body_bool(const struct request *request, const char *key, bool *ret_value,
+                       bool *ret_ok);
 bool request_body_bin(const struct request *request, const char *key, struct text *ret_value,
                       bool *ret_ok);
 

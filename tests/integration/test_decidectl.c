@@ -275,6 +275,24 @@ static void test_models_are_pushed_listed_and_rolled_back(void **state)
     CHECK(1, NULL, "version: expected 1..64", "model", "promote", "m", "../1");
     CHECK(2, NULL, "expected promote NAME VERSION", "model", "promote", "m");
 
+    CHECK(0, "m: version 2 is the canary, 12.5 %", NULL, "model", "canary", "m", "2", "--percent",
+          "12.5%", "--max-errors", "0.5%", "--max-latency=2", "--latency-floor", "2ms",
+          "--max-degraded", "1", "--min-decisions", "100");
+    CHECK(0, "CANARY", NULL, "model", "list");
+    CHECK(0, "\"label\":\"canary\"", NULL, "status", "--json");
+    CHECK(1, NULL, "percent: expected a number 0.01..100", "model", "canary", "m", "2", "--percent",
+          "0");
+    CHECK(1, NULL, "version 1 of 'm' serves already", "model", "canary", "m", "1", "--percent",
+          "5");
+    CHECK(2, NULL, "--percent: expected a number, got 'five'", "model", "canary", "m", "2",
+          "--percent", "five");
+    CHECK(2, NULL, "expected canary NAME VERSION --percent P", "model", "canary", "m", "2");
+    CHECK(2, NULL, "expected canary NAME VERSION --percent P", "model", "canary", "m", "2",
+          "--stop");
+    CHECK(2, NULL, "did you mean '--percent'", "model", "canary", "m", "2", "--precent", "5");
+    CHECK(0, "m: no canary any more", NULL, "model", "canary", "m", "--stop");
+    CHECK(1, NULL, "'m' has no canary", "model", "canary", "m", "--stop");
+
     /* What is bad is found before it is sent; the daemon is not asked. */
     snprintf(path, sizeof path, "%s/user_ids.txt", dir);
     assert_int_equal(truncate(path, 3), 0);

@@ -91,6 +91,7 @@ void rig_start(struct registry_rig *rig)
                                              .worker_count = 2,
                                              .serves_promoted = rig->serves_promoted,
                                              .rescan_ms = 3600000,
+                                             .check_ms = 10,
                                              .store = rig->store,
                                              .serving = &rig->serving,
                                              .metrics = rig->metrics,
@@ -161,6 +162,21 @@ enum err_code rig_promote(struct registry_rig *rig, const char *name, const char
     struct outcome outcome;
     outcome_init(&outcome);
     registry_promote(rig->registry, name, version, outcome_done, &outcome);
+    enum err_code rc = outcome_wait(&outcome);
+    *ret_err = outcome.err;
+    return rc;
+}
+
+enum err_code rig_canary(struct registry_rig *rig, const char *name, const char *version,
+                         uint32_t share_e4, struct err *ret_err)
+{
+    const struct canary_settings settings = {.share_e4 = share_e4, .bounds = CANARY_BOUNDS_DEFAULT};
+    struct outcome outcome;
+    outcome_init(&outcome);
+    if (version == NULL)
+        registry_canary_stop(rig->registry, name, outcome_done, &outcome);
+    else
+        registry_canary(rig->registry, name, version, &settings, outcome_done, &outcome);
     enum err_code rc = outcome_wait(&outcome);
     *ret_err = outcome.err;
     return rc;

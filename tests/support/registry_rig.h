@@ -49,6 +49,9 @@ void rig_scan(struct registry_rig *rig);
 enum err_code rig_rollback(struct registry_rig *rig, const char *name, struct err *ret_err);
 enum err_code rig_promote(struct registry_rig *rig, const char *name, const char *version,
                           struct err *ret_err);
+/* Bounds as by default; version NULL: stops it. */
+enum err_code rig_canary(struct registry_rig *rig, const char *name, const char *version,
+                         uint32_t share_e4, struct err *ret_err);
 enum err_code rig_install(struct registry_rig *rig, const char *from, const char *name,
                           const char *version, struct err *ret_err);
 /* "1" - the version that serves, by the registry and by the snapshot alike; "" for none. */

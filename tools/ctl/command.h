@@ -102,6 +102,9 @@ int model_push(struct ctl *ctl, int argc, char **argv);
 /* model_labels.c: argv[1] is the name of each */
 int model_promote(struct ctl *ctl, int argc, char **argv);
 int model_rollback(struct ctl *ctl, int argc, char **argv);
+int model_canary(struct ctl *ctl, int argc, char **argv); /* model_trials.c */
+/* One operation on labels; it waits for a load that is under way.  Prints the outcome. */
+int model_labels_ask(struct ctl *ctl, const char *op, const struct pack *body);
 /* "home: version 2 serves", from such a reply or that of a push. */
 void model_outcome_print(struct cursor map);
 /* model.c: reads and checks a bundle as the daemon does. EXIT_FINE or a message and EXIT_FAILED. */

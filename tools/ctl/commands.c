@@ -86,8 +86,11 @@ const struct command ctl_commands[] = {
      "  verify          follow the chain of hashes; needs no daemon\n"
      "  --expect HASH   a line with this hash, which you have kept elsewhere, must be there: the\n"
      "                  daemon's log tells the hash of each line\n"},
-    {"model", "list | push DIR|FILE | promote NAME VERSION | rollback NAME | verify DIR",
-     "what serves; publish a bundle; choose a version; go back; check a bundle", command_model,
+    {"model",
+     "list | push DIR|FILE | promote NAME VERSION | canary NAME VERSION --percent P | rollback NAME "
+     "| verify DIR",
+     "what serves; publish a bundle; choose or try a version; go back; check a bundle",
+     command_model,
      "  list            versions that are loaded, and bundles that were refused, with the reason\n"
      "  push DIR        check the bundle here, send it, load it there; prints the outcome.  The\n"
      "                  version that served stays loaded\n"
@@ -99,6 +102,15 @@ const struct command ctl_commands[] = {
      "  promote NAME VERSION\n"
      "                  serve this version; the one that served stays for a rollback.  With\n"
      "                  models_serve \"promoted\" nothing serves before\n"
+     "  canary NAME VERSION --percent P\n"
+     "                  this version for P % of the people, until it is promoted or stopped, or\n"
+     "                  crosses a bound: then it is rolled back by itself\n"
+     "    --max-errors PERCENT      of its uses may fail (1)\n"
+     "    --max-latency RATIO       times the stable version's p99 (1.5) ...\n"
+     "    --latency-floor T         ... and this on top may 99 % of its uses take (1ms)\n"
+     "    --max-degraded POINTS     more answers below full, or empty, than with the stable (2)\n"
+     "    --min-decisions N         of both, before they are compared (200)\n"
+     "  canary NAME --stop\n"
      "  rollback NAME   serve the version before the present one, at once\n"
      "  verify DIR      check a bundle as the daemon would; needs no daemon\n"},
     {"breaker", "MODEL [open|closed|auto]", "the breaker of a model; hold it by hand",

@@ -18,6 +18,7 @@ static int list(struct ctl *ctl)
         code = ctl_print_json(reply);
     } else {
         model_table_print(ctl_map(reply), true);
+        model_canaries_print(ctl_map(reply));
         model_refusals_print(ctl_map(reply));
     }
     decide_reply_free(reply);
@@ -66,9 +67,12 @@ int command_model(struct ctl *ctl, int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(struct ctl *ctl, int argc, char **argv);
-    } others[] = {{"push", model_push}, {"promote", model_promote}, {"rollback", model_rollback}};
-    static const char wanted[] =
-        "list, push DIR|FILE, promote NAME VERSION, rollback NAME or verify DIR";
+    } others[] = {{"push", model_push},
+                  {"promote", model_promote},
+                  {"rollback", model_rollback},
+                  {"canary", model_canary}};
+    static const char wanted[] = "list, push DIR|FILE, promote NAME VERSION, canary NAME VERSION, "
+                                 "rollback NAME or verify DIR";
     for (size_t i = 0; argc > 1 && i < sizeof others / sizeof others[0]; i++) {
         if (strcmp(argv[1], others[i].name) == 0)
             return others[i].run(ctl, argc, argv);

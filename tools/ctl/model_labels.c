@@ -11,17 +11,13 @@
 #define LOAD_TIMEOUT_US 600000000
 #define BODY_BYTES      1024
 
-static int ask(struct ctl *ctl, const char *op, const struct pack *body,
-               struct decide_reply **ret_reply)
+int model_labels_ask(struct ctl *ctl, const char *op, const struct pack *body)
 {
+    struct decide_reply *reply = NULL;
     uint64_t timeout_us = ctl->timeout_us > LOAD_TIMEOUT_US ? ctl->timeout_us : LOAD_TIMEOUT_US;
-    return ctl_call(ctl, op, body, timeout_us, ret_reply);
-}
-
-/* Prints the reply and frees it. */
-static int finish(const struct ctl *ctl, struct decide_reply *reply)
-{
-    int code = EXIT_FINE;
+    int code = ctl_call(ctl, op, body, timeout_us, &reply);
+    if (reply == NULL)
+        return code;
     if (ctl->json)
         code = ctl_print_json(reply);
     else
@@ -30,17 +26,25 @@ static int finish(const struct ctl *ctl, struct decide_reply *reply)
     return code;
 }
 
+/* What the reply to an operation on labels says: its key `label` tells which. */
 void model_outcome_print(struct cursor map)
 {
     struct text name = value_text(map, "name"), version = value_text(map, "version");
-    bool waits = text_is(value_text(map, "state"), "waiting");
-    printf("%.*s: version %.*s %s\n", (int)name.len, name.ptr, (int)version.len, version.ptr,
-           waits ? "is loaded and waits to be promoted" : "serves");
+    struct text label = value_text(map, "label");
+    printf("%.*s: ", (int)name.len, name.ptr);
+    if (label.ptr != NULL && version.ptr == NULL)
+        printf("no %.*s any more\n", (int)label.len, label.ptr);
+    else if (label.ptr != NULL)
+        printf("version %.*s is the %.*s, %g %%\n", (int)version.len, version.ptr, (int)label.len,
+               label.ptr, value_real(map, "percent", 0));
+    else if (text_is(value_text(map, "state"), "waiting"))
+        printf("version %.*s is loaded and waits to be promoted\n", (int)version.len, version.ptr);
+    else
+        printf("version %.*s serves\n", (int)version.len, version.ptr);
 }
 
 int model_promote(struct ctl *ctl, int argc, char **argv)
 {
-    struct decide_reply *reply = NULL;
     uint8_t bytes[BODY_BYTES];
     struct pack body = pack_into(bytes, sizeof bytes);
     if (args_parse_count(ctl, argc, argv, NULL, 0, 3, 3, "promote NAME VERSION") < 0)
@@ -50,13 +54,11 @@ int model_promote(struct ctl *ctl, int argc, char **argv)
     pack_str(&body, argv[2]);
     pack_key(&body, "version");
     pack_str(&body, argv[3]);
-    int code = ask(ctl, "model_promote", &body, &reply);
-    return reply == NULL ? code : finish(ctl, reply);
+    return model_labels_ask(ctl, "model_promote", &body);
 }
 
 int model_rollback(struct ctl *ctl, int argc, char **argv)
 {
-    struct decide_reply *reply = NULL;
     uint8_t bytes[BODY_BYTES];
     struct pack body = pack_into(bytes, sizeof bytes);
     if (args_parse_count(ctl, argc, argv, NULL, 0, 2, 2, "rollback NAME") < 0)
@@ -64,6 +66,5 @@ int model_rollback(struct ctl *ctl, int argc, char **argv)
     pack_map(&body, 1);
     pack_key(&body, "name");
     pack_str(&body, argv[2]);
-    int code = ask(ctl, "model_rollback", &body, &reply);
-    return reply == NULL ? code : finish(ctl, reply);
+    return model_labels_ask(ctl, "model_rollback", &body);
 }

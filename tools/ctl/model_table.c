@@ -60,6 +60,45 @@ void model_table_print(struct cursor map, bool loaded)
     table_deinit(&table);
 }
 
+static void put_side(struct table *table, struct cursor model, const char *side)
+{
+    struct cursor canary, counts;
+    bool is_canary = strcmp(side, "canary") == 0;
+    if (!value_find(model, "canary", &canary) || !value_find(canary, side, &counts))
+        return;
+    table_put(table, value_text(model, "name"));
+    if (is_canary) {
+        table_put(table, value_text(model, "version"));
+        table_put_fmt(table, "%g", value_real(canary, "percent", 0));
+    } else {
+        table_put(table, text_of("(stable)"));
+        table_put_fmt(table, "%g", 100 - value_real(canary, "percent", 0));
+    }
+    static const char *const keys[] = {"decisions", "degraded", "empty", "uses", "errors"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        table_put_fmt(table, "%lld", (long long)value_int(counts, keys[i], 0));
+    table_put_fmt(table, "%.0f", value_real(counts, "p99_us", 0));
+}
+
+void model_canaries_print(struct cursor map)
+{
+    struct cursor at, canary;
+    struct table table;
+    uint32_t found = 0;
+    table_init(&table, "CANARY VERSION >% >DECISIONS >BELOW-FULL >EMPTY >USES >ERRORS >P99-US");
+    for (uint32_t n = value_array(map, "models", &at); n > 0; n--) {
+        struct cursor model = value_next(&at);
+        found += value_find(model, "canary", &canary);
+        put_side(&table, model, "canary");
+        put_side(&table, model, "stable");
+    }
+    if (found > 0) {
+        puts("");
+        table_print(&table, stdout);
+    }
+    table_deinit(&table);
+}
+
 void model_refusals_print(struct cursor map)
 {
     struct cursor at;
@@ -69,13 +108,14 @@ void model_refusals_print(struct cursor map)
         struct cursor load = value_next(&at);
         struct text name = value_text(load, "name"), version = value_text(load, "version");
         struct text message = value_text(load, "message");
-        if (!text_is(value_text(load, "outcome"), "refused"))
+        bool rolled_back = text_is(value_text(load, "outcome"), "rolled_back");
+        if (!rolled_back && !text_is(value_text(load, "outcome"), "refused"))
             continue;
         if (first)
-            puts("\nrefused, the newest first (times in UTC):");
+            puts("\nrefused or rolled back by itself, the newest first (times in UTC):");
         first = false;
-        printf("%s  %.*s %.*s: %.*s\n", model_time(value_int(load, "at_ms", 0), when),
-               (int)name.len, name.ptr, (int)version.len, version.ptr, (int)message.len,
-               message.ptr);
+        printf("%s  %.*s %.*s: %s%.*s\n", model_time(value_int(load, "at_ms", 0), when),
+               (int)name.len, name.ptr, (int)version.len, version.ptr,
+               rolled_back ? "canary rolled back: " : "", (int)message.len, message.ptr);
     }
 }

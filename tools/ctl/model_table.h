@@ -11,7 +11,10 @@
 /* `map`: a reply with "models".  `loaded`: it tells state and time of loading, otherwise the
  * breaker. */
 void model_table_print(struct cursor map, bool loaded);
-/* The "loads" that were refused, newest first, or nothing. */
+/* What was counted of each canary and its stable version, or nothing. */
+void model_canaries_print(struct cursor map);
+/* The "loads" that were refused and the canaries that were rolled back, newest first, or nothing.
+ */
 void model_refusals_print(struct cursor map);
 
 /* "2026-11-24 08:30:00" (UTC); "-" for nothing. */
