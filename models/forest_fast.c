@@ -201,6 +201,8 @@ static bool add_tree(struct plan *plan, struct fast_tree *made)
     const struct forest_tree *tree = &plan->forest->tree[made->number];
     made->piece_begin = plan->fast->piece_count;
     plan->fast->piece_count += made->piece_count;
+    if (made->piece_count == 0)
+        return true; /* it may have more leaves than there is room to count them */
     count_leaves(plan, tree);
     for (uint32_t p = 0; p < made->piece_count; p++) {
         made->split_begin[p] = plan->fast->split_count;
@@ -297,7 +299,7 @@ static enum err_code lay_out(struct plan *plan, struct err *err)
     const struct forest *forest = plan->forest;
     struct forest_fast *fast = plan->fast;
     fast->tree = calloc(forest->tree_count + 1ULL, sizeof *fast->tree);
-    if (fast->tree == NULL)
+    if (fast->tree == NULL || !make_room(plan)) /* a place also for no splits at all */
         return err_set(err, ERR_NOMEM, "out of memory for a forest");
     for (uint32_t t = 0; t < forest->tree_count; t++) {
         const struct forest_tree *tree = &forest->tree[t];
