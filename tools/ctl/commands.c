@@ -87,7 +87,8 @@ const struct command ctl_commands[] = {
      "  --expect HASH   a line with this hash, which you have kept elsewhere, must be there: the\n"
      "                  daemon's log tells the hash of each line\n"},
     {"model",
-     "list | push DIR|FILE | promote NAME VERSION | canary NAME VERSION --percent P | rollback NAME "
+     "list | push DIR|FILE | promote NAME VERSION | canary NAME VERSION --percent P | rollback "
+     "NAME "
      "| verify DIR",
      "what serves; publish a bundle; choose or try a version; go back; check a bundle",
      command_model,
