@@ -46,6 +46,7 @@ static uint64_t patience_ns(const struct admission *admission, enum op op)
     case OP_similar:
     case OP_rank:
     case OP_price:
+    case OP_decide:
     case OP_features: return admission->max_ns;
     case OP_events: return admission->max_ns / EVENTS_SHARE;
     case OP_model_begin:

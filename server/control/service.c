@@ -5,7 +5,7 @@
 
 #include "base/rcu.h"
 #include "server/control/service_internal.h"
-#include "server/decide/decide.h"
+#include "server/decide/page.h"
 
 #define RECOVERY_RETRY_MS 500 /* a hint; how long it takes is not known */
 
@@ -20,7 +20,8 @@ static const enum who who_may[OP_COUNT] = {
 /* Always answered, whatever the time: at a lower level when it is short. */
 static bool is_decision(enum op op)
 {
-    return op == OP_recommend || op == OP_similar || op == OP_rank || op == OP_price;
+    return op == OP_recommend || op == OP_similar || op == OP_rank || op == OP_price ||
+           op == OP_decide;
 }
 
 /* 0 when the caller sets none. */
@@ -50,16 +51,13 @@ static void serve_ping(struct service *service, struct call *call, const struct 
     reply_end(&reply);
 }
 
-static void serve_decision(struct service *service, struct worker *worker, struct call *call,
-                           const struct request *request, enum level overload_floor)
+static struct decide_env decide_env_of(const struct service *service, const struct worker *worker,
+                                       const struct call *call, const struct request *request,
+                                       enum level overload_floor)
 {
     const struct service_options *with = &service->with;
-    struct decision decision;
-    struct reply reply;
     enum level mode_floor = modes_floor(with->modes, clock_now_ns(with->clock));
-    /* Snapshot, records and ids stay what they are until the reply holds copies of them. */
-    rcu_read_begin();
-    struct decide_env env = {
+    return (struct decide_env){
         .store = with->store,
         .snapshot = serving_current(with->serving),
         .answers = with->answers,
@@ -71,6 +69,17 @@ static void serve_decision(struct service *service, struct worker *worker, struc
         .keep_features = decision_log_wants(with->decision_log, request),
         .wall_ms = clock_wall_ms(with->clock),
     };
+}
+
+static void serve_decision(struct service *service, struct worker *worker, struct call *call,
+                           const struct request *request, enum level overload_floor)
+{
+    const struct service_options *with = &service->with;
+    struct decision decision;
+    struct reply reply;
+    /* Snapshot, records and ids stay what they are until the reply holds copies of them. */
+    rcu_read_begin();
+    struct decide_env env = decide_env_of(service, worker, call, request, overload_floor);
     ASSERT(env.snapshot != NULL);
     decide(&env, worker, request, &decision);
     uint64_t began_ns = clock_now_ns(with->clock);
@@ -82,6 +91,40 @@ static void serve_decision(struct service *service, struct worker *worker, struc
     uint64_t encode_ns = clock_now_ns(with->clock) - began_ns;
     decide_learn_finish(worker, encode_ns);
     metric_observe(worker->metrics, M_STAGE_DURATION, STAGE_ENCODE, 0, encode_ns);
+}
+
+struct page_reply {
+    struct service *service;
+    struct worker *worker;
+    const struct decide_env *env;
+    struct reply *reply;
+};
+
+/* Each slot is a decision of its own, also in the log. */
+static void put_slot(void *ctx, const struct request *request, const struct decision *decision)
+{
+    const struct page_reply *page = ctx;
+    struct reply inner = reply_map_begin(page->reply);
+    reply_key(&inner, "slot");
+    pack_text(&inner.pack, request->slot);
+    decision_pack(decision, &inner);
+    reply_map_end(page->reply, &inner);
+    decision_log_put(page->service->with.decision_log, page->worker, page->env, request, decision);
+}
+
+static void serve_page(struct service *service, struct worker *worker, struct call *call,
+                       const struct request *request, enum level overload_floor)
+{
+    struct reply reply;
+    rcu_read_begin();
+    struct decide_env env = decide_env_of(service, worker, call, request, overload_floor);
+    struct page_reply page = {service, worker, &env, &reply};
+    reply_begin(&reply, call, request->id_raw, service->with.clock);
+    reply_key(&reply, "slots");
+    pack_array(&reply.pack, request->slot_count);
+    decide_page(&env, worker, request, put_slot, &page);
+    reply_end(&reply);
+    rcu_read_end();
 }
 
 /* Why the request is not served at all, or REPLY_ok. */
@@ -137,6 +180,7 @@ static enum call_state serve(struct service *service, struct worker *worker, str
     case OP_similar:
     case OP_rank:
     case OP_price: serve_decision(service, worker, call, request, verdict->floor); return CALL_DONE;
+    case OP_decide: serve_page(service, worker, call, request, verdict->floor); return CALL_DONE;
     case OP_ping: serve_ping(service, call, request); return CALL_DONE;
     case OP_events: return service_events(service, call, request);
     case OP_features: service_features(service, call, request); return CALL_DONE;

@@ -341,20 +341,10 @@ static enum cost_op cost_op(enum op op)
     }
 }
 
-/* A slot that the policies do not name is served by the default one; the reply says which. */
-static uint32_t slot_index(const struct policy_set *policies, struct text name)
-{
-    for (uint32_t i = 0; i < policies->slot_count && name.ptr != NULL; i++) {
-        if (text_is(name, policies->slot[i].name))
-            return i;
-    }
-    return policies->default_slot;
-}
-
 void decide(const struct decide_env *env, struct worker *worker, const struct request *request,
             struct decision *ret_decision)
 {
-    uint32_t slot = slot_index(env->snapshot->policies, request->slot);
+    uint32_t slot = policy_slot_index(env->snapshot->policies, request->slot);
     bool all = request->op == OP_price || (request->op == OP_rank && request->n == 0);
     struct pipeline p = {.env = env,
                          .worker = worker,

@@ -141,8 +141,8 @@ static enum err_code parse_slot(const struct json_at *at, struct policy_set *set
                                 struct policy_slot *slot, struct err *err)
 {
     static const char *const known[] = {
-        "sources",        "bought",  "in_stock", "min_stock", "catalogue_only", "ranker", "prices",
-        "generic_window", "filters", "boosts",   "pins",      "diversity",      NULL};
+        "sources",        "bought",  "in_stock", "min_stock", "catalogue_only", "ranker",  "prices",
+        "generic_window", "filters", "boosts",   "pins",      "diversity",      "repeats", NULL};
     const char *name = at->value->string;
     if (!file_is_plain_name(name))
         return err_set(err, ERR_BAD_INPUT,
@@ -163,6 +163,9 @@ static enum err_code parse_slot(const struct json_at *at, struct policy_set *set
     member = json_member(at, "catalogue_only");
     if (rc == ERR_OK && member.value != NULL)
         rc = json_bool(&member, &slot->catalogue_only, err);
+    member = json_member(at, "repeats");
+    if (rc == ERR_OK && member.value != NULL)
+        rc = json_bool(&member, &slot->repeats, err);
     if (rc == ERR_OK)
         rc = parse_model(at, "ranker", slot->ranker, err);
     if (rc == ERR_OK)

@@ -82,6 +82,7 @@ struct policy_slot {
     enum policy_bought bought;
     int32_t min_stock;             /* items whose stock is known to be less are left out */
     bool catalogue_only;           /* items without a catalogue record are left out */
+    bool repeats;                  /* items that other slots of a page show may be shown */
     char ranker[MODEL_NAME_BYTES]; /* linear or trees, "" for none */
     char prices[MODEL_NAME_BYTES]; /* prices model, "" for none */
     enum store_window generic_window;
@@ -111,5 +112,7 @@ MUST_CHECK enum err_code policy_parse(const char *name, const char *bytes, size_
  * name ("*"), so that a pushed model works at once. */
 MUST_CHECK enum err_code policy_builtin(struct policy_set **ret_set, struct err *err);
 void policy_destroy(struct policy_set **set);
+/* A slot that is not there is served by the default one.  Hot path. */
+uint32_t policy_slot_index(const struct policy_set *set, struct text name);
 
 #endif

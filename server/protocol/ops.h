@@ -10,6 +10,7 @@
     X(similar, PUBLIC)      \
     X(rank, PUBLIC)         \
     X(price, PUBLIC)        \
+    X(decide, PUBLIC)       \
     X(events, PUBLIC)       \
     X(features, PUBLIC)     \
     X(status, PUBLIC)       \

@@ -24,6 +24,20 @@ void reply_key(struct reply *reply, const char *key)
     reply->pair_count++;
 }
 
+struct reply reply_map_begin(const struct reply *reply)
+{
+    struct reply inner = *reply;
+    inner.map_mark = pack_map_open(&inner.pack);
+    inner.pair_count = 0;
+    return inner;
+}
+
+void reply_map_end(struct reply *reply, struct reply *inner)
+{
+    pack_map_close(&inner->pack, inner->map_mark, inner->pair_count);
+    reply->pack = inner->pack;
+}
+
 static void reply_close(struct reply *reply)
 {
     uint64_t now_ns = clock_now_ns(reply->clock);

@@ -31,6 +31,10 @@ void reply_begin(struct reply *reply, struct call *call, struct text id_raw,
 void reply_key(struct reply *reply, const char *key);
 void reply_end(struct reply *reply);
 
+/* A map of its own in the reply, whose pairs follow through what is returned. */
+struct reply reply_map_begin(const struct reply *reply);
+void reply_map_end(struct reply *reply, struct reply *inner);
+
 /* A whole error reply; `field` may be NULL or "". `message` is cut at 400 bytes. */
 void reply_error(struct call *call, struct text id_raw, const struct clock *clock,
                  enum reply_code code, const char *message, const char *field);

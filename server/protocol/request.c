@@ -13,7 +13,7 @@
 #define KEYS(X) \
     X(op) X(id) X(token) X(budget_us) X(user) X(anon) X(session) X(slot) X(query) X(n) X(seeds) \
     X(items) X(item) X(exclude) X(names) X(context) X(filters) X(currency) X(price) X(explain) \
-    X(events) X(ack) X(strict) X(sent_at) X(pad) X(detail) X(why_not)
+    X(events) X(ack) X(strict) X(sent_at) X(pad) X(detail) X(why_not) X(slots)
 /* clang-format on */
 
 enum key {
@@ -164,6 +164,7 @@ static enum err_code read_value(struct request_read *read, enum key key, struct 
     case KEY_price: return read_bool(read, "price", &request->want_price);
     case KEY_explain: return read_bool(read, "explain", &request->explain);
     case KEY_why_not: return read_id(read, "why_not", &request->why_not);
+    case KEY_slots: return read_slots(read, request);
     case KEY_detail: return read_bool(read, "detail", &request->detail);
     case KEY_events: return read_events(read, request);
     case KEY_ack: return read_ack(read, request);
@@ -217,6 +218,8 @@ static enum err_code check_needs(struct request_read *read, const struct request
         return read_fail(read, ERR_BAD_INPUT, "items: needed by similar, at least one");
     if ((request->op == OP_rank || request->op == OP_price) && request->item_count == 0)
         return read_fail(read, ERR_BAD_INPUT, "items: needed by rank and price, at least one");
+    if (request->op == OP_decide && request->slot_count == 0)
+        return read_fail(read, ERR_BAD_INPUT, "slots: needed by decide, at least one");
     if (request->op == OP_events && request->events_raw.ptr == NULL)
         return read_fail(read, ERR_BAD_INPUT, "events: missing");
     if (request->op == OP_features && request->user.ptr == NULL && request->anon.ptr == NULL &&

@@ -24,6 +24,7 @@
 #define REQUEST_EXCLUDE_MAX   1000
 #define REQUEST_CONTEXT_MAX   32
 #define REQUEST_FILTER_MAX    32 /* values of one filter */
+#define REQUEST_SLOTS_MAX     16 /* decide */
 #define REQUEST_NAMES_MAX     100
 #define REQUEST_FEATURES_MAX  64 /* the caller's own features of one item */
 #define REQUEST_PAD_BYTES_MAX 65536
@@ -61,6 +62,15 @@ struct request_filters {
     bool in_stock;           /* only items known to be in stock or of unknown stock */
 };
 
+/* decide: one slot of a page. */
+struct request_slot {
+    struct text slot;
+    uint32_t n;
+    struct text_list seeds, exclude;
+    bool has_filters; /* of its own; else those of the request hold */
+    struct request_filters filters;
+};
+
 enum request_ack { REQUEST_ACK_DEFAULT, REQUEST_ACK_MEMORY, REQUEST_ACK_DISK };
 
 struct request {
@@ -78,6 +88,8 @@ struct request {
     struct text why_not;              /* recommend: tell what became of this item */
     const struct request_item *items; /* rank, price */
     uint32_t item_count;
+    const struct request_slot *slots; /* decide */
+    uint32_t slot_count;
     const struct request_pair *context;
     uint32_t context_count;
     struct request_filters filters;

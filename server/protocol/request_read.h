@@ -34,6 +34,8 @@ MUST_CHECK enum err_code read_ids(struct request_read *read, const char *name, u
                                   struct text_list *ret_list);
 MUST_CHECK enum err_code read_items(struct request_read *read, struct request *request);
 MUST_CHECK enum err_code read_context(struct request_read *read, struct request *request);
+/* request_slots.c: the slots of a page. */
+MUST_CHECK enum err_code read_slots(struct request_read *read, struct request *request);
 MUST_CHECK enum err_code read_filters(struct request_read *read, struct request_filters *filters);
 
 #endif

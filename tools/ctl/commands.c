@@ -23,6 +23,8 @@ const struct command ctl_commands[] = {
     {"recommend", "USER [-n N] [--slot S] [--seeds a,b] [--price] [--explain]",
      "what this person should see", command_recommend,
      DECISION_DETAILS "  --seeds IDS     items of this visit, separated by commas\n"},
+    {"page", "USER SLOT[=N]...", "several slots of one page, no item twice", command_page,
+     "  SLOT=N          so many items in that slot, 1..200 (20)\n"},
     {"why-not", "USER ITEM [-n N] [--slot S]", "at which stage an item falls out for this person",
      command_why_not,
      "  -n N            as many items as the page asks for, 1..200 (20)\n"
