@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains small models with the LightGBM library and writes down what it predicts.
 
-usage: lightgbm_cases.py FOLDER
+usage: lightgbm_cases.py FOLDER [recorded]
 
 For each case NAME: FOLDER/NAME.txt and NAME.expect, little-endian: u32 rows, features, margins, outputs; then for each
 row its features, margins (raw scores) and outputs as f64.
+
+With `recorded`: a few small cases, named by the version of the library.  Those of LightGBM 2.2.3, 3.3.5 and 4.7.0 are kept
+in tests/oracle/lightgbm, for machines without the library.
 """
 import os
 import struct
@@ -14,7 +17,8 @@ import lightgbm as lgb
 import numpy as np
 
 FOLDER = sys.argv[1]
-ROWS, FEATURES = 500, 7
+RECORDED = len(sys.argv) > 2 and sys.argv[2] == "recorded"
+ROWS, FEATURES, ASKED = 500, 7, 40 if RECORDED else 300
 VERSION = tuple(int(part) for part in lgb.__version__.split(".")[:2])
 
 
@@ -57,14 +61,14 @@ def case(name, objective, seed, missing=0.12, zeros=0.15, categorical=None, roun
     rng = np.random.default_rng(seed)
     x = features(rng, ROWS, missing, zeros)
     group = [20] * (ROWS // 20) if objective in ("lambdarank", "rank_xendcg") else None
-    settings = {"objective": objective, "seed": seed, "num_threads": 1, "verbosity": -1, "num_leaves": 15,
+    settings = {"objective": objective, "seed": seed, "num_threads": 1, "verbosity": -1, "num_leaves": 6 if RECORDED else 15,
                 "min_data_in_leaf": 3, **parameters}
     if objective.startswith("multiclass"):
         settings["num_class"] = 3
     data = lgb.Dataset(x, label=labels(objective, x, rng), group=group, free_raw_data=False, params=dict(settings),
                        categorical_feature="auto" if categorical is None else categorical)
     booster = lgb.train(settings, data, num_boost_round=rounds)
-    asked = features(np.random.default_rng(seed + 1000), 300, 0.15, 0.15)
+    asked = features(np.random.default_rng(seed + 1000), ASKED, 0.15, 0.15)
     asked[:12, 4] = [-1, -0.5, 0.5, 59, 60, 63, 64, 1000, 2.0**30, 2.0**40, 1e-36, -1e-36]
     asked[:4, 0] = [1e-36, -1e-36, np.inf, -np.inf]
     write(name, booster, asked)
@@ -102,8 +106,21 @@ def attempt(name, objective, seed, parameters):
         print("left out: %s: %s" % (name, str(error).strip().split("\n")[0][:120]))
 
 
+def record():
+    for seed, name in enumerate(("categorical", "linear_categorical", "zero_as_missing", "use_missing_false", "sqrt")):
+        objective, parameters = SHAPES[name]
+        attempt("%s_%s" % (name, lgb.__version__), objective, seed, {**parameters, "rounds": 3})
+    for seed, objective in enumerate(("multiclass", "multiclassova", "cross_entropy_lambda", "tweedie")):
+        attempt("%s_%s" % (objective, lgb.__version__), objective, seed, {"rounds": 2})
+    for booster in ("dart", "rf"):
+        attempt("%s_%s" % (booster, lgb.__version__), "binary", 9, {**BOOSTERS[booster], "rounds": 3})
+
+
 def main():
     print("lightgbm", lgb.__version__)
+    if RECORDED:
+        record()
+        return
     seed = 1
     for objective in OBJECTIVES:
         for booster, parameters in BOOSTERS.items():
