@@ -107,6 +107,8 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .decision_log = daemon->decision_log,
         .audit = daemon->audit,
         .serving = &daemon->serving,
+        .registry = daemon->registry,
+        .ready_without_models = strcmp(daemon->config->ready_without_models, "yes") == 0,
         .modes = &daemon->modes,
         .metrics = daemon->metrics,
         .clock = daemon->clock,

@@ -130,6 +130,8 @@
     X(CHOICE, models_serve, "newest", 1, 15, "newest promoted", RESTART,                            \
       "what serves when a version arrives: the newest by itself, or none but what `model promote` "\
       "names; until then it is loaded and waits")                                                  \
+    X(CHOICE, ready_without_models, "yes", 1, 15, "yes no", RESTART,                               \
+      "whether `/readyz` says 200 while no model serves, so that answers are generic or static")   \
     X(INT, canary_check_ms, 1000, 10, 3600000, "ms", RESTART,                                      \
       "canaries are judged this often, and rolled back when they cross a bound")                   \
     X(INT, models_rescan_ms, 10000, 100, 3600000, "ms", RESTART,                                   \

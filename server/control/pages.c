@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buffer.h"
 #include "base/rcu.h"
+#include "server/control/pages_internal.h"
 
 #define TEXT_TYPE    "text/plain; charset=utf-8"
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
@@ -38,6 +38,21 @@ static bool check_snapshot(struct pages *pages, char detail[DETAIL_BYTES])
                  snapshot->model_count);
     rcu_read_end();
     return snapshot != NULL;
+}
+
+/* Without any the answers are generic or static. */
+static bool check_models(struct pages *pages, char detail[DETAIL_BYTES])
+{
+    rcu_read_begin();
+    const struct snapshot *snapshot = serving_current(pages->serving);
+    uint32_t count = snapshot == NULL ? 0 : snapshot->model_count;
+    rcu_read_end();
+    if (count == 0)
+        snprintf(detail, DETAIL_BYTES, "none serves, answers are generic%s",
+                 pages->ready_without_models ? "" : " (ready_without_models)");
+    else
+        snprintf(detail, DETAIL_BYTES, "%u serve", count);
+    return count > 0 || pages->ready_without_models;
 }
 
 /* A mode is wanted by somebody; it is shown, but is no reason to stay away. */
@@ -118,6 +133,7 @@ static const struct check checks[] = {
     {"event_log", check_event_log},
     {"decision_log", check_decision_log},
     {"snapshot", check_snapshot},
+    {"models", check_models},
     {"draining", check_draining},
     {"mode", check_mode},
     {"breakers", check_breakers},
@@ -139,6 +155,8 @@ static bool run_checks(struct pages *pages, bool verbose, struct buffer *buffer)
         buffer_put_str(buffer, detail);
         buffer_put_char(buffer, '\n');
     }
+    if (verbose)
+        pages_put_models(pages, buffer);
     buffer_put_str(buffer, ready ? "ok\n" : "readyz check failed\n");
     return ready;
 }

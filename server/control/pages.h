@@ -2,8 +2,8 @@
 /* pages - /livez, /readyz and /metrics.
  *
  * /livez depends on nothing but the loop that answers it.  /readyz says whether the daemon should
- * get traffic, and why not; `?verbose` lists every check.  Gauges are read when /metrics is asked
- * for, so nothing is spent on them otherwise.
+ * get traffic, and why not; `?verbose` lists every check, and every model.  Gauges are read when
+ * /metrics is asked for, so nothing is spent on them otherwise.
  *
  * Threads: the loop's. */
 #ifndef SERVER_CONTROL_PAGES_H
@@ -18,6 +18,7 @@
 #include "server/control/audit.h"
 #include "server/control/decision_log.h"
 #include "server/control/modes.h"
+#include "server/control/registry.h"
 #include "server/decide/snapshot.h"
 
 struct pages { /* all borrowed */
@@ -25,6 +26,8 @@ struct pages { /* all borrowed */
     struct decision_log *decision_log; /* NULL: none */
     struct audit *audit;               /* NULL: none */
     const struct serving *serving;
+    const struct registry *registry; /* NULL: why a model is missing is not told */
+    bool ready_without_models;
     struct modes *modes;
     struct metrics *metrics;
     const struct clock *clock;

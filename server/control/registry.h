@@ -111,6 +111,10 @@ void registry_reload(struct registry *registry, const char *policies_path,
  * "serving", "previous" or "waiting", `label` "stable" for the one that serves; loads are the
  * newest first. */
 void registry_pack(const struct registry *registry, struct pack *pack);
+/* Why the newest version of `name` that was refused, or rolled back by itself, was; "" when none
+ * was; any thread. */
+char *registry_refusal(const struct registry *registry, const char *name,
+                       char ret_message[ERR_TEXT_BYTES]);
 uint32_t registry_serving_count(const struct registry *registry);
 /* The version of `name` that serves, "" when none does; any thread. */
 char *registry_version(const struct registry *registry, const char *name,

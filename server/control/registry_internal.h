@@ -170,7 +170,7 @@ struct registry {
     bool dir_failed;    /* told already that models_dir cannot be read */
     uint64_t odd_names; /* hash over folders whose names cannot be served, told already */
 
-    struct reg_load load[REGISTRY_LOADS_MAX]; /* a ring */
+    struct reg_load load[REGISTRY_LOADS_MAX]; /* a ring; written within view.lock */
     uint64_t load_count;
     struct reg_view view;
     struct reg_queue queue;

@@ -157,12 +157,14 @@ void reg_view_update(struct registry *registry)
 static void add_load(struct registry *registry, const char *name, const char *version,
                      enum reg_outcome outcome, const char *message)
 {
+    pthread_mutex_lock(&registry->view.lock);
     struct reg_load *load = &registry->load[registry->load_count++ % REGISTRY_LOADS_MAX];
     load->outcome = outcome;
     load->at_ms = clock_wall_ms(registry->clock);
     text_copy(text_of(name), load->name, sizeof load->name);
     text_copy(text_of(version), load->version, sizeof load->version);
     text_copy(text_of(message), load->message, sizeof load->message);
+    pthread_mutex_unlock(&registry->view.lock);
 }
 
 void reg_tell_loaded(struct registry *registry, const struct reg_name *name,
@@ -233,6 +235,22 @@ void registry_pack(const struct registry *registry, struct pack *pack)
     pthread_mutex_lock(&view->lock);
     pack_raw(pack, view->packed, view->packed_bytes);
     pthread_mutex_unlock(&view->lock);
+}
+
+char *registry_refusal(const struct registry *registry, const char *name,
+                       char ret_message[ERR_TEXT_BYTES])
+{
+    struct reg_view *view = view_of(registry);
+    ret_message[0] = '\0';
+    pthread_mutex_lock(&view->lock);
+    uint64_t loads = registry->load_count;
+    for (uint64_t i = 0; i < loads && i < REGISTRY_LOADS_MAX && ret_message[0] == '\0'; i++) {
+        const struct reg_load *load = &registry->load[(loads - 1 - i) % REGISTRY_LOADS_MAX];
+        if (load->outcome != OUTCOME_LOADED && strcmp(load->name, name) == 0)
+            text_copy(text_of(load->message), ret_message, ERR_TEXT_BYTES);
+    }
+    pthread_mutex_unlock(&view->lock);
+    return ret_message;
 }
 
 uint32_t registry_serving_count(const struct registry *registry)

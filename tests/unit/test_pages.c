@@ -31,6 +31,8 @@ static int setup(void **state)
     service_rig_create(&fixture->rig);
     fixture->pages = (struct pages){.store = fixture->rig.registry.store,
                                     .serving = &fixture->rig.registry.serving,
+                                    .registry = fixture->rig.registry.registry,
+                                    .ready_without_models = true,
                                     .modes = &fixture->rig.modes,
                                     .metrics = fixture->rig.registry.metrics,
                                     .clock = &fixture->rig.clock.clock,
@@ -70,7 +72,8 @@ static void test_health_says_why_not(void **state)
     page_is(f, "/readyz", "", 200, "ok\n");
     page_is(f, "/readyz", "verbose", 200,
             "[+]store ok: recovered\n[+]event_log ok: memory\n[+]decision_log ok: none\n"
-            "[+]snapshot ok: epoch 1, policies builtin, 0 models\n[+]draining ok: no\n"
+            "[+]snapshot ok: epoch 1, policies builtin, 0 models\n"
+            "[+]models ok: none serves, answers are generic\n[+]draining ok: no\n"
             "[+]mode ok: full\n[+]breakers ok: closed\nok\n");
     assert_int_equal(modes_set(&f->rig.modes, LEVEL_generic, 1000, text_of("a sale"), &err),
                      ERR_OK);
@@ -81,6 +84,7 @@ static void test_health_says_why_not(void **state)
     page_is(f, "/readyz", "x=1&verbose=1", 503,
             "[+]store ok: recovered\n[+]event_log ok: memory\n[+]decision_log ok: none\n"
             "[+]snapshot ok: epoch 1, policies builtin, 0 models\n"
+            "[+]models ok: none serves, answers are generic\n"
             "[-]draining failed: the daemon is about to stop\n"
             "[+]mode ok: generic until 2023-11-14T22:13:21.000Z: a sale\n"
             "[+]breakers ok: closed\nreadyz check failed\n");
@@ -98,6 +102,52 @@ static void test_before_the_first_snapshot_it_is_not_ready(void **state)
     f->pages.serving = &none;
     page_is(f, "/readyz", "", 503,
             "[-]snapshot failed: no policies are in force yet\nreadyz check failed\n");
+}
+
+static void verbose_has(struct fixture *f, int status, const char *line)
+{
+    struct page page = {0};
+    assert_true(pages_get(&f->pages, "/readyz", "verbose", &page));
+    assert_int_equal(page.status, status);
+    if (strstr(page.body, line) == NULL)
+        fail_msg("no '%s' in\n%s", line, page.body);
+    free(page.body);
+}
+
+static void test_each_model_is_told_and_a_bad_push_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct registry_rig *rig = &f->rig.registry;
+    struct outcome outcome;
+    struct err err;
+    char path[2 * TEMP_DIR_BYTES], bad[2 * TEMP_DIR_BYTES];
+    temp_dir_write_text(&rig->dir, "policies.json",
+                        "{\"slots\": {\"home\": {\"ranker\": \"gone\", \"sources\": ["
+                        "{\"source\": \"neighbors\", \"model\": \"near\"},"
+                        "{\"source\": \"factors\", \"model\": \"gone2\"}]}}}");
+    outcome_init(&outcome);
+    registry_reload(rig->registry, temp_dir_path(&rig->dir, "policies.json", path), NULL, 0,
+                    outcome_done, &outcome);
+    assert_int_equal(outcome_wait(&outcome), ERR_OK);
+    verbose_has(f, 200, "\n[!]model near missing: a policy names it, and no version serves\n");
+    f->pages.ready_without_models = false;
+    page_is(f, "/readyz", "", 503,
+            "[-]models failed: none serves, answers are generic (ready_without_models)\n"
+            "readyz check failed\n");
+    rig_publish(rig, "near", "1", MODEL_neighbors);
+    rig_scan(rig);
+    verbose_has(f, 200, "\n[+]model near ok: near@1 serves, breaker closed\n");
+    verbose_has(f, 200, "\n[!]model gone missing: ");
+    /* A bad push: of a model that serves, and of one that does not. */
+    model_sample_write(temp_dir_path(&rig->dir, "bad", bad), "near", "2", MODEL_neighbors);
+    assert_int_equal(rig_install(rig, bad, "near", "3", &err), ERR_CORRUPT);
+    assert_int_equal(rig_install(rig, bad, "gone2", "1", &err), ERR_CORRUPT);
+    verbose_has(f, 200, "\n[+]model near ok: near@1 serves, breaker closed\n");
+    verbose_has(f, 200,
+                "\n[!]model gone2 missing: a policy names it, and no version serves; "
+                "refused last: ");
+    breaker_hold(serving_current(&rig->serving)->model[0]->breaker, BREAKER_HELD_OPEN);
+    verbose_has(f, 200, "\n[!]model near not used: near@1 serves, breaker held_open\n");
 }
 
 static void test_gauges_are_read_when_asked_for(void **state)
@@ -193,6 +243,7 @@ static void test_figures_of_this_process(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_each_model_is_told_and_a_bad_push_changes_nothing),
         TEST(test_health_says_why_not),
         TEST(test_before_the_first_snapshot_it_is_not_ready),
         TEST(test_gauges_are_read_when_asked_for),

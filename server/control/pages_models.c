@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The models of /readyz?verbose: each that serves, and each that a policy names and that does not.
+ */
+#include <string.h>
+
+#include "base/rcu.h"
+#include "server/control/pages_internal.h"
+
+/* Every name that the policies hold, `index` counting from 0 over all slots; NULL behind the last.
+ * "" and "*" stand where none, or the first of a kind, is meant. */
+static const char *named_model(const struct policy_set *policies, uint32_t index)
+{
+    for (uint32_t i = 0; i < policies->slot_count; i++) {
+        const struct policy_slot *slot = &policies->slot[i];
+        if (index < slot->source_count)
+            return slot->source[index].model;
+        index -= slot->source_count;
+        if (index < 2)
+            return index == 0 ? slot->ranker : slot->prices;
+        index -= 2;
+    }
+    return NULL;
+}
+
+static bool serves(const struct snapshot *snapshot, const char *name)
+{
+    for (uint32_t i = 0; i < snapshot->model_count; i++) {
+        if (strcmp(snapshot->model[i]->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool told_before(const struct policy_set *policies, uint32_t index, const char *name)
+{
+    for (uint32_t i = 0; i < index; i++) {
+        if (strcmp(named_model(policies, i), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void put_serving(struct buffer *buffer, const struct snapshot *snapshot)
+{
+    const struct model *model = NULL;
+    for (uint32_t i = 0; (model = snapshot_model(snapshot, i)) != NULL; i++) {
+        bool usable = breaker_is_closed(model->breaker);
+        buffer_put_fmt(buffer, "[%c]model %s %s: %s %s, breaker %s\n", usable ? '+' : '!',
+                       model->name, usable ? "ok" : "not used", model->label,
+                       i < snapshot->model_count ? "serves" : "is the canary",
+                       breaker_name(model->breaker));
+    }
+}
+
+static void put_missing(const struct pages *pages, struct buffer *buffer,
+                        const struct policy_set *policies, uint32_t index)
+{
+    const char *name = named_model(policies, index);
+    char why[ERR_TEXT_BYTES] = "";
+    if (pages->registry != NULL)
+        registry_refusal(pages->registry, name, why);
+    buffer_put_fmt(buffer, "[!]model %s missing: a policy names it, and no version serves%s%s\n",
+                   name, why[0] == '\0' ? "" : "; refused last: ", why);
+}
+
+void pages_put_models(const struct pages *pages, struct buffer *buffer)
+{
+    const char *name = NULL;
+    rcu_read_begin();
+    const struct snapshot *snapshot = serving_current(pages->serving);
+    if (snapshot != NULL) {
+        put_serving(buffer, snapshot);
+        for (uint32_t i = 0; (name = named_model(snapshot->policies, i)) != NULL; i++) {
+            bool is_name = name[0] != '\0' && strcmp(name, "*") != 0;
+            if (is_name && !serves(snapshot, name) && !told_before(snapshot->policies, i, name))
+                put_missing(pages, buffer, snapshot->policies, i);
+        }
+    }
+    rcu_read_end();
+}
