@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Models of the LightGBM library: the same raw scores to the last bit.  A few small ones, of LightGBM
- * 2.2.3, 3.3.5 and 4.7.0, were recorded (tests/oracle/lightgbm); many more are trained in this run
- * where DECIDED_LIGHTGBM_PYTHON names an interpreter that has the library, which Debian does not. */
+/* Models of the LightGBM library: the same raw scores to the last bit.  A few small ones, of
+ * LightGBM 2.2.3, 3.3.5 and 4.7.0, were recorded (tests/oracle/lightgbm); many more are trained in
+ * this run where DECIDED_LIGHTGBM_PYTHON names an interpreter that has the library, which Debian
+ * does not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
