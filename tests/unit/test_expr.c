@@ -272,79 +272,79 @@ static void fields_tell_their_scopes(void **state)
 
 /* ---- what is refused, and where -------------------------------------------------------------- */
 
+static const struct {
+    const char *source, *message;
+} mistakes[] = {
+    {"", "line 1, column 1: expected a value, got the end"},
+    {"item.prise > 3", "line 1, column 1: unknown field 'item.prise', did you mean 'item.price'?"},
+    {"true &&\n  nonsense", "line 2, column 3: unknown field 'nonsense'"},
+    {"item.stock > ", "line 1, column 14: expected a value, got the end"},
+    {"item.stock > 3)", "line 1, column 15: expected an operator or the end, got ')'"},
+    {"(item.stock > 3", "line 1, column 16: expected ')', got the end"},
+    {"item.stock = 3", "line 1, column 12: unexpected '='; did you mean '=='?"},
+    {"true & false", "line 1, column 6: unexpected '&'; did you mean '&&'?"},
+    {"item.stock", "line 1, column 1: expected a bool here, got a int"},
+    {"item.stock == 'a'", "line 1, column 12: cannot compare a int and a string"},
+    {"item.stock + 1.0 > 2.0",
+     "line 1, column 12: cannot calculate with a int and a double; convert one with int() or "
+     "double()"},
+    {"item.category + 'a' == 'b'", "line 1, column 15: texts cannot be put together"},
+    {"1.5 % 2.0 == 0.0", "line 1, column 5: '%' takes ints alone"},
+    {"item.attributes.year == item.attributes.colour",
+     "line 1, column 22: the type of both sides is unknown; say it with int(), double() or "
+     "string()"},
+    {"item.stock in [1, 'a']", "line 1, column 19: the members of a list are of one type"},
+    {"item.stock in ['a']", "line 1, column 1: expected a string here, got a int"},
+    {"[1] == [1]", "line 1, column 1: a list stands to the right of 'in' alone"},
+    {"item.stock in [item.price]",
+     "line 1, column 16: expected a number or a text in quotes, got 'item'"},
+    {"item.tags == item.tags",
+     "line 1, column 11: cannot compare a list of strings and a list of strings"},
+    {"item.category.matches('a.*')",
+     "line 1, column 1: regular expressions are not supported; there are startsWith, endsWith "
+     "and contains"},
+    {"item.category.startWith('a')",
+     "line 1, column 1: unknown function 'startWith', did you mean 'startsWith'?"},
+    {"startsWith('a')", "line 1, column 1: unknown function 'startsWith' here"},
+    {"item.category.startsWith()", "line 1, column 1: startsWith: expected 1 argument, got 0"},
+    {"size(item.tags, 1) == 1", "line 1, column 1: size: expected 1 argument, got 2"},
+    {"has(1)", "line 1, column 1: has: expected the name of a field"},
+    {"true ? 1 : 'a'",
+     "line 1, column 6: both branches of ?: must give the same type, and no list"},
+    {"1u == 1",
+     "line 1, column 1: numbers without a sign (uint) are not supported; leave the 'u' out"},
+    {"b'a' == b'a'", "line 1, column 1: bytes are not supported"},
+    {"null == null", "line 1, column 1: unexpected 'null'"},
+    {"'abc", "line 1, column 1: the string does not end"},
+    {"'a\nb' == ''", "line 1, column 1: the string does not end"},
+    {"'\\q' == ''", "line 1, column 2: unknown escape in a string"},
+    {"'\\ud800' == ''", "line 1, column 4: the escape stands for no character"},
+    {"'\\x4' == ''", "line 1, column 4: expected 2 digits of base 16 in '\\'"},
+    {"9223372036854775808 > 0", "line 1, column 1: the number is beyond 64 bits"},
+    {"-9223372036854775809 < 0", "line 1, column 2: the number is beyond 64 bits"},
+    {"1e999 > 0.0", "line 1, column 1: the number does not fit"},
+    {"1a == 1", "line 1, column 2: unexpected 'a' after a number"},
+    {"0x == 1", "line 1, column 1: expected digits after 0x"},
+    {"item..stock", "line 1, column 6: expected a name, got '.'"},
+    {"item[stock]", "line 1, column 6: expected a text in quotes, got 'stock'"},
+    {"item.stock ; 1", "line 1, column 12: unexpected ';'"},
+    {"true \x01", "line 1, column 6: unexpected byte 0x01"},
+    {"math.leest(1, 2) == 1",
+     "line 1, column 1: unknown function 'math.leest', did you mean 'math.least'?"},
+    {"math.least(1, 2.0) == 1",
+     "line 1, column 15: the numbers are of one kind; convert with int() or double()"},
+    {"[1, 2", "line 1, column 6: expected ',', got the end"},
+};
+
 static void mistakes_are_told_with_their_place(void **state)
 {
     (void)state;
-    static const struct {
-        const char *source, *message;
-    } cases[] = {
-        {"", "line 1, column 1: expected a value, got the end"},
-        {"item.prise > 3",
-         "line 1, column 1: unknown field 'item.prise', did you mean 'item.price'?"},
-        {"true &&\n  nonsense", "line 2, column 3: unknown field 'nonsense'"},
-        {"item.stock > ", "line 1, column 14: expected a value, got the end"},
-        {"item.stock > 3)", "line 1, column 15: expected an operator or the end, got ')'"},
-        {"(item.stock > 3", "line 1, column 16: expected ')', got the end"},
-        {"item.stock = 3", "line 1, column 12: unexpected '='; did you mean '=='?"},
-        {"true & false", "line 1, column 6: unexpected '&'; did you mean '&&'?"},
-        {"item.stock", "line 1, column 1: expected a bool here, got a int"},
-        {"item.stock == 'a'", "line 1, column 12: cannot compare a int and a string"},
-        {"item.stock + 1.0 > 2.0",
-         "line 1, column 12: cannot calculate with a int and a double; convert one with int() or "
-         "double()"},
-        {"item.category + 'a' == 'b'", "line 1, column 15: texts cannot be put together"},
-        {"1.5 % 2.0 == 0.0", "line 1, column 5: '%' takes ints alone"},
-        {"item.attributes.year == item.attributes.colour",
-         "line 1, column 22: the type of both sides is unknown; say it with int(), double() or "
-         "string()"},
-        {"item.stock in [1, 'a']", "line 1, column 19: the members of a list are of one type"},
-        {"item.stock in ['a']", "line 1, column 1: expected a string here, got a int"},
-        {"[1] == [1]", "line 1, column 1: a list stands to the right of 'in' alone"},
-        {"item.stock in [item.price]",
-         "line 1, column 16: expected a number or a text in quotes, got 'item'"},
-        {"item.tags == item.tags",
-         "line 1, column 11: cannot compare a list of strings and a list of strings"},
-        {"item.category.matches('a.*')",
-         "line 1, column 1: regular expressions are not supported; there are startsWith, endsWith "
-         "and contains"},
-        {"item.category.startWith('a')",
-         "line 1, column 1: unknown function 'startWith', did you mean 'startsWith'?"},
-        {"startsWith('a')", "line 1, column 1: unknown function 'startsWith' here"},
-        {"item.category.startsWith()", "line 1, column 1: startsWith: expected 1 argument, got 0"},
-        {"size(item.tags, 1) == 1", "line 1, column 1: size: expected 1 argument, got 2"},
-        {"has(1)", "line 1, column 1: has: expected the name of a field"},
-        {"true ? 1 : 'a'",
-         "line 1, column 6: both branches of ?: must give the same type, and no list"},
-        {"1u == 1",
-         "line 1, column 1: numbers without a sign (uint) are not supported; leave the 'u' out"},
-        {"b'a' == b'a'", "line 1, column 1: bytes are not supported"},
-        {"null == null", "line 1, column 1: unexpected 'null'"},
-        {"'abc", "line 1, column 1: the string does not end"},
-        {"'a\nb' == ''", "line 1, column 1: the string does not end"},
-        {"'\\q' == ''", "line 1, column 2: unknown escape in a string"},
-        {"'\\ud800' == ''", "line 1, column 4: the escape stands for no character"},
-        {"'\\x4' == ''", "line 1, column 4: expected 2 digits of base 16 in '\\'"},
-        {"9223372036854775808 > 0", "line 1, column 1: the number is beyond 64 bits"},
-        {"-9223372036854775809 < 0", "line 1, column 2: the number is beyond 64 bits"},
-        {"1e999 > 0.0", "line 1, column 1: the number does not fit"},
-        {"1a == 1", "line 1, column 2: unexpected 'a' after a number"},
-        {"0x == 1", "line 1, column 1: expected digits after 0x"},
-        {"item..stock", "line 1, column 6: expected a name, got '.'"},
-        {"item[stock]", "line 1, column 6: expected a text in quotes, got 'stock'"},
-        {"item.stock ; 1", "line 1, column 12: unexpected ';'"},
-        {"true \x01", "line 1, column 6: unexpected byte 0x01"},
-        {"math.leest(1, 2) == 1",
-         "line 1, column 1: unknown function 'math.leest', did you mean 'math.least'?"},
-        {"math.least(1, 2.0) == 1",
-         "line 1, column 15: the numbers are of one kind; convert with int() or double()"},
-        {"[1, 2", "line 1, column 6: expected ',', got the end"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         struct expr *expr = NULL;
         struct err err = {0};
-        assert_int_equal(compile(cases[i].source, EXPR_BOOL, &expr, &err), ERR_BAD_INPUT);
+        assert_int_equal(compile(mistakes[i].source, EXPR_BOOL, &expr, &err), ERR_BAD_INPUT);
         assert_null(expr);
-        assert_string_equal(err.text, cases[i].message);
+        assert_string_equal(err.text, mistakes[i].message);
     }
 }
 
