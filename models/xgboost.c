@@ -162,32 +162,40 @@ static bool read_model(struct xgboost_document *d)
     return d->has_weights || xgboost_require(reader, keys, seen, 1 + 2 + 16);
 }
 
+/* The gbtree inside of dart. */
+static bool read_gbtree(struct xgboost_document *d)
+{
+    static const char *const keys[] = {"model", NULL};
+    uint64_t seen = 0;
+    int key = 0;
+    if (!xgboost_open_object(&d->reader))
+        return false;
+    while (xgboost_next_key(&d->reader, keys, &seen, &key)) {
+        if (key == 0 && !read_model(d))
+            return false;
+    }
+    return xgboost_require(&d->reader, keys, seen, 1);
+}
+
 /* gbtree and gblinear hold a model; dart holds a gbtree, and weights beside it. */
 static bool read_booster(struct xgboost_document *d)
 {
     static const char *const keys[] = {"name", "model", "gbtree", "weight_drop", NULL};
-    static const char *const inner_keys[] = {"model", NULL};
     struct xgboost_reader *reader = &d->reader;
     uint64_t seen = 0;
-    uint64_t inner_seen = 0;
     int key = 0;
     if (!xgboost_open_object(reader))
         return false;
     while (xgboost_next_key(reader, keys, &seen, &key)) {
         bool ok = true;
-        if (key == 0)
-            ok = xgboost_next_text(reader, d->booster, sizeof d->booster);
-        else if (key == 1)
-            ok = read_model(d);
-        else if (key == 2)
-            ok = xgboost_open_object(reader);
-        else if (key == 3)
-            ok = xgboost_next_floats(reader, FOREST_TREES_MAX, &d->weight_drop);
-        while (ok && key == 2 && xgboost_next_key(reader, inner_keys, &inner_seen, &key)) {
-            ok = key != 0 || read_model(d);
-            key = 2;
+        switch (key) {
+        case 0: ok = xgboost_next_text(reader, d->booster, sizeof d->booster); break;
+        case 1: ok = read_model(d); break;
+        case 2: ok = read_gbtree(d); break;
+        case 3: ok = xgboost_next_floats(reader, FOREST_TREES_MAX, &d->weight_drop); break;
+        default: break;
         }
-        if (!ok || reader->rc != ERR_OK)
+        if (!ok)
             return false;
     }
     if ((seen & 6) == 6)

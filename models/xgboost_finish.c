@@ -80,7 +80,7 @@ static bool set_base(struct xgboost_document *d, enum link link)
     struct text all = trimmed(d->base_score, d->base_score + strlen(d->base_score));
     const char *end = all.ptr + all.len;
     uint32_t count = 0;
-    if (all.len >= 2 && ((all.ptr[0] == '[' && end[-1] == ']'))) {
+    if (all.len >= 2 && all.ptr[0] == '[' && end[-1] == ']') {
         all.ptr++;
         end--;
     }
