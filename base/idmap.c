@@ -75,6 +75,8 @@ static void index_fill(const struct idmap *map, struct idmap_index *index, uint3
 {
     for (uint32_t number = 0; number < count; number++) {
         const uint8_t *address = idmap_address(map, number);
+        if (address[0] == 0)
+            continue; /* erased */
         uint64_t hash = hash_bytes(address + 1, address[0], IDMAP_SEED);
         uint64_t at = hash & index->mask;
         while (atomic_load_explicit(&index->slot[at], memory_order_relaxed) != 0)
@@ -161,4 +163,24 @@ enum err_code idmap_add(struct idmap *map, struct text id, uint32_t *ret_number,
     if (ret_added != NULL)
         *ret_added = is_new;
     return ERR_OK;
+}
+
+uint32_t idmap_hide(struct idmap *map, uint32_t number)
+{
+    ASSERT(number < atomic_load_explicit(&map->count, memory_order_relaxed));
+    uint8_t *address = (uint8_t *)idmap_address(map, number);
+    uint32_t id_bytes = address[0];
+    if (id_bytes == 0)
+        return 0;
+    __atomic_store_n(address, 0, __ATOMIC_RELAXED);
+    uint32_t before = atomic_load_explicit(&map->erased_count, memory_order_relaxed);
+    atomic_store_explicit(&map->erased_count, before + 1, memory_order_relaxed);
+    return id_bytes;
+}
+
+void idmap_wipe(struct idmap *map, uint32_t number, uint32_t id_bytes)
+{
+    uint8_t *address = (uint8_t *)idmap_address(map, number);
+    ASSERT(address[0] == 0);
+    memset(address + 1, 0, id_bytes);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* idmap - external ids to dense numbers 0, 1, 2, ... and back.
  *
- * Append-only: a number is given once and never reused, so it can index arrays.  One writer; any
- * number of readers at the same time, wait-free: a reader sees each id either wholly or not at all.
+ * A number is given once and never reused, so it can index arrays.  One writer; any number of
+ * readers at the same time, wait-free: a reader sees each id either wholly or not at all.
+ * An id may be erased: its number stays behind with an empty text, and the same id added again gets
+ * a new number.
  * Ids live in fixed chunks that never move; the hash index (XXH3, linear probing, load at most 3/4)
  * is replaced by a larger one through RCU, so readers stay inside rcu_read_begin/end while calling.
  *
@@ -10,7 +12,8 @@
  * to 3/4, which is 5.3 to 10.7 bytes (see idmap_bytes); beside that 512 KiB of addresses and 1 MiB
  * of ids are the smallest steps, resident only as far as they are used. Growing the index re-hashes
  * all ids within one idmap_add: the writer stalls, the readers do not. Limits: capacity_max ids (at
- * most 2^31), ID_BYTES_MAX bytes an id. Threads: idmap_add by the one writer; all else by any. */
+ * most 2^31), ID_BYTES_MAX bytes an id. Threads: idmap_add, idmap_hide and idmap_wipe by the one
+ * writer; all else by any. */
 #ifndef BASE_IDMAP_H
 #define BASE_IDMAP_H
 
@@ -33,15 +36,24 @@ void idmap_destroy(struct idmap **map); /* no readers left; NULL is fine */
 MUST_CHECK enum err_code idmap_add(struct idmap *map, struct text id, uint32_t *ret_number,
                                    bool *ret_added, struct err *err);
 
-uint32_t idmap_find(const struct idmap *map, struct text id);     /* IDMAP_NONE when unknown */
-struct text idmap_text(const struct idmap *map, uint32_t number); /* number < idmap_count */
+/* From now on nobody finds the id, and the text of its number is empty; readers that found it
+ * before still see its bytes.  Returns how many these are, for idmap_wipe; 0 when it was hidden
+ * already. */
+uint32_t idmap_hide(struct idmap *map, uint32_t number);
+/* Overwrites the bytes of an id that was hidden, after rcu_wait. */
+void idmap_wipe(struct idmap *map, uint32_t number, uint32_t id_bytes);
+
+uint32_t idmap_find(const struct idmap *map, struct text id); /* IDMAP_NONE when unknown */
+/* number < idmap_count; .len 0 when it was erased. */
+struct text idmap_text(const struct idmap *map, uint32_t number);
 /* For the writer, which looks at what comes ahead: the memory of an id is fetched step by step
  * while that of others is, too.  Hints alone: the second step gives a number that is likely the
  * id's, or IDMAP_NONE. */
 uint64_t idmap_fetch_slot(const struct idmap *map, struct text id); /* the hash, for the others */
 uint32_t idmap_fetch_address(const struct idmap *map, uint64_t hash);
 void idmap_fetch_text(const struct idmap *map, uint32_t number); /* one that was given */
-uint32_t idmap_count(const struct idmap *map);
-uint64_t idmap_bytes(const struct idmap *map); /* allocated bytes, indexes included */
+uint32_t idmap_count(const struct idmap *map);        /* numbers given, those of erased ids too */
+uint32_t idmap_erased_count(const struct idmap *map); /* of these */
+uint64_t idmap_bytes(const struct idmap *map);        /* allocated bytes, indexes included */
 
 #endif

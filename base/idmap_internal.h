@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* idmap_internal - the layout that idmap.c (the writer) and idmap_read.c (the readers) share.
  *
- *  1. An id is a length byte and its bytes, in a chunk that never moves.
+ *  1. An id is a length byte and its bytes, in a chunk that never moves.  The length of an erased
+ *     one becomes 0, so that it equals no id; its index slot stays, since others may lie behind it.
+ *     The byte is read and written as a relaxed atomic: the bytes behind it change after rcu_wait
+ *     only.
  *  2. page[n / IDMAP_PAGE_IDS][n % IDMAP_PAGE_IDS] is the address of id n.  It is a plain pointer,
  *     written once before n is published, and n is published by the release store of its index
  *     slot and of `count`; readers got n from one of the two by an acquire load.
@@ -36,7 +39,7 @@ struct idmap_chunk {
 
 struct idmap {
     _Atomic(struct idmap_index *) index; /* owned */
-    _Atomic uint32_t count;
+    _Atomic uint32_t count, erased_count;
     _Atomic uint64_t bytes;
 
     uint32_t capacity_max;
@@ -63,6 +66,11 @@ static inline uint32_t idmap_slot_number(const struct idmap_index *index, uint32
 static inline const uint8_t *idmap_address(const struct idmap *map, uint32_t number)
 {
     return map->page[number >> IDMAP_PAGE_BITS][number & (IDMAP_PAGE_IDS - 1)];
+}
+
+static inline uint8_t idmap_length(const uint8_t *address)
+{
+    return __atomic_load_n(address, __ATOMIC_RELAXED);
 }
 
 /* The number of the id, or IDMAP_NONE and the free slot where it belongs (ret_at may be NULL). */

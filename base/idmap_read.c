@@ -7,7 +7,7 @@
 
 static bool id_is_at(const uint8_t *address, struct text id)
 {
-    return address[0] == id.len && memcmp(address + 1, id.ptr, id.len) == 0;
+    return idmap_length(address) == id.len && memcmp(address + 1, id.ptr, id.len) == 0;
 }
 
 uint32_t idmap_index_find(const struct idmap *map, const struct idmap_index *index, struct text id,
@@ -74,12 +74,17 @@ struct text idmap_text(const struct idmap *map, uint32_t number)
 {
     ASSERT(number < idmap_count(map));
     const uint8_t *address = idmap_address(map, number);
-    return (struct text){(const char *)address + 1, address[0]};
+    return (struct text){(const char *)address + 1, idmap_length(address)};
 }
 
 uint32_t idmap_count(const struct idmap *map)
 {
     return atomic_load_explicit(&map->count, memory_order_acquire);
+}
+
+uint32_t idmap_erased_count(const struct idmap *map)
+{
+    return atomic_load_explicit(&map->erased_count, memory_order_relaxed);
 }
 
 uint64_t idmap_bytes(const struct idmap *map)

@@ -8,11 +8,13 @@
 enum { AHEAD = 16, CHAIN_FETCHED = 4 };
 
 #define DEDUP_SEED UINT64_C(0x6465647570)
+#define ERASED     UINT64_C(0)
 
 /*  1. hash[] is a ring: the newest stands before `next`, `count` are there.
  *  2. slot[] is an index of it (linear probing, at most 2/3 full): 0 is free, else place + 1 in the
  *     bits of `mask` and some of the hash above them, which spares most looks at hash[].
- *  3. There are no tombstones: taking one out moves those behind it forward. */
+ *  3. There are no tombstones: taking one out moves those behind it forward.
+ *  4. The place of an id that was erased holds the hash 0, which is in no slot. */
 struct dedup {
     uint32_t capacity;
     uint32_t count;
@@ -88,15 +90,21 @@ static bool is_too_old(const struct dedup *dedup, uint32_t place, uint32_t now_s
     return dedup->window_s != 0 && (int64_t)now_s - dedup->time_s[place] > dedup->window_s;
 }
 
+uint64_t dedup_key(struct text id)
+{
+    uint64_t hash = hash_text(id, DEDUP_SEED);
+    return hash != ERASED ? hash : 1;
+}
+
 bool dedup_has(const struct dedup *dedup, struct text id, uint32_t now_s)
 {
-    uint32_t slot = dedup->slot[slot_of(dedup, hash_text(id, DEDUP_SEED))];
+    uint32_t slot = dedup->slot[slot_of(dedup, dedup_key(id))];
     return slot != 0 && !is_too_old(dedup, place_in(dedup, slot), now_s);
 }
 
 uint64_t dedup_fetch_slot(const struct dedup *dedup, struct text id)
 {
-    uint64_t hash = hash_text(id, DEDUP_SEED);
+    uint64_t hash = dedup_key(id);
     __builtin_prefetch(&dedup->slot[(uint32_t)hash & dedup->mask]);
     return hash;
 }
@@ -158,20 +166,39 @@ static void forget_oldest(struct dedup *dedup)
     dedup->count--;
 }
 
-void dedup_add(struct dedup *dedup, struct text id, uint32_t now_s)
+static void add(struct dedup *dedup, uint64_t hash, uint32_t now_s)
 {
     if (dedup->capacity == 0)
         return;
-    uint64_t hash = hash_text(id, DEDUP_SEED);
     while (dedup->count > 0 &&
            (dedup->count == dedup->capacity || is_too_old(dedup, oldest_place(dedup), now_s)))
         forget_oldest(dedup);
     uint32_t at = slot_of(dedup, hash);
     dedup->hash[dedup->next] = hash;
     dedup->time_s[dedup->next] = now_s;
-    dedup->slot[at] = tag_of(dedup, hash) | (dedup->next + 1);
+    if (hash != ERASED)
+        dedup->slot[at] = tag_of(dedup, hash) | (dedup->next + 1);
     dedup->next = dedup->next + 1 == dedup->capacity ? 0 : dedup->next + 1;
     dedup->count++;
+}
+
+void dedup_add(struct dedup *dedup, struct text id, uint32_t now_s)
+{
+    add(dedup, dedup_key(id), now_s);
+}
+
+void dedup_add_erased(struct dedup *dedup, uint32_t now_s)
+{
+    add(dedup, ERASED, now_s);
+}
+
+void dedup_erase(struct dedup *dedup, uint64_t key)
+{
+    uint32_t slot = dedup->slot[slot_of(dedup, key)];
+    if (slot == 0)
+        return;
+    take_out(dedup, key);
+    dedup->hash[place_in(dedup, slot)] = ERASED;
 }
 
 uint32_t dedup_oldest_s(const struct dedup *dedup)

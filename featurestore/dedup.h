@@ -27,6 +27,12 @@ void dedup_add(struct dedup *dedup, struct text id, uint32_t now_s);
 /* Hints for ids that come ahead: the memory that the two above look at first, and then second. */
 uint64_t dedup_fetch_slot(const struct dedup *dedup, struct text id); /* the hash, for the other */
 void dedup_fetch_place(const struct dedup *dedup, uint64_t hash);
+/* What dedup_add keeps of an id. */
+uint64_t dedup_key(struct text id);
+/* Forgets an id; its place stays, so that the others are forgotten when they would have been. */
+void dedup_erase(struct dedup *dedup, uint64_t key);
+/* What dedup_add and dedup_erase of the same id leave. */
+void dedup_add_erased(struct dedup *dedup, uint32_t now_s);
 /* When the oldest id came that is remembered; 0 without any. */
 uint32_t dedup_oldest_s(const struct dedup *dedup);
 

@@ -117,6 +117,41 @@ static void test_a_clock_that_goes_back_leaves_the_index_whole(void **state)
     dedup_destroy(&dedup);
 }
 
+/* A ring in which some ids were erased is one to which they were never added, place for place. */
+static void test_erased_ids_leave_their_places(void **state)
+{
+    (void)state;
+    struct dedup *live = NULL, *replayed = NULL;
+    struct err err;
+    char buf[16];
+    assert_int_equal(dedup_create(100, 50, &live, &err), ERR_OK);
+    assert_int_equal(dedup_create(100, 50, &replayed, &err), ERR_OK);
+    for (uint32_t i = 0; i < 1000; i++) {
+        dedup_add(live, id_of(i, buf), 1000 + i / 3);
+        if (i % 7 == 0)
+            dedup_erase(live, dedup_key(id_of(i, buf)));
+    }
+    dedup_erase(live, dedup_key(id_of(5000, buf))); /* one that is not there */
+    dedup_erase(live, dedup_key(id_of(994, buf)));  /* and one that is not any more */
+    for (uint32_t i = 0; i < 1000; i++) {
+        if (i % 7 == 0)
+            dedup_add_erased(replayed, 1000 + i / 3);
+        else
+            dedup_add(replayed, id_of(i, buf), 1000 + i / 3);
+    }
+    assert_true(dedup_hash(live) == dedup_hash(replayed));
+    assert_int_equal(dedup_oldest_s(live), dedup_oldest_s(replayed));
+    for (uint32_t i = 900; i < 1000; i++)
+        assert_int_equal(dedup_has(live, id_of(i, buf), 1333), i % 7 != 0);
+    for (uint32_t i = 0; i < 200; i++) { /* all places come round again */
+        dedup_add(live, id_of(2000 + i, buf), 1400);
+        dedup_add(replayed, id_of(2000 + i, buf), 1400);
+    }
+    assert_true(dedup_hash(live) == dedup_hash(replayed));
+    dedup_destroy(&live);
+    dedup_destroy(&replayed);
+}
+
 static void test_creation_fails_cleanly_without_memory(void **state)
 {
     (void)state;
@@ -143,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_no_capacity_remembers_nothing),
         cmocka_unit_test(test_ids_are_forgotten_with_time),
         cmocka_unit_test(test_a_clock_that_goes_back_leaves_the_index_whole),
+        cmocka_unit_test(test_erased_ids_leave_their_places),
         cmocka_unit_test(test_creation_fails_cleanly_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

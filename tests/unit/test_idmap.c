@@ -162,6 +162,83 @@ static void readers_beside_the_writer(void **state)
     idmap_destroy(&shared.map);
 }
 
+static void an_erased_id_leaves_its_number_behind(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 }; /* the index grows with erased ids in it */
+    struct idmap *map = NULL;
+    struct err err;
+    char buf[24];
+    uint32_t number = 0, id_bytes[COUNT] = {0};
+    assert_int_equal(idmap_create(3 * COUNT, &map, &err), ERR_OK);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_int_equal(idmap_add(map, id_of(i, buf), &number, NULL, &err), ERR_OK);
+        if (i % 3 == 0)
+            id_bytes[i] = idmap_hide(map, i);
+    }
+    rcu_wait();
+    for (uint32_t i = 0; i < COUNT; i += 3) {
+        struct text text = idmap_text(map, i);
+        assert_int_equal(id_bytes[i], id_of(i, buf).len);
+        assert_int_equal(text.len, 0);
+        assert_int_equal(idmap_hide(map, i), 0);
+        idmap_wipe(map, i, id_bytes[i]);
+        for (uint32_t b = 0; b < id_bytes[i]; b++)
+            assert_int_equal(text.ptr[b], 0);
+    }
+    assert_int_equal(idmap_erased_count(map), COUNT / 3);
+    for (uint32_t i = 0; i < COUNT; i++)
+        assert_int_equal(idmap_find(map, id_of(i, buf)), i % 3 == 0 ? IDMAP_NONE : i);
+    /* Whoever comes back is somebody new. */
+    assert_int_equal(idmap_add(map, id_of(3, buf), &number, NULL, &err), ERR_OK);
+    assert_int_equal(number, COUNT);
+    assert_int_equal(idmap_find(map, id_of(3, buf)), COUNT);
+    assert_int_equal(idmap_text(map, 3).len, 0);
+    idmap_destroy(&map);
+}
+
+static void *read_one(void *arg)
+{
+    struct shared *shared = arg;
+    char buf[24];
+    struct text id = id_of(7, buf);
+    while (!atomic_load(&shared->stop)) {
+        rcu_read_begin();
+        uint32_t number = idmap_find(shared->map, id);
+        struct text text = number == IDMAP_NONE ? id : idmap_text(shared->map, number);
+        /* Hidden in between, perhaps; but what has a length has its bytes. */
+        if (text.len != 0 && !text_equal(text, id))
+            atomic_fetch_add(&shared->mistakes, 1);
+        rcu_read_end();
+    }
+    return NULL;
+}
+
+static void readers_beside_an_erasure(void **state)
+{
+    (void)state;
+    struct shared shared = {0};
+    struct err err;
+    pthread_t readers[2];
+    char buf[24];
+    assert_int_equal(idmap_create(IDS, &shared.map, &err), ERR_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, read_one, &shared), 0);
+    for (uint32_t i = 0; i < 200; i++) {
+        uint32_t number = 0;
+        assert_int_equal(idmap_add(shared.map, id_of(7, buf), &number, NULL, &err), ERR_OK);
+        assert_int_equal(number, i);
+        uint32_t id_bytes = idmap_hide(shared.map, number);
+        rcu_wait();
+        idmap_wipe(shared.map, number, id_bytes);
+    }
+    atomic_store(&shared.stop, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(readers[i], NULL);
+    assert_int_equal(atomic_load(&shared.mistakes), 0);
+    idmap_destroy(&shared.map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +246,8 @@ int main(void)
         cmocka_unit_test(bad_ids_are_refused),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(readers_beside_the_writer),
+        cmocka_unit_test(an_erased_id_leaves_its_number_behind),
+        cmocka_unit_test(readers_beside_an_erasure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
