@@ -18,7 +18,7 @@ enum { FORMAT_BYTES = 64, NOTE_NAME_BYTES_MAX = 64, FILE_MODE = 0640, READERS_MA
 /* Nobody else needs the disk so urgently that less than this counts as room. */
 #define NO_SPACE_BYTES (UINT64_C(1) << 20)
 
-static uint64_t free_bytes(const struct event_log *log)
+uint64_t event_log_free_bytes(const struct event_log *log)
 {
     struct statvfs disk;
     if (statvfs(log->dir, &disk) != 0)
@@ -31,7 +31,7 @@ enum err_code event_log_error(struct event_log *log, int mdb_code, const char *d
 {
     /* LMDB reports a write that was cut short by a full disk as EIO. */
     bool no_space = mdb_code == ENOSPC || mdb_code == EDQUOT || mdb_code == MDB_MAP_FULL ||
-                    (mdb_code == EIO && free_bytes(log) < NO_SPACE_BYTES);
+                    (mdb_code == EIO && event_log_free_bytes(log) < NO_SPACE_BYTES);
     enum err_code code = ERR_IO;
     if (no_space)
         code = ERR_DISK_FULL;
@@ -52,7 +52,7 @@ enum err_code event_log_check_room(struct event_log *log, struct err *err)
         return err_set(err, ERR_IO,
                        "the %s log failed and takes nothing until the daemon is started again",
                        log->kind);
-    uint64_t free_now = free_bytes(log);
+    uint64_t free_now = event_log_free_bytes(log);
     if (free_now < log->disk_reserve_bytes)
         return err_set(err, ERR_DISK_FULL,
                        "%" PRIu64 " bytes are free on the disk of the %s log, %" PRIu64
@@ -160,6 +160,7 @@ enum err_code event_log_open(const struct event_log_options *options, struct eve
     struct event_log *log = calloc(1, sizeof *log);
     if (log == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for the %s log", kind);
+    pthread_rwlock_init(&log->lock, NULL);
     log->kind = kind;
     log->bytes_max = options->bytes_max;
     log->disk_reserve_bytes = options->disk_reserve_bytes;
@@ -189,6 +190,7 @@ void event_log_close(struct event_log **log)
         return;
     if ((*log)->env != NULL)
         mdb_env_close((*log)->env);
+    pthread_rwlock_destroy(&(*log)->lock);
     free((*log)->gathered.bytes);
     free(*log);
     *log = NULL;
@@ -256,6 +258,8 @@ void event_log_stats(const struct event_log *log, struct event_log_stats *ret_st
 
 enum err_code event_log_copy(struct event_log *log, const char *dir, struct err *err)
 {
+    pthread_rwlock_rdlock(&log->lock);
     int rc = mdb_env_copy2(log->env, dir, MDB_CP_COMPACT);
+    pthread_rwlock_unlock(&log->lock);
     return rc == 0 ? ERR_OK : event_log_error(log, rc, "copy", err);
 }

@@ -28,7 +28,8 @@
  * (event_log_expire.c).  So a replay of the whole log gives the state without those events.
  *
  * Format of a record: key, the sequence in 8 bytes big-endian; value, little-endian: version 1
- * (u8), event type (u8), origin (u16: 0, this log), checksum (u32: the low half of XXH3-64 over all
+ * (u8), event type (u8; its top bit: the person was erased, so that there is less in the record
+ * than its type says), origin (u16: 0, this log), checksum (u32: the low half of XXH3-64 over all
  * else, the key first), arrival (i64, ms since the epoch), skew (i32, ms to be added to the event's
  * own `ts`), and the event as it came, one MessagePack map.
  *
@@ -71,6 +72,7 @@ struct event_record {
     int32_t skew_ms;
     uint16_t origin;
     enum event_type type;
+    bool erased;       /* what was personal in it is gone (featurestore/erase_strip.h) */
     struct text event; /* MessagePack; borrowed */
 };
 
@@ -132,8 +134,8 @@ void event_log_stats(const struct event_log *log, struct event_log_stats *ret_st
 
 /* Holds old pages in place while it is open: keep it short, begin again where it ended. */
 struct event_log_reader {
+    struct event_log *log;
     void *txn, *cursor;
-    const char *kind;
     bool is_placed; /* there is a record from that sequence on */
     uint64_t next;  /* the sequence that must come next; 0: any */
 };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* event_log_internal - what event_log.c (open, close, notes), event_log_write.c (gather, commit,
- * prune) and event_log_read.c share. */
+ * prune), event_log_read.c and event_log_rebuild.c share. */
 #ifndef FEATURESTORE_EVENT_LOG_INTERNAL_H
 #define FEATURESTORE_EVENT_LOG_INTERNAL_H
 
 #include <lmdb.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "featurestore/event_log.h"
@@ -20,6 +21,8 @@ struct event_log_gathered {
 };
 
 struct event_log {
+    /* Held for reading by whoever is in `env` but the writer, who alone replaces it. */
+    pthread_rwlock_t lock;
     MDB_env *env;
     MDB_dbi events, notes;
     const char *kind; /* borrowed, for messages */
@@ -57,6 +60,8 @@ enum err_code event_log_read_expiry(struct event_log *log, struct err *err);
 /* What LMDB says, as one of our codes.  `doing`: "write to". */
 enum err_code event_log_error(struct event_log *log, int mdb_code, const char *doing,
                               struct err *err);
+
+uint64_t event_log_free_bytes(const struct event_log *log); /* on its disk */
 
 void event_log_key(uint64_t sequence, uint8_t key[EVENT_LOG_KEY_BYTES]);
 /* Writes the header of a record; the checksum takes in key and event. */

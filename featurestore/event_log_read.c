@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "featurestore/event_log_internal.h"
 
-enum { RECORD_VERSION = 1 };
+enum { RECORD_VERSION = 1, TYPE_ERASED = 0x80 };
 
 /* Places in the header. */
 enum { AT_VERSION = 0, AT_TYPE = 1, AT_ORIGIN = 2, AT_CHECKSUM = 4, AT_ARRIVAL = 8, AT_SKEW = 16 };
@@ -38,7 +38,7 @@ void event_log_header(const struct event_record *record, uint8_t header[EVENT_LO
     uint64_t arrival = htole64((uint64_t)record->arrival_ms);
     uint32_t skew = htole32((uint32_t)record->skew_ms);
     header[AT_VERSION] = RECORD_VERSION;
-    header[AT_TYPE] = (uint8_t)record->type;
+    header[AT_TYPE] = (uint8_t)(record->type | (record->erased ? TYPE_ERASED : 0));
     memcpy(header + AT_ORIGIN, &origin, sizeof origin);
     memcpy(header + AT_ARRIVAL, &arrival, sizeof arrival);
     memcpy(header + AT_SKEW, &skew, sizeof skew);
@@ -76,13 +76,14 @@ enum err_code event_log_parse(const char *kind, const MDB_val *key, const MDB_va
         return corrupt(kind, sequence, "it is of another version", err);
     if (le32toh(checksum) != checksum_of(sequence, header, event))
         return corrupt(kind, sequence, "its checksum does not match", err);
-    if (header[AT_TYPE] >= EVENT_TYPE_COUNT)
+    if ((header[AT_TYPE] & ~TYPE_ERASED) >= EVENT_TYPE_COUNT)
         return corrupt(kind, sequence, "its event type is unknown", err);
     *ret_record = (struct event_record){.sequence = sequence,
                                         .arrival_ms = (int64_t)le64toh(arrival),
                                         .skew_ms = (int32_t)le32toh(skew),
                                         .origin = le16toh(origin),
-                                        .type = (enum event_type)header[AT_TYPE],
+                                        .type = (enum event_type)(header[AT_TYPE] & ~TYPE_ERASED),
+                                        .erased = (header[AT_TYPE] & TYPE_ERASED) != 0,
                                         .event = event};
     return ERR_OK;
 }
@@ -126,6 +127,7 @@ enum err_code event_log_read_begin(struct event_log *log, uint64_t from_sequence
     MDB_val key = {.mv_data = from, .mv_size = sizeof from};
     MDB_val value;
     event_log_key(from_sequence, from);
+    pthread_rwlock_rdlock(&log->lock);
     int rc = mdb_txn_begin(log->env, NULL, MDB_RDONLY, &txn);
     if (rc == 0)
         rc = mdb_cursor_open(txn, log->events, &cursor);
@@ -134,10 +136,11 @@ enum err_code event_log_read_begin(struct event_log *log, uint64_t from_sequence
     if (rc != 0 && rc != MDB_NOTFOUND) {
         if (txn != NULL)
             mdb_txn_abort(txn);
+        pthread_rwlock_unlock(&log->lock);
         return event_log_error(log, rc, "read", err);
     }
-    *ret_reader = (struct event_log_reader){
-        .txn = txn, .cursor = cursor, .kind = log->kind, .is_placed = rc == 0};
+    *ret_reader =
+        (struct event_log_reader){.log = log, .txn = txn, .cursor = cursor, .is_placed = rc == 0};
     return ERR_OK;
 }
 
@@ -145,19 +148,20 @@ enum err_code event_log_read_next(struct event_log_reader *reader, struct event_
                                   struct err *err)
 {
     MDB_val key, value;
+    const char *kind = reader->log->kind;
     int rc = MDB_NOTFOUND;
     if (reader->is_placed)
         rc = mdb_cursor_get(reader->cursor, &key, &value,
                             reader->next == 0 ? MDB_GET_CURRENT : MDB_NEXT);
     if (rc == MDB_NOTFOUND)
-        return err_set(err, ERR_NOT_FOUND, "the end of the %s log", reader->kind);
+        return err_set(err, ERR_NOT_FOUND, "the end of the %s log", kind);
     if (rc != 0)
-        return err_set(err, ERR_IO, "cannot read the %s log: %s", reader->kind, mdb_strerror(rc));
-    enum err_code code = event_log_parse(reader->kind, &key, &value, ret_record, err);
+        return err_set(err, ERR_IO, "cannot read the %s log: %s", kind, mdb_strerror(rc));
+    enum err_code code = event_log_parse(kind, &key, &value, ret_record, err);
     if (code != ERR_OK)
         return code;
     if (reader->next != 0 && ret_record->sequence != reader->next)
-        return corrupt(reader->kind, reader->next, "it is missing", err);
+        return corrupt(kind, reader->next, "it is missing", err);
     reader->next = ret_record->sequence + 1;
     return ERR_OK;
 }
@@ -166,5 +170,6 @@ void event_log_read_end(struct event_log_reader *reader)
 {
     mdb_cursor_close(reader->cursor);
     mdb_txn_abort(reader->txn);
+    pthread_rwlock_unlock(&reader->log->lock);
     *reader = (struct event_log_reader){0};
 }
