@@ -14,7 +14,7 @@ enum { TYPE_BYTES_MAX = sizeof EVENT_CUSTOM_PREFIX - 1 + EVENT_CUSTOM_BYTES_MAX 
 /* clang-format off */
 #define EVENT_KEYS(X) \
     X(id) X(type) X(ts) X(user) X(anon) X(session) X(decision) X(items) X(currency) X(total) \
-    X(order) X(query) X(list) X(props) X(attributes) X(undo) X(consent)
+    X(order) X(query) X(list) X(props) X(attributes) X(undo) X(consent) X(anons) X(shared)
 /* clang-format on */
 
 #define NAME(name) {#name, sizeof(#name) - 1},
@@ -170,6 +170,8 @@ static enum err_code read_event_value(struct event_read *read, enum event_key ke
     case EVENT_KEY_attributes: cursor_skip(&read->cursor, &read->attributes_raw); return ERR_OK;
     case EVENT_KEY_undo: return read_undo(read);
     case EVENT_KEY_consent: cursor_skip(&read->cursor, &read->consent_raw); return ERR_OK;
+    case EVENT_KEY_anons: cursor_skip(&read->cursor, &read->anons_raw); return ERR_OK;
+    case EVENT_KEY_shared: cursor_skip(&read->cursor, &read->shared_raw); return ERR_OK;
     case EVENT_KEY_COUNT: break;
     }
     cursor_skip(&read->cursor, NULL);
@@ -186,6 +188,8 @@ static enum err_code needed(const struct event_read *read, const char *field)
 static enum err_code check_needs(const struct event_read *read)
 {
     const struct event *event = read->event;
+    if (event->erased && event->type != EVENT_TYPE_COUNT)
+        return ERR_OK;
     if (event->id.ptr == NULL)
         return err_set(read->err, ERR_BAD_INPUT, "id: missing");
     switch (event->type) {
@@ -200,8 +204,8 @@ static enum err_code check_needs(const struct event_read *read)
         return event->user.ptr == NULL && event->anon.ptr == NULL ? needed(read, "user or anon")
                                                                   : ERR_OK;
     case EVENT_forget:
-        return err_set(read->err, ERR_UNSUPPORTED, "type: '%s' is not supported in this version",
-                       event_type_name(event->type));
+        return event->user.ptr == NULL && event->anon.ptr == NULL ? needed(read, "user or anon")
+                                                                  : ERR_OK;
     case EVENT_user_upsert:
         if (event->user.ptr == NULL)
             return needed(read, "user");
@@ -314,6 +318,24 @@ static enum err_code read_user_attributes(struct event_read *read)
     return event_read_attributes(read, "attributes", &read->event->attributes);
 }
 
+/* What a record says of whom a forget reaches is our own; anything else there means nothing, as it
+ * did when it came. */
+static void read_ids(const struct text raw, struct cursor *ret_first, uint32_t *ret_count)
+{
+    struct cursor cursor = cursor_of((const uint8_t *)raw.ptr, raw.len);
+    struct text id;
+    uint32_t count = 0;
+    if (raw.ptr == NULL || !cursor_array(&cursor, &count) || count > EVENT_FORGET_IDS_MAX)
+        return;
+    struct cursor at = cursor;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!cursor_text(&at, &id) || !text_is_id(id))
+            return;
+    }
+    *ret_first = cursor;
+    *ret_count = count;
+}
+
 static bool has_consent(const struct event_read *read)
 {
     return read->consent_raw.ptr != NULL && (keys_of(read->event->type) & BIT(consent)) != 0;
@@ -330,10 +352,14 @@ static enum err_code read_event(struct event_read *read)
         rc = check_ts(read);
     if (rc == ERR_OK && read->items_raw.ptr != NULL)
         rc = event_read_items(read);
-    if (rc == ERR_OK && read->event->type == EVENT_user_upsert)
+    if (rc == ERR_OK && read->event->type == EVENT_user_upsert && !read->event->erased)
         rc = read_user_attributes(read);
     if (rc == ERR_OK && has_consent(read))
         rc = event_read_consent(read);
+    if (read->event->type == EVENT_forget && read->rules->strictness == EVENT_STORED) {
+        read_ids(read->anons_raw, &read->event->anons, &read->event->anon_count);
+        read_ids(read->shared_raw, &read->event->shared, &read->event->shared_count);
+    }
     return rc == ERR_OK ? check_amounts(read) : rc;
 }
 
@@ -349,8 +375,10 @@ enum err_code event_decode_by(struct cursor *cursor, const struct event_rules *r
     cursor_skip(cursor, &raw);
     if (raw.len > EVENT_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "event: %u bytes of at most %d", raw.len, EVENT_BYTES_MAX);
-    struct event event = {
-        .type = EVENT_TYPE_COUNT, .ts_ms = rules->arrival_ms, .total_minor = EVENT_ABSENT};
+    struct event event = {.type = EVENT_TYPE_COUNT,
+                          .ts_ms = rules->arrival_ms,
+                          .total_minor = EVENT_ABSENT,
+                          .erased = rules->erased};
     struct event_read read = {.cursor = cursor_of((const uint8_t *)raw.ptr, raw.len),
                               .rules = rules,
                               .arena = arena,
@@ -367,4 +395,13 @@ enum err_code event_decode(struct cursor *cursor, int64_t arrival_ms, struct are
 {
     struct event_rules rules = {.strictness = EVENT_LENIENT, .arrival_ms = arrival_ms};
     return event_decode_by(cursor, &rules, arena, ret_event, err);
+}
+
+void event_make_nameless(struct event *event)
+{
+    const struct text none = {NULL, 0};
+    event->erased = true;
+    event->id = event->user = event->anon = event->session = event->decision = none;
+    event->order = event->query = event->props = event->attributes = none;
+    event->consent_allowed = event->consent_denied = 0;
 }

@@ -129,7 +129,16 @@ struct event {
     /* Bits by enum event_consent; what is in neither stays as it is. */
     uint8_t consent_allowed, consent_denied;
     uint32_t dropped; /* keys that nobody knows */
+    /* Of a record: the person was erased.  It has no id, counts for nobody and only what is left of
+     * it happens; `anon` is not who did it, but who gave or took consent with it. */
+    bool erased;
+    /* forget, in a record: the anonymous ids that go with the person, and those that stay and were
+     * the person's, too; each at the first text. */
+    struct cursor anons, shared;
+    uint32_t anon_count, shared_count;
 };
+
+#define EVENT_FORGET_IDS_MAX 128 /* in each of the two */
 
 /* How an event is judged. */
 enum event_strictness {
@@ -143,6 +152,7 @@ struct event_rules {
     int64_t arrival_ms;
     int64_t skew_ms;    /* by how much the caller's clock is behind: added to `ts` */
     int64_t age_ms_max; /* older events are refused; 0: none is */
+    bool erased;        /* EVENT_STORED: see there */
 };
 
 const char *event_type_name(enum event_type type); /* "custom" for all of them */
@@ -154,11 +164,13 @@ enum event_class event_type_class(enum event_type type);
  * as a whole is at fault. */
 const char *event_fault_prefix(const struct err *err);
 
+/* What the record of it would say if its person had been erased: nothing of a person. */
+void event_make_nameless(struct event *event);
+
 /* Reads one event; the cursor stands behind it afterwards, also after a refusal.  Bytes must have
  * passed cursor_check.  ERR_BAD_INPUT with the field first in the text: "ts: expected milliseconds
  * or RFC 3339 text, got a map"; ERR_LIMIT "items: 501 of at most 500"; ERR_STALE when it is too
- * old; ERR_UNSUPPORTED for types that this version does not apply (forget); ERR_NOMEM when
- * the arena is full.  Shoppers' events need user or anon. */
+ * old; ERR_NOMEM when the arena is full.  Shoppers' events need user or anon. */
 MUST_CHECK enum err_code event_decode_by(struct cursor *cursor, const struct event_rules *rules,
                                          struct arena *arena, struct event *ret_event,
                                          struct err *err);

@@ -10,8 +10,6 @@
 #include "base/pack.h"
 #include "featurestore/event_log_internal.h"
 
-#define EXPIRED_NOTE "expired"
-
 enum { STRIPPED_BYTES_MAX = 512, LOOKS_MIN = 256, LOOKS_PER_RECORD = 8 };
 
 /* What a record of that name holds; .ptr NULL: nothing. */
@@ -37,9 +35,11 @@ static struct text raw_of(struct text event, const char *name)
 static void strip(const struct event_record *record, struct pack *pack)
 {
     struct text id = raw_of(record->event, "id"), ts = raw_of(record->event, "ts");
-    pack_map(pack, ts.ptr == NULL ? 3 : 4);
-    pack_key(pack, "id");
-    pack_raw(pack, id.ptr, id.len);
+    pack_map(pack, 2u + (id.ptr != NULL) + (ts.ptr != NULL));
+    if (id.ptr != NULL) { /* one of somebody who was erased has none */
+        pack_key(pack, "id");
+        pack_raw(pack, id.ptr, id.len);
+    }
     pack_key(pack, "type");
     pack_str(pack, event_type_name(EVENT_item_delete));
     if (ts.ptr != NULL) {
@@ -113,7 +113,7 @@ static int expire_type(const struct event_log *log, MDB_txn *txn, enum event_typ
 int event_log_expire(const struct event_log *log, MDB_txn *txn, struct event_log_expiry *expiry)
 {
     int rc = 0;
-    MDB_val key = {.mv_data = (void *)EXPIRED_NOTE, .mv_size = strlen(EXPIRED_NOTE)};
+    MDB_val key = {.mv_data = (void *)EVENT_LOG_EXPIRED_NOTE, .mv_size = strlen(EVENT_LOG_EXPIRED_NOTE)};
     MDB_val value = {.mv_data = expiry->up_to, .mv_size = sizeof expiry->up_to};
     for (uint32_t i = 0; i < EVENT_TYPE_COUNT && rc == 0; i++) {
         if (log->type_retain_ms[i] > 0)
@@ -127,7 +127,7 @@ enum err_code event_log_read_expiry(struct event_log *log, struct err *err)
     struct event_log_expiry expiry = {.count = 0};
     size_t len = 0;
     enum err_code rc =
-        event_log_get_note(log, EXPIRED_NOTE, expiry.up_to, sizeof expiry.up_to, &len, err);
+        event_log_get_note(log, EVENT_LOG_EXPIRED_NOTE, expiry.up_to, sizeof expiry.up_to, &len, err);
     if (rc == ERR_NOT_FOUND)
         return ERR_OK; /* it begins with the oldest record */
     if (rc == ERR_OK && len == sizeof expiry.up_to)

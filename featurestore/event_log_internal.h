@@ -54,6 +54,7 @@ struct event_log_expiry {
 };
 
 /* ---- event_log_expire.c */
+#define EVENT_LOG_EXPIRED_NOTE "expired" /* how far that is */
 int event_log_expire(const struct event_log *log, MDB_txn *txn, struct event_log_expiry *expiry);
 enum err_code event_log_read_expiry(struct event_log *log, struct err *err);
 

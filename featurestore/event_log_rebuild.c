@@ -21,6 +21,8 @@ struct event_log_rebuild {
     char dir[FILE_PATH_BYTES];
     struct event_log *fresh; /* owned; the old environment is in it after the swap */
     uint64_t count;
+    /* How far retention by type was when it began: what it replaced since may be here as it was. */
+    uint64_t expired_up_to[EVENT_TYPE_COUNT];
 };
 
 static enum err_code dir_of(const struct event_log *log, char dir[FILE_PATH_BYTES], struct err *err)
@@ -44,9 +46,14 @@ static enum err_code open_fresh(struct event_log_rebuild *rebuild, struct err *e
                                               .bytes_max = log->bytes_max,
                                               .disk_reserve_bytes = log->disk_reserve_bytes,
                                               .clock = log->clock};
+    size_t len = 0;
     event_log_close(&rebuild->fresh);
     rebuild->count = 0;
-    enum err_code rc = file_remove_tree(rebuild->dir, err);
+    memset(rebuild->expired_up_to, 0, sizeof rebuild->expired_up_to);
+    enum err_code rc = event_log_get_note(rebuild->log, EVENT_LOG_EXPIRED_NOTE, rebuild->expired_up_to,
+                                          sizeof rebuild->expired_up_to, &len, err);
+    if (rc == ERR_OK || rc == ERR_NOT_FOUND)
+        rc = file_remove_tree(rebuild->dir, err);
     return rc == ERR_OK ? event_log_open(&options, &rebuild->fresh, err) : rc;
 }
 
@@ -75,6 +82,8 @@ enum err_code event_log_rebuild_begin(struct event_log *log, event_log_rewrite_f
     rebuild->rewrite = rewrite;
     rebuild->ctx = ctx;
     enum err_code rc = dir_of(log, rebuild->dir, err);
+    if (rc == ERR_OK)
+        rc = event_log_check_room(log, err); /* one that failed takes no other file, either */
     if (rc == ERR_OK)
         rc = check_room(log, err);
     if (rc == ERR_OK)
@@ -180,14 +189,20 @@ static int put_all_notes(struct event_log *from, MDB_txn *from_txn, struct event
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static enum err_code copy_notes(struct event_log *from, struct event_log *to, struct err *err)
+static enum err_code copy_notes(struct event_log_rebuild *rebuild, struct err *err)
 {
+    struct event_log *from = rebuild->log, *to = rebuild->fresh;
+    MDB_val name = {.mv_data = EVENT_LOG_EXPIRED_NOTE,
+                    .mv_size = sizeof EVENT_LOG_EXPIRED_NOTE - 1};
+    MDB_val expired = {.mv_data = rebuild->expired_up_to, .mv_size = sizeof rebuild->expired_up_to};
     MDB_txn *from_txn = NULL, *to_txn = NULL;
     int rc = mdb_txn_begin(from->env, NULL, MDB_RDONLY, &from_txn);
     if (rc == 0)
         rc = mdb_txn_begin(to->env, NULL, 0, &to_txn);
     if (rc == 0)
         rc = put_all_notes(from, from_txn, to, to_txn);
+    if (rc == 0)
+        rc = mdb_put(to_txn, to->notes, &name, &expired, 0);
     if (rc == 0)
         rc = mdb_txn_commit(to_txn);
     else if (to_txn != NULL)
@@ -244,14 +259,16 @@ enum err_code event_log_rebuild_swap(struct event_log_rebuild *rebuild, struct e
     while (rc == ERR_OK && left_of(rebuild) > 0)
         rc = copy_some(rebuild, err);
     if (rc == ERR_OK)
-        rc = copy_notes(log, rebuild->fresh, err);
+        rc = copy_notes(rebuild, err);
     if (rc != ERR_OK)
         return rc;
     if (pthread_rwlock_trywrlock(&log->lock) != 0)
         return err_set(err, ERR_BUSY, "the %s log is being read", log->kind);
     rc = move_files(rebuild, err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
         exchange(log, rebuild->fresh);
+        memcpy(log->expired_up_to, rebuild->expired_up_to, sizeof log->expired_up_to);
+    }
     pthread_rwlock_unlock(&log->lock);
     return rc == ERR_OK ? event_log_refresh(log, err) : rc;
 }

@@ -20,7 +20,7 @@ struct event_read {
     struct event *event;
     uint32_t given; /* bit by enum event_key */
     /* Read last: what they may hold depends on the type. */
-    struct text items_raw, attributes_raw, consent_raw;
+    struct text items_raw, attributes_raw, consent_raw, anons_raw, shared_raw;
     struct err *err;
 };
 

@@ -130,6 +130,18 @@ const uint8_t *feature_rows_publish(struct feature_rows *rows, _Atomic(const uin
     return old;
 }
 
+const uint8_t *feature_rows_clear(struct feature_rows *rows, uint32_t number)
+{
+    _Atomic(const uint8_t *) *slot = feature_rows_slot(rows, number);
+    const uint8_t *old = atomic_load_explicit(slot, memory_order_relaxed);
+    uint64_t count = atomic_load_explicit(&rows->row_count, memory_order_relaxed) - 1;
+    ASSERT(old != NULL);
+    atomic_store_explicit(slot, NULL, memory_order_release);
+    count_bytes(rows, -(int64_t)heap_bytes(rows->block_bytes));
+    atomic_store_explicit(&rows->row_count, count, memory_order_relaxed);
+    return old;
+}
+
 /* ---- pairs ----------------------------------------------------------------------------------- */
 
 static void index_put(struct feature_index *index, uint64_t key, uint32_t number)

@@ -69,6 +69,8 @@ _Atomic(const uint8_t *) *feature_rows_slot(struct feature_rows *rows, uint32_t 
 /* Puts a block in place and returns the one that was there, for `retire`. */
 const uint8_t *feature_rows_publish(struct feature_rows *rows, _Atomic(const uint8_t *) *slot,
                                     const uint8_t *block);
+/* Takes a block away, which must be there, and returns it, for `retire`. */
+const uint8_t *feature_rows_clear(struct feature_rows *rows, uint32_t number);
 /* The number of the pair, given now if it is new.  ERR_LIMIT when rows_max is reached, ERR_NOMEM.
  * May wait for readers. */
 MUST_CHECK enum err_code feature_rows_add_pair(struct feature_rows *rows, uint64_t key,

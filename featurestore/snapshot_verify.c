@@ -11,8 +11,10 @@ enum { ARENA_BYTES = EVENT_ITEMS_MAX * sizeof(struct event_item) + 4096 };
 static enum err_code check_event(const struct event_record *record, struct arena *arena,
                                  struct err *err)
 {
-    const struct event_rules rules = {
-        .strictness = EVENT_STORED, .arrival_ms = record->arrival_ms, .skew_ms = record->skew_ms};
+    const struct event_rules rules = {.strictness = EVENT_STORED,
+                                      .arrival_ms = record->arrival_ms,
+                                      .skew_ms = record->skew_ms,
+                                      .erased = record->erased};
     const uint8_t *bytes = (const uint8_t *)record->event.ptr;
     struct event event;
     struct err why = {.text = ""};

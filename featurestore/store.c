@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "featurestore/store_checkpoint.h"
+#include "featurestore/store_erase.h"
 
 #define ITEMS_LIMIT   16000000u
 #define PEOPLE_LIMIT  200000000u
@@ -147,6 +148,8 @@ enum err_code store_create(const struct store_limits *limits, const struct clock
         rc = person_edit_init(&store->view_edit, limits->history_items_max, err);
     if (rc == ERR_OK)
         rc = arena_init(&store->arena, EVENT_ITEMS_MAX * sizeof(struct event_item) + 64, err);
+    if (rc == ERR_OK)
+        rc = store_erase_create(store, err);
     if (rc != ERR_OK) {
         store_destroy(&store);
         return rc;
@@ -172,6 +175,7 @@ void store_destroy(struct store **store)
     free_jobs(&old->uncommitted);
     store_checkpoints_destroy(&old->checkpoints);
     event_log_close(&old->log);
+    store_erase_destroy(&old->erase);
     retire_flush(&old->retire);
     free(atomic_load_explicit(&old->top, memory_order_relaxed));
     free(old->refresh.item);

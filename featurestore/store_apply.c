@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "featurestore/store_checkpoint.h"
+#include "featurestore/store_erase.h"
 
 static bool has_windows(const struct item_slot *slot)
 {
@@ -93,8 +94,10 @@ static enum err_code resolve(struct store *store, const struct event *event,
 {
     bool by_user = event->user.ptr != NULL;
     mention->people = by_user ? &store->users : &store->anons;
-    enum err_code rc = store_add_person_id(mention->people, by_user ? event->user : event->anon,
-                                           &mention->person, err);
+    enum err_code rc =
+        event->erased ? ERR_OK
+                      : store_add_person_id(mention->people, by_user ? event->user : event->anon,
+                                            &mention->person, err);
     for (uint32_t i = 0; i < event->item_count && rc == ERR_OK; i++) {
         rc = store_add_item_id(store, event->items[i].id, &store->item[i], err);
         if (rc == ERR_OK && mention->counted &&
@@ -145,6 +148,27 @@ static void count_items(struct store *store, const struct event *event,
     }
 }
 
+static enum err_code apply_to_history(struct store *store, const struct event *event,
+                                      const struct mention *mention, struct err *err)
+{
+    _Atomic(const struct person *) *slot =
+        store_person_slot_make(store, mention->people, mention->person);
+    struct person *person = slot == NULL ? NULL : history_after(store, event, mention);
+    if (person == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for a history");
+    const struct store_pending pending = {
+        .people = mention->people, .number = mention->person, .person = person};
+    enum err_code rc = store_views_follow(store, &pending, err);
+    if (rc != ERR_OK) {
+        free(person);
+        return rc;
+    }
+    store_keep(store, mention->people == &store->users ? ROW_USER : ROW_ANON, mention->person);
+    store_person_publish(store, slot, person);
+    store_views_publish(store);
+    return ERR_OK;
+}
+
 static enum err_code apply_shopper(struct store *store, const struct event *event,
                                    int64_t arrival_ms, struct err *err)
 {
@@ -161,21 +185,10 @@ static enum err_code apply_shopper(struct store *store, const struct event *even
         enum err_code rc = resolve(store, event, &mention, err);
         if (rc != ERR_OK)
             return rc;
-        _Atomic(const struct person *) *slot =
-            store_person_slot_make(store, mention.people, mention.person);
-        struct person *person = slot == NULL ? NULL : history_after(store, event, &mention);
-        if (person == NULL)
-            return err_set(err, ERR_NOMEM, "out of memory for a history");
-        const struct store_pending pending = {
-            .people = mention.people, .number = mention.person, .person = person};
-        rc = store_views_follow(store, &pending, err);
-        if (rc != ERR_OK) {
-            free(person);
+        if (!event->erased)
+            rc = apply_to_history(store, event, &mention, err);
+        if (rc != ERR_OK)
             return rc;
-        }
-        store_keep(store, mention.people == &store->users ? ROW_USER : ROW_ANON, mention.person);
-        store_person_publish(store, slot, person);
-        store_views_publish(store);
         if (mention.counted)
             count_items(store, event, &mention);
     }
@@ -201,6 +214,8 @@ static enum err_code apply_person(struct store *store, const struct event *event
 static enum err_code apply_to_state(struct store *store, const struct event *event,
                                     int64_t arrival_ms, struct err *err)
 {
+    if (event->erased && (event->type == EVENT_user_upsert || event->type == EVENT_identify))
+        return ERR_OK;
     switch (event->type) {
     case EVENT_item_upsert: return store_catalogue_upsert(store, event, arrival_ms, err);
     case EVENT_item_delete: return store_catalogue_delete(store, event, err);
@@ -219,7 +234,12 @@ static enum err_code apply_event(struct store *store, const struct event *event,
                                  struct err *err)
 {
     uint32_t time_s = feature_time_s(event, arrival_ms);
-    enum err_code rc = feature_tables_prepare(store, event, time_s, FEATURES_LIVE, err);
+    struct event counted = *event;
+    if (event->type == EVENT_forget)
+        return store_forget_apply(store, err);
+    if (event->erased)
+        event_make_nameless(&counted); /* consent may be left in it, and is nobody's event */
+    enum err_code rc = feature_tables_prepare(store, &counted, time_s, FEATURES_LIVE, err);
     if (rc != ERR_OK)
         return rc;
     rc = apply_to_state(store, event, arrival_ms, err);
@@ -287,6 +307,11 @@ static enum err_code apply_next(struct store *store, struct cursor *cursor,
         store_consent_strip(store, &event, &bytes);
         kept.skew_ms = 0;
     }
+    if (rc == ERR_OK && event.type == EVENT_forget) {
+        store_forget_resolve(store, &event, &bytes);
+        kept.skew_ms = 0;
+        rc = store_erase_reserve(store, err);
+    }
     if (rc == ERR_OK)
         rc = store_consent_check(store, &event, err);
     if (rc == ERR_OK && store->log != NULL)
@@ -296,6 +321,8 @@ static enum err_code apply_next(struct store *store, struct cursor *cursor,
     if (rc != ERR_OK)
         return rc;
     gather(store, &event, &kept, bytes);
+    if (event.type == EVENT_forget)
+        store_erase_note(store, rules->arrival_ms);
     remember(store, event.id, rules->arrival_ms);
     store->result.accepted++;
     store_counter_add(store, COUNTER_ACCEPTED, 1);
@@ -324,8 +351,10 @@ enum err_code store_decode_record(const struct event_record *record, struct aren
                                   struct event *ret_event, struct err *err)
 {
     const uint8_t *bytes = (const uint8_t *)record->event.ptr;
-    const struct event_rules rules = {
-        .strictness = EVENT_STORED, .arrival_ms = record->arrival_ms, .skew_ms = record->skew_ms};
+    const struct event_rules rules = {.strictness = EVENT_STORED,
+                                      .arrival_ms = record->arrival_ms,
+                                      .skew_ms = record->skew_ms,
+                                      .erased = record->erased};
     struct cursor cursor = cursor_of(bytes, record->event.len);
     struct err why = {.text = ""};
     enum err_code rc = cursor_check(bytes, record->event.len, CURSOR_VALUES_MAX, &why);
@@ -340,15 +369,22 @@ enum err_code store_decode_record(const struct event_record *record, struct aren
 void store_remember_record(struct store *store, const struct event_record *record,
                            const struct event *event)
 {
-    if (!is_remembered(store, event->id, record->arrival_ms))
+    if (record->erased)
+        dedup_add_erased(store->dedup, (uint32_t)(record->arrival_ms / 1000));
+    else if (!is_remembered(store, event->id, record->arrival_ms))
         remember(store, event->id, record->arrival_ms);
 }
 
 enum err_code store_fill_record(struct store *store, const struct event_record *record,
                                 const struct event *event, struct err *err)
 {
+    struct event counted = *event;
+    if (event->type == EVENT_forget)
+        return ERR_OK;
+    if (event->erased || store_erase_covers(store, event, record->sequence))
+        event_make_nameless(&counted); /* whoever has gone does not come back by what is filled */
     enum err_code rc = feature_tables_prepare(
-        store, event, feature_time_s(event, record->arrival_ms), FEATURES_FILLING, err);
+        store, &counted, feature_time_s(event, record->arrival_ms), FEATURES_FILLING, err);
     if (rc == ERR_OK)
         feature_tables_commit(store);
     return rc;
@@ -357,6 +393,8 @@ enum err_code store_fill_record(struct store *store, const struct event_record *
 enum err_code store_apply_record(struct store *store, const struct event_record *record,
                                  const struct event *event, struct err *err)
 {
+    if (event->type == EVENT_forget)
+        store_forget_read(store, event);
     enum err_code rc = apply_event(store, event, record->arrival_ms, err);
     if (rc == ERR_OK)
         store_remember_record(store, record, event);

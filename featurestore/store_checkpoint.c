@@ -203,12 +203,10 @@ void store_checkpoint_consider(struct store *store)
 /* ---- the end --------------------------------------------------------------------------------- */
 
 /* From here on it is what a start reads. */
-static enum err_code put_note(struct store *store, struct err *err)
+static enum err_code put_note(struct store *store, uint64_t newest, uint64_t older, struct err *err)
 {
-    const struct store_checkpoints *checkpoints = store->checkpoints;
     char note[64];
-    int len = snprintf(note, sizeof note, "%" PRIu64 " %" PRIu64, checkpoints->at_sequence,
-                       checkpoints->sequence[0]);
+    int len = snprintf(note, sizeof note, "%" PRIu64 " %" PRIu64, newest, older);
     return event_log_put_note(store->log, STORE_CHECKPOINT_NOTE, note, (size_t)len, err);
 }
 
@@ -224,13 +222,17 @@ static void finish(struct store *store, uint64_t bytes)
 {
     struct store_checkpoints *checkpoints = store->checkpoints;
     struct err err = {.text = ""};
-    if (put_note(store, &err) != ERR_OK) {
+    /* One of a sequence that had one already has taken its place. */
+    bool is_again = checkpoints->at_sequence == checkpoints->sequence[0];
+    uint64_t older = checkpoints->sequence[is_again ? 1 : 0];
+    if (!is_again && put_note(store, checkpoints->at_sequence, older, &err) != ERR_OK) {
         remove_file(checkpoints, checkpoints->at_sequence);
         note_failure(checkpoints, &err);
         return;
     }
-    remove_file(checkpoints, checkpoints->sequence[1]);
-    checkpoints->sequence[1] = checkpoints->sequence[0];
+    if (!is_again)
+        remove_file(checkpoints, checkpoints->sequence[1]);
+    checkpoints->sequence[1] = older;
     checkpoints->sequence[0] = checkpoints->at_sequence;
     store_allow_prune(store);
     checkpoints->failures = 0;
@@ -240,6 +242,18 @@ static void finish(struct store *store, uint64_t bytes)
     checkpoints->written++; /* last: whoever sees it sees the rest */
     log_at(LOG_INFO, "checkpoint", LOG_INT("sequence", (int64_t)checkpoints->at_sequence),
            LOG_INT("bytes", (int64_t)bytes), LOG_INT("took_ms", (int64_t)checkpoints->last_ms));
+}
+
+enum err_code store_checkpoint_forget_older(struct store *store, struct err *err)
+{
+    struct store_checkpoints *checkpoints = store->checkpoints;
+    enum err_code rc = put_note(store, checkpoints->sequence[0], 0, err);
+    if (rc != ERR_OK)
+        return rc;
+    remove_file(checkpoints, checkpoints->sequence[1]);
+    checkpoints->sequence[1] = 0;
+    store_allow_prune(store);
+    return ERR_OK;
 }
 
 bool store_checkpoint_has_work(const struct store *store)

@@ -57,6 +57,9 @@ void store_checkpoint_step(struct store *store);
 void store_checkpoint_abandon(struct store *store);
 void store_checkpoints_destroy(struct store_checkpoints **checkpoints);
 
+/* The newest one is the only one from now on. */
+MUST_CHECK enum err_code store_checkpoint_forget_older(struct store *store, struct err *err);
+
 /* The name of the file. */
 void store_checkpoint_name(uint64_t sequence, char *buf, size_t buf_bytes);
 void store_checkpoint_path(const struct store_checkpoints *checkpoints, uint64_t sequence,

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "featurestore/store_internal.h"
+#include "featurestore/store_erase.h"
 
 enum { COMMIT_EVENTS = 2048, COMMIT_BYTES = 1 << 20 };
 
@@ -43,7 +43,7 @@ bool store_takes_events(const struct store *store)
 
 bool store_has_uncommitted(const struct store *store)
 {
-    return store->uncommitted.first != NULL ||
+    return store->uncommitted.first != NULL || store_erase_has_unsynced(store) ||
            (store->log != NULL && event_log_gathered_count(store->log) > 0);
 }
 
@@ -130,7 +130,9 @@ static void note_outcome(struct store *store, enum err_code code, const struct e
 void store_commit(struct store *store)
 {
     struct err err = {.text = ""}, no_room = {.text = ""};
-    enum err_code code = store->log == NULL ? ERR_OK : event_log_commit(store->log, &err);
+    enum err_code code = store_erase_flush(store, &err); /* the ledger is never behind the log */
+    if (code == ERR_OK && store->log != NULL)
+        code = event_log_commit(store->log, &err);
     if (code != ERR_OK)
         note_outcome(store, code, &err);
     else /* what comes next has no place, and a checkpoint can be made now that nothing waits */

@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 
-#include "base/pack.h"
+#include "featurestore/event_write.h"
 #include "featurestore/store_checkpoint.h"
 
 static bool is_of_person(enum event_type type)
@@ -34,43 +34,11 @@ enum err_code store_consent_check(const struct store *store, const struct event 
     return err_set(err, ERR_DENIED, "consent: this person does not allow 'process'");
 }
 
-static void pack_pair(struct pack *pack, const char *key, struct text value)
-{
-    pack_str(pack, key);
-    pack_text(pack, value);
-}
-
-static void pack_consent(struct pack *pack, const struct event *event)
-{
-    static const char *const names[CONSENT_COUNT] = {
-#define X(name) #name,
-        EVENT_CONSENTS(X)
-#undef X
-    };
-    pack_map(pack, (uint32_t)__builtin_popcount(event->consent_allowed | event->consent_denied));
-    for (uint32_t i = 0; i < CONSENT_COUNT; i++) {
-        if (((event->consent_allowed | event->consent_denied) >> i & 1) == 0)
-            continue;
-        pack_str(pack, names[i]);
-        pack_bool(pack, (event->consent_allowed >> i & 1) != 0);
-    }
-}
-
 /* `ts` is the corrected one: the record must be kept with a skew of 0. */
 void store_consent_strip(struct store *store, struct event *event, struct text *bytes)
 {
     struct pack pack = pack_into(store->stripped, sizeof store->stripped);
-    pack_map(&pack, 4u + (event->user.ptr != NULL) + (event->anon.ptr != NULL));
-    pack_pair(&pack, "id", event->id);
-    pack_pair(&pack, "type", TEXT_LITERAL("consent"));
-    pack_str(&pack, "ts");
-    pack_int(&pack, event->ts_ms);
-    if (event->user.ptr != NULL)
-        pack_pair(&pack, "user", event->user);
-    if (event->anon.ptr != NULL)
-        pack_pair(&pack, "anon", event->anon);
-    pack_str(&pack, "consent");
-    pack_consent(&pack, event);
+    event_write_consent(&pack, event);
     ASSERT(!pack.overflow); /* three ids and six flags */
     event->type = EVENT_consent;
     event->item_count = 0;

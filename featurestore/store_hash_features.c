@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The share of features in the hash of the state: rows count by their ids, not by their numbers. */
 #include "featurestore/digest.h"
+#include "featurestore/store_erase.h"
 #include "featurestore/store_rows.h"
 
 #define ROW_OF_FEATURES 100 /* a kind of row that store_hash.c has not */
@@ -88,7 +89,7 @@ uint64_t store_hash_features(const struct store *store)
         uint32_t count = store_feature_row_count(store, (enum store_row)(ROW_FEATURES + table));
         for (uint32_t i = 0; i < count; i++) {
             const uint8_t *block = feature_rows_block(rows, i);
-            if (block != NULL)
+            if (block != NULL && !feature_row_is_erased(store, table, i))
                 sum += hash_feature_row(store, set, table, i, block);
         }
     }

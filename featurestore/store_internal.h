@@ -15,6 +15,8 @@
  *   store_profile.c    user_upsert
  *   store_identity.c   identify
  *   store_consent.c    what people allow
+ *   store_forget.c, store_erase*.c
+ *                      forget: a person leaves state, log and files (store_erase.h)
  *   store_views.c      histories with those of linked people
  *   store_features.c   definitions of features in force, and filled from the log
  *   store_refresh.c    windows moved on, top lists made anew
@@ -234,6 +236,8 @@ struct store {
 
     /* Checkpoints: store_checkpoint.c, store_restore.c. */
     struct store_checkpoints *checkpoints; /* owned; NULL without a log */
+
+    struct store_erase *erase; /* owned */
 };
 
 /* What malloc takes for a block of that size (glibc: 8 bytes of header, steps of 16, at least 32).
@@ -331,6 +335,9 @@ bool store_make_windows(struct store *store, uint32_t item, enum event_class eve
 /* In the place of what is in the slot. */
 void store_person_publish(struct store *store, _Atomic(const struct person *) *slot,
                           const struct person *person);
+/* Takes a record apart, into the arena.  ERR_CORRUPT names it. */
+MUST_CHECK enum err_code store_decode_record(struct store *store, const struct event_record *record,
+                                             struct event *ret_event, struct err *err);
 /* Only its id: that of an event whose effects a checkpoint holds. */
 void store_remember_record(struct store *store, const struct event_record *record,
                            const struct event *event);

@@ -74,8 +74,10 @@ static bool get_links(struct checkpoint_fields *fields, const struct store_numbe
         return false;
     profile->was_shared = was_shared == 1;
     profile->links = reading->links;
-    for (uint32_t i = 0; i < profile->link_count; i++) {
-        struct profile_link *link = &reading->links[i];
+    uint32_t count = profile->link_count;
+    profile->link_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct profile_link *link = &reading->links[profile->link_count];
         uint32_t user = 0;
         uint64_t at_ms = 0;
         struct text event;
@@ -87,6 +89,7 @@ static bool get_links(struct checkpoint_fields *fields, const struct store_numbe
         link->at_ms = (int64_t)at_ms;
         link->event_bytes = (uint8_t)event.len;
         memcpy(link->event, event.ptr, event.len);
+        profile->link_count += link->user != IDMAP_NONE;
     }
     return true;
 }
@@ -99,11 +102,14 @@ static bool get_anons(struct checkpoint_fields *fields, const struct store_numbe
         profile->anon_count > PROFILE_ANONS_MAX)
         return false;
     profile->anons = reading->anons;
-    for (uint32_t i = 0; i < profile->anon_count; i++) {
-        uint32_t anon = 0;
+    uint32_t count = profile->anon_count;
+    profile->anon_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t anon = 0, *number = &reading->anons[profile->anon_count];
         if (!checkpoint_get_u32(fields, &anon) ||
-            !store_row_number(numbering, ROW_ANON_ID, anon, &reading->anons[i]))
+            !store_row_number(numbering, ROW_ANON_ID, anon, number))
             return false;
+        profile->anon_count += *number != IDMAP_NONE;
     }
     return true;
 }
@@ -122,6 +128,8 @@ enum err_code store_profile_row_read(struct store *store, const struct checkpoin
         !get_links(&fields, numbering, &reading) || !get_anons(&fields, numbering, &reading) ||
         fields.at != fields.end)
         return store_row_corrupt(row, "expected a profile", err);
+    if (number == IDMAP_NONE)
+        return ERR_OK;
     _Atomic(const struct profile *) *slot = store_profile_slot_make(store, people, number);
     struct profile *profile = slot == NULL ? NULL : profile_create(&reading.profile);
     if (profile == NULL)

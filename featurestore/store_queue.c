@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "featurestore/store_checkpoint.h"
+#include "featurestore/store_erase.h"
 
 #define REFRESH_INTERVAL_NS UINT64_C(1000000000)
 
@@ -73,6 +74,7 @@ static void run_batch(struct store *store, struct store_job *job)
     else
         store_batch_refused(store, job);
     retire_flush(&store->retire);
+    store_erase_wipe(store);
 }
 
 static void run_bind(struct store *store, void *ctx)

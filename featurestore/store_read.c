@@ -103,8 +103,8 @@ void store_stats(const struct store *store, struct store_stats *ret_stats)
     *ret_stats = (struct store_stats){
         .items = idmap_count(store->item_ids),
         .catalogue_items = store_counter(store, COUNTER_CATALOGUE_ITEMS),
-        .users = idmap_count(store->users.ids),
-        .anons = idmap_count(store->anons.ids),
+        .users = idmap_count(store->users.ids) - idmap_erased_count(store->users.ids),
+        .anons = idmap_count(store->anons.ids) - idmap_erased_count(store->anons.ids),
         .links = store_counter(store, COUNTER_LINKS),
         .events_accepted = store_counter(store, COUNTER_ACCEPTED),
         .events_duplicate = store_counter(store, COUNTER_DUPLICATE),

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "featurestore/store_checkpoint.h"
+#include "featurestore/store_erase.h"
 #include "featurestore/store_replay.h"
 
 /* A turn ends with memory given back and those served who wait.  A tail shorter than the other is
@@ -86,6 +87,11 @@ void store_allow_prune(struct store *store)
 static enum err_code replay_record(struct store *store, const struct event_record *record,
                                    const struct event *event, struct err *err)
 {
+    if (record->type == EVENT_forget && !record->erased) {
+        enum err_code rc = store_erase_saw(store, record->sequence, err);
+        if (rc != ERR_OK)
+            return rc;
+    }
     if (record->sequence <= store->recovery_checkpoint) {
         enum err_code rc = store_fill_record(store, record, event, err);
         if (rc == ERR_OK)
@@ -226,6 +232,8 @@ static enum err_code replay(struct store *store, struct err *err)
     if (rc == ERR_OK)
         rc = replay_all(store, &at, err);
     feature_tables_filled(store->features);
+    if (rc == ERR_OK)
+        rc = store_erase_recovered(store, err);
     return rc;
 }
 
@@ -238,5 +246,6 @@ void store_recover(struct store *store)
         store_allow_prune(store);
     store_refresh_all(store);
     retire_flush(&store->retire);
+    store_erase_wipe(store);
     atomic_store_explicit(&store->recovery, state, memory_order_release);
 }

@@ -4,7 +4,7 @@
  *   kind           number          bytes
  *   ROW_STATE      0               watermark (u64)
  *   ROW_CATEGORY, ROW_BRAND, ROW_ITEM_ID, ROW_USER_ID, ROW_ANON_ID
- *                  of the id       the id
+ *                  of the id       the id; empty: of a person who was erased
  *   ROW_ITEM       of the item     record and windows
  *   ROW_USER, ROW_ANON
  *                  of the person   history
@@ -92,7 +92,8 @@ MUST_CHECK enum err_code store_profile_row_read(struct store *store,
 /* ERR_CORRUPT, naming the row. */
 MUST_CHECK enum err_code store_row_corrupt(const struct checkpoint_row *row, const char *what,
                                            struct err *err);
-/* The number here of that id in the file; false when the file does not name it. */
+/* The number here of that id in the file; false when the file does not name it.  IDMAP_NONE for a
+ * person who was erased while the file was written: rows of theirs are passed over. */
 MUST_CHECK bool store_row_number(const struct store_numbering *numbering, enum store_row ids,
                                  uint32_t old, uint32_t *ret_number);
 

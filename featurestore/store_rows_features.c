@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "featurestore/store_erase.h"
 #include "featurestore/store_rows.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "states go to files as they are");
@@ -86,7 +87,7 @@ void store_feature_row_write(const struct store *store, enum store_row kind, uin
     }
     const struct feature_rows *rows = rows_of(store, kind - ROW_FEATURES);
     const uint8_t *states = feature_rows_block(rows, number);
-    if (states == NULL)
+    if (states == NULL || feature_row_is_erased(store, kind - ROW_FEATURES, number))
         return;
     size_t mark = checkpoint_row_open(block, (uint8_t)kind, number);
     if (rows->pair_page != NULL) {
@@ -215,6 +216,10 @@ static enum err_code find_row(struct feature_rows *rows, uint32_t table,
     if (!store_row_number(numbering, left_ids(table, is_anon), old, &left) ||
         !store_row_number(numbering, right_ids(table), right, &right))
         return store_row_corrupt(row, "expected a pair of known ids", err);
+    if (left == IDMAP_NONE) {
+        *ret_number = IDMAP_NONE;
+        return ERR_OK;
+    }
     if (is_person)
         left = feature_person(left, is_anon);
     enum err_code rc = feature_rows_add_pair(rows, feature_pair(left, right), ret_number, err);

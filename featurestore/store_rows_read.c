@@ -67,6 +67,9 @@ enum err_code store_row_read_id(struct store *store, const struct checkpoint_row
         return ERR_OK; /* another row, or ids that no feature needs any more */
     if (row->number != numbering->of[row->kind].count)
         return store_row_corrupt(row, "ids are missing before it", err);
+    bool is_of_person = row->kind == ROW_USER_ID || row->kind == ROW_ANON_ID;
+    if (is_of_person && row->bytes.len == 0)
+        return append(&numbering->of[row->kind], IDMAP_NONE, err); /* erased */
     enum err_code rc = idmap_add(ids, row->bytes, &number, NULL, err);
     if (rc == ERR_BAD_INPUT)
         return store_row_corrupt(row, "it is no id", err);
@@ -222,6 +225,8 @@ static enum err_code read_person(struct store *store, struct people *people, enu
     if (!store_row_number(numbering, ids, row->number, &number) ||
         !get_history(&fields, numbering, &store->edit))
         return store_row_corrupt(row, "expected a history", err);
+    if (number == IDMAP_NONE)
+        return ERR_OK;
     _Atomic(const struct person *) *slot = store_person_slot_make(store, people, number);
     struct person *person = slot == NULL ? NULL : person_edit_finish(&store->edit);
     if (person == NULL)

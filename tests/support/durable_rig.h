@@ -4,7 +4,7 @@
 #ifndef TESTS_SUPPORT_DURABLE_RIG_H
 #define TESTS_SUPPORT_DURABLE_RIG_H
 
-#include "featurestore/store.h"
+#include "featurestore/erasure.h"
 #include "tests/support/events.h"
 #include "tests/support/temp_dir.h"
 
@@ -13,6 +13,7 @@
 struct durable_rig {
     struct temp_dir dir;
     char log_dir[2 * TEMP_DIR_BYTES], checkpoint_dir[2 * TEMP_DIR_BYTES];
+    char ledger_path[2 * TEMP_DIR_BYTES];
     struct clock_manual clock; /* begins at DURABLE_RIG_NOW_MS */
     struct events events;      /* the batch that is being made */
     struct err err;
@@ -20,6 +21,7 @@ struct durable_rig {
     struct store_limits limits;
     struct event_log_options log;                /* 256 MiB */
     struct store_checkpoint_options checkpoints; /* only when asked for */
+    bool has_ledger;                             /* of erasures; false */
     struct store *store;                         /* NULL while it is closed */
 };
 
@@ -33,6 +35,8 @@ void durable_rig_close(struct durable_rig *rig);
 void durable_rig_recover(struct durable_rig *rig, struct store_recovery *ret_recovery);
 /* The batch goes on its way, to be acknowledged on disk; there is room for it before long. */
 void durable_rig_submit(struct durable_rig *rig);
+/* One round of erasures, all of its steps; what became of it. */
+enum err_code durable_rig_erase(struct durable_rig *rig);
 /* Of all that was submitted. */
 uint64_t durable_rig_hash(struct durable_rig *rig);
 uint64_t durable_rig_sequence(struct durable_rig *rig);

@@ -206,8 +206,8 @@ static void test_a_wrong_event_is_refused_by_field(void **state)
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         event_rig_assert_refused(&rig, wrong[i].json, ERR_BAD_INPUT, wrong[i].text);
-    event_rig_assert_refused(&rig, "{\"id\":\"e\",\"type\":\"forget\",\"user\":\"u\"}",
-                             ERR_UNSUPPORTED, "type: 'forget' is not supported in this version");
+    event_rig_assert_refused(&rig, "{\"id\":\"e\",\"type\":\"forget\"}", ERR_BAD_INPUT,
+                             "user or anon: needed by forget");
     event_rig_assert_refused(&rig, "{\"id\":\"e\",\"type\":\"identify\"}", ERR_BAD_INPUT,
                              "user: needed by identify");
     event_rig_assert_refused(

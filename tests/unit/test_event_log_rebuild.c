@@ -28,10 +28,14 @@ static struct temp_dir dir;
 static struct event_log *event_log;
 static struct event_log_options options;
 static struct err err;
+static uint32_t padding; /* of each record */
+
+enum { RECORD_MAX = 4000 };
 
 static int set_up(void **state)
 {
     (void)state;
+    padding = 0;
     temp_dir_create(&dir);
     clock_manual_init(&now, 1, NOW_MS);
     options = (struct event_log_options){
@@ -48,18 +52,18 @@ static int tear_down(void **state)
     return 0;
 }
 
-static uint32_t make(uint64_t number, char buf[600])
+static uint32_t make(uint64_t number, char buf[RECORD_MAX])
 {
-    memset(buf, 'x', 600);
-    int len = snprintf(buf, 600, "%s-%llu-", number % 3 == 0 ? "SECRET" : "other",
+    memset(buf, 'x', RECORD_MAX);
+    int len = snprintf(buf, RECORD_MAX, "%s-%llu-", number % 3 == 0 ? "SECRET" : "other",
                        (unsigned long long)number);
     buf[len] = 'x';
-    return 30 + (uint32_t)(number % 500);
+    return 30 + (uint32_t)(number % 500) + padding;
 }
 
 static void add(uint64_t first, uint64_t count)
 {
-    char bytes[600];
+    char bytes[RECORD_MAX];
     for (uint64_t i = first; i < first + count; i++) {
         const struct event_record record = {.arrival_ms = NOW_MS + (int64_t)i,
                                             .skew_ms = (int32_t)i,
@@ -67,7 +71,7 @@ static void add(uint64_t first, uint64_t count)
                                             .event = {bytes, make(i, bytes)}};
         assert_int_equal(event_log_reserve(event_log, record.event.len, &err), ERR_OK);
         event_log_add(event_log, &record);
-        if (i % 500 == 0)
+        if (i % 2000 == 0)
             assert_int_equal(event_log_commit(event_log, &err), ERR_OK);
     }
     assert_int_equal(event_log_commit(event_log, &err), ERR_OK);
@@ -96,7 +100,7 @@ static void check_holds(uint64_t first, uint64_t last, bool hidden)
 {
     struct event_log_reader reader;
     struct event_record record;
-    char bytes[600];
+    char bytes[RECORD_MAX];
     assert_int_equal(event_log_read_begin(event_log, 1, &reader, &err), ERR_OK);
     for (uint64_t i = first; i <= last; i++) {
         assert_int_equal(event_log_read_next(&reader, &record, &err), ERR_OK);
@@ -172,20 +176,20 @@ static void test_an_empty_log_and_one_without_its_beginning(void **state)
     check_holds(1, 0, true);
 
     /* Deleted records go on lying in the file until it is written anew. */
-    add(1, 3000);
+    add(1, 400);
     options.retain_ms = 1000;
     event_log_close(&event_log);
     assert_int_equal(event_log_open(&options, &event_log, &err), ERR_OK);
-    event_log_allow_prune(event_log, 2000, 2000);
+    event_log_allow_prune(event_log, 300, 300);
     clock_manual_advance_ns(&now, UINT64_C(100000000000));
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 8; i++)
         assert_int_equal(event_log_prune(event_log, &err), ERR_OK);
     assert_int_equal(event_log_rebuild_begin(event_log, hide_secrets, &hidden, &rebuild, &err),
                      ERR_OK);
     copy_near(rebuild);
     assert_int_equal(event_log_rebuild_swap(rebuild, &err), ERR_OK);
     event_log_rebuild_end(&rebuild);
-    check_holds(2001, 3000, true);
+    check_holds(301, 400, true);
     assert_int_equal(file_search(dir.path, "SECRET-"), 0);
     assert_int_equal(file_search(dir.path, "other-1-"), 0);
 }
@@ -199,20 +203,21 @@ static void test_pruning_may_overtake_it(void **state)
     options.retain_ms = 1000;
     event_log_close(&event_log);
     assert_int_equal(event_log_open(&options, &event_log, &err), ERR_OK);
-    add(1, 24000); /* more than one step */
+    padding = 1000;
+    add(1, 8000); /* more than one step */
     assert_int_equal(event_log_rebuild_begin(event_log, hide_secrets, &hidden, &rebuild, &err),
                      ERR_OK);
     assert_int_equal(event_log_rebuild_step(rebuild, &is_near, &err), ERR_OK);
     assert_false(is_near);
-    event_log_allow_prune(event_log, 23000, 23000);
+    event_log_allow_prune(event_log, 7900, 7900);
     clock_manual_advance_ns(&now, UINT64_C(100000000000));
-    for (int i = 0; i < 400; i++)
+    for (int i = 0; i < 130; i++)
         assert_int_equal(event_log_prune(event_log, &err), ERR_OK);
     copy_near(rebuild);
     assert_int_equal(event_log_rebuild_swap(rebuild, &err), ERR_OK);
-    assert_int_equal(event_log_rebuild_count(rebuild), 1000);
+    assert_int_equal(event_log_rebuild_count(rebuild), 100);
     event_log_rebuild_end(&rebuild);
-    check_holds(23001, 24000, true);
+    check_holds(7901, 8000, true);
 }
 
 static void test_a_reader_keeps_the_old_log_in_its_place(void **state)
@@ -274,7 +279,7 @@ static void test_readers_meet_one_log_or_the_other(void **state)
     uint32_t hidden = 0;
     add(1, 300);
     assert_int_equal(pthread_create(&thread, NULL, read_on, &readers), 0);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 8; i++) {
         struct event_log_rebuild *rebuild = NULL;
         assert_int_equal(event_log_rebuild_begin(event_log, hide_secrets, &hidden, &rebuild, &err),
                          ERR_OK);
@@ -307,7 +312,7 @@ static enum err_code rebuild_all(void)
 static void test_whatever_fails_leaves_a_whole_log(void **state)
 {
     (void)state;
-    add(1, 1000);
+    add(1, 100);
     for (int call = DISK_FAULT_WRITE; call <= DISK_FAULT_SYNC; call++) {
         bool is_done = false;
         for (uint32_t n = 0; !is_done; n++) {
@@ -325,14 +330,14 @@ static void test_whatever_fails_leaves_a_whole_log(void **state)
             assert_int_equal(event_log_read_next(&reader, &record, &err), ERR_OK);
             bool is_new = record.erased;
             event_log_read_end(&reader);
-            check_holds(1, 1000, is_new);
+            check_holds(1, 100, is_new);
         }
-        check_holds(1, 1000, true);
+        check_holds(1, 100, true);
         event_log_close(&event_log);
         temp_dir_remove(&dir);
         temp_dir_create(&dir);
         assert_int_equal(event_log_open(&options, &event_log, &err), ERR_OK);
-        add(1, 1000);
+        add(1, 100);
     }
     for (uint32_t n = 0;; n++) {
         alloc_fail_after(n);
@@ -342,7 +347,7 @@ static void test_whatever_fails_leaves_a_whole_log(void **state)
             break;
         }
         assert_int_equal(rc, ERR_NOMEM);
-        check_holds(1, 1000, false);
+        check_holds(1, 100, false);
     }
 }
 
