@@ -28,6 +28,7 @@ struct daemon {
     struct store *store;
     struct answers *answers;
     struct decision_log *decision_log; /* NULL: none */
+    struct erasure *erasure;
     struct audit *audit;
     struct workers *workers;
     struct serving serving;

@@ -49,6 +49,21 @@ static enum err_code open_log(struct daemon *daemon, struct err *err)
     return rc == ERR_OK ? store_open_log(daemon->store, &options, &checkpoints, err) : rc;
 }
 
+static enum err_code open_erasures(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    char path[FILE_PATH_BYTES];
+    const struct erasure_options options = {.data_dir = config->data_dir,
+                                            .delay_ms = (uint64_t)config->erasure_delay_s * 1000,
+                                            .clock = daemon->clock};
+    enum err_code rc = erasure_create(&options, &daemon->erasure, err);
+    if (rc == ERR_OK)
+        rc = file_join(config->data_dir, ERASE_LEDGER_NAME, path, sizeof path, err);
+    return rc == ERR_OK
+               ? store_open_erasures(daemon->store, path, erasure_wake, daemon->erasure, err)
+               : rc;
+}
+
 static enum err_code define_features(struct daemon *daemon, struct err *err)
 {
     struct definitions *definitions = NULL;
@@ -89,6 +104,8 @@ enum err_code daemon_start_store(struct daemon *daemon, struct err *err)
         rc = define_features(daemon, err);
     if (rc == ERR_OK && config->event_log_bytes_max > 0)
         rc = open_log(daemon, err);
+    if (rc == ERR_OK)
+        rc = open_erasures(daemon, err);
     if (rc == ERR_OK && daemon_is_heir(daemon) && config->event_log_bytes_max > 0)
         store_follow(daemon->store);
     return rc == ERR_OK ? store_start(daemon->store, err) : rc;

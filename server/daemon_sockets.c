@@ -140,6 +140,8 @@ enum err_code daemon_start_successor(struct daemon *daemon, struct err *err)
         .argv = daemon->argv,
         .fill_gift = fill_gift,
         .gift_ctx = daemon,
+        .hold = erasure_hold,
+        .hold_ctx = daemon->erasure,
         .on_ready = lifecycle_hand_over,
         .ready_ctx = daemon->lifecycle,
     };
@@ -184,6 +186,13 @@ static void record_start(struct daemon *daemon)
         NULL);
 }
 
+static enum err_code start_erasure(struct daemon *daemon, struct err *err)
+{
+    const struct erasure_parts parts = {
+        .store = daemon->store, .decision_log = daemon->decision_log, .answers = daemon->answers};
+    return erasure_start(daemon->erasure, &parts, err);
+}
+
 enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err)
 {
     struct daemon *daemon = ctx;
@@ -207,6 +216,8 @@ enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err)
         record_start(daemon);
     if (rc == ERR_OK && daemon->decision_log != NULL) /* nobody else writes it any more */
         rc = decision_log_start(daemon->decision_log, err);
+    if (rc == ERR_OK)
+        rc = start_erasure(daemon, err);
     if (rc == ERR_OK && daemon_is_heir(daemon))
         rc = daemon_start_http(daemon, err);
     if (rc == ERR_OK)

@@ -84,6 +84,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .store = daemon->store,
         .serving = &daemon->serving,
         .answers = daemon->answers,
+        .erasure = daemon->erasure,
         .decision_log = daemon->decision_log,
         .audit = daemon->audit,
         .modes = &daemon->modes,
@@ -105,6 +106,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
     daemon->pages = (struct pages){
         .store = daemon->store,
         .decision_log = daemon->decision_log,
+        .erasure = daemon->erasure,
         .audit = daemon->audit,
         .serving = &daemon->serving,
         .registry = daemon->registry,
@@ -195,6 +197,8 @@ static void stop(struct daemon *daemon)
         jobs_stop(daemon->jobs);
     if (daemon->maintenance != NULL)
         jobs_stop(daemon->maintenance);
+    if (daemon->erasure != NULL)
+        erasure_stop(daemon->erasure);
     if (daemon->registry != NULL)
         registry_stop(daemon->registry);
     if (daemon->store != NULL)
@@ -222,6 +226,7 @@ static void stop(struct daemon *daemon)
     workers_destroy(&daemon->workers);
     answers_destroy(&daemon->answers);
     store_destroy(&daemon->store);
+    erasure_destroy(&daemon->erasure);
     successor_destroy(&daemon->successor);
     lifecycle_destroy(&daemon->lifecycle);
     handover_gift_close(&daemon->gift);

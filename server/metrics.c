@@ -35,6 +35,7 @@ static const char *const decision_log_values[] = {"disk", "disk_full", "failed",
 static const char *const log_bytes_values[] = {"used", "limit", NULL};
 static const char *const commit_values[] = {"ok", "failed", NULL};
 static const char *const dropped_values[] = {"ring_full", "too_large", NULL};
+static const char *const erasure_values[] = {"asked", "done", NULL};
 static const char *const load_values[] = {"loaded", "refused", NULL};
 static const char *const canary_end_values[] = {"promoted", "stopped", "rolled_back", NULL};
 static const char *const log_values[] = {"debug", "info", "warn", "error", NULL};
@@ -226,6 +227,18 @@ const struct metric_family server_metric_families[M_COUNT] = {
                                GAUGE,
                                "Time of the oldest decision in the log.",
                                {{0}}},
+    [M_ERASURES] = {"decided_erasures_total",
+                    COUNTER,
+                    "Requests to forget people, over all starts.",
+                    {{"state", erasure_values}}},
+    [M_ERASURE_IDS] = {"decided_erasure_pending_ids",
+                       GAUGE,
+                       "Ids that are to be forgotten and are still in files.",
+                       {{0}}},
+    [M_ERASURE_FAILURES] = {"decided_erasure_failures",
+                            GAUGE,
+                            "Tries to take people out of files that failed since one that did not.",
+                            {{0}}},
     [M_AUDIT_SEQUENCE] = {"decided_audit_sequence",
                           GAUGE,
                           "Sequence of the last act that this process recorded.",

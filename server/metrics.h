@@ -56,6 +56,9 @@ enum server_metric {
     M_DECISION_LOG_OLDEST,    /* gauge: time of the oldest record, seconds since the epoch */
     M_AUDIT_SEQUENCE,         /* gauge: of the last line that this process added */
     M_AUDIT_FAILURES,         /* counter: acts that could not be recorded */
+    M_ERASURES,               /* counter {state}: requests: asked, done */
+    M_ERASURE_IDS,            /* gauge: ids that are still in the files */
+    M_ERASURE_FAILURES,       /* gauge: tries that failed since the last one that did not */
     M_CHECKPOINTS,            /* counter: written since the start */
     M_CHECKPOINT_FAILURES,    /* gauge: since the last success */
     M_CHECKPOINT_SEQUENCE,    /* gauge: of the newest one */

@@ -120,6 +120,9 @@
       "size of the decision log in `data_dir`; at least 16 MiB; 0: decisions are not logged")      \
     X(INT, decision_log_days, 30, 0, 36500, "days", RESTART,                                       \
       "decisions are deleted from the log after so long; 0: only when it is nearly full")          \
+    X(INT, erasure_delay_s, 60, 0, 86400, "s", RESTART,                                            \
+      "people who are to be forgotten leave memory at once, and the files together, so long after "  \
+      "the first of them was asked for ([operations.md](operations.md#erasing-a-person))")          \
     X(INT, audit_bytes_max, 67108864, 2097152, 4294967296, "bytes", RESTART,                       \
       "size of the audit log in `data_dir`, in files of 1 MiB; the oldest file is deleted beyond")  \
     X(INT, disk_reserve_bytes, 268435456, 0, 1099511627776, "bytes", RESTART,                      \

@@ -108,6 +108,80 @@ static void turn(struct decision_log *log, bool stopping)
         prune(log, now_ns);
 }
 
+/* ---- for somebody who waits ------------------------------------------------------------------ */
+
+struct decision_ask {
+    struct event_log_rebuild *rebuild; /* NULL: only what is in the rings is committed */
+    enum err_code rc;
+    struct err *err;
+};
+
+static enum err_code commit_all(struct decision_log *log, struct err *err)
+{
+    bool is_full = true;
+    enum err_code rc = ERR_OK;
+    while (is_full && rc == ERR_OK) {
+        take_all(log);
+        is_full = event_log_gathered_bytes(log->disk) >= GATHERED_BYTES;
+        rc = event_log_commit(log->disk, err);
+    }
+    note_outcome(log, rc, err);
+    if (rc != ERR_OK)
+        return rc;
+    log->gathered_since_ns = 0;
+    note_commit(log);
+    return ERR_OK;
+}
+
+static void serve_ask(struct decision_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    struct decision_ask *ask = log->ask;
+    pthread_mutex_unlock(&log->lock);
+    if (ask == NULL)
+        return;
+    ask->rc = commit_all(log, ask->err);
+    if (ask->rc == ERR_OK && ask->rebuild != NULL)
+        ask->rc = event_log_rebuild_swap(ask->rebuild, ask->err);
+    pthread_mutex_lock(&log->lock);
+    log->ask = NULL;
+    pthread_cond_signal(&log->answered);
+    pthread_mutex_unlock(&log->lock);
+}
+
+static enum err_code ask(struct decision_log *log, struct event_log_rebuild *rebuild,
+                         struct err *err)
+{
+    struct decision_ask ask = {.rebuild = rebuild, .err = err};
+    pthread_mutex_lock(&log->lock);
+    if (!log->started || log->stopping) {
+        pthread_mutex_unlock(&log->lock);
+        return err_set(err, ERR_BUSY, "decisions are not being logged");
+    }
+    ASSERT(log->ask == NULL); /* one thread asks */
+    log->ask = &ask;
+    pthread_cond_signal(&log->changed);
+    while (log->ask != NULL)
+        pthread_cond_wait(&log->answered, &log->lock);
+    pthread_mutex_unlock(&log->lock);
+    return ask.rc;
+}
+
+enum err_code decision_log_settle(struct decision_log *log, uint64_t *ret_last, struct err *err)
+{
+    struct event_log_stats stats;
+    enum err_code rc = ask(log, NULL, err);
+    event_log_stats(log->disk, &stats);
+    *ret_last = stats.last_sequence;
+    return rc;
+}
+
+enum err_code decision_log_swap(struct decision_log *log, struct event_log_rebuild *rebuild,
+                                struct err *err)
+{
+    return ask(log, rebuild, err);
+}
+
 /* ---- the thread ------------------------------------------------------------------------------
  */
 
@@ -123,7 +197,7 @@ static bool wait_a_little(struct decision_log *log)
     }
     pthread_mutex_lock(&log->lock);
     int rc = 0;
-    while (!log->stopping && rc == 0)
+    while (!log->stopping && log->ask == NULL && rc == 0)
         rc = pthread_cond_timedwait(&log->changed, &log->lock, &until);
     bool stopping = log->stopping;
     pthread_mutex_unlock(&log->lock);
@@ -146,8 +220,11 @@ static void *run(void *ctx)
     /* For this thread alone: Linux counts both by thread. */
     (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), THREAD_NICE);
-    while (wait_a_little(log))
+    while (wait_a_little(log)) {
+        serve_ask(log);
         turn(log, false);
+    }
+    serve_ask(log);
     do
         turn(log, true);
     while (!log->failing && !is_drained(log)); /* more may be left than is taken at once */
@@ -163,7 +240,9 @@ enum err_code decision_log_start(struct decision_log *log, struct err *err)
     if (number != 0)
         return err_set(err, ERR_IO, "cannot start the thread that logs decisions: %s",
                        strerror(number));
+    pthread_mutex_lock(&log->lock);
     log->started = true;
+    pthread_mutex_unlock(&log->lock);
     pthread_setname_np(log->thread, "decision log");
     return ERR_OK;
 }
@@ -188,6 +267,7 @@ static void init_lock(struct decision_log *log)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&log->changed, &attributes);
     pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&log->answered, NULL);
     pthread_mutex_init(&log->lock, NULL);
 }
 
@@ -230,6 +310,7 @@ void decision_log_destroy(struct decision_log **log)
         ring_deinit(&(*log)->ring[i]);
     free((*log)->record);
     pthread_cond_destroy(&(*log)->changed);
+    pthread_cond_destroy(&(*log)->answered);
     pthread_mutex_destroy(&(*log)->lock);
     free(*log);
     *log = NULL;

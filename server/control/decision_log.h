@@ -21,7 +21,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "featurestore/event_log.h"
+#include "featurestore/event_log_rebuild.h"
 #include "server/decide/decide.h"
 
 #define DECISION_LOG_RING_BYTES (UINT64_C(4) << 20) /* for each worker */
@@ -60,6 +60,14 @@ struct decision_log_status {
 };
 const char *decision_log_state_name(enum decision_log_state state); /* "disk_full" */
 void decision_log_status(struct decision_log *log, struct decision_log_status *ret_status);
+
+/* For one other thread, which waits for that of the log; ERR_BUSY when it does not run.  What was
+ * put before is committed, up to *ret_last. */
+MUST_CHECK enum err_code decision_log_settle(struct decision_log *log, uint64_t *ret_last,
+                                             struct err *err);
+/* event_log_rebuild_swap. */
+MUST_CHECK enum err_code decision_log_swap(struct decision_log *log,
+                                           struct event_log_rebuild *rebuild, struct err *err);
 
 /* ---- hot path (decision_log_put.c); `log` may be NULL everywhere */
 

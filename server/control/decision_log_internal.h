@@ -23,10 +23,11 @@ struct decision_log {
 
     _Atomic uint64_t dropped; /* relaxed: a number by itself */
 
-    pthread_mutex_t lock; /* guards `stopping` and `status`, but for `dropped` in it */
+    pthread_mutex_t lock; /* guards `stopping`, `ask` and `status`, but for `dropped` in it */
     struct decision_log_status status;
-    pthread_cond_t changed;
+    pthread_cond_t changed, answered;
     bool started, stopping;
+    struct decision_ask *ask; /* on the stack of who waits for it; NULL: none */
     pthread_t thread;
 
     uint32_t ring_count;

@@ -17,6 +17,7 @@
 #include "featurestore/store.h"
 #include "server/control/audit.h"
 #include "server/control/decision_log.h"
+#include "server/control/erasure.h"
 #include "server/control/modes.h"
 #include "server/control/registry.h"
 #include "server/decide/snapshot.h"
@@ -24,6 +25,7 @@
 struct pages { /* all borrowed */
     struct store *store;
     struct decision_log *decision_log; /* NULL: none */
+    struct erasure *erasure;           /* NULL: none */
     struct audit *audit;               /* NULL: none */
     const struct serving *serving;
     const struct registry *registry; /* NULL: why a model is missing is not told */

@@ -6,6 +6,7 @@
 #include "server/metrics.h"
 
 enum { EVENTS_ACCEPTED, EVENTS_DUPLICATE, EVENTS_REJECTED }; /* places in their label lists */
+enum { ERASURES_ASKED, ERASURES_DONE };
 enum { PEOPLE_USER, PEOPLE_ANON };
 enum { LOG_USED, LOG_LIMIT };
 enum { COMMITS_OK, COMMITS_FAILED };
@@ -96,6 +97,20 @@ static void set_audit(const struct pages *pages)
     set(pages, M_AUDIT_FAILURES, 0, (double)stats.failures);
 }
 
+static void set_erasures(const struct pages *pages)
+{
+    struct erasure_stats stats;
+    struct erasure_status status;
+    if (pages->erasure == NULL)
+        return;
+    store_erasure_stats(pages->store, &stats);
+    erasure_status(pages->erasure, &status);
+    set(pages, M_ERASURES, ERASURES_ASKED, (double)stats.last_request);
+    set(pages, M_ERASURES, ERASURES_DONE, (double)stats.done_request);
+    set(pages, M_ERASURE_IDS, 0, (double)stats.pending);
+    set(pages, M_ERASURE_FAILURES, 0, (double)status.failures);
+}
+
 static void set_checkpoints(const struct pages *pages)
 {
     struct store_checkpoint_stats stats;
@@ -147,6 +162,7 @@ void pages_set_gauges(struct pages *pages, bool is_ready)
     set_log(pages);
     set_decision_log(pages);
     set_audit(pages);
+    set_erasures(pages);
     set_checkpoints(pages);
     set_breakers(pages);
     set_process(pages);

@@ -22,6 +22,7 @@
 #include "server/control/audit.h"
 #include "server/control/decision_log.h"
 #include "server/control/effort.h"
+#include "server/control/erasure.h"
 #include "server/control/jobs.h"
 #include "server/control/model_ops.h"
 #include "server/control/modes.h"
@@ -41,6 +42,7 @@ struct service_options { /* all borrowed */
     struct store *store;
     const struct serving *serving; /* a snapshot is published before the first call */
     struct answers *answers;
+    struct erasure *erasure;
     struct decision_log *decision_log; /* NULL: decisions are not logged */
     struct audit *audit;               /* NULL: acts are not recorded */
     struct modes *modes;

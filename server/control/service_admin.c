@@ -363,6 +363,8 @@ enum call_state service_admin(struct service *service, struct call *call,
     case OP_drain: return serve_drain(service, call, request);
     case OP_audit: return service_audit(service, call, request);
     case OP_person: return service_person(service, call, request);
+    case OP_erase: return service_erase(service, call, request);
+    case OP_erasures: return service_erasures(service, call, request);
     default: return serve_models(service, call, request);
     }
 }

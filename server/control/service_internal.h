@@ -10,6 +10,7 @@
  *   service_log.c      export, checkpoint, snapshot, state_hash
  *   service_audit.c    audit, and who acts
  *   service_person.c   all that is known of one person
+ *   service_erase.c    erase, erasures
  *   service_admin.c    mode, reload, drain and the operations on models */
 #ifndef SERVER_CONTROL_SERVICE_INTERNAL_H
 #define SERVER_CONTROL_SERVICE_INTERNAL_H
@@ -59,13 +60,14 @@ struct deferred {
     enum breaker_hold model_hold; /* OP_breaker */
     struct mode mode;             /* OP_mode: what was asked for */
     int64_t mode_for_ms;
-    struct text user, anon;       /* OP_person, OP_export: in the request bytes */
+    struct text user, anon;       /* OP_person, OP_export, OP_erase: in the request bytes */
     enum person_part part;        /* OP_person */
     struct event_log *export_log; /* OP_export */
     const char *export_key;       /* what its records hold: "event", "decision" */
     bool export_trainable;        /* decisions: only of people who allow `train` */
     uint64_t export_from;
-    char *path; /* owned; OP_snapshot */
+    int64_t erasure_request; /* OP_erasures */
+    char *path;              /* owned; OP_snapshot */
     uint32_t export_limit;
 };
 
@@ -115,6 +117,12 @@ void service_note_refused(struct service *service, const struct call *call,
                           const struct request *request, enum reply_code code);
 /* The key `warning`, when an act that is done could not be recorded. */
 void service_pack_unaudited(struct reply *reply, enum err_code rc, const struct err *err);
+enum call_state service_erase(struct service *service, struct call *call,
+                              const struct request *request);
+enum call_state service_erasures(struct service *service, struct call *call,
+                                 const struct request *request);
+/* A map: what is pending, and how far it is. */
+void service_pack_erasures(struct pack *pack, const struct service *service);
 /* Any operation of administration. */
 enum call_state service_admin(struct service *service, struct call *call,
                               const struct request *request);

@@ -77,6 +77,8 @@ static bool is_wanted(const struct deferred *deferred, const struct person_ids *
                       const struct event_record *record, const char **ret_through)
 {
     *ret_through = NULL;
+    if (record->erased)
+        return false; /* what is left of it is for the counts of the daemon alone */
     if (event_record_is_expired(record))
         return false;
     if (deferred->export_trainable)

@@ -200,5 +200,7 @@ void service_status(struct service *service, struct call *call, const struct req
     rcu_read_end();
     pack_durability(&reply, service->with.store);
     pack_decision_log(&reply, service->with.decision_log);
+    reply_key(&reply, "erasures");
+    service_pack_erasures(&reply.pack, service);
     reply_end(&reply);
 }

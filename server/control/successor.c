@@ -31,9 +31,11 @@ static void tell(struct successor *successor, enum err_code rc, const struct err
     void *arg = successor->arg;
     successor->done = NULL;
     pthread_mutex_unlock(&successor->mutex);
-    if (rc != ERR_OK)
+    if (rc != ERR_OK) {
+        successor->with.hold(successor->with.hold_ctx, false);
         log_at(LOG_ERROR, "the restart failed, this process serves on",
                LOG_STR("error", err->text));
+    }
     if (done != NULL)
         done(arg, rc, successor->child.pid, err);
 }
@@ -91,6 +93,7 @@ static void on_asked(evutil_socket_t fd, short what, void *ctx)
     const struct timeval within = {.tv_sec = READY_WITHIN_S};
     (void)fd;
     (void)what;
+    successor->with.hold(successor->with.hold_ctx, true);
     handover_gift_init(&gift);
     successor->with.fill_gift(successor->with.gift_ctx, &gift);
     enum err_code rc = handover_spawn(successor->with.argv, &gift, &successor->child, &err);

@@ -18,6 +18,10 @@ struct successor_options { /* all borrowed */
     /* What is to be given; descriptors stay with the caller. */
     void (*fill_gift)(void *ctx, struct handover_gift *gift);
     void *gift_ctx;
+    /* From before it is started to its end, if that comes before it is ready: what it reads must
+     * stay where it is. */
+    void (*hold)(void *ctx, bool held);
+    void *hold_ctx;
     /* It is ready: this process is to stop.  Before the one who asked is told. */
     void (*on_ready)(void *ctx);
     void *ready_ctx;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/decide/answers_table.h"
 
+#include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum err_code answers_create(uint32_t entry_count, struct answers **ret_answers, struct err *err)
 {
@@ -21,4 +23,18 @@ void answers_destroy(struct answers **answers)
 {
     free(*answers);
     *answers = NULL;
+}
+
+void answers_forget(struct answers *answers, uint64_t person)
+{
+    for (uint64_t i = 0; i <= answers->mask; i++) {
+        struct answer *entry = &answers->entry[i];
+        while (atomic_flag_test_and_set_explicit(&entry->busy, memory_order_acquire))
+            sched_yield();
+        if (entry->person == person && entry->count > 0) {
+            entry->count = 0;
+            memset(entry->item, 0, sizeof entry->item);
+        }
+        atomic_flag_clear_explicit(&entry->busy, memory_order_release);
+    }
 }

@@ -21,8 +21,13 @@ MUST_CHECK enum err_code answers_create(uint32_t entry_count, struct answers **r
                                         struct err *err);
 void answers_destroy(struct answers **answers);
 
-void answers_put(struct answers *answers, uint64_t key, const uint32_t *items, uint32_t count);
+/* `person`: by which hash they may be forgotten. */
+void answers_put(struct answers *answers, uint64_t key, uint64_t person, const uint32_t *items,
+                 uint32_t count);
 /* The number of items copied, 0 for a miss. */
 uint32_t answers_get(struct answers *answers, uint64_t key, uint32_t ret_items[ANSWERS_ITEMS_MAX]);
+
+/* Not on the hot path: looks through all of them. */
+void answers_forget(struct answers *answers, uint64_t person);
 
 #endif

@@ -3,7 +3,8 @@
 
 #include "server/decide/answers_table.h"
 
-void answers_put(struct answers *answers, uint64_t key, const uint32_t *items, uint32_t count)
+void answers_put(struct answers *answers, uint64_t key, uint64_t person, const uint32_t *items,
+                 uint32_t count)
 {
     struct answer *entry = &answers->entry[key & answers->mask];
     if (count > ANSWERS_ITEMS_MAX)
@@ -12,6 +13,7 @@ void answers_put(struct answers *answers, uint64_t key, const uint32_t *items, u
     if (atomic_flag_test_and_set_explicit(&entry->busy, memory_order_acquire))
         return;
     entry->key = key;
+    entry->person = person;
     entry->count = count;
     memcpy(entry->item, items, count * sizeof items[0]);
     atomic_flag_clear_explicit(&entry->busy, memory_order_release);

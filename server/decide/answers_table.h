@@ -10,7 +10,7 @@
 struct answer {
     atomic_flag busy; /* taken by whoever copies the entry in or out */
     uint32_t count;
-    uint64_t key;
+    uint64_t key, person;
     uint32_t item[ANSWERS_ITEMS_MAX];
 };
 

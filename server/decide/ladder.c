@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
+#include "featurestore/erase_set.h"
 #include "server/decide/pipeline.h"
 
 static bool has_person(const struct request *request)
@@ -37,7 +38,10 @@ void ladder_remember(const struct pipeline *p)
         item[count] = p->out->items[count].item;
         count++;
     }
-    answers_put(p->env->answers, answer_key(p), item, count);
+    bool by_user = p->request->user.ptr != NULL;
+    uint64_t person = by_user ? erase_person_hash(ERASE_USER, p->request->user)
+                              : erase_person_hash(ERASE_ANON, p->request->anon);
+    answers_put(p->env->answers, answer_key(p), person, item, count);
 }
 
 static void answer_cached(struct pipeline *p)

@@ -25,6 +25,8 @@
     X(state_hash, ADMIN)    \
     X(audit, ADMIN)         \
     X(person, ADMIN)        \
+    X(erase, ADMIN)         \
+    X(erasures, ADMIN)      \
     X(model_list, ADMIN)    \
     X(model_begin, ADMIN)   \
     X(model_chunk, ADMIN)   \

@@ -51,6 +51,8 @@ static void create_parts(struct service_rig *rig)
     struct config_source source = {.path = rig->config_path};
     struct audit_options audit = {
         .data_dir = rig->registry.dir.path, .bytes_max = 1 << 22, .clock = clock};
+    const struct erasure_options erasure = {.data_dir = rig->registry.dir.path, .clock = clock};
+    must(erasure_create(&erasure, &rig->erasure, &err), "erasure", &err);
     must(answers_create(64, &rig->answers, &err), "answers", &err);
     must(workers_create(2, rig->registry.metrics, clock, 1, &rig->workers, &err), "workers", &err);
     rig->worker = workers_claim(rig->workers);
@@ -88,6 +90,7 @@ void service_rig_create(struct service_rig *rig)
         .store = rig->registry.store,
         .serving = &rig->registry.serving,
         .answers = rig->answers,
+        .erasure = rig->erasure,
         .audit = rig->audit,
         .modes = &rig->modes,
         .access = &rig->access,
@@ -121,6 +124,7 @@ void service_rig_destroy(struct service_rig *rig)
     modes_deinit(&rig->modes);
     workers_destroy(&rig->workers);
     answers_destroy(&rig->answers);
+    erasure_destroy(&rig->erasure);
     free(rig->reply_bytes);
     rig_destroy(&rig->registry);
 }

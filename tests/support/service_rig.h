@@ -16,6 +16,7 @@ struct service_rig {
     struct registry_rig registry; /* its directory holds decided.json and models/ */
     struct clock_manual clock;
     struct answers *answers;
+    struct erasure *erasure; /* not started */
     struct workers *workers;
     struct worker *worker;
     struct audit *audit; /* in the registry's directory */

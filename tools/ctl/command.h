@@ -84,6 +84,7 @@ int command_price(struct ctl *ctl, int argc, char **argv);     /* decisions.c */
 int command_person(struct ctl *ctl, int argc, char **argv);    /* person.c */
 int command_import(struct ctl *ctl, int argc, char **argv);    /* import.c */
 int command_export(struct ctl *ctl, int argc, char **argv);    /* export.c */
+int command_erase(struct ctl *ctl, int argc, char **argv);     /* erase.c */
 int command_snapshot(struct ctl *ctl, int argc, char **argv);  /* snapshot.c */
 int command_verify(struct ctl *ctl, int argc, char **argv);    /* snapshot.c */
 int command_restore(struct ctl *ctl, int argc, char **argv);   /* snapshot.c */

@@ -73,6 +73,14 @@ const struct command ctl_commands[] = {
      "  --window T      training: so long after a decision events count for it (24h)\n"
      "  --incomplete    training: also decisions whose window is not over\n"
      "The daemon goes on serving.\n"},
+    {"erase", "USER | --anon ID | --list [--wait]", "forget a person, for good", command_erase,
+     "  USER            and the anonymous ids that are linked to them and never were to others\n"
+     "  --anon ID       an anonymous id\n"
+     "  --wait          until it is in no file any more; prints the receipt\n"
+     "  --list          receipts, and what is still to be done\n"
+     "Decisions know nothing of them at once; logs and checkpoints are written anew within "
+     "minutes.\n"
+     "It cannot be undone.  docs/operations.md says what is erased, and what is not.\n"},
     {"snapshot", "DIR", "copy events and checkpoints while the daemon serves", command_snapshot,
      "DIR is made by the daemon, on its machine and with its rights.\n"},
     {"verify", "DIR", "read a snapshot, or the data_dir of a stopped daemon, to the last byte",
