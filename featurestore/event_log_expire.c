@@ -113,7 +113,8 @@ static int expire_type(const struct event_log *log, MDB_txn *txn, enum event_typ
 int event_log_expire(const struct event_log *log, MDB_txn *txn, struct event_log_expiry *expiry)
 {
     int rc = 0;
-    MDB_val key = {.mv_data = (void *)EVENT_LOG_EXPIRED_NOTE, .mv_size = strlen(EVENT_LOG_EXPIRED_NOTE)};
+    MDB_val key = {.mv_data = (void *)EVENT_LOG_EXPIRED_NOTE,
+                   .mv_size = strlen(EVENT_LOG_EXPIRED_NOTE)};
     MDB_val value = {.mv_data = expiry->up_to, .mv_size = sizeof expiry->up_to};
     for (uint32_t i = 0; i < EVENT_TYPE_COUNT && rc == 0; i++) {
         if (log->type_retain_ms[i] > 0)
@@ -126,8 +127,8 @@ enum err_code event_log_read_expiry(struct event_log *log, struct err *err)
 {
     struct event_log_expiry expiry = {.count = 0};
     size_t len = 0;
-    enum err_code rc =
-        event_log_get_note(log, EVENT_LOG_EXPIRED_NOTE, expiry.up_to, sizeof expiry.up_to, &len, err);
+    enum err_code rc = event_log_get_note(log, EVENT_LOG_EXPIRED_NOTE, expiry.up_to,
+                                          sizeof expiry.up_to, &len, err);
     if (rc == ERR_NOT_FOUND)
         return ERR_OK; /* it begins with the oldest record */
     if (rc == ERR_OK && len == sizeof expiry.up_to)

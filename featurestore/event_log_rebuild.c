@@ -50,8 +50,9 @@ static enum err_code open_fresh(struct event_log_rebuild *rebuild, struct err *e
     event_log_close(&rebuild->fresh);
     rebuild->count = 0;
     memset(rebuild->expired_up_to, 0, sizeof rebuild->expired_up_to);
-    enum err_code rc = event_log_get_note(rebuild->log, EVENT_LOG_EXPIRED_NOTE, rebuild->expired_up_to,
-                                          sizeof rebuild->expired_up_to, &len, err);
+    enum err_code rc =
+        event_log_get_note(rebuild->log, EVENT_LOG_EXPIRED_NOTE, rebuild->expired_up_to,
+                           sizeof rebuild->expired_up_to, &len, err);
     if (rc == ERR_OK || rc == ERR_NOT_FOUND)
         rc = file_remove_tree(rebuild->dir, err);
     return rc == ERR_OK ? event_log_open(&options, &rebuild->fresh, err) : rc;

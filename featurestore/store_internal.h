@@ -335,9 +335,6 @@ bool store_make_windows(struct store *store, uint32_t item, enum event_class eve
 /* In the place of what is in the slot. */
 void store_person_publish(struct store *store, _Atomic(const struct person *) *slot,
                           const struct person *person);
-/* Takes a record apart, into the arena.  ERR_CORRUPT names it. */
-MUST_CHECK enum err_code store_decode_record(struct store *store, const struct event_record *record,
-                                             struct event *ret_event, struct err *err);
 /* Only its id: that of an event whose effects a checkpoint holds. */
 void store_remember_record(struct store *store, const struct event_record *record,
                            const struct event *event);
