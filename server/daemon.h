@@ -29,6 +29,7 @@ struct daemon {
     struct answers *answers;
     struct decision_log *decision_log; /* NULL: none */
     struct erasure *erasure;
+    struct shadow *shadow;
     struct audit *audit;
     struct workers *workers;
     struct serving serving;
@@ -57,6 +58,8 @@ MUST_CHECK enum err_code daemon_take_data_dir(struct daemon *daemon, struct err 
 MUST_CHECK enum err_code daemon_start_store(struct daemon *daemon, struct err *err);
 /* After the store; fine when none is configured. */
 MUST_CHECK enum err_code daemon_create_decision_log(struct daemon *daemon, struct err *err);
+/* Before the registry. */
+MUST_CHECK enum err_code daemon_start_shadow(struct daemon *daemon, struct err *err);
 MUST_CHECK enum err_code daemon_create_audit(struct daemon *daemon, struct err *err);
 MUST_CHECK enum err_code daemon_start_registry(struct daemon *daemon, struct err *err);
 

@@ -140,6 +140,16 @@ enum err_code daemon_create_audit(struct daemon *daemon, struct err *err)
     return audit_create(&options, &daemon->audit, err);
 }
 
+enum err_code daemon_start_shadow(struct daemon *daemon, struct err *err)
+{
+    const struct shadow_options options = {.store = daemon->store,
+                                           .metrics = daemon->metrics,
+                                           .clock = daemon->clock,
+                                           .worker_count = daemon->worker_count};
+    enum err_code rc = shadow_create(&options, &daemon->shadow, err);
+    return rc == ERR_OK ? shadow_start(daemon->shadow, err) : rc;
+}
+
 enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
@@ -157,6 +167,7 @@ enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
         .rescan_ms = (uint64_t)config->models_rescan_ms,
         .check_ms = (uint64_t)config->canary_check_ms,
         .audit = daemon->audit,
+        .shadow = daemon->shadow,
         .store = daemon->store,
         .serving = &daemon->serving,
         .metrics = daemon->metrics,

@@ -86,6 +86,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .answers = daemon->answers,
         .erasure = daemon->erasure,
         .decision_log = daemon->decision_log,
+        .shadow = daemon->shadow,
         .audit = daemon->audit,
         .modes = &daemon->modes,
         .access = &daemon->access,
@@ -130,7 +131,7 @@ static enum err_code start(struct daemon *daemon, const struct config_source *so
     if (rc == ERR_OK)
         rc = daemon_take_data_dir(daemon, err);
     if (rc == ERR_OK)
-        rc = metrics_create(server_metric_families, M_COUNT, 2 * daemon->worker_count,
+        rc = metrics_create(server_metric_families, M_COUNT, 2 * daemon->worker_count + 1,
                             &daemon->metrics, err);
     if (rc == ERR_OK)
         rc = lifecycle_create(&daemon->lifecycle, err);
@@ -142,6 +143,8 @@ static enum err_code start(struct daemon *daemon, const struct config_source *so
         rc = daemon_create_decision_log(daemon, err);
     if (rc == ERR_OK)
         rc = daemon_create_audit(daemon, err);
+    if (rc == ERR_OK)
+        rc = daemon_start_shadow(daemon, err);
     if (rc == ERR_OK)
         rc = daemon_start_registry(daemon, err);
     if (rc == ERR_OK)
@@ -201,6 +204,8 @@ static void stop(struct daemon *daemon)
         erasure_stop(daemon->erasure);
     if (daemon->registry != NULL)
         registry_stop(daemon->registry);
+    if (daemon->shadow != NULL)
+        shadow_stop(daemon->shadow);
     if (daemon->store != NULL)
         store_stop(daemon->store);
     request_sockets_destroy(&daemon->sockets);
@@ -221,6 +226,7 @@ static void stop(struct daemon *daemon)
     modes_deinit(&daemon->modes);
     model_ops_destroy(&daemon->model_ops);
     registry_destroy(&daemon->registry);
+    shadow_destroy(&daemon->shadow);
     decision_log_destroy(&daemon->decision_log);
     audit_destroy(&daemon->audit);
     workers_destroy(&daemon->workers);

@@ -38,6 +38,7 @@ static const char *const dropped_values[] = {"ring_full", "too_large", NULL};
 static const char *const erasure_values[] = {"asked", "done", NULL};
 static const char *const load_values[] = {"loaded", "refused", NULL};
 static const char *const canary_end_values[] = {"promoted", "stopped", "rolled_back", NULL};
+static const char *const shadow_values[] = {"compared", "dropped", NULL};
 static const char *const log_values[] = {"debug", "info", "warn", "error", NULL};
 static const char *const version_values[] = {DECIDED_VERSION, NULL};
 static const char *const compiler_values[] = {__VERSION__, NULL};
@@ -275,6 +276,11 @@ const struct metric_family server_metric_families[M_COUNT] = {
                        COUNTER,
                        "Canaries that ended, and how.",
                        {{"end", canary_end_values}}},
+    [M_SHADOWS] = {"decided_shadows", GAUGE, "Versions that run as shadow.", {{0}}},
+    [M_SHADOW_DECISIONS] = {"decided_shadow_decisions_total",
+                            COUNTER,
+                            "Decisions that were sampled to be made again by a shadow.",
+                            {{"result", shadow_values}}},
     [M_SNAPSHOT_EPOCH] = {"decided_snapshot_epoch",
                           GAUGE,
                           "Number of the snapshot that serves.",

@@ -69,6 +69,8 @@ enum server_metric {
     M_MODEL_LOADS,            /* counter {result}: loaded, refused */
     M_CANARIES,               /* gauge: versions on trial */
     M_CANARY_ENDS,            /* counter {end}, by enum canary_end */
+    M_SHADOWS,                /* gauge: versions that are asked and do not answer */
+    M_SHADOW_DECISIONS,       /* counter {result}, by enum metric_shadow */
     M_SNAPSHOT_EPOCH,         /* gauge */
     M_MODE_FLOOR,             /* gauge {level}: 1 for the level in force */
     M_READY,                  /* gauge */
@@ -101,6 +103,7 @@ enum metric_close {
     CLOSE_ERROR, /* the system's, such as a peer whose machine is gone */
     CLOSE_STOPPED
 };
+enum metric_shadow { SHADOW_COMPARED, SHADOW_DROPPED };
 enum metric_direction { BYTES_RECEIVED, BYTES_SENT };
 enum metric_stage {
     STAGE_DECODE,

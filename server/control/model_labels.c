@@ -5,7 +5,7 @@
 struct wish {
     char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
     bool stop;
-    struct canary_settings canary;
+    struct canary_settings canary; /* of a shadow: its share */
 };
 
 static enum err_code read_stop(const struct request *request, bool *ret_stop,
@@ -22,12 +22,15 @@ static enum err_code read_wish(const struct request *request, struct wish *ret_w
                                const char **ret_field, struct err *err)
 {
     enum err_code rc = model_ops_name(request, "name", ret_wish->name, ret_field, err);
-    if (rc == ERR_OK && request->op == OP_model_canary)
+    bool is_trial = request->op == OP_model_canary || request->op == OP_model_shadow;
+    if (rc == ERR_OK && is_trial)
         rc = read_stop(request, &ret_wish->stop, ret_field, err);
     if (rc == ERR_OK && request->op != OP_model_rollback && !ret_wish->stop)
         rc = model_ops_name(request, "version", ret_wish->version, ret_field, err);
     if (rc == ERR_OK && request->op == OP_model_canary && !ret_wish->stop)
         rc = model_trials_canary(request, &ret_wish->canary, ret_field, err);
+    if (rc == ERR_OK && request->op == OP_model_shadow && !ret_wish->stop)
+        rc = model_trials_share(request, 100, &ret_wish->canary.share_e4, ret_field, err);
     return rc;
 }
 
@@ -38,6 +41,11 @@ static void submit(struct model_task *task, const struct wish *wish)
         registry_promote(registry, wish->name, wish->version, model_task_done, task);
     else if (task->op == OP_model_rollback)
         registry_rollback(registry, wish->name, model_task_done, task);
+    else if (task->op == OP_model_shadow && wish->stop)
+        registry_shadow_stop(registry, wish->name, model_task_done, task);
+    else if (task->op == OP_model_shadow)
+        registry_shadow(registry, wish->name, wish->version, wish->canary.share_e4, model_task_done,
+                        task);
     else if (wish->stop)
         registry_canary_stop(registry, wish->name, model_task_done, task);
     else

@@ -200,6 +200,7 @@ enum call_state model_ops_call(struct model_ops *ops, struct call *call,
     case OP_model_commit: return commit(ops, call, request, who);
     case OP_model_abort: return abort_upload(ops, call, request);
     case OP_model_canary:
+    case OP_model_shadow:
     case OP_model_promote:
     case OP_model_rollback: return model_labels_call(ops, call, request, who);
     default: break;

@@ -3,7 +3,7 @@
  *
  *   model_ops.c     the list, and uploads
  *   model_labels.c  promote, rollback and what else changes which version has which label
- *   model_trials.c  the settings of a canary, as they are asked for
+ *   model_trials.c  the settings of canaries and shadows, as they are asked for
  *   model_task.c    a call while the loader works on it */
 #ifndef SERVER_CONTROL_MODEL_OPS_INTERNAL_H
 #define SERVER_CONTROL_MODEL_OPS_INTERNAL_H
@@ -29,7 +29,7 @@ struct model_task {
     struct audit_who who;
     char name[MODEL_NAME_BYTES];
     char version[MODEL_NAME_BYTES]; /* of a rollback: "", then what serves; of a stop: "" */
-    uint32_t share_e4;              /* of a canary; 0: it is stopped */
+    uint32_t share_e4;              /* of a canary or shadow; 0: it is stopped */
 };
 
 struct model_task *model_task_new(struct model_ops *ops, struct call *call,
@@ -49,6 +49,10 @@ enum call_state model_ops_fail(const struct model_ops *ops, struct call *call,
 MUST_CHECK enum err_code model_trials_canary(const struct request *request,
                                              struct canary_settings *ret_settings,
                                              const char **ret_field, struct err *err);
+/* `percent`, `otherwise` when it is absent, as parts of 10,000. */
+MUST_CHECK enum err_code model_trials_share(const struct request *request, double otherwise,
+                                            uint32_t *ret_share_e4, const char **ret_field,
+                                            struct err *err);
 
 enum call_state model_labels_call(struct model_ops *ops, struct call *call,
                                   const struct request *request, const struct audit_who *who);

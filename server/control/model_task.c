@@ -17,6 +17,11 @@ struct model_task *model_task_new(struct model_ops *ops, struct call *call,
     return task;
 }
 
+static bool is_trial(const struct model_task *task)
+{
+    return task->op == OP_model_canary || task->op == OP_model_shadow;
+}
+
 static char *show_percent(const struct model_task *task, char buf[NUM_REAL_BYTES])
 {
     return num_format_real(task->share_e4 / 100.0, buf);
@@ -26,7 +31,7 @@ static enum err_code record(const struct model_task *task, enum err_code rc, con
                             struct err *err)
 {
     const char *act = task->op == OP_model_commit ? "model_push" : op_name(task->op);
-    if (task->op == OP_model_canary) {
+    if (is_trial(task)) {
         char percent[NUM_REAL_BYTES];
         return audit_record(task->ops->audit, &task->who, act, rc, why,
                             AUDIT_WHAT(LOG_STR("name", task->name),
@@ -39,7 +44,7 @@ static enum err_code record(const struct model_task *task, enum err_code rc, con
                         err);
 }
 
-/* The version that was asked for serves, or waits; or a canary runs, or is stopped. */
+/* The version that was asked for serves, or waits; or a canary or shadow runs, or is stopped. */
 static void reply_outcome(const struct model_task *task, const char *warning)
 {
     struct reply reply;
@@ -52,9 +57,9 @@ static void reply_outcome(const struct model_task *task, const char *warning)
         reply_key(&reply, "version");
         pack_str(&reply.pack, task->version);
     }
-    if (task->op == OP_model_canary) {
+    if (is_trial(task)) {
         reply_key(&reply, "label");
-        pack_str(&reply.pack, "canary");
+        pack_str(&reply.pack, task->op == OP_model_canary ? "canary" : "shadow");
         reply_key(&reply, "percent");
         pack_real(&reply.pack, task->share_e4 / 100.0);
     } else {

@@ -36,11 +36,10 @@ static enum err_code read_int(const struct request *request, const char *key, in
                    (long long)max);
 }
 
-/* `percent`, 0.01..100, as parts of 10,000. */
-static enum err_code read_share(const struct request *request, uint32_t *ret_share_e4,
-                                const char **ret_field, struct err *err)
+enum err_code model_trials_share(const struct request *request, double otherwise,
+                                 uint32_t *ret_share_e4, const char **ret_field, struct err *err)
 {
-    double percent = 0;
+    double percent = otherwise;
     enum err_code rc = read_real(request, "percent", 0.01, 100, &percent, ret_field, err);
     if (rc == ERR_OK && percent == 0) {
         *ret_field = "percent";
@@ -59,7 +58,7 @@ enum err_code model_trials_canary(const struct request *request,
     double errors = 100 * bounds->errors_max, degraded = 100 * bounds->degraded_max;
     int64_t floor_us = (int64_t)(bounds->latency_floor_ns / 1000);
     int64_t decisions_min = bounds->decisions_min;
-    enum err_code rc = read_share(request, &settings.share_e4, ret_field, err);
+    enum err_code rc = model_trials_share(request, 0, &settings.share_e4, ret_field, err);
     if (rc == ERR_OK)
         rc = read_real(request, "max_errors", 0, 100, &errors, ret_field, err);
     if (rc == ERR_OK)

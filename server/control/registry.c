@@ -54,6 +54,7 @@ enum err_code registry_create(const struct registry_options *options,
     registry->serving = options->serving;
     registry->metrics = options->metrics;
     registry->audit = options->audit;
+    registry->shadow = options->shadow;
     registry->clock = options->clock;
     registry->watch_fd = reg_watch_open();
     registry->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -225,6 +226,24 @@ void registry_canary_stop(struct registry *registry, const char *name, registry_
         submit(registry, command);
 }
 
+void registry_shadow(struct registry *registry, const char *name, const char *version,
+                     uint32_t share_e4, registry_done_fn done, void *ctx)
+{
+    struct reg_command *command = command_on(COMMAND_SHADOW, name, version, done, ctx);
+    if (command == NULL)
+        return;
+    command->shadow_share_e4 = share_e4;
+    submit(registry, command);
+}
+
+void registry_shadow_stop(struct registry *registry, const char *name, registry_done_fn done,
+                          void *ctx)
+{
+    struct reg_command *command = command_on(COMMAND_SHADOW_STOP, name, "", done, ctx);
+    if (command != NULL)
+        submit(registry, command);
+}
+
 void registry_rollback(struct registry *registry, const char *name, registry_done_fn done,
                        void *ctx)
 {
@@ -282,6 +301,9 @@ static enum err_code run_on_name(struct registry *registry, const struct reg_com
     case COMMAND_CANARY:
         return reg_canary_start(registry, name, command->version, &command->canary, err);
     case COMMAND_CANARY_STOP: return reg_canary_stop(registry, name, err);
+    case COMMAND_SHADOW:
+        return reg_shadow_start(registry, name, command->version, command->shadow_share_e4, err);
+    case COMMAND_SHADOW_STOP: return reg_shadow_stop(registry, name, err);
     default: return reg_rollback(registry, name, err);
     }
 }
@@ -300,6 +322,8 @@ static void run(struct registry *registry, struct reg_command *command)
     case COMMAND_PROMOTE:
     case COMMAND_CANARY:
     case COMMAND_CANARY_STOP:
+    case COMMAND_SHADOW:
+    case COMMAND_SHADOW_STOP:
     case COMMAND_ROLLBACK: rc = run_on_name(registry, command, &err); break;
     case COMMAND_RELOAD: rc = reload(registry, command, &err); break;
     }
@@ -394,8 +418,11 @@ void registry_destroy(struct registry **registry_ref)
         return;
     ASSERT(!registry->started);
     struct snapshot *last = serving_publish(registry->serving, NULL);
+    struct snapshot *shadows =
+        registry->shadow == NULL ? NULL : shadow_publish(registry->shadow, NULL);
     rcu_wait();
     snapshot_destroy(&last);
+    snapshot_destroy(&shadows);
     while (registry->count > 0)
         reg_drop(registry, registry->name[0]);
     free(registry->name);

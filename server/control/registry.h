@@ -37,6 +37,7 @@
 #include "featurestore/store.h"
 #include "server/control/audit.h"
 #include "server/control/canary.h"
+#include "server/control/shadow.h"
 #include "server/decide/snapshot.h"
 
 #define REGISTRY_FOLDERS_MAX 1024
@@ -57,6 +58,7 @@ struct registry_options {
     struct store *store;     /* borrowed, started */
     struct serving *serving; /* borrowed: where snapshots are published */
     struct metrics *metrics; /* borrowed */
+    struct shadow *shadow;   /* borrowed; NULL: no shadows */
     struct audit *audit;     /* borrowed; NULL: none.  For what the registry does by itself */
     const struct clock *clock;
     int inherited_lock_fd; /* a lock of models_dir that this process has already, and that is taken
@@ -97,6 +99,12 @@ void registry_promote(struct registry *registry, const char *name, const char *v
 void registry_canary(struct registry *registry, const char *name, const char *version,
                      const struct canary_settings *settings, registry_done_fn done, void *ctx);
 void registry_canary_stop(struct registry *registry, const char *name, registry_done_fn done,
+                          void *ctx);
+/* A share of the decisions is made again with this version in the place of the stable one and
+ * compared, by a thread of its own (server/control/shadow.h), until it is stopped or serves. */
+void registry_shadow(struct registry *registry, const char *name, const char *version,
+                     uint32_t share_e4, registry_done_fn done, void *ctx);
+void registry_shadow_stop(struct registry *registry, const char *name, registry_done_fn done,
                           void *ctx);
 /* Serves the version before the present one.  ERR_NOT_FOUND when there is none. */
 void registry_rollback(struct registry *registry, const char *name, registry_done_fn done,

@@ -36,6 +36,16 @@ void reg_canary_destroy(struct reg_canary **canary)
     *canary = NULL;
 }
 
+/* What runs and is looked at again and again. */
+static bool any_trial(const struct registry *registry)
+{
+    for (uint32_t i = 0; i < registry->count; i++) {
+        if (registry->name[i]->now.canary != NULL || registry->name[i]->now.shadow != NULL)
+            return true;
+    }
+    return false;
+}
+
 static uint32_t canary_count(const struct registry *registry)
 {
     uint32_t count = 0;
@@ -44,8 +54,7 @@ static uint32_t canary_count(const struct registry *registry)
     return count;
 }
 
-/* Rankers of both kinds stand at the same place of a policy. */
-static bool can_replace(const struct model *model, const struct model *stable)
+bool reg_can_replace(const struct model *model, const struct model *stable)
 {
     return model->kind == stable->kind || (ranker_is(model->kind) && ranker_is(stable->kind));
 }
@@ -76,6 +85,17 @@ static enum err_code check_start(const struct registry *registry, const struct r
     return ERR_OK;
 }
 
+enum err_code reg_check_kind(const struct reg_name *name, const struct reg_version *version,
+                             struct err *err)
+{
+    enum model_kind kind = version->model->kind, stable = name->now.stable->model->kind;
+    if (reg_can_replace(version->model, name->now.stable->model))
+        return ERR_OK;
+    return err_set(err, ERR_BAD_INPUT,
+                   "version %s of '%s' is of the kind %s, the one that serves of %s",
+                   version->version, name->name, model_kind_name(kind), model_kind_name(stable));
+}
+
 /* Loads the version and sets it as the next canary. */
 static enum err_code prepare(struct registry *registry, struct reg_name *name,
                              struct reg_version *version, const struct canary_settings *settings,
@@ -87,11 +107,8 @@ static enum err_code prepare(struct registry *registry, struct reg_name *name,
         return rc;
     }
     rc = reg_load(registry, name, version, err);
-    if (rc == ERR_OK && !can_replace(version->model, name->now.stable->model))
-        rc = err_set(err, ERR_BAD_INPUT,
-                     "version %s of '%s' is of the kind %s, the one that serves of %s",
-                     version->version, name->name, model_kind_name(version->model->kind),
-                     model_kind_name(name->now.stable->model->kind));
+    if (rc == ERR_OK)
+        rc = reg_check_kind(name, version, err);
     if (rc != ERR_OK)
         reg_give_up(registry);
     return rc;
@@ -184,7 +201,7 @@ enum err_code reg_canary_follow(const struct registry *registry, struct reg_name
         return ERR_OK;
     name->next.canary = NULL;
     if (stable == NULL || stable == canary->version ||
-        !can_replace(canary->version->model, stable->model))
+        !reg_can_replace(canary->version->model, stable->model))
         return ERR_OK;
     return canary_create(registry, canary->version, &canary->settings, &name->next.canary, err);
 }
@@ -231,7 +248,7 @@ static bool passes(struct reg_canary *canary, char ret_reason[CANARY_REASON_BYTE
 
 uint64_t reg_canaries_due_ns(const struct registry *registry)
 {
-    return canary_count(registry) == 0 ? UINT64_MAX : registry->checked_at_ns + registry->check_ns;
+    return any_trial(registry) ? registry->checked_at_ns + registry->check_ns : UINT64_MAX;
 }
 
 void reg_canaries_check(struct registry *registry)

@@ -6,6 +6,7 @@
  *   registry_line.c   the line of versions of a name: who serves, who stays loaded, rollback
  *   registry_promote.c  what operators serve by name
  *   registry_canary.c   versions on trial: from the command to their end
+ *   registry_shadow.c   versions that are asked and do not answer
  *   registry_load.c   from a folder to a model that may serve
  *   registry_serve.c  from labels, models and policies to a snapshot that serves
  *   registry_state.c  models_dir/NAME/.serving
@@ -66,9 +67,11 @@ struct reg_canary {
 struct reg_labels {
     struct reg_version *stable;
     struct reg_canary *canary; /* owned by the name, see reg_apply */
+    struct reg_version *shadow;
+    uint32_t shadow_share_e4; /* of the decisions */
 };
 
-/* What .serving remembers of a canary until its version is loaded. */
+/* What .serving remembers of a canary or a shadow until its version is loaded. */
 struct reg_resume {
     char version[MODEL_NAME_BYTES]; /* "": none */
     struct canary_settings settings;
@@ -81,7 +84,7 @@ struct reg_name {
     uint32_t count, capacity;
     struct reg_labels now;  /* of the snapshot that serves */
     struct reg_labels next; /* of the one that a change builds; the same as `now` otherwise */
-    struct reg_resume canary_of_before;
+    struct reg_resume canary_of_before, shadow_of_before;
     uint64_t saved_hash; /* of what .serving holds */
 };
 
@@ -123,6 +126,8 @@ enum reg_command_kind {
     COMMAND_PROMOTE,
     COMMAND_CANARY,
     COMMAND_CANARY_STOP,
+    COMMAND_SHADOW,
+    COMMAND_SHADOW_STOP,
     COMMAND_ROLLBACK,
     COMMAND_RELOAD
 };
@@ -134,6 +139,7 @@ struct reg_command {
     char path[FILE_PATH_BYTES]; /* install: the folder; reload: the policies, "" for built in */
     struct reg_static static_list;
     struct canary_settings canary;
+    uint32_t shadow_share_e4;
     registry_done_fn done;
     void *ctx;
 };
@@ -156,6 +162,7 @@ struct registry {
     struct serving *serving; /* borrowed */
     struct metrics *metrics; /* borrowed */
     struct audit *audit;     /* borrowed; NULL: none */
+    struct shadow *shadow;   /* borrowed; NULL: none */
     const struct clock *clock;
 
     struct reg_name **name; /* owned, by name */
@@ -277,8 +284,23 @@ MUST_CHECK enum err_code reg_canary_follow(const struct registry *registry, stru
 void reg_canaries_check(struct registry *registry);
 /* When to judge next; UINT64_MAX while none runs. */
 uint64_t reg_canaries_due_ns(const struct registry *registry);
+/* Whether a version may stand where the other does: rankers of both kinds may. */
+bool reg_can_replace(const struct model *model, const struct model *stable);
+MUST_CHECK enum err_code reg_check_kind(const struct reg_name *name,
+                                        const struct reg_version *version, struct err *err);
 void reg_canary_destroy(struct reg_canary **canary);
 void reg_canary_pack(struct pack *pack, const struct reg_canary *canary);
+
+/* ---- registry_shadow.c; as for canaries */
+MUST_CHECK enum err_code reg_shadow_start(struct registry *registry, struct reg_name *name,
+                                          const char *version_text, uint32_t share_e4,
+                                          struct err *err);
+MUST_CHECK enum err_code reg_shadow_stop(struct registry *registry, struct reg_name *name,
+                                         struct err *err);
+void reg_shadow_resume(struct registry *registry, struct reg_name *name);
+void reg_shadow_follow(struct reg_name *name);
+void reg_shadow_pack(const struct registry *registry, const struct reg_name *name,
+                     struct pack *pack);
 
 /* ---- registry_scan.c */
 void reg_scan(struct registry *registry);

@@ -41,7 +41,7 @@ static bool free_others(struct reg_name *name, const struct reg_version *before,
     bool freed = false;
     for (uint32_t i = 0; i < name->count; i++) {
         struct reg_version *version = name->version[i];
-        bool has_label = version == name->now.stable ||
+        bool has_label = version == name->now.stable || version == name->now.shadow ||
                          (name->now.canary != NULL && version == name->now.canary->version);
         if (version->model == NULL || has_label || version == before || version == waiting)
             continue;
@@ -122,6 +122,7 @@ void reg_settle(struct registry *registry, struct reg_name *name)
 {
     bool changed = serve_newest(registry, name);
     reg_canary_resume(registry, name);
+    reg_shadow_resume(registry, name);
     const struct reg_version *before = load_before(registry, name, &changed);
     changed |= verify_waiting(registry, name);
     const struct reg_version *waiting = reg_newest_waiting(name);

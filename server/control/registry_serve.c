@@ -52,55 +52,99 @@ static enum err_code check_room(const struct registry *registry, struct err *err
                    SNAPSHOT_MODELS_MAX);
 }
 
+/* What a snapshot is built from, for all names. */
+struct parts {
+    struct model *model[SNAPSHOT_MODELS_MAX];
+    struct snapshot_trial canary[SNAPSHOT_TRIALS_MAX], shadow[SNAPSHOT_TRIALS_MAX];
+    uint32_t model_count, canary_count, shadow_count;
+};
+
+static void gather(const struct registry *registry, struct parts *ret_parts)
+{
+    struct parts parts = {.model_count = 0};
+    for (uint32_t i = 0; i < registry->count; i++) {
+        const struct reg_labels *next = &registry->name[i]->next;
+        if (next->stable == NULL)
+            continue;
+        ASSERT(parts.model_count < SNAPSHOT_MODELS_MAX); /* see check_room */
+        parts.model[parts.model_count++] = next->stable->model;
+        if (next->canary != NULL) {
+            ASSERT(parts.canary_count < SNAPSHOT_TRIALS_MAX); /* see reg_canary_start */
+            parts.canary[parts.canary_count++] =
+                (struct snapshot_trial){.stable = next->stable->model,
+                                        .model = next->canary->version->model,
+                                        .share_e4 = next->canary->settings.share_e4,
+                                        .tally = next->canary->tally};
+        }
+        if (next->shadow != NULL) {
+            ASSERT(parts.shadow_count < SNAPSHOT_TRIALS_MAX); /* see reg_shadow_start */
+            parts.shadow[parts.shadow_count++] =
+                (struct snapshot_trial){.stable = next->stable->model,
+                                        .model = next->shadow->model,
+                                        .share_e4 = next->shadow_share_e4};
+        }
+    }
+    *ret_parts = parts;
+}
+
 static enum err_code build(const struct registry *registry, const struct reg_policies *policies,
-                           const struct reg_static *static_list, struct snapshot **ret_snapshot,
+                           struct snapshot_spec *spec, struct snapshot **ret_snapshot,
                            struct err *err)
 {
-    struct model *models[SNAPSHOT_MODELS_MAX];
-    struct snapshot_trial trials[SNAPSHOT_TRIALS_MAX];
-    struct snapshot_spec spec = {.epoch = registry->epoch + 1,
-                                 .models = models,
-                                 .trials = trials,
-                                 .static_ids = static_list->ids,
-                                 .static_count = static_list->count,
-                                 .worker_count = registry->worker_count,
-                                 .item_count_max = store_items_max(registry->store),
-                                 .store = registry->store};
-    for (uint32_t i = 0; i < registry->count; i++) {
-        const struct reg_version *stable = registry->name[i]->next.stable;
-        const struct reg_canary *canary = registry->name[i]->next.canary;
-        if (stable == NULL)
-            continue;
-        if (canary != NULL) {
-            ASSERT(spec.trial_count < SNAPSHOT_TRIALS_MAX); /* see reg_canary_start */
-            trials[spec.trial_count++] =
-                (struct snapshot_trial){.stable = stable->model,
-                                        .model = canary->version->model,
-                                        .share_e4 = canary->settings.share_e4,
-                                        .tally = canary->tally};
-        }
-        ASSERT(spec.model_count < SNAPSHOT_MODELS_MAX); /* see check_room */
-        models[spec.model_count++] = stable->model;
-    }
+    spec->epoch = registry->epoch + 1;
+    spec->item_count_max = store_items_max(registry->store);
+    spec->store = registry->store;
     enum err_code rc = policies->path == NULL
-                           ? policy_builtin(&spec.policies, err)
+                           ? policy_builtin(&spec->policies, err)
                            : policy_parse(policies->path, (const char *)policies->bytes,
-                                          policies->len, registry->store, &spec.policies, err);
+                                          policies->len, registry->store, &spec->policies, err);
     if (rc != ERR_OK)
         return rc;
-    rc = snapshot_build(&spec, ret_snapshot, err);
+    rc = snapshot_build(spec, ret_snapshot, err);
     if (rc != ERR_OK)
-        policy_destroy(&spec.policies);
+        policy_destroy(&spec->policies);
     return rc;
 }
 
-static void publish(struct registry *registry, struct snapshot *snapshot)
+/* What answers, and what the shadows' thread asks, NULL without any. */
+struct built {
+    struct snapshot *serving, *shadows;
+};
+
+static enum err_code build_both(const struct registry *registry,
+                                const struct reg_policies *policies,
+                                const struct reg_static *static_list, struct built *built,
+                                struct err *err)
 {
-    registry->epoch = snapshot->epoch;
-    struct snapshot *old = serving_publish(registry->serving, snapshot);
-    metric_set(registry->metrics, M_SNAPSHOT_EPOCH, 0, 0, (double)snapshot->epoch);
+    struct parts parts;
+    gather(registry, &parts);
+    struct snapshot_spec spec = {.models = parts.model,
+                                 .model_count = parts.model_count,
+                                 .trials = parts.canary,
+                                 .trial_count = parts.canary_count,
+                                 .static_ids = static_list->ids,
+                                 .static_count = static_list->count,
+                                 .worker_count = registry->worker_count};
+    enum err_code rc = build(registry, policies, &spec, &built->serving, err);
+    if (rc != ERR_OK || parts.shadow_count == 0)
+        return rc;
+    spec.trials = parts.shadow;
+    spec.trial_count = parts.shadow_count;
+    spec.worker_count = 1;
+    return build(registry, policies, &spec, &built->shadows, err);
+}
+
+static void publish(struct registry *registry, const struct built *built)
+{
+    registry->epoch = built->serving->epoch;
+    struct snapshot *shadows = NULL;
+    struct snapshot *old = serving_publish(registry->serving, built->serving);
+    if (registry->shadow != NULL)
+        shadows = shadow_publish(registry->shadow, built->shadows);
+    metric_set(registry->metrics, M_SNAPSHOT_EPOCH, 0, 0, (double)registry->epoch);
     rcu_wait();
     snapshot_destroy(&old);
+    snapshot_destroy(&shadows);
 }
 
 /* ---- a change -------------------------------------------------------------------------------- */
@@ -183,20 +227,23 @@ static void settle_name(struct registry *registry, struct reg_name *name)
 enum err_code reg_apply(struct registry *registry, const struct reg_policies *policies,
                         const struct reg_static *static_list, struct err *err)
 {
-    struct snapshot *snapshot = NULL;
+    struct built built = {NULL, NULL};
     enum err_code rc = check_room(registry, err);
-    for (uint32_t i = 0; i < registry->count && rc == ERR_OK; i++)
+    for (uint32_t i = 0; i < registry->count && rc == ERR_OK; i++) {
         rc = reg_canary_follow(registry, registry->name[i], err);
+        reg_shadow_follow(registry->name[i]);
+    }
     if (rc == ERR_OK)
-        rc = build(registry, policies, static_list, &snapshot, err);
+        rc = build_both(registry, policies, static_list, &built, err);
     if (rc == ERR_OK)
         rc = bind_and_move(registry, err);
     if (rc != ERR_OK) {
-        snapshot_destroy(&snapshot);
+        snapshot_destroy(&built.serving);
+        snapshot_destroy(&built.shadows);
         reg_give_up(registry);
         return rc;
     }
-    publish(registry, snapshot);
+    publish(registry, &built);
     for (uint32_t i = 0; i < registry->count; i++)
         settle_name(registry, registry->name[i]);
     return ERR_OK;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* models_dir/NAME/.serving:
  *   {"format": 1, "line": ["1", "2"], "aside": ["3", "4"], "waiting": ["4"],
- *    "canary": {"version": "4", "share_e4": 500, ...}}
+ *    "canary": {"version": "4", "share_e4": 500, ...}, "shadow": {"version": "3", "share_e4":
+ * 10000}}
  *
  * `line` are the versions in the order in which they came, the last one serves; `aside` are those
  * that must not serve by themselves: they were rolled back, or wait to be promoted, which `waiting`
@@ -106,28 +107,29 @@ static enum err_code read_bounds(const struct json_at *canary, struct canary_bou
     return rc;
 }
 
-static enum err_code read_canary(struct reg_name *name, const struct json_at *root, struct err *err)
+static enum err_code read_trial(struct reg_resume *ret_resume, const struct json_at *root,
+                                const char *key, struct err *err)
 {
-    struct json_at canary = json_member(root, "canary");
+    struct json_at trial = json_member(root, key);
     struct canary_settings settings = {.share_e4 = 0};
     int64_t share_e4 = 0;
     const char *version = NULL;
-    if (canary.value == NULL)
+    if (trial.value == NULL)
         return ERR_OK;
-    struct json_at at = json_member(&canary, "version");
+    struct json_at at = json_member(&trial, "version");
     enum err_code rc = json_string(&at, &version, err);
     if (rc == ERR_OK && !file_is_plain_name(version))
         rc = err_set(err, ERR_BAD_INPUT, "%s: expected a version, got '%.64s'", at.path, version);
-    at = json_member(&canary, "share_e4");
+    at = json_member(&trial, "share_e4");
     if (rc == ERR_OK)
         rc = json_int(&at, 1, TRIAL_SHARE_ALL, &share_e4, err);
-    if (rc == ERR_OK)
-        rc = read_bounds(&canary, &settings.bounds, err);
+    if (rc == ERR_OK && strcmp(key, "canary") == 0)
+        rc = read_bounds(&trial, &settings.bounds, err);
     if (rc != ERR_OK)
         return rc;
     settings.share_e4 = (uint32_t)share_e4;
-    name->canary_of_before.settings = settings;
-    text_copy(text_of(version), name->canary_of_before.version, MODEL_NAME_BYTES);
+    ret_resume->settings = settings;
+    text_copy(text_of(version), ret_resume->version, MODEL_NAME_BYTES);
     return ERR_OK;
 }
 
@@ -152,7 +154,9 @@ enum err_code reg_state_read(struct registry *registry, struct reg_name *name, s
     if (rc == ERR_OK)
         rc = read_waiting(name, &root, err);
     if (rc == ERR_OK)
-        rc = read_canary(name, &root, err);
+        rc = read_trial(&name->canary_of_before, &root, "canary", err);
+    if (rc == ERR_OK)
+        rc = read_trial(&name->shadow_of_before, &root, "shadow", err);
     cJSON_Delete(tree);
     return rc;
 }
@@ -208,6 +212,12 @@ static void put_canary(struct buffer *buffer, const char *version,
                    num_format_real(bounds->degraded_max, degraded), bounds->decisions_min);
 }
 
+static void put_shadow(struct buffer *buffer, const char *version, uint32_t share_e4)
+{
+    buffer_put_fmt(buffer, ", \"shadow\": {\"version\": \"%s\", \"share_e4\": %u}", version,
+                   share_e4);
+}
+
 void reg_state_save(const struct registry *registry, struct reg_name *name)
 {
     char path[FILE_PATH_BYTES];
@@ -225,6 +235,11 @@ void reg_state_save(const struct registry *registry, struct reg_name *name)
         put_canary(&buffer, name->now.canary->version->version, &name->now.canary->settings);
     else if (name->canary_of_before.version[0] != '\0')
         put_canary(&buffer, name->canary_of_before.version, &name->canary_of_before.settings);
+    if (name->now.shadow != NULL)
+        put_shadow(&buffer, name->now.shadow->version, name->now.shadow_share_e4);
+    else if (name->shadow_of_before.version[0] != '\0')
+        put_shadow(&buffer, name->shadow_of_before.version,
+                   name->shadow_of_before.settings.share_e4);
     buffer_put_str(&buffer, "}\n");
     char *text = buffer_take(&buffer, &len);
     uint64_t hash = text == NULL ? 0 : hash_bytes(text, len, 1);

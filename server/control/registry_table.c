@@ -76,6 +76,8 @@ void reg_labelled(const struct reg_labels *labels,
         ret_version[count++] = labels->stable;
     if (labels->canary != NULL && labels->canary->version != labels->stable)
         ret_version[count++] = labels->canary->version;
+    if (labels->shadow != NULL && labels->shadow != labels->stable)
+        ret_version[count++] = labels->shadow;
     ret_version[count] = NULL;
 }
 

@@ -40,6 +40,8 @@ static const char *state_of(const struct reg_name *name, const struct reg_versio
         return "serving";
     if (is_canary(name, version))
         return "serving";
+    if (version == name->now.shadow)
+        return "asked";
     return version->waits ? "waiting" : "previous";
 }
 
@@ -47,13 +49,15 @@ static const char *label_of(const struct reg_name *name, const struct reg_versio
 {
     if (version == name->now.stable)
         return "stable";
+    if (version == name->now.shadow)
+        return "shadow";
     return is_canary(name, version) ? "canary" : NULL;
 }
 
-static void pack_model(struct pack *pack, const struct reg_name *name,
-                       const struct reg_version *version)
+static void pack_model(const struct registry *registry, struct pack *pack,
+                       const struct reg_name *name, const struct reg_version *version)
 {
-    pack_map(pack, 9u + is_canary(name, version));
+    pack_map(pack, 9u + is_canary(name, version) + (version == name->now.shadow));
     pack_key(pack, "name");
     pack_str(pack, name->name);
     pack_key(pack, "version");
@@ -78,6 +82,10 @@ static void pack_model(struct pack *pack, const struct reg_name *name,
     if (is_canary(name, version)) {
         pack_key(pack, "canary");
         reg_canary_pack(pack, name->now.canary);
+    }
+    if (version == name->now.shadow) {
+        pack_key(pack, "shadow");
+        reg_shadow_pack(registry, name, pack);
     }
 }
 
@@ -106,13 +114,13 @@ static void pack_view(const struct registry *registry, struct pack *pack)
         const struct reg_name *name = registry->name[n];
         const struct reg_version *stable = name->now.stable;
         if (stable != NULL)
-            pack_model(pack, name, stable);
+            pack_model(registry, pack, name, stable);
         count += stable != NULL;
         for (uint32_t i = 0; i < name->count; i++) {
             const struct reg_version *version = name->version[i];
             if (version == stable || version->model == NULL || version->fresh)
                 continue;
-            pack_model(pack, name, version);
+            pack_model(registry, pack, name, version);
             count++;
         }
     }
@@ -129,7 +137,7 @@ void reg_view_update(struct registry *registry)
 {
     struct reg_view *view = &registry->view;
     uint64_t bytes = 0;
-    uint32_t canaries = 0;
+    uint32_t canaries = 0, shadows = 0;
     pthread_mutex_lock(&view->lock);
     struct pack pack = pack_into(view->packed, VIEW_BYTES);
     pack_view(registry, &pack);
@@ -141,6 +149,7 @@ void reg_view_update(struct registry *registry)
         for (uint32_t i = 0; i < name->count; i++)
             bytes += name->version[i]->model == NULL ? 0 : name->version[i]->model->bytes;
         canaries += name->now.canary != NULL;
+        shadows += name->now.shadow != NULL;
         if (name->now.stable == NULL)
             continue;
         uint32_t at = view->serving_count++;
@@ -150,6 +159,7 @@ void reg_view_update(struct registry *registry)
     uint32_t serving_count = view->serving_count;
     pthread_mutex_unlock(&view->lock);
     metric_set(registry->metrics, M_CANARIES, 0, 0, canaries);
+    metric_set(registry->metrics, M_SHADOWS, 0, 0, shadows);
     metric_set(registry->metrics, M_MODELS, 0, 0, serving_count);
     metric_set(registry->metrics, M_MODEL_BYTES, 0, 0, (double)bytes);
 }

@@ -81,12 +81,14 @@ static void serve_decision(struct service *service, struct worker *worker, struc
     rcu_read_begin();
     struct decide_env env = decide_env_of(service, worker, call, request, overload_floor);
     ASSERT(env.snapshot != NULL);
+    uint64_t decide_began_ns = clock_now_ns(with->clock);
     decide(&env, worker, request, &decision);
     uint64_t began_ns = clock_now_ns(with->clock);
     reply_begin(&reply, call, request->id_raw, with->clock);
     decision_pack(&decision, &reply);
     reply_end(&reply);
     decision_log_put(with->decision_log, worker, &env, request, &decision);
+    shadow_put(with->shadow, worker, &env, call, &decision, began_ns - decide_began_ns);
     rcu_read_end();
     uint64_t encode_ns = clock_now_ns(with->clock) - began_ns;
     decide_learn_finish(worker, encode_ns);

@@ -27,6 +27,7 @@
 #include "server/control/model_ops.h"
 #include "server/control/modes.h"
 #include "server/control/reload.h"
+#include "server/control/shadow.h"
 #include "server/decide/answers.h"
 #include "server/decide/snapshot.h"
 #include "server/decide/worker.h"
@@ -45,6 +46,7 @@ struct service_options { /* all borrowed */
     struct erasure *erasure;
     struct decision_log *decision_log; /* NULL: decisions are not logged */
     struct audit *audit;               /* NULL: acts are not recorded */
+    struct shadow *shadow;             /* NULL: none */
     struct modes *modes;
     struct access *access;
     const struct admission *admission;

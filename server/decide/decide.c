@@ -362,7 +362,7 @@ void decide(const struct decide_env *env, struct worker *worker, const struct re
     ulid_make(&worker->rand, env->wall_ms, ret_decision->id);
     ret_decision->items = ARENA_NEW(p.arena, struct decision_item, p.wanted);
     if (ret_decision->items != NULL && subject_resolve(&p) && rules_begin(&p)) {
-        p.trials = trial_choose(&p);
+        p.trials = ret_decision->trials = trial_choose(&p);
         p.variant = &env->snapshot->variant[p.trials];
         p.models = &p.variant->slot[slot];
         run(&p);

@@ -95,6 +95,7 @@ struct decision {
     enum level level;
     enum reason reason;
     uint64_t epoch;                         /* of the snapshot */
+    uint32_t trials;                        /* bits: the canaries that it was made with */
     const struct decision_why_not *why_not; /* NULL unless it was asked for */
 };
 

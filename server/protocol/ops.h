@@ -33,6 +33,7 @@
     X(model_commit, ADMIN)  \
     X(model_abort, ADMIN)   \
     X(model_canary, ADMIN)  \
+    X(model_shadow, ADMIN)  \
     X(model_promote, ADMIN) \
     X(model_rollback, ADMIN)
 

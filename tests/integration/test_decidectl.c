@@ -292,6 +292,16 @@ static void test_models_are_pushed_listed_and_rolled_back(void **state)
     CHECK(2, NULL, "did you mean '--percent'", "model", "canary", "m", "2", "--precent", "5");
     CHECK(0, "m: no canary any more", NULL, "model", "canary", "m", "--stop");
     CHECK(1, NULL, "'m' has no canary", "model", "canary", "m", "--stop");
+    CHECK(1, NULL, "'m' has no shadow", "model", "shadow", "m");
+    CHECK(0, "m: version 2 is the shadow, 25 %", NULL, "model", "shadow", "m", "2", "--percent",
+          "25");
+    CHECK(0, "version 2 is asked for 25 %", NULL, "model", "shadow", "m");
+    CHECK(0, "\"rank_correlation\":null", NULL, "model", "shadow", "m", "--json");
+    CHECK(0, "shadow", NULL, "model", "list");
+    CHECK(2, NULL, "expected shadow NAME", "model", "shadow", "m", "2", "--stop");
+    CHECK(2, NULL, "expected shadow NAME", "model", "shadow", "m", "--percent", "5");
+    CHECK(1, NULL, "percent: expected a number", "model", "shadow", "m", "2", "--percent", "0");
+    CHECK(0, "m: no shadow any more", NULL, "model", "shadow", "m", "--stop");
 
     /* What is bad is found before it is sent; the daemon is not asked. */
     snprintf(path, sizeof path, "%s/user_ids.txt", dir);

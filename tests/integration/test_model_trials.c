@@ -186,6 +186,55 @@ static void test_a_restart_goes_on_with_the_canary(void **state)
     assert_null(listed(daemon, "canary"));
 }
 
+static void test_a_shadow_is_compared_and_never_answers(void **state)
+{
+    struct daemon *daemon = *state;
+    uint64_t until_ns = clock_now_ns(clock_system()) + WAIT_NS;
+    int asked = 0, compared = 0;
+    publish(daemon, "1", false);
+    must(daemon, "model_promote", "{\"name\": \"m\", \"version\": \"1\"}");
+    publish(daemon, "2", false);
+    must(daemon, "model_shadow", "{\"name\": \"m\", \"version\": \"2\"}");
+    while (compared < 100) {
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(ask(daemon, asked++), 1);
+        cJSON *shadow = listed(daemon, "shadow");
+        assert_string_equal(reply_text(shadow, "version"), "2");
+        const cJSON *seen = cJSON_GetObjectItem(shadow, "shadow");
+        compared = number(seen, "compared");
+        assert_true(compared <= asked);
+        if (compared > 0) { /* the same model under another version answers the same */
+            assert_true(cJSON_GetObjectItem(seen, "overlap")->valuedouble == 1);
+            assert_true(cJSON_GetObjectItem(seen, "rank_correlation")->valuedouble == 1);
+            assert_true(cJSON_GetObjectItem(seen, "score_drift_max")->valuedouble == 0);
+            assert_true(cJSON_GetObjectItem(seen, "shadow_p99_us")->valuedouble > 0);
+        }
+        cJSON_Delete(shadow);
+        assert_true(clock_now_ns(clock_system()) < until_ns);
+    }
+    must(daemon, "model_shadow", "{\"name\": \"m\", \"stop\": true}");
+    assert_null(listed(daemon, "shadow"));
+    /* One that fails answers otherwise, and nobody notices but the list. */
+    publish(daemon, "3", true);
+    must(daemon, "model_shadow", "{\"name\": \"m\", \"version\": \"3\", \"percent\": 50}");
+    for (compared = 0; compared < 20;) {
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(ask(daemon, asked++), 1);
+        cJSON *shadow = listed(daemon, "shadow");
+        const cJSON *seen = cJSON_GetObjectItem(shadow, "shadow");
+        compared = number(seen, "compared");
+        if (compared > 0)
+            assert_true(cJSON_GetObjectItem(seen, "overlap")->valuedouble < 1);
+        cJSON_Delete(shadow);
+        assert_true(clock_now_ns(clock_system()) < until_ns);
+    }
+    cJSON *status = daemon_ask_nng(daemon, "status", "{}");
+    const cJSON *model = cJSON_GetArrayItem(cJSON_GetObjectItem(status, "models"), 0);
+    assert_string_equal(reply_text(model, "breaker"), "closed");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(status, "models")), 1);
+    cJSON_Delete(status);
+}
+
 static void refuses(const struct daemon *daemon, const char *json, const char *code,
                     const char *field)
 {
@@ -226,6 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_DAEMON(test_a_canary_that_behaves_stays_and_one_that_fails_goes),
         WITH_DAEMON(test_a_restart_goes_on_with_the_canary),
+        WITH_DAEMON(test_a_shadow_is_compared_and_never_answers),
         WITH_DAEMON(test_settings_are_checked_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

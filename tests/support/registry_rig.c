@@ -73,9 +73,13 @@ void rig_create(struct registry_rig *rig)
     struct err err;
     *rig = (struct registry_rig){0};
     temp_dir_create(&rig->dir);
-    must(metrics_create(server_metric_families, M_COUNT, 4, &rig->metrics, &err), "metrics", &err);
+    must(metrics_create(server_metric_families, M_COUNT, 5, &rig->metrics, &err), "metrics", &err);
     must(store_create(&limits, clock_system(), &rig->store, &err), "store", &err);
     must(store_start(rig->store, &err), "store", &err);
+    const struct shadow_options shadow = {
+        .store = rig->store, .metrics = rig->metrics, .clock = clock_system(), .worker_count = 2};
+    must(shadow_create(&shadow, &rig->shadow, &err), "shadow", &err);
+    must(shadow_start(rig->shadow, &err), "shadow", &err);
 }
 
 void rig_start(struct registry_rig *rig)
@@ -92,6 +96,7 @@ void rig_start(struct registry_rig *rig)
                                              .serves_promoted = rig->serves_promoted,
                                              .rescan_ms = 3600000,
                                              .check_ms = 10,
+                                             .shadow = rig->shadow,
                                              .store = rig->store,
                                              .serving = &rig->serving,
                                              .metrics = rig->metrics,
@@ -110,6 +115,8 @@ void rig_destroy(struct registry_rig *rig)
 {
     if (rig->registry != NULL)
         rig_stop(rig);
+    shadow_stop(rig->shadow);
+    shadow_destroy(&rig->shadow);
     store_stop(rig->store);
     store_destroy(&rig->store);
     metrics_destroy(&rig->metrics);

@@ -17,6 +17,7 @@ struct registry_rig {
     struct store *store;
     struct metrics *metrics;
     struct serving serving;
+    struct shadow *shadow;
     struct registry *registry;
     const char *policies; /* NULL: built in */
     bool serves_promoted;

@@ -74,6 +74,7 @@ static const char *const admin_requests[] = {
     "{\"op\": \"model_commit\", \"upload\": \"u\"}",
     "{\"op\": \"model_abort\", \"upload\": \"u\"}",
     "{\"op\": \"model_canary\", \"name\": \"n\", \"stop\": true}",
+    "{\"op\": \"model_shadow\", \"name\": \"n\", \"stop\": true}",
     "{\"op\": \"model_promote\", \"name\": \"n\", \"version\": \"1\"}",
     "{\"op\": \"model_rollback\", \"name\": \"n\"}",
 };

@@ -105,6 +105,7 @@ int model_push(struct ctl *ctl, int argc, char **argv);
 int model_promote(struct ctl *ctl, int argc, char **argv);
 int model_rollback(struct ctl *ctl, int argc, char **argv);
 int model_canary(struct ctl *ctl, int argc, char **argv); /* model_trials.c */
+int model_shadow(struct ctl *ctl, int argc, char **argv); /* model_trials.c */
 /* One operation on labels; it waits for a load that is under way.  Prints the outcome. */
 int model_labels_ask(struct ctl *ctl, const char *op, const struct pack *body);
 /* "home: version 2 serves", from such a reply or that of a push. */

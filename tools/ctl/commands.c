@@ -97,9 +97,8 @@ const struct command ctl_commands[] = {
      "  --expect HASH   a line with this hash, which you have kept elsewhere, must be there: the\n"
      "                  daemon's log tells the hash of each line\n"},
     {"model",
-     "list | push DIR|FILE | promote NAME VERSION | canary NAME VERSION --percent P | rollback "
-     "NAME "
-     "| verify DIR",
+     "list | push DIR|FILE | promote NAME VERSION | canary NAME VERSION --percent P\n"
+     "          | shadow NAME [VERSION] | rollback NAME | verify DIR",
      "what serves; publish a bundle; choose or try a version; go back; check a bundle",
      command_model,
      "  list            versions that are loaded, and bundles that were refused, with the reason\n"
@@ -122,6 +121,11 @@ const struct command ctl_commands[] = {
      "    --max-degraded POINTS     more answers below full, or empty, than with the stable (2)\n"
      "    --min-decisions N         of both, before they are compared (200)\n"
      "  canary NAME --stop\n"
+     "  shadow NAME VERSION [--percent P]\n"
+     "                  P % of the decisions (100) are made again with this version, and\n"
+     "                  compared; it never answers\n"
+     "  shadow NAME     what was compared so far\n"
+     "  shadow NAME --stop\n"
      "  rollback NAME   serve the version before the present one, at once\n"
      "  verify DIR      check a bundle as the daemon would; needs no daemon\n"},
     {"breaker", "MODEL [open|closed|auto]", "the breaker of a model; hold it by hand",

@@ -70,8 +70,10 @@ int command_model(struct ctl *ctl, int argc, char **argv)
     } others[] = {{"push", model_push},
                   {"promote", model_promote},
                   {"rollback", model_rollback},
-                  {"canary", model_canary}};
+                  {"canary", model_canary},
+                  {"shadow", model_shadow}};
     static const char wanted[] = "list, push DIR|FILE, promote NAME VERSION, canary NAME VERSION, "
+                                 "shadow NAME [VERSION], "
                                  "rollback NAME or verify DIR";
     for (size_t i = 0; argc > 1 && i < sizeof others / sizeof others[0]; i++) {
         if (strcmp(argv[1], others[i].name) == 0)

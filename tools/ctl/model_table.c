@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/ctl/model_table.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -118,4 +119,33 @@ void model_refusals_print(struct cursor map)
                (int)name.len, name.ptr, (int)version.len, version.ptr,
                rolled_back ? "canary rolled back: " : "", (int)message.len, message.ptr);
     }
+}
+
+static void print_number(struct cursor shadow, const char *key, const char *what)
+{
+    double value = value_real(shadow, key, NAN);
+    if (isnan(value))
+        printf("%-34s -\n", what);
+    else
+        printf("%-34s %.4g\n", what, value);
+}
+
+void model_shadow_print(struct cursor model)
+{
+    struct cursor shadow;
+    struct text name = value_text(model, "name"), version = value_text(model, "version");
+    if (!value_find(model, "shadow", &shadow))
+        return;
+    printf("%.*s: version %.*s is asked for %g %% of the decisions\n", (int)name.len, name.ptr,
+           (int)version.len, version.ptr, value_real(shadow, "percent", 0));
+    printf("%-34s %lld\n", "compared", (long long)value_int(shadow, "compared", 0));
+    printf("%-34s %lld\n", "dropped", (long long)value_int(shadow, "dropped", 0));
+    print_number(shadow, "overlap", "items in both answers (share)");
+    print_number(shadow, "rank_correlation", "rank correlation of those");
+    print_number(shadow, "score_drift", "score difference of those, mean");
+    print_number(shadow, "score_drift_max", "score difference of those, most");
+    print_number(shadow, "served_p50_us", "p50 of the stable version, us");
+    print_number(shadow, "served_p99_us", "p99 of the stable version, us");
+    print_number(shadow, "shadow_p50_us", "p50 of the shadow, us");
+    print_number(shadow, "shadow_p99_us", "p99 of the shadow, us");
 }

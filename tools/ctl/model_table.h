@@ -11,6 +11,8 @@
 /* `map`: a reply with "models".  `loaded`: it tells state and time of loading, otherwise the
  * breaker. */
 void model_table_print(struct cursor map, bool loaded);
+/* What was seen of a shadow; `model` is the one that has the label. */
+void model_shadow_print(struct cursor model);
 /* What was counted of each canary and its stable version, or nothing. */
 void model_canaries_print(struct cursor map);
 /* The "loads" that were refused and the canaries that were rolled back, newest first, or nothing.

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model canary: a version for a share of the people, within bounds. */
+/* model canary: a version for a share of the people, within bounds; model shadow: a version that is
+ * asked beside the stable one and compared. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/num.h"
+#include "base/transcode.h"
+#include "tools/cli/value.h"
 #include "tools/ctl/args.h"
 #include "tools/ctl/command.h"
+#include "tools/ctl/model_table.h"
 
 #define BODY_BYTES 1024
 
+static const char shadow_usage[] = "shadow NAME [VERSION [--percent P]], or shadow NAME --stop";
 static const char canary_usage[] = "canary NAME VERSION --percent P, or canary NAME --stop";
 
 /* A number that the daemon judges: "5", "0.5", with a "%" where it is one of these. */
@@ -102,4 +108,68 @@ int model_canary(struct ctl *ctl, int argc, char **argv)
     if (decisions_min != 0)
         pack_int(body_key(&body, "min_decisions"), decisions_min);
     return body_send(ctl, "model_canary", &body);
+}
+
+static int print_json(struct cursor value)
+{
+    struct err err = {0};
+    struct text bytes = {0};
+    char *json = NULL;
+    size_t len = 0;
+    cursor_skip(&value, &bytes);
+    if (transcode_to_json((const uint8_t *)bytes.ptr, bytes.len, 0, &json, &len, &err) != ERR_OK)
+        return ctl_fail("model", "the reply cannot be shown: %s", err.text);
+    puts(json);
+    free(json);
+    return EXIT_FINE;
+}
+
+/* What was compared so far. */
+static int show_shadow(struct ctl *ctl, const char *name)
+{
+    struct decide_reply *reply = NULL;
+    int code = ctl_call(ctl, "model_list", NULL, ctl->timeout_us, &reply);
+    if (reply == NULL)
+        return code;
+    struct cursor model, at;
+    bool found = false;
+    for (uint32_t n = value_array(ctl_map(reply), "models", &at); n > 0 && !found; n--) {
+        model = value_next(&at);
+        found = text_is(value_text(model, "name"), name) &&
+                text_is(value_text(model, "label"), "shadow");
+    }
+    code = EXIT_FINE;
+    if (!found)
+        code = ctl_fail("model", "'%s' has no shadow", name);
+    else if (ctl->json)
+        code = print_json(model);
+    else
+        model_shadow_print(model);
+    decide_reply_free(reply);
+    return code;
+}
+
+int model_shadow(struct ctl *ctl, int argc, char **argv)
+{
+    struct number percent = {"percent", "percent", true, NULL};
+    bool stops = false;
+    const struct arg args[] = {{"percent", 0, ARG_TEXT, &percent.value, 0, 0},
+                               {"stop", 0, ARG_FLAG, &stops, 0, 0}};
+    struct body body;
+    int count =
+        args_parse_count(ctl, argc, argv, args, sizeof args / sizeof args[0], 2, 3, shadow_usage);
+    if (count < 0)
+        return EXIT_USAGE;
+    if (count == 2 ? percent.value != NULL : stops)
+        return ctl_usage("model", "expected %s", shadow_usage);
+    if (count == 2 && !stops)
+        return show_shadow(ctl, argv[2]);
+    body_begin(&body, argv[2]);
+    if (stops)
+        pack_bool(body_key(&body, "stop"), true);
+    else
+        pack_str(body_key(&body, "version"), argv[3]);
+    if (!put_number(&body, &percent))
+        return EXIT_USAGE;
+    return body_send(ctl, "model_shadow", &body);
 }
