@@ -2,9 +2,10 @@
 /* Versions of a model are swapped under load: no request fails, every answer is of exactly one
  * version, and memory does not grow.
  *
- * RELOAD_SECONDS (3) is how long it swaps, RELOAD_EVERY_MS (0: as soon as the last one serves) how
- * often; the ctest `soak_reload` sets 30 and 1000.  Version k says that the neighbors of "seed" are
- * the items k, k+1, k+2 ... of a ring, so items and version must fit together. */
+ * RELOAD_SECONDS (3) is how long it swaps, RELOAD_SWAPS (1) how many times at least, and
+ * RELOAD_EVERY_MS (0: as soon as the last one serves) at which pace; the ctest `soak_reload` sets
+ * 30 and 1000, `soak_swaps` 1,000 swaps.  Version k says that the neighbors of "seed" are the items
+ * k, k+1, k+2 ... of a ring, so items and version must fit together. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +37,8 @@
 #define WANTED        5
 #define CALL_US       5000000
 #define WAIT_NS       UINT64_C(30000000000)
-#define WARM_VERSIONS 5    /* before memory is measured first */
+#define WARM_VERSIONS 5 /* before memory is measured first */
+#define KEPT_VERSIONS 5
 #define GROWTH_KIB    8192 /* versions that are not freed come to three times that */
 
 #if defined(__has_feature)
@@ -226,13 +228,25 @@ static uint64_t number_of_environment(const char *name, uint64_t otherwise)
     return text == NULL ? otherwise : strtoull(text, NULL, 10);
 }
 
-/* Publishes until the time is over; returns the last version. */
+/* As an operator keeps a disk from filling: the one before must stay for a rollback. */
+static void remove_old(const struct daemon *daemon, uint32_t version)
+{
+    char place[2 * TEMP_DIR_BYTES], below[64];
+    if (version <= KEPT_VERSIONS)
+        return;
+    snprintf(below, sizeof below, "models/ring/%u", version - KEPT_VERSIONS);
+    assert_int_equal(file_remove_tree(temp_dir_path(&daemon->dir, below, place), NULL), ERR_OK);
+}
+
+/* Publishes until the time is over and there were so many swaps; returns the last version. */
 static uint32_t swap_on(struct load *load, uint64_t seconds, uint64_t every_ms,
                         uint64_t *ret_resident_kib)
 {
+    uint64_t swaps = number_of_environment("RELOAD_SWAPS", 1);
     uint64_t began_ns = clock_now_ns(clock_system());
     uint32_t version = 1;
-    while (clock_now_ns(clock_system()) - began_ns < seconds * 1000000000) {
+    while (clock_now_ns(clock_system()) - began_ns < seconds * 1000000000 || version <= swaps) {
+        remove_old(load->daemon, version);
         publish(load->daemon, ++version);
         wait_for_version(load, version);
         if (version == WARM_VERSIONS)
