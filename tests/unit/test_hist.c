@@ -76,11 +76,32 @@ static void edges(void **state)
     assert_int_equal(hist_count_below(&hist, UINT64_MAX), 0);
 }
 
+static void what_is_taken_away_leaves_the_rest(void **state)
+{
+    (void)state;
+    static struct hist all, earlier;
+    hist_record(&all, 10);
+    hist_record(&all, 5000);
+    hist_reset(&earlier);
+    hist_merge(&earlier, &all);
+    hist_record(&all, 20);
+    hist_record(&all, 20);
+    hist_subtract(&all, &earlier);
+    assert_int_equal(all.count, 2);
+    assert_int_equal(all.sum_ns, 40);
+    assert_int_equal(hist_quantile(&all, 0.99), 20);
+    assert_int_equal(hist_count_below(&all, 10), 0);
+    hist_subtract(&all, &all);
+    assert_int_equal(all.count, 0);
+    assert_int_equal(hist_quantile(&all, 0.5), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantiles_are_near_the_sorted_values),
         cmocka_unit_test(edges),
+        cmocka_unit_test(what_is_taken_away_leaves_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
