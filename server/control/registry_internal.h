@@ -24,6 +24,7 @@
 #include <sys/types.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "server/control/registry.h"
 #include "server/decide/tally.h"
 #include "server/metrics.h"
@@ -210,6 +211,9 @@ void reg_static_free(struct reg_static *list);
 /* Puts the versions that .serving names into the table of a name that was just added. */
 MUST_CHECK enum err_code reg_state_read(struct registry *registry, struct reg_name *name,
                                         struct err *err);
+/* The same from what is in the file; `path` is for messages. */
+MUST_CHECK enum err_code reg_state_take(struct registry *registry, struct reg_name *name,
+                                        const char *path, const cJSON *tree, struct err *err);
 void reg_state_save(const struct registry *registry, struct reg_name *name);
 
 /* ---- registry_load.c */

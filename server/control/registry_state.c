@@ -133,20 +133,13 @@ static enum err_code read_trial(struct reg_resume *ret_resume, const struct json
     return ERR_OK;
 }
 
-enum err_code reg_state_read(struct registry *registry, struct reg_name *name, struct err *err)
+enum err_code reg_state_take(struct registry *registry, struct reg_name *name, const char *path,
+                             const cJSON *tree, struct err *err)
 {
-    char path[FILE_PATH_BYTES];
-    cJSON *tree = NULL;
-    enum err_code rc = state_path(registry, name, path, err);
-    if (rc == ERR_OK)
-        rc = json_parse_file(path, STATE_BYTES_MAX, &tree, err);
-    if (rc == ERR_NOT_FOUND)
-        return ERR_OK;
     struct json_at root = json_root(path, tree);
     int64_t format = 0;
     struct json_at at = json_member(&root, "format");
-    if (rc == ERR_OK)
-        rc = json_int(&at, 1, 1, &format, err);
+    enum err_code rc = json_int(&at, 1, 1, &format, err);
     if (rc == ERR_OK)
         rc = read_list(registry, name, &root, "line", true, err);
     if (rc == ERR_OK)
@@ -157,6 +150,20 @@ enum err_code reg_state_read(struct registry *registry, struct reg_name *name, s
         rc = read_trial(&name->canary_of_before, &root, "canary", err);
     if (rc == ERR_OK)
         rc = read_trial(&name->shadow_of_before, &root, "shadow", err);
+    return rc;
+}
+
+enum err_code reg_state_read(struct registry *registry, struct reg_name *name, struct err *err)
+{
+    char path[FILE_PATH_BYTES];
+    cJSON *tree = NULL;
+    enum err_code rc = state_path(registry, name, path, err);
+    if (rc == ERR_OK)
+        rc = json_parse_file(path, STATE_BYTES_MAX, &tree, err);
+    if (rc == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (rc == ERR_OK)
+        rc = reg_state_take(registry, name, path, tree, err);
     cJSON_Delete(tree);
     return rc;
 }
