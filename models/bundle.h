@@ -26,7 +26,7 @@
 #define BUNDLE_FEATURES_MAX   1024
 #define BUNDLE_FILE_BYTES_MAX ((size_t)4 << 30)
 
-#define MODEL_KINDS(X) X(factors) X(neighbors) X(popularity) X(linear) X(trees) X(prices)
+#define MODEL_KINDS(X) X(factors) X(neighbors) X(popularity) X(linear) X(trees) X(mlp) X(prices)
 
 enum model_kind {
 #define X(name) MODEL_##name,

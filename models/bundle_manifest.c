@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "models/bundle_internal.h"
+#include "models/ranker.h"
 
 #define GOLDEN_TOLERANCE_MAX 1e-3
 #define FEATURE_DEFAULT_MAX  1e300
@@ -22,6 +23,7 @@ static const struct {
     [MODEL_popularity] = {{"scores", "item_ids"}, {NULL}},
     [MODEL_linear] = {{"weights"}, {"logistic"}},
     [MODEL_trees] = {{"model"}, {"output", "raw", "rounds", "average_is_output"}},
+    [MODEL_mlp] = {{"weights"}, {"activations", "sigmoid", "bn_eps"}},
     [MODEL_prices] = {{"rules"}, {NULL}},
 };
 
@@ -159,7 +161,7 @@ static enum err_code parse_feature_name(const struct json_at *at, const char *ke
     return rc;
 }
 
-/* Trees treat a value that is unknown as they learned to; a linear model takes 0. */
+/* Trees treat a value that is unknown as they learned to; the other rankers take 0. */
 static enum err_code parse_feature(const struct json_at *at, enum model_kind kind,
                                    struct bundle_feature *feature, struct err *err)
 {
@@ -185,7 +187,7 @@ static enum err_code parse_features(const struct json_at *root, struct bundle *b
     int count = 0;
     if (at.value == NULL && bundle->kind == MODEL_trees) /* then the model file names them */
         return ERR_OK;
-    if (bundle->kind != MODEL_linear && bundle->kind != MODEL_trees)
+    if (!ranker_is(bundle->kind))
         return at.value == NULL ? ERR_OK
                                 : err_set(err, ERR_CORRUPT, "%s: kind %s takes no features",
                                           at.path, model_kind_name(bundle->kind));

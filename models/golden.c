@@ -179,13 +179,19 @@ static enum err_code read_feature(struct checker *c, const struct json_at *featu
                    given->string);
 }
 
-/* The evaluator that serves is held against the plain one, too. */
+/* The evaluator that serves is held against the plain one, too: trees to the last bit; those of an
+ * mlp add up floats in another order, so that the tolerance of the row holds. */
 static enum err_code compare_plainly(const struct checker *c, double got)
 {
-    double plain = c->model->kind == MODEL_trees
-                       ? trees_score_plainly(c->model->as.trees, c->values, c->scratch)
-                       : got;
-    if (plain == got)
+    double plain = got;
+    double bound = 0.0;
+    if (c->model->kind == MODEL_trees)
+        plain = trees_score_plainly(c->model->as.trees, c->values, c->scratch);
+    if (c->model->kind == MODEL_mlp) {
+        plain = mlp_score_plainly(c->model->as.mlp, c->values, c->scratch);
+        bound = c->tolerance * fmax(1.0, fabs(plain));
+    }
+    if (plain == got || fabs(plain - got) <= bound)
         return ERR_OK;
     return err_set(c->err, ERR_CORRUPT,
                    "%s: row %u: the fast evaluator gives %.17g, the plain one "
@@ -347,7 +353,8 @@ static enum err_code check_rows(struct checker *c, const struct json_at *root)
                                                           const struct json_at *) = {
         [MODEL_factors] = check_factors,       [MODEL_neighbors] = check_neighbors,
         [MODEL_popularity] = check_popularity, [MODEL_linear] = check_ranker,
-        [MODEL_trees] = check_ranker,          [MODEL_prices] = check_prices,
+        [MODEL_trees] = check_ranker,          [MODEL_mlp] = check_ranker,
+        [MODEL_prices] = check_prices,
     };
     static const char *const known[] = {"rows", NULL};
     int count = 0;

@@ -38,10 +38,8 @@ enum err_code model_take_ids(struct bundle *bundle, const char *key, uint64_t co
 enum err_code model_check_values(const char *file, const struct tensor *tensor, double min,
                                  double max, struct err *err)
 {
-    ASSERT(tensor->type == TENSOR_F32 || tensor->type == TENSOR_F64);
     for (uint64_t i = 0; i < tensor->count; i++) {
-        double value = tensor->type == TENSOR_F32 ? (double)((const float *)tensor->data)[i]
-                                                  : ((const double *)tensor->data)[i];
+        double value = tensor_float(tensor, i);
         if (!(value >= min && value <= max)) /* NaN is not */
             return err_set(err, ERR_CORRUPT,
                            "%s: tensor '%s', element %llu: expected %g..%g, got "
@@ -57,7 +55,8 @@ enum err_code model_load(struct bundle *bundle, struct model **ret_model, struct
                                                          struct err *) = {
         [MODEL_factors] = factors_load,       [MODEL_neighbors] = neighbors_load,
         [MODEL_popularity] = popularity_load, [MODEL_linear] = linear_load,
-        [MODEL_trees] = trees_load,           [MODEL_prices] = prices_load,
+        [MODEL_trees] = trees_load,           [MODEL_mlp] = mlp_load,
+        [MODEL_prices] = prices_load,
     };
     ASSERT(bundle->kind < MODEL_KIND_COUNT);
     struct model *model = calloc(1, sizeof *model);
@@ -95,6 +94,7 @@ void model_destroy(struct model **model)
     case MODEL_popularity: popularity_destroy(old->as.popularity); break;
     case MODEL_linear: linear_destroy(old->as.linear); break;
     case MODEL_trees: trees_destroy(old->as.trees); break;
+    case MODEL_mlp: mlp_destroy(old->as.mlp); break;
     case MODEL_prices: prices_destroy(old->as.prices); break;
     case MODEL_KIND_COUNT: break;
     }

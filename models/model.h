@@ -28,6 +28,7 @@ struct neighbors;
 struct popularity;
 struct linear;
 struct trees;
+struct mlp;
 struct prices;
 struct ids;
 
@@ -45,11 +46,12 @@ struct model {
         struct popularity *popularity;
         struct linear *linear;
         struct trees *trees;
+        struct mlp *mlp;
         struct prices *prices;
     } as;
     uint32_t feature_count; /* of a ranker (ranker.h): what its rows are made of */
     const struct bundle_feature *feature;
-    struct ids *items;     /* row -> id; NULL for linear, trees and prices */
+    struct ids *items;     /* row -> id; NULL for rankers and prices */
     uint32_t *item_of_row; /* row -> item number, after model_bind */
     uint32_t *row_of_item; /* item number -> row or MODEL_NO_ROW; row_of_item_count places */
     uint32_t row_of_item_count;
@@ -81,7 +83,7 @@ static inline uint32_t model_row(const struct model *model, uint32_t item)
     return item < model->row_of_item_count ? model->row_of_item[item] : MODEL_NO_ROW;
 }
 
-uint32_t model_row_count(const struct model *model); /* 0 for linear, trees and prices */
+uint32_t model_row_count(const struct model *model); /* 0 for rankers and prices */
 
 /* ---- factors: score = user . item ------------------------------------------------------------ */
 
@@ -137,6 +139,19 @@ void trees_score_rows(const struct trees *trees, const double *values, uint32_t 
 size_t trees_scratch_bytes(const struct trees *trees);
 /* The same score by the plain evaluator; what the other one is compared with. */
 double trees_score_plainly(const struct trees *trees, const double *values, void *scratch);
+
+/* ---- mlp: dense layers ----------------------------------------------------------------------- */
+
+#define MLP_BLOCK 32 /* rows that go through the layers together */
+
+/* values[row_count][feature_count]; NaN takes the fallback, what is beyond +-1e12 counts as that.
+ * `scratch` has mlp_scratch_bytes and is aligned to 64 bytes.  The last digits of a row's score
+ * depend on how many rows it came with: BLAS adds up in another order. */
+void mlp_score_rows(const struct mlp *mlp, const double *values, uint32_t row_count, void *scratch,
+                    double *ret_score);
+size_t mlp_scratch_bytes(const struct mlp *mlp);
+/* The same by plain loops in double; what the other one is compared with. */
+double mlp_score_plainly(const struct mlp *mlp, const double *values, void *scratch);
 
 /* ---- prices: rules ----------------------------------------------------------------------------
  */

@@ -17,6 +17,11 @@
 #define POPULARITY_MAX        1e30
 #define LINEAR_ABS_MAX        1e12 /* weights and values */
 #define NEIGHBORS_PER_ROW_MAX 4096
+#define MLP_LAYERS_MAX        16
+#define MLP_WIDTH_MAX         4096
+#define MLP_PARAMETERS_MAX    ((uint64_t)1 << 26)
+#define MLP_WEIGHT_MAX        1e9 /* times MLP_VALUE_MAX and MLP_WIDTH_MAX: a float holds it */
+#define MLP_VALUE_MAX         1e15
 #define RULES_BYTES_MAX       ((size_t)16 << 20)
 
 /* Of an item's row: the step between its whole numbers, and the lengths of what they leave out and
@@ -76,6 +81,32 @@ struct trees {
     uint32_t output;                /* which of several */
 };
 
+/* gelu is the exact one, x (1 + erf(x / sqrt 2)) / 2. */
+#define MLP_ACTIVATIONS(X) X(none) X(relu) X(gelu) X(tanh) X(sigmoid) X(silu)
+
+enum mlp_activation {
+#define X(name) MLP_##name,
+    MLP_ACTIVATIONS(X)
+#undef X
+        MLP_ACTIVATION_COUNT
+};
+
+struct mlp_layer {
+    uint32_t in, out;
+    enum mlp_activation activation;
+    float *weight; /* owned: out rows of `in`, with batch norm folded in */
+    float *bias;   /* owned */
+};
+
+struct mlp {
+    uint32_t feature_count, layer_count;
+    uint32_t width; /* of the widest layer, the features included */
+    bool sigmoid;
+    struct mlp_layer layer[MLP_LAYERS_MAX];
+    double *mean, *scale;           /* owned: by feature; 0 and 1 where the bundle has none */
+    struct bundle_feature *feature; /* owned */
+};
+
 /* Each sets its pointer of model->as (also when it fails, as far as it came), model->items where
  * the kind has some, and adds to model->bytes. */
 MUST_CHECK enum err_code factors_load(struct bundle *bundle, struct model *model, struct err *err);
@@ -85,6 +116,7 @@ MUST_CHECK enum err_code popularity_load(struct bundle *bundle, struct model *mo
                                          struct err *err);
 MUST_CHECK enum err_code linear_load(struct bundle *bundle, struct model *model, struct err *err);
 MUST_CHECK enum err_code trees_load(struct bundle *bundle, struct model *model, struct err *err);
+MUST_CHECK enum err_code mlp_load(struct bundle *bundle, struct model *model, struct err *err);
 MUST_CHECK enum err_code prices_load(struct bundle *bundle, struct model *model, struct err *err);
 
 /* NULL is fine. */
@@ -93,6 +125,7 @@ void neighbors_destroy(struct neighbors *neighbors);
 void popularity_destroy(struct popularity *popularity);
 void linear_destroy(struct linear *linear);
 void trees_destroy(struct trees *trees);
+void mlp_destroy(struct mlp *mlp);
 void prices_destroy(struct prices *prices);
 
 /* The vector in whole numbers -127..127 times the step that is returned; *ret_rest is the length of
@@ -105,7 +138,8 @@ MUST_CHECK enum err_code model_take_tensors(struct bundle *bundle, const char *k
                                             struct err *err);
 MUST_CHECK enum err_code model_take_ids(struct bundle *bundle, const char *key, uint64_t count,
                                         struct ids **ret_ids, struct err *err);
-/* Every value is finite and within min..max; ERR_CORRUPT names the first that is not. */
+/* Of a tensor of floats: every value is finite and within min..max; ERR_CORRUPT names the first
+ * that is not. */
 MUST_CHECK enum err_code model_check_values(const char *file, const struct tensor *tensor,
                                             double min, double max, struct err *err);
 

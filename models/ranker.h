@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ranker - models of the kinds linear and trees: rows of named features in, a score each out.
+/* ranker - models of the kinds linear, trees and mlp: rows of named features in, a score each out.
  *
  * model->feature names what a row is made of.  Threads: any, without allocation or locks. */
 #ifndef MODELS_RANKER_H
@@ -12,7 +12,7 @@
 
 static inline bool ranker_is(enum model_kind kind)
 {
-    return kind == MODEL_linear || kind == MODEL_trees;
+    return kind == MODEL_linear || kind == MODEL_trees || kind == MODEL_mlp;
 }
 
 /* What ranker_score_rows needs as scratch, aligned to RANKER_ALIGN_BYTES and a multiple of it. */

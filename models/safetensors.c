@@ -184,10 +184,10 @@ const struct tensor *safetensors_find(const struct safetensors *file, const char
 }
 
 /* "F32 [*, 64]"; a shape that does not fit is cut. */
-static const char *describe(enum tensor_type type, const uint64_t *dims, uint32_t dim_count,
-                            char *buf, size_t buf_bytes)
+static const char *describe(const char *type, const uint64_t *dims, uint32_t dim_count, char *buf,
+                            size_t buf_bytes)
 {
-    int used = snprintf(buf, buf_bytes, "%s [", tensor_type_name(type));
+    int used = snprintf(buf, buf_bytes, "%s [", type);
     for (uint32_t i = 0; i < dim_count && (size_t)used < buf_bytes; i++) {
         const char *separator = i == 0 ? "" : ", ";
         if (dims[i] == UINT64_MAX)
@@ -201,9 +201,17 @@ static const char *describe(enum tensor_type type, const uint64_t *dims, uint32_
     return buf;
 }
 
-enum err_code safetensors_expect(const struct safetensors *file, const char *tensor_name,
-                                 enum tensor_type type, const uint64_t *dims, uint32_t dim_count,
-                                 const struct tensor **ret_tensor, struct err *err)
+static bool has_shape(const struct tensor *tensor, const uint64_t *dims, uint32_t dim_count)
+{
+    bool same = tensor->dim_count == dim_count;
+    for (uint32_t i = 0; i < dim_count && same; i++)
+        same = dims[i] == UINT64_MAX || dims[i] == tensor->dim[i];
+    return same;
+}
+
+static enum err_code refuse(const struct safetensors *file, const char *tensor_name,
+                            const char *type, const uint64_t *dims, uint32_t dim_count,
+                            struct err *err)
 {
     ASSERT(dim_count <= TENSOR_DIMS_MAX);
     char expected[96];
@@ -213,13 +221,29 @@ enum err_code safetensors_expect(const struct safetensors *file, const char *ten
     if (tensor == NULL)
         return err_set(err, ERR_CORRUPT, "%s: tensor '%s': missing, expected %s", file->name,
                        tensor_name, expected);
-    bool same = tensor->type == type && tensor->dim_count == dim_count;
-    for (uint32_t i = 0; i < dim_count && same; i++)
-        same = dims[i] == UINT64_MAX || dims[i] == tensor->dim[i];
-    if (!same)
-        return err_set(err, ERR_CORRUPT, "%s: tensor '%s': expected %s, got %s", file->name,
-                       tensor_name, expected,
-                       describe(tensor->type, tensor->dim, tensor->dim_count, got, sizeof got));
+    return err_set(
+        err, ERR_CORRUPT, "%s: tensor '%s': expected %s, got %s", file->name, tensor_name, expected,
+        describe(tensor_type_name(tensor->type), tensor->dim, tensor->dim_count, got, sizeof got));
+}
+
+enum err_code safetensors_expect(const struct safetensors *file, const char *tensor_name,
+                                 enum tensor_type type, const uint64_t *dims, uint32_t dim_count,
+                                 const struct tensor **ret_tensor, struct err *err)
+{
+    const struct tensor *tensor = safetensors_find(file, tensor_name);
+    if (tensor == NULL || tensor->type != type || !has_shape(tensor, dims, dim_count))
+        return refuse(file, tensor_name, tensor_type_name(type), dims, dim_count, err);
+    *ret_tensor = tensor;
+    return ERR_OK;
+}
+
+enum err_code safetensors_expect_floats(const struct safetensors *file, const char *tensor_name,
+                                        const uint64_t *dims, uint32_t dim_count,
+                                        const struct tensor **ret_tensor, struct err *err)
+{
+    const struct tensor *tensor = safetensors_find(file, tensor_name);
+    if (tensor == NULL || !tensor_is_float(tensor->type) || !has_shape(tensor, dims, dim_count))
+        return refuse(file, tensor_name, "floats", dims, dim_count, err);
     *ret_tensor = tensor;
     return ERR_OK;
 }

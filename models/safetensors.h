@@ -12,6 +12,7 @@
 #ifndef MODELS_SAFETENSORS_H
 #define MODELS_SAFETENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -62,6 +63,17 @@ MUST_CHECK enum err_code safetensors_expect(const struct safetensors *file, cons
                                             enum tensor_type type, const uint64_t *dims,
                                             uint32_t dim_count, const struct tensor **ret_tensor,
                                             struct err *err);
+
+/* The same of any type of floats: "expected floats [64], got I8 [64]". */
+MUST_CHECK enum err_code safetensors_expect_floats(const struct safetensors *file,
+                                                   const char *tensor_name, const uint64_t *dims,
+                                                   uint32_t dim_count,
+                                                   const struct tensor **ret_tensor,
+                                                   struct err *err);
+
+bool tensor_is_float(enum tensor_type type); /* F16, BF16, F32, F64 */
+/* A value of a tensor of such a type. */
+double tensor_float(const struct tensor *tensor, uint64_t index);
 
 const char *tensor_type_name(enum tensor_type type); /* "F32" */
 uint32_t tensor_type_bytes(enum tensor_type type);

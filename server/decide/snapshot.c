@@ -12,7 +12,7 @@
 
 /* Kinds as bits. */
 #define KIND(kind)   (1u << (kind))
-#define RANKER_KINDS (KIND(MODEL_linear) | KIND(MODEL_trees))
+#define RANKER_KINDS (KIND(MODEL_linear) | KIND(MODEL_trees) | KIND(MODEL_mlp))
 
 /* The model at `index` as the variant sees it. */
 static const struct model *model_of(const struct snapshot *snapshot, uint32_t variant,
@@ -62,7 +62,8 @@ static enum err_code find_model(const struct snapshot *snapshot, uint32_t varian
             continue;
         if ((kinds & KIND(model->kind)) == 0)
             return err_set(err, ERR_BAD_INPUT, "slot %s: model %s: expected kind %s, got %s", slot,
-                           name, kinds == RANKER_KINDS ? "linear or trees" : lowest_name(kinds),
+                           name,
+                           kinds == RANKER_KINDS ? "linear, trees or mlp" : lowest_name(kinds),
                            model_kind_name(model->kind));
         *ret_model = model;
         return ERR_OK;

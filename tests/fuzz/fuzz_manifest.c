@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "models/bundle_internal.h"
+#include "models/ranker.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -23,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (uint32_t i = 0; i < bundle->file_count; i++)
             ASSERT(file_is_plain_name(bundle->file[i].path));
         if (bundle->kind != MODEL_trees) /* whose file may name them */
-            ASSERT((bundle->kind == MODEL_linear) == (bundle->feature_count > 0));
+            ASSERT(ranker_is(bundle->kind) == (bundle->feature_count > 0));
     }
     bundle_close(&bundle);
     return 0;

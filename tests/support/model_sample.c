@@ -19,6 +19,12 @@ static const float neighbor_weights[] = {0.75f, 0.5f, -0.25f, 0.75f, 0.1f, 2, 1,
 static const float scores[MODEL_SAMPLE_ITEMS] = {10, 30, 20, 0, 30, 5, 1, 0.5f};
 static const double weights[] = {2.0, -0.5, 0.125};
 static const double bias[] = {0.25};
+static const float mlp_weight_0[] = {1, -1, 0, 0.5f, 0, 2};
+static const float mlp_bias_0[] = {0.25f, -1};
+static const float mlp_weight_1[] = {2, -0.5f};
+static const float mlp_bias_1[] = {0.5f};
+static const float mlp_mean[] = {1, 0, 0};
+static const float mlp_scale[] = {2, 1, 1};
 
 static const char item_ids[] = "i0\ni1\ni2\ni3\ni4\ni5\ni6\ni7\n";
 static const char user_ids[] = "u0\nu1\nu2\nu3\nu \xc3\xa9";
@@ -66,6 +72,9 @@ static const char *const golden[MODEL_KIND_COUNT] = {
                     " {\"features\": {\"item.price\": 20, \"pair.days\": 3}, \"score\": 2.125},"
                     " {\"features\": {\"item.price\": 10}, \"score\": 0.125},"
                     " {\"features\": {}, \"score\": 0.125}]",
+    [MODEL_mlp] = "[{\"features\": {\"item.price\": 3, \"pair.days\": 1}, \"score\": 1},"
+                  " {\"features\": {\"item.price\": null, \"caller.score\": 8}, \"score\": "
+                  "-6.5}]",
     [MODEL_prices] = "[{\"price\": 1000, \"amount\": 1000, \"rule\": null, \"cost\": 100},"
                      " {\"price\": 1000, \"category\": \"toys\", \"cost\": 1, \"amount\": 899,"
                      "  \"rule\": \"toys\"},"
@@ -116,7 +125,7 @@ static struct tensor tensor_of(const char *name, enum tensor_type type, const vo
 
 static void write_files(const char *dir, enum model_kind kind)
 {
-    struct tensor t[3];
+    struct tensor t[6];
     switch (kind) {
     case MODEL_factors:
         t[0] = tensor_of("user_factors", TENSOR_F32, user_factors, MODEL_SAMPLE_USERS,
@@ -142,12 +151,25 @@ static void write_files(const char *dir, enum model_kind kind)
         t[1] = tensor_of("bias", TENSOR_F64, bias, 1, 0);
         write_tensors(dir, "weights.safetensors", t, 2);
         break;
+    case MODEL_mlp:
+        t[0] = tensor_of("layers.0.weight", TENSOR_F32, mlp_weight_0, 2, 3);
+        t[1] = tensor_of("layers.0.bias", TENSOR_F32, mlp_bias_0, 2, 0);
+        t[2] = tensor_of("layers.1.weight", TENSOR_F32, mlp_weight_1, 1, 2);
+        t[3] = tensor_of("layers.1.bias", TENSOR_F32, mlp_bias_1, 1, 0);
+        t[4] = tensor_of("mean", TENSOR_F32, mlp_mean, 3, 0);
+        t[5] = tensor_of("scale", TENSOR_F32, mlp_scale, 3, 0);
+        write_tensors(dir, "weights.safetensors", t, 6);
+        break;
     case MODEL_trees: write_text(dir, "model.json", trees); break;
     default: write_text(dir, "rules.json", rules); break;
     }
     if (kind < MODEL_linear)
         write_text(dir, "item_ids.txt", item_ids);
 }
+
+#define FEATURES                                                 \
+    "\"features\": [{\"name\": \"item.price\", \"default\": 1}," \
+    " {\"name\": \"pair.days\"}, {\"name\": \"caller.score\"}]"
 
 static cJSON *extra_of(enum model_kind kind)
 {
@@ -158,8 +180,10 @@ static cJSON *extra_of(enum model_kind kind)
                " \"trained\": {\"at\": \"2026-11-23T02:00:00Z\"}, \"golden\": {\"tolerance\": "
                "1e-6}}";
     if (kind == MODEL_linear)
-        text = "{\"features\": [{\"name\": \"item.price\", \"default\": 1},"
-               " {\"name\": \"pair.days\"}, {\"name\": \"caller.score\"}]}";
+        text = "{" FEATURES "}";
+    if (kind == MODEL_mlp)
+        text = "{\"params\": {\"activations\": [\"relu\", \"none\"]}, " FEATURES
+               ", \"trained\": {\"at\": \"2026-11-23T02:00:00Z\"}}";
     cJSON *extra = cJSON_Parse(text);
     if (extra == NULL)
         abort();
@@ -182,6 +206,7 @@ void model_sample_seal(const char *dir, const char *name, const char *version, e
         [MODEL_popularity] = {{{"scores", "scores.safetensors"}, {"item_ids", "item_ids.txt"}}, 2},
         [MODEL_linear] = {{{"weights", "weights.safetensors"}}, 1},
         [MODEL_trees] = {{{"model", "model.json"}}, 1},
+        [MODEL_mlp] = {{{"weights", "weights.safetensors"}}, 1},
         [MODEL_prices] = {{{"rules", "rules.json"}}, 1},
     };
     struct err err;

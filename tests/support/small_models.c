@@ -160,25 +160,51 @@ struct model *small_popularity(const char *name, const char *version, const char
     return finish(&dir, name, version, MODEL_popularity, files, 2, "{}");
 }
 
+/* {"features": [...]REST}, one name a word. */
+static void write_features(const char *words, const char *rest, char *json, size_t json_bytes)
+{
+    size_t used = (size_t)snprintf(json, json_bytes, "{\"features\": [{\"name\": \"");
+    for (const char *at = words; *at != '\0'; at++) {
+        char one[2] = {*at, '\0'};
+        used += (size_t)snprintf(json + used, json_bytes - used, "%s",
+                                 *at == ' ' ? "\"}, {\"name\": \"" : one);
+    }
+    snprintf(json + used, json_bytes - used, "\"}]%s}", rest);
+}
+
 struct model *small_linear(const char *name, const char *version, const char *features,
                            const double *weights, double bias)
 {
     static const struct bundle_write_file files[] = {{"weights", "weights.safetensors"}};
     struct temp_dir dir;
     char extra[4096];
-    size_t used = (size_t)snprintf(extra, sizeof extra, "{\"features\": [{\"name\": \"");
     temp_dir_create(&dir);
-    for (const char *at = features; *at != '\0'; at++) {
-        char one[2] = {*at, '\0'};
-        used += (size_t)snprintf(extra + used, sizeof extra - used, "%s",
-                                 *at == ' ' ? "\"}, {\"name\": \"" : one);
-    }
-    snprintf(extra + used, sizeof extra - used, "\"}]}");
+    write_features(features, "", extra, sizeof extra);
     const struct tensor tensors[] = {
         tensor_1d("weights", TENSOR_F64, weights, word_count(features)),
         tensor_1d("bias", TENSOR_F64, &bias, 1)};
     write_tensors(&dir, "weights.safetensors", tensors, 2);
     return finish(&dir, name, version, MODEL_linear, files, 1, extra);
+}
+
+struct model *small_mlp(const char *name, const char *version, const char *features,
+                        uint32_t hidden, const float *parameters)
+{
+    static const struct bundle_write_file files[] = {{"weights", "weights.safetensors"}};
+    uint32_t count = word_count(features);
+    const float *bias = parameters + (size_t)hidden * count;
+    const struct tensor tensors[] = {
+        tensor_2d("layers.0.weight", parameters, hidden, count),
+        tensor_1d("layers.0.bias", TENSOR_F32, bias, hidden),
+        tensor_2d("layers.1.weight", bias + hidden, 1, hidden),
+        tensor_1d("layers.1.bias", TENSOR_F32, bias + 2 * (size_t)hidden, 1)};
+    struct temp_dir dir;
+    char extra[4096];
+    temp_dir_create(&dir);
+    write_features(features, ", \"params\": {\"activations\": [\"relu\", \"none\"]}", extra,
+                   sizeof extra);
+    write_tensors(&dir, "weights.safetensors", tensors, 4);
+    return finish(&dir, name, version, MODEL_mlp, files, 1, extra);
 }
 
 struct model *small_trees(const char *name, const char *version, const char *text)

@@ -33,6 +33,11 @@ struct model *small_popularity(const char *name, const char *version, const char
 struct model *small_linear(const char *name, const char *version, const char *features,
                            const double *weights, double bias);
 
+/* One hidden layer of relu.  `parameters`: weights [hidden][features], biases [hidden], then those
+ * of the output, weights [hidden] and bias. */
+struct model *small_mlp(const char *name, const char *version, const char *features,
+                        uint32_t hidden, const float *parameters);
+
 /* `text` is a model file of XGBoost or LightGBM that names its features. */
 struct model *small_trees(const char *name, const char *version, const char *text);
 

@@ -384,6 +384,32 @@ static void test_trees_rank_like_any_ranker(void **state)
                     decision->items[i].score == (i < 15 ? 2.5f : 2.0f));
 }
 
+/* |price - 20| + 2 max(0, caller.score - 1), in three hidden units; more items than a block. */
+static void test_an_mlp_ranks_like_any_ranker(void **state)
+{
+    (void)state;
+    static const float parameters[] = {1, 0, -1, 0, 0, 1, -2000, 2000, -1, 1, 1, 2, 0};
+    char request[8192];
+    size_t used =
+        (size_t)snprintf(request, sizeof request, "{\"op\": \"rank\", \"n\": 100, \"items\": [");
+    fixture_add_model(&fixture, small_mlp("rank", "1", "item.price caller.score", 3, parameters));
+    fixture_serve(&fixture, SLOT(NEAR, "\"ranker\": \"rank\","));
+    (void)RANK("\"items\": [{\"id\": \"b\", \"score\": 3}, {\"id\": \"c\"},"
+               "{\"id\": \"unknown\", \"score\": 1}]");
+    assert_near(score_of("b"), 4);
+    assert_near(score_of("c"), 1000);
+    assert_near(score_of("unknown"), 2000); /* without a price: 0 */
+    for (int i = 0; i < 100; i++)
+        used += (size_t)snprintf(request + used, sizeof request - used,
+                                 "%s{\"id\": \"x%d\", \"score\": %d}", i == 0 ? "" : ",", i,
+                                 i * 37 % 100);
+    snprintf(request + used, sizeof request - used, "]}");
+    const struct decision *decision = fixture_decide(&fixture, request);
+    assert_int_equal(decision->count, 100);
+    for (uint32_t i = 0; i < 98; i++)
+        assert_true(decision->items[i].score == (float)(2000 + 2 * (98 - i)));
+}
+
 static void test_a_ranker_with_an_unknown_feature_is_refused(void **state)
 {
     (void)state;
@@ -399,7 +425,7 @@ static void test_a_ranker_with_an_unknown_feature_is_refused(void **state)
     }
     assert_int_equal(fixture_try_serve(&fixture, SLOT(NEAR, "\"ranker\": \"near\","), &err),
                      ERR_BAD_INPUT);
-    assert_non_null(strstr(err.text, "expected kind linear or trees, got neighbors"));
+    assert_non_null(strstr(err.text, "expected kind linear, trees or mlp, got neighbors"));
 }
 
 static void test_scores_that_no_float_holds_are_cut(void **state)
@@ -522,6 +548,7 @@ int main(void)
         TEST(test_rank_asks_every_source_for_every_item),
         TEST(test_a_ranker_orders_the_candidates),
         TEST(test_trees_rank_like_any_ranker),
+        TEST(test_an_mlp_ranks_like_any_ranker),
         TEST(test_a_ranker_with_an_unknown_feature_is_refused),
         TEST(test_scores_that_no_float_holds_are_cut),
         TEST(test_recommended_items_carry_their_prices),

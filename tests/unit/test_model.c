@@ -338,6 +338,8 @@ static void test_refuses_golden_rows_that_differ(void **state)
          "features.item.price: expected a number"},
         {MODEL_linear, "{\"rows\": [{\"features\": {}, \"score\": 1}]}",
          "row 0: expected 1, got 2.25"},
+        {MODEL_mlp, "{\"rows\": [{\"features\": {\"item.price\": 3}, \"score\": 2.9999}]}",
+         "row 0: expected 2.9999, got 3 "},
         {MODEL_trees, "{\"rows\": [{\"features\": {\"item.price\": 3}, \"score\": 0.8751}]}",
          "row 0: expected 0.8751, got 0.875"},
         {MODEL_trees, "{\"rows\": [{\"features\": {\"f0\": 3}, \"score\": 0.875}]}",
