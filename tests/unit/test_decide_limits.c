@@ -27,7 +27,12 @@ static const char policies[] =
     "{\"slots\": {\"home\": {\"ranker\": \"rank\", \"prices\": \"sale\", \"bought\": \"allow\","
     "\"sources\": [{\"source\": \"neighbors\"}, {\"source\": \"factors\"}, {\"source\": "
     "\"repeat\"},"
-    "{\"source\": \"popular\"}, {\"source\": \"model_popular\"}]}}}";
+    "{\"source\": \"popular\"}, {\"source\": \"model_popular\"}]},"
+    "\"ruled\": {\"ranker\": \"rank\", \"bought\": \"allow\", \"diversity\": {\"per_category\": 6},"
+    "\"filters\": [\"item.price >= 100 && (item.views_1d >= 0.0 || has(item.category))\"],"
+    "\"boosts\": [{\"when\": \"item.category in ['c0']\", \"multiply\": \"1.0 + user.items\"}],"
+    "\"pins\": [{\"item\": \"i7\", \"place\": 2}],"
+    "\"sources\": [{\"source\": \"neighbors\"}, {\"source\": \"popular\"}]}}}";
 static const char rules[] =
     "{\"format\": 1, \"rules\": [{\"name\": \"sale\", \"match\": {\"context\": "
     "{\"channel\": [\"app\"]}}, \"adjust\": {\"percent\": \"-10\"}}]}";
@@ -40,6 +45,8 @@ static const char *const requests[] = {
     "\"price\": true, \"explain\": true, \"context\": {\"channel\": \"app\"}}",
     "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 30}",
     "{\"op\": \"recommend\", \"user\": \"nobody\", \"n\": 10, \"explain\": true}",
+    "{\"op\": \"recommend\", \"user\": \"u\", \"slot\": \"ruled\", \"n\": 10, \"explain\": true,"
+    "\"why_not\": \"i9\"}",
     "{\"op\": \"similar\", \"items\": [\"i1\", \"i2\"], \"user\": \"u\", \"n\": 10, \"price\": "
     "true}",
     "{\"op\": \"rank\", \"user\": \"u\", \"items\": [{\"id\": \"i1\", \"score\": 1},"
