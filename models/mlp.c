@@ -43,20 +43,11 @@ static enum err_code parse_activation(const struct json_at *at, enum mlp_activat
 #undef X
             "identity",
         NULL};
-    const char *value = NULL;
-    enum err_code rc = json_string(at, &value, err);
-    if (rc != ERR_OK)
-        return rc;
-    for (uint32_t i = 0; names[i] != NULL; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            *ret_activation = i == MLP_ACTIVATION_COUNT ? MLP_none : (enum mlp_activation)i;
-            return ERR_OK;
-        }
-    }
-    const char *nearest = json_nearest(text_of(value), names);
-    return err_set(err, ERR_UNSUPPORTED, "%s: unknown activation '%.64s'%s%s%s", at->path, value,
-                   nearest == NULL ? "" : ", did you mean '", nearest == NULL ? "" : nearest,
-                   nearest == NULL ? "" : "'?");
+    uint32_t index = 0;
+    enum err_code rc = json_name(at, names, &index, err);
+    if (rc == ERR_OK)
+        *ret_activation = index == MLP_ACTIVATION_COUNT ? MLP_none : (enum mlp_activation)index;
+    return rc;
 }
 
 /* One for each layer, which says how many there are. */

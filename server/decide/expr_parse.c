@@ -13,6 +13,7 @@
  *   path     = NAME { "." NAME | "[" STRING "]" } */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/decide/expr_internal.h"
 
@@ -236,34 +237,34 @@ static enum err_code parse_unary(struct expr_parser *p, uint32_t *ret_node)
     return rc;
 }
 
-static enum err_code parse_product(struct expr_parser *p, uint32_t *node)
+typedef enum err_code (*parse_fn)(struct expr_parser *p, uint32_t *ret_node);
+
+/* Parts by `parse` with one of the two or three signs between them, from left to right. */
+static enum err_code parse_arithmetic(struct expr_parser *p, const char *signs, parse_fn parse,
+                                      uint32_t *node)
 {
-    enum err_code rc = parse_unary(p, node);
-    while (rc == ERR_OK && (expr_is_sign(p, "*") || expr_is_sign(p, "/") || expr_is_sign(p, "%"))) {
+    enum err_code rc = parse(p, node);
+    while (rc == ERR_OK && p->token.kind == TOKEN_SIGN && p->token.text.len == 1 &&
+           strchr(signs, p->token.text.ptr[0]) != NULL) {
         uint8_t op = (uint8_t)p->token.text.ptr[0];
         uint32_t at = p->token.at, second = NO_NODE;
         rc = expr_advance(p);
         if (rc == ERR_OK)
-            rc = parse_unary(p, &second);
+            rc = parse(p, &second);
         if (rc == ERR_OK)
             rc = add_pair(p, NODE_ARITHMETIC, op, at, second, node);
     }
     return rc;
 }
 
+static enum err_code parse_product(struct expr_parser *p, uint32_t *node)
+{
+    return parse_arithmetic(p, "*/%", parse_unary, node);
+}
+
 static enum err_code parse_sum(struct expr_parser *p, uint32_t *node)
 {
-    enum err_code rc = parse_product(p, node);
-    while (rc == ERR_OK && (expr_is_sign(p, "+") || expr_is_sign(p, "-"))) {
-        uint8_t op = (uint8_t)p->token.text.ptr[0];
-        uint32_t at = p->token.at, second = NO_NODE;
-        rc = expr_advance(p);
-        if (rc == ERR_OK)
-            rc = parse_product(p, &second);
-        if (rc == ERR_OK)
-            rc = add_pair(p, NODE_ARITHMETIC, op, at, second, node);
-    }
-    return rc;
+    return parse_arithmetic(p, "+-", parse_product, node);
 }
 
 /* 0 when the next token is no relation. */
@@ -297,32 +298,29 @@ static enum err_code parse_relation(struct expr_parser *p, uint32_t *node)
     return rc;
 }
 
-static enum err_code parse_and(struct expr_parser *p, uint32_t *node)
+static enum err_code parse_logic(struct expr_parser *p, const char *sign, enum expr_kind kind,
+                                 parse_fn parse, uint32_t *node)
 {
-    enum err_code rc = parse_relation(p, node);
-    while (rc == ERR_OK && expr_is_sign(p, "&&")) {
+    enum err_code rc = parse(p, node);
+    while (rc == ERR_OK && expr_is_sign(p, sign)) {
         uint32_t at = p->token.at, second = NO_NODE;
         rc = expr_advance(p);
         if (rc == ERR_OK)
-            rc = parse_relation(p, &second);
+            rc = parse(p, &second);
         if (rc == ERR_OK)
-            rc = add_pair(p, NODE_AND, 0, at, second, node);
+            rc = add_pair(p, kind, 0, at, second, node);
     }
     return rc;
 }
 
+static enum err_code parse_and(struct expr_parser *p, uint32_t *node)
+{
+    return parse_logic(p, "&&", NODE_AND, parse_relation, node);
+}
+
 static enum err_code parse_or(struct expr_parser *p, uint32_t *node)
 {
-    enum err_code rc = parse_and(p, node);
-    while (rc == ERR_OK && expr_is_sign(p, "||")) {
-        uint32_t at = p->token.at, second = NO_NODE;
-        rc = expr_advance(p);
-        if (rc == ERR_OK)
-            rc = parse_and(p, &second);
-        if (rc == ERR_OK)
-            rc = add_pair(p, NODE_OR, 0, at, second, node);
-    }
-    return rc;
+    return parse_logic(p, "||", NODE_OR, parse_and, node);
 }
 
 enum err_code expr_parse_any(struct expr_parser *p, uint32_t *ret_node)

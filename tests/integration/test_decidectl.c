@@ -236,16 +236,22 @@ static void test_modes(void **state)
     CHECK(0, "mode full", NULL, "mode", "full");
 }
 
-static void test_models_are_pushed_listed_and_rolled_back(void **state)
+/* Pushes versions 1 and 2 of m, from folders of these names. */
+static void push_two_versions(struct bench *bench, char dir[2 * TEMP_DIR_BYTES])
 {
-    struct bench *bench = *state;
-    char dir[2 * TEMP_DIR_BYTES], path[4 * TEMP_DIR_BYTES];
     for (const char *version = "1"; version != NULL; version = version[0] == '1' ? "2" : NULL) {
         temp_dir_path(&bench->dir, version, dir);
         model_sample_write(dir, "m", version, MODEL_factors);
         CHECK(0, "kind factors", NULL, "model", "verify", dir);
         CHECK(0, version, NULL, "model", "push", dir);
     }
+}
+
+static void test_models_are_pushed_listed_and_rolled_back(void **state)
+{
+    struct bench *bench = *state;
+    char dir[2 * TEMP_DIR_BYTES], path[4 * TEMP_DIR_BYTES];
+    push_two_versions(bench, dir);
     CHECK(0, "m: version 2 serves", NULL, "model", "push", dir); /* again is fine */
     CHECK(0, "stable", NULL, "model", "list");
     CHECK(0, "m@2: closed", NULL, "breaker", "m");
@@ -267,6 +273,24 @@ static void test_models_are_pushed_listed_and_rolled_back(void **state)
     CHECK(1, NULL, "there is no version of 'm' before 1", "model", "rollback", "m");
     CHECK(1, "\"code\":\"not_found\"", "not_found", "model", "rollback", "x", "--json");
 
+    /* What is bad is found before it is sent; the daemon is not asked. */
+    snprintf(path, sizeof path, "%s/user_ids.txt", dir);
+    assert_int_equal(truncate(path, 3), 0);
+    CHECK(1, NULL, "user_ids.txt", "model", "verify", dir);
+    CHECK(1, "{\"ok\":false", "user_ids.txt", "model", "verify", "--json", dir);
+    CHECK(1, NULL, "refused: ", "--url", "tcp://127.0.0.1:1", "model", "push", dir);
+    /* Same version, other content. */
+    assert_int_equal(file_remove_tree(dir, NULL), ERR_OK);
+    model_sample_write(dir, "m", "2", MODEL_popularity);
+    CHECK(1, NULL, "publish under a new one", "model", "push", dir);
+}
+
+static void test_versions_are_promoted_and_tried(void **state)
+{
+    struct bench *bench = *state;
+    char dir[2 * TEMP_DIR_BYTES];
+    push_two_versions(bench, dir);
+    CHECK(0, "m: version 1 serves", NULL, "model", "rollback", "m");
     CHECK(0, "m: version 2 serves", NULL, "model", "promote", "m", "2");
     CHECK(0, "m: version 1 serves", NULL, "model", "rollback", "m");
     CHECK(1, NULL, "there is no version 7 of 'm' in models_dir", "model", "promote", "m", "7");
@@ -302,17 +326,6 @@ static void test_models_are_pushed_listed_and_rolled_back(void **state)
     CHECK(2, NULL, "expected shadow NAME", "model", "shadow", "m", "--percent", "5");
     CHECK(1, NULL, "percent: expected a number", "model", "shadow", "m", "2", "--percent", "0");
     CHECK(0, "m: no shadow any more", NULL, "model", "shadow", "m", "--stop");
-
-    /* What is bad is found before it is sent; the daemon is not asked. */
-    snprintf(path, sizeof path, "%s/user_ids.txt", dir);
-    assert_int_equal(truncate(path, 3), 0);
-    CHECK(1, NULL, "user_ids.txt", "model", "verify", dir);
-    CHECK(1, "{\"ok\":false", "user_ids.txt", "model", "verify", "--json", dir);
-    CHECK(1, NULL, "refused: ", "--url", "tcp://127.0.0.1:1", "model", "push", dir);
-    /* Same version, other content. */
-    assert_int_equal(file_remove_tree(dir, NULL), ERR_OK);
-    model_sample_write(dir, "m", "2", MODEL_popularity);
-    CHECK(1, NULL, "publish under a new one", "model", "push", dir);
 }
 
 /* One tree on the score of the caller. */
@@ -512,6 +525,7 @@ int main(void)
         WITH_DAEMON(test_a_snapshot_is_verified_and_restored),
         WITH_DAEMON(test_modes),
         WITH_DAEMON(test_models_are_pushed_listed_and_rolled_back),
+        WITH_DAEMON(test_versions_are_promoted_and_tried),
         WITH_DAEMON(test_a_bare_model_file_is_pushed),
         WITH_DAEMON(test_configuration),
         WITH_DAEMON(test_reload_and_drain),

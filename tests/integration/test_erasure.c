@@ -374,6 +374,20 @@ static void ctl(struct program *program, const char *const *args)
 
 #define CTL(...) ctl(&program, (const char *const[]){__VA_ARGS__, NULL})
 
+static void test_decidectl_waits_for_so_long(void **state)
+{
+    (void)state;
+    static struct program program;
+    start("\"erasure_delay_s\": 3600, \"disk_reserve_bytes\": 0");
+    people_live();
+    CTL(ALICE, "--wait", "--for", "1ms");
+    assert_int_equal(program.exit_code, 1);
+    assert_non_null(strstr(program.err, "request 1 is not done yet"));
+    CTL("--list");
+    assert_int_equal(program.exit_code, 0);
+    assert_non_null(strstr(program.out, "ids are still in files"));
+}
+
 static void test_decidectl_erases_and_lists(void **state)
 {
     (void)state;
@@ -423,6 +437,7 @@ int main(void)
         TEST(test_without_an_event_log),
         TEST(test_a_restart_takes_over_what_is_pending),
         TEST(test_serving_goes_on),
+        TEST(test_decidectl_waits_for_so_long),
         TEST(test_decidectl_erases_and_lists),
     };
 #undef TEST

@@ -94,7 +94,7 @@ static int ask(const struct daemon *daemon, int person)
         fail_msg("a request failed: %s", reply_error_text(reply, "message"));
     const cJSON *label = cJSON_GetArrayItem(cJSON_GetObjectItem(reply, "models"), 0);
     if (cJSON_IsString(label))
-        version = atoi(label->valuestring + strlen("m@"));
+        assert_int_equal(sscanf(label->valuestring, "m@%d", &version), 1);
     cJSON_Delete(reply);
     return version;
 }

@@ -153,76 +153,75 @@ static void test_refuses_a_folder_that_is_not_what_the_manifest_says(void **stat
 #define ROWS  "\"golden\":{\"path\":\"golden.json\",\"sha256\":\"" HASH "\"}"
 #define ONE   ",\"features\":[{\"name\":\"a\"}]"
 
+static const struct {
+    const char *text;
+    enum err_code code;
+    const char *says;
+} bad_manifests[] = {
+    {"", ERR_CORRUPT, "manifest.json:1:1"},
+    {"[]", ERR_CORRUPT, "manifest.json"},
+    {"{}", ERR_CORRUPT, "manifest.json: format: missing"},
+    {"{\"format\":2,\"new\":1}", ERR_UNSUPPORTED, "format: expected 1, got 2"},
+    {"{\"format\":\"1\"}", ERR_CORRUPT, "format: expected an integer"},
+    {"{\"format\":1,\"format\":1}", ERR_CORRUPT, "manifest.json:1:"},
+    {HEAD FILES ROWS ONE ",\"goldn\":1}", ERR_CORRUPT, "did you mean 'golden'"},
+    {"{\"format\":1,\"name\":\"../m\"}", ERR_CORRUPT, "name: expected 1..64"},
+    {"{\"format\":1,\"name\":\"m\",\"version\":\".1\"}", ERR_CORRUPT, "version: expected"},
+    {"{\"format\":1,\"name\":\"m\",\"version\":\"1\",\"kind\":\"liner\"}", ERR_UNSUPPORTED,
+     "unknown kind 'liner', did you mean 'linear'?"},
+    {HEAD ROWS "}", ERR_CORRUPT, "files: missing"},
+    {HEAD "\"files\":{}," ROWS ONE "}", ERR_CORRUPT,
+     "files.weights: missing, needed by kind linear"},
+    {HEAD "\"files\":{\"weight\":{}}," ROWS ONE "}", ERR_CORRUPT, "did you mean 'weights'"},
+    {HEAD "\"files\":{\"weights\":{\"path\":\"../w\",\"sha256\":\"" HASH "\"}}," ROWS "}",
+     ERR_CORRUPT, "files.weights.path: expected 1..64"},
+    {HEAD "\"files\":{\"weights\":{\"path\":\"/etc/passwd\",\"sha256\":\"" HASH "\"}}," ROWS "}",
+     ERR_CORRUPT, "files.weights.path: expected 1..64"},
+    {HEAD "\"files\":{\"weights\":{\"path\":\"a/w\",\"sha256\":\"" HASH "\"}}," ROWS "}",
+     ERR_CORRUPT, "files.weights.path"},
+    {HEAD "\"files\":{\"weights\":{\"path\":\"manifest.json\",\"sha256\":\"" HASH "\"}}," ROWS "}",
+     ERR_CORRUPT, "cannot list itself"},
+    {HEAD "\"files\":{\"weights\":{\"path\":\"w\"}}," ROWS "}", ERR_CORRUPT,
+     "files.weights.sha256: missing"},
+    {HEAD "\"files\":{\"weights\":{\"path\":\"w\",\"sha256\":\"abc\"}}," ROWS "}", ERR_CORRUPT,
+     "64 hexadecimal"},
+    {HEAD "\"files\":{\"weights\":{\"path\":\"w\",\"sha256\":\"" HASH "\",\"size\":1}}," ROWS "}",
+     ERR_CORRUPT, "unknown key 'size'"},
+    {HEAD FILES "\"golden\":{\"path\":\"w\",\"sha256\":\"" HASH "\"}}", ERR_CORRUPT,
+     "golden.path: 'w' is listed in files"},
+    {HEAD FILES "\"features\":[{\"name\":\"a\"}]}", ERR_CORRUPT, "golden: missing"},
+    {HEAD FILES "\"golden\":{\"path\":\"g\"}}", ERR_CORRUPT, "golden.sha256: missing"},
+    {HEAD FILES "\"golden\":{\"path\":\"g\",\"sha256\":\"" HASH "\",\"tolerance\":0}}", ERR_CORRUPT,
+     "golden.tolerance: must be above 0"},
+    {HEAD FILES "\"golden\":{\"path\":\"g\",\"sha256\":\"" HASH "\",\"tolerance\":0.01}}",
+     ERR_CORRUPT, "golden.tolerance: must be"},
+    {HEAD FILES ROWS "}", ERR_CORRUPT, "features: missing"},
+    {HEAD FILES ROWS ",\"features\":[]}", ERR_CORRUPT, "expected 1..1024 features, got 0"},
+    {HEAD FILES ROWS ",\"features\":[{\"name\":\"a\"},{\"name\":\"a\"}]}", ERR_CORRUPT,
+     "features[1].name: 'a' stands at features[0] already"},
+    {HEAD FILES ROWS ",\"features\":[{\"name\":\"\"}]}", ERR_CORRUPT, "features[0].name"},
+    {HEAD FILES ROWS ",\"features\":[{\"name\":\"a\",\"default\":1e301}]}", ERR_CORRUPT,
+     "features[0].default"},
+    {HEAD FILES ROWS ONE ",\"params\":{\"logistics\":1}}", ERR_CORRUPT, "'logistic'"},
+    {HEAD FILES ROWS ONE ",\"trained\":{\"at\":\"yesterday\"}}", ERR_CORRUPT, "trained.at"},
+    {HEAD FILES ROWS ONE ",\"trained\":3}", ERR_CORRUPT, "trained: expected an object"},
+    {"{\"format\":1,\"name\":\"m\",\"version\":\"1\",\"kind\":\"prices\",\"files\":{\"rules\":{"
+     "\"path\":\"w\",\"sha256\":\"" HASH "\"}}," ROWS ONE "}",
+     ERR_CORRUPT, "kind prices takes no features"},
+    {"{\"format\":1,\"name\":\"m\",\"version\":\"1\",\"kind\":\"popularity\",\"files\":{"
+     "\"scores\":{\"path\":\"w\",\"sha256\":\"" HASH
+     "\"},\"item_ids\":{\"path\":\"w\",\"sha256\":\"" HASH "\"}}," ROWS "}",
+     ERR_CORRUPT, "'w' is listed twice"},
+};
+
 static void test_refuses_a_bad_manifest(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text;
-        enum err_code code;
-        const char *says;
-    } bad[] = {
-        {"", ERR_CORRUPT, "manifest.json:1:1"},
-        {"[]", ERR_CORRUPT, "manifest.json"},
-        {"{}", ERR_CORRUPT, "manifest.json: format: missing"},
-        {"{\"format\":2,\"new\":1}", ERR_UNSUPPORTED, "format: expected 1, got 2"},
-        {"{\"format\":\"1\"}", ERR_CORRUPT, "format: expected an integer"},
-        {"{\"format\":1,\"format\":1}", ERR_CORRUPT, "manifest.json:1:"},
-        {HEAD FILES ROWS ONE ",\"goldn\":1}", ERR_CORRUPT, "did you mean 'golden'"},
-        {"{\"format\":1,\"name\":\"../m\"}", ERR_CORRUPT, "name: expected 1..64"},
-        {"{\"format\":1,\"name\":\"m\",\"version\":\".1\"}", ERR_CORRUPT, "version: expected"},
-        {"{\"format\":1,\"name\":\"m\",\"version\":\"1\",\"kind\":\"liner\"}", ERR_UNSUPPORTED,
-         "unknown kind 'liner', did you mean 'linear'?"},
-        {HEAD ROWS "}", ERR_CORRUPT, "files: missing"},
-        {HEAD "\"files\":{}," ROWS ONE "}", ERR_CORRUPT,
-         "files.weights: missing, needed by kind linear"},
-        {HEAD "\"files\":{\"weight\":{}}," ROWS ONE "}", ERR_CORRUPT, "did you mean 'weights'"},
-        {HEAD "\"files\":{\"weights\":{\"path\":\"../w\",\"sha256\":\"" HASH "\"}}," ROWS "}",
-         ERR_CORRUPT, "files.weights.path: expected 1..64"},
-        {HEAD "\"files\":{\"weights\":{\"path\":\"/etc/passwd\",\"sha256\":\"" HASH "\"}}," ROWS
-              "}",
-         ERR_CORRUPT, "files.weights.path: expected 1..64"},
-        {HEAD "\"files\":{\"weights\":{\"path\":\"a/w\",\"sha256\":\"" HASH "\"}}," ROWS "}",
-         ERR_CORRUPT, "files.weights.path"},
-        {HEAD "\"files\":{\"weights\":{\"path\":\"manifest.json\",\"sha256\":\"" HASH "\"}}," ROWS
-              "}",
-         ERR_CORRUPT, "cannot list itself"},
-        {HEAD "\"files\":{\"weights\":{\"path\":\"w\"}}," ROWS "}", ERR_CORRUPT,
-         "files.weights.sha256: missing"},
-        {HEAD "\"files\":{\"weights\":{\"path\":\"w\",\"sha256\":\"abc\"}}," ROWS "}", ERR_CORRUPT,
-         "64 hexadecimal"},
-        {HEAD "\"files\":{\"weights\":{\"path\":\"w\",\"sha256\":\"" HASH "\",\"size\":1}}," ROWS
-              "}",
-         ERR_CORRUPT, "unknown key 'size'"},
-        {HEAD FILES "\"golden\":{\"path\":\"w\",\"sha256\":\"" HASH "\"}}", ERR_CORRUPT,
-         "golden.path: 'w' is listed in files"},
-        {HEAD FILES "\"features\":[{\"name\":\"a\"}]}", ERR_CORRUPT, "golden: missing"},
-        {HEAD FILES "\"golden\":{\"path\":\"g\"}}", ERR_CORRUPT, "golden.sha256: missing"},
-        {HEAD FILES "\"golden\":{\"path\":\"g\",\"sha256\":\"" HASH "\",\"tolerance\":0}}",
-         ERR_CORRUPT, "golden.tolerance: must be above 0"},
-        {HEAD FILES "\"golden\":{\"path\":\"g\",\"sha256\":\"" HASH "\",\"tolerance\":0.01}}",
-         ERR_CORRUPT, "golden.tolerance: must be"},
-        {HEAD FILES ROWS "}", ERR_CORRUPT, "features: missing"},
-        {HEAD FILES ROWS ",\"features\":[]}", ERR_CORRUPT, "expected 1..1024 features, got 0"},
-        {HEAD FILES ROWS ",\"features\":[{\"name\":\"a\"},{\"name\":\"a\"}]}", ERR_CORRUPT,
-         "features[1].name: 'a' stands at features[0] already"},
-        {HEAD FILES ROWS ",\"features\":[{\"name\":\"\"}]}", ERR_CORRUPT, "features[0].name"},
-        {HEAD FILES ROWS ",\"features\":[{\"name\":\"a\",\"default\":1e301}]}", ERR_CORRUPT,
-         "features[0].default"},
-        {HEAD FILES ROWS ONE ",\"params\":{\"logistics\":1}}", ERR_CORRUPT, "'logistic'"},
-        {HEAD FILES ROWS ONE ",\"trained\":{\"at\":\"yesterday\"}}", ERR_CORRUPT, "trained.at"},
-        {HEAD FILES ROWS ONE ",\"trained\":3}", ERR_CORRUPT, "trained: expected an object"},
-        {"{\"format\":1,\"name\":\"m\",\"version\":\"1\",\"kind\":\"prices\",\"files\":{\"rules\":{"
-         "\"path\":\"w\",\"sha256\":\"" HASH "\"}}," ROWS ONE "}",
-         ERR_CORRUPT, "kind prices takes no features"},
-        {"{\"format\":1,\"name\":\"m\",\"version\":\"1\",\"kind\":\"popularity\",\"files\":{"
-         "\"scores\":{\"path\":\"w\",\"sha256\":\"" HASH
-         "\"},\"item_ids\":{\"path\":\"w\",\"sha256\":\"" HASH "\"}}," ROWS "}",
-         ERR_CORRUPT, "'w' is listed twice"},
-    };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        temp_dir_write_text(&dir, "b/manifest.json", bad[i].text);
+    for (size_t i = 0; i < sizeof bad_manifests / sizeof bad_manifests[0]; i++) {
+        temp_dir_write_text(&dir, "b/manifest.json", bad_manifests[i].text);
         char path[2 * TEMP_DIR_BYTES];
-        assert_refused(temp_dir_path(&dir, "b", path), NULL, NULL, bad[i].code, bad[i].says);
+        assert_refused(temp_dir_path(&dir, "b", path), NULL, NULL, bad_manifests[i].code,
+                       bad_manifests[i].says);
     }
     /* The frame of these cases is good by itself. */
     struct bundle *bundle = calloc(1, sizeof *bundle);

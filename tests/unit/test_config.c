@@ -102,79 +102,81 @@ static void test_the_limits_of_every_number_hold(void **state)
     }
 }
 
+static const struct {
+    const char *text, *says;
+} bad_configurations[] = {
+    {"", "c.json:1:1"},
+    {"[]", "expected an object"},
+    {"{\"listn\": []}", "unknown key 'listn', did you mean 'listen'?"},
+    {"{\"zzzzzzzz\": 1}", "unknown key 'zzzzzzzz'"},
+    {"{\"event_retention\": [\"veiw=30d\"]}",
+     "event_retention[0]: expected a type of event and how long it is kept, such as view=30d, "
+     "got 'veiw=30d'"},
+    {"{\"event_retention\": [\"custom:x=30d\"]}", "expected a type of event"},
+    {"{\"event_retention\": [\"view\"]}", "expected a type of event"},
+    {"{\"event_retention\": [\"view=30\"]}", "expected a number of days or hours"},
+    {"{\"event_retention\": [\"view=d\"]}", "expected a number of days or hours"},
+    {"{\"event_retention\": [\"view=\"]}", "expected a number of days or hours"},
+    {"{\"event_retention\": [\"view=0d\"]}", "expected a number of days or hours"},
+    {"{\"event_retention\": [\"view=99999999999d\"]}", "expected a number of days"},
+    {"{\"event_retention\": [\"consent=30d\"]}", "they have no retention of their own"},
+    {"{\"event_retention\": {\"view\": \"30d\"}}", "event_retention: expected an array"},
+    {"{\"http\": 1}", "c.json: http: expected a string, got a number"},
+    {"{\"http\": \"\"}", "c.json: http: expected 1..255 bytes, got 0"},
+    {"{\"http\": \"127.0.0.1\"}",
+     "http: expected an IP address and a port, such as 127.0.0.1:7101, got '127.0.0.1'"},
+    {"{\"http\": \":80\"}", "expected an IP address"},
+    {"{\"http\": \"localhost:80\"}", "expected an IP address"},
+    {"{\"http\": \"::1:80\"}", "expected an IP address"},
+    {"{\"http\": \"127.0.0.1:65536\"}", "expected an IP address"},
+    {"{\"http\": \"127.0.0.1:7100\"}",
+     "http: '127.0.0.1:7100' has the port of listen[0], 'tcp://127.0.0.1:7100'"},
+    {"{\"http\": \"0.0.0.0:9\", \"listen\": [\"ipc:///a\", \"ws://a:9/x\"]}",
+     "has the port of listen[1]"},
+    {"{\"http\": \"[::1]:9\", \"listen\": [\"nng+tcp://*:9\"]}", "has the port of listen[0]"},
+    {"{\"listen\": [\"ipc:///" LONG_NAME LONG_NAME "123456789\"]}",
+     "listen[0]: expected a path of at most 107 bytes, got '"},
+    {"{\"listen\": []}", "listen: expected 1..16 addresses, got 0"},
+    {"{\"listen\": \"tcp://a:1\"}", "listen: expected an array, got a string"},
+    {"{\"listen\": [\"tcp://a\"]}", "listen[0]: expected tcp://HOST:PORT or ipc:///PATH"},
+    {"{\"listen\": [\"tcp://a:1\", 7]}", "listen[1]: expected a string, got a number"},
+    {"{\"listen\": [\"udp://a:1\"]}", "expected tcp://"},
+    {"{\"listen\": [\"nng+tcp://a\"]}", "expected tcp://"},
+    {"{\"listen\": [\"nng+ws://a:1\"]}", "expected tcp://"},
+    {"{\"listen\": [\"nng+ipc://a\"]}", "expected tcp://"},
+    {"{\"listen\": [\"inproc://\"]}", "expected tcp://"},
+    {"{\"listen\": [\"ws://a/x:1\"]}", "expected tcp://"},
+    {"{\"listen\": [\"tls+tcp://a:1\"]}", "needs tls_certificate_file"},
+    {"{\"workers\": 65}", "workers"},
+    {"{\"workers\": -1}", "workers"},
+    {"{\"listen\": [\"ipc://a\"]}", "expected tcp://"},
+    {"{\"listen\": [\"tcp://a:1\", \"tcp://a:1\"]}", "listen[1]: 'tcp://a:1' is given twice"},
+    {"{\"static_items\": [\"\"]}", "static_items[0]: expected an id"},
+    {"{\"static_items\": [\"a\", \"a\"]}", "given twice"},
+    {"{\"log_level\": \"loud\"}", "expected debug, info, warn or error, got 'loud'"},
+    {"{\"events_mode\": \"lax\"}", "events_mode: expected one of 'lenient strict', got 'lax'"},
+    {"{\"events_mode\": \"lenient strict\"}", "expected one of"},
+    {"{\"events_mode\": \"stric\"}", "expected one of"},
+    {"{\"data_dir\": \"\"}", "data_dir: expected 1..4095 bytes, got 0"},
+    {"{\"items_max\": 1.5}", "items_max: expected an integer"},
+    {"{\"items_max\": \"1\"}", "items_max: expected an integer, got a string"},
+    {"{\"items_max\": 1, \"items_max\": 2}", "c.json:1:"},
+    {"{\"http\": \"127.0.0.1:1\",}", "c.json:1:"},
+};
+
 static void test_refuses_and_says_where(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *says;
-    } bad[] = {
-        {"", "c.json:1:1"},
-        {"[]", "expected an object"},
-        {"{\"listn\": []}", "unknown key 'listn', did you mean 'listen'?"},
-        {"{\"zzzzzzzz\": 1}", "unknown key 'zzzzzzzz'"},
-        {"{\"event_retention\": [\"veiw=30d\"]}",
-         "event_retention[0]: expected a type of event and how long it is kept, such as view=30d, "
-         "got 'veiw=30d'"},
-        {"{\"event_retention\": [\"custom:x=30d\"]}", "expected a type of event"},
-        {"{\"event_retention\": [\"view\"]}", "expected a type of event"},
-        {"{\"event_retention\": [\"view=30\"]}", "expected a number of days or hours"},
-        {"{\"event_retention\": [\"view=d\"]}", "expected a number of days or hours"},
-        {"{\"event_retention\": [\"view=\"]}", "expected a number of days or hours"},
-        {"{\"event_retention\": [\"view=0d\"]}", "expected a number of days or hours"},
-        {"{\"event_retention\": [\"view=99999999999d\"]}", "expected a number of days"},
-        {"{\"event_retention\": [\"consent=30d\"]}", "they have no retention of their own"},
-        {"{\"event_retention\": {\"view\": \"30d\"}}", "event_retention: expected an array"},
-        {"{\"http\": 1}", "c.json: http: expected a string, got a number"},
-        {"{\"http\": \"\"}", "c.json: http: expected 1..255 bytes, got 0"},
-        {"{\"http\": \"127.0.0.1\"}",
-         "http: expected an IP address and a port, such as 127.0.0.1:7101, got '127.0.0.1'"},
-        {"{\"http\": \":80\"}", "expected an IP address"},
-        {"{\"http\": \"localhost:80\"}", "expected an IP address"},
-        {"{\"http\": \"::1:80\"}", "expected an IP address"},
-        {"{\"http\": \"127.0.0.1:65536\"}", "expected an IP address"},
-        {"{\"http\": \"127.0.0.1:7100\"}",
-         "http: '127.0.0.1:7100' has the port of listen[0], 'tcp://127.0.0.1:7100'"},
-        {"{\"http\": \"0.0.0.0:9\", \"listen\": [\"ipc:///a\", \"ws://a:9/x\"]}",
-         "has the port of listen[1]"},
-        {"{\"http\": \"[::1]:9\", \"listen\": [\"nng+tcp://*:9\"]}", "has the port of listen[0]"},
-        {"{\"listen\": [\"ipc:///" LONG_NAME LONG_NAME "123456789\"]}",
-         "listen[0]: expected a path of at most 107 bytes, got '"},
-        {"{\"listen\": []}", "listen: expected 1..16 addresses, got 0"},
-        {"{\"listen\": \"tcp://a:1\"}", "listen: expected an array, got a string"},
-        {"{\"listen\": [\"tcp://a\"]}", "listen[0]: expected tcp://HOST:PORT or ipc:///PATH"},
-        {"{\"listen\": [\"tcp://a:1\", 7]}", "listen[1]: expected a string, got a number"},
-        {"{\"listen\": [\"udp://a:1\"]}", "expected tcp://"},
-        {"{\"listen\": [\"nng+tcp://a\"]}", "expected tcp://"},
-        {"{\"listen\": [\"nng+ws://a:1\"]}", "expected tcp://"},
-        {"{\"listen\": [\"nng+ipc://a\"]}", "expected tcp://"},
-        {"{\"listen\": [\"inproc://\"]}", "expected tcp://"},
-        {"{\"listen\": [\"ws://a/x:1\"]}", "expected tcp://"},
-        {"{\"listen\": [\"tls+tcp://a:1\"]}", "needs tls_certificate_file"},
-        {"{\"workers\": 65}", "workers"},
-        {"{\"workers\": -1}", "workers"},
-        {"{\"listen\": [\"ipc://a\"]}", "expected tcp://"},
-        {"{\"listen\": [\"tcp://a:1\", \"tcp://a:1\"]}", "listen[1]: 'tcp://a:1' is given twice"},
-        {"{\"static_items\": [\"\"]}", "static_items[0]: expected an id"},
-        {"{\"static_items\": [\"a\", \"a\"]}", "given twice"},
-        {"{\"log_level\": \"loud\"}", "expected debug, info, warn or error, got 'loud'"},
-        {"{\"events_mode\": \"lax\"}", "events_mode: expected one of 'lenient strict', got 'lax'"},
-        {"{\"events_mode\": \"lenient strict\"}", "expected one of"},
-        {"{\"events_mode\": \"stric\"}", "expected one of"},
-        {"{\"data_dir\": \"\"}", "data_dir: expected 1..4095 bytes, got 0"},
-        {"{\"items_max\": 1.5}", "items_max: expected an integer"},
-        {"{\"items_max\": \"1\"}", "items_max: expected an integer, got a string"},
-        {"{\"items_max\": 1, \"items_max\": 2}", "c.json:1:"},
-        {"{\"http\": \"127.0.0.1:1\",}", "c.json:1:"},
-    };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof bad_configurations / sizeof bad_configurations[0]; i++) {
         struct config *config = NULL;
         struct err err = {0};
-        enum err_code rc =
-            config_parse("c.json", bad[i].text, strlen(bad[i].text), NULL, &config, &err);
+        enum err_code rc = config_parse("c.json", bad_configurations[i].text,
+                                        strlen(bad_configurations[i].text), NULL, &config, &err);
         assert_int_not_equal(rc, ERR_OK);
         assert_null(config);
-        if (strstr(err.text, bad[i].says) == NULL)
-            fail_msg("%s\n  says: %s\n  without: %s", bad[i].text, err.text, bad[i].says);
+        if (strstr(err.text, bad_configurations[i].says) == NULL)
+            fail_msg("%s\n  says: %s\n  without: %s", bad_configurations[i].text, err.text,
+                     bad_configurations[i].says);
     }
 }
 

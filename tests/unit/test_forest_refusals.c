@@ -52,9 +52,11 @@ static char *with(const char *text, const char *from, const char *to, size_t *re
     const char *at = strstr(text, from);
     assert_non_null(at);
     size_t before = (size_t)(at - text);
-    char *made = malloc(strlen(text) + strlen(to) + 1);
+    *ret_len = strlen(text) - strlen(from) + strlen(to);
+    char *made = malloc(*ret_len + 1);
     assert_non_null(made);
-    *ret_len = (size_t)sprintf(made, "%.*s%s%s", (int)before, text, to, at + strlen(from));
+    int len = snprintf(made, *ret_len + 1, "%.*s%s%s", (int)before, text, to, at + strlen(from));
+    assert_int_equal(len, *ret_len);
     return made;
 }
 

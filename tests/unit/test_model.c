@@ -287,85 +287,83 @@ static void test_refuses_bad_scores_and_weights(void **state)
     assert_refused("tensor 'bias': expected F64 [1], got F64 []");
 }
 
+static const struct {
+    enum model_kind kind;
+    const char *text;
+    const char *says;
+} bad_rows[] = {
+    {MODEL_popularity, "{\"rows\": []}", "expected 1..10000 rows, got 0"},
+    {MODEL_popularity, "{}", "golden.json: rows: missing"},
+    {MODEL_popularity, "{\"rows\": [{\"item\": \"i1\", \"score\": 30}], \"row\": 1}", "'row'"},
+    {MODEL_popularity, "[", "golden.json:1"},
+    {MODEL_popularity,
+     "{\"rows\": [{\"item\": \"i1\", \"score\": 30},{\"item\": \"i1\", \"score\": 30.01}]}",
+     "golden.json: row 1: expected 30.01, got 30 (tolerance 1e-05)"},
+    {MODEL_popularity, "{\"rows\": [{\"item\": \"x\", \"score\": 30}]}",
+     "row 0.item: 'x' is not among the items"},
+    {MODEL_popularity, "{\"rows\": [{\"item\": \"i1\"}]}", "row 0.score: missing"},
+    {MODEL_popularity, "{\"rows\": [{\"item\": \"i1\", \"score\": 30, \"user\": 1}]}",
+     "unknown key 'user'"},
+    {MODEL_popularity, "{\"rows\": [3]}", "golden.json: row 0: expected an object"},
+    {MODEL_factors, "{\"rows\": [{\"item\": \"i1\", \"score\": 30}]}",
+     "expected one of user and history"},
+    {MODEL_factors,
+     "{\"rows\": [{\"user\": \"u1\", \"history\": [\"i1\"], \"item\": \"i1\", \"score\": 1}]}",
+     "expected one of user and history"},
+    {MODEL_factors, "{\"rows\": [{\"user\": \"u9\", \"item\": \"i1\", \"score\": 1}]}",
+     "row 0.user: 'u9' is not among the users"},
+    {MODEL_factors, "{\"rows\": [{\"user\": \"u1\", \"item\": \"i1\", \"score\": 1.1}]}",
+     "row 0: expected 1.1, got 1 (tol"},
+    {MODEL_factors, "{\"rows\": [{\"history\": [], \"item\": \"i1\", \"score\": 1}]}",
+     "row 0.history: expected 1..1000 ids, got 0"},
+    {MODEL_factors, "{\"rows\": [{\"history\": [\"i9\"], \"item\": \"i1\", \"score\": 1}]}",
+     "history[0]: 'i9' is not among the items"},
+    {MODEL_factors,
+     "{\"rows\": [{\"history\": [\"i0\", \"i2\"], \"item\": \"i6\", \"score\": 0.7930}]}",
+     "row 0: expected 0.793"},
+    {MODEL_neighbors, "{\"rows\": [{\"item\": \"i0\", \"neighbor\": \"i7\", \"weight\": -0.26}]}",
+     "row 0: expected -0.26"},
+    {MODEL_neighbors, "{\"rows\": [{\"item\": \"i2\", \"neighbor\": \"i7\", \"weight\": 1}]}",
+     "expected a neighbor, got none"},
+    {MODEL_neighbors, "{\"rows\": [{\"item\": \"i0\", \"neighbor\": \"i7\", \"weight\": null}]}",
+     "expected no neighbor, got one"},
+    {MODEL_linear, "{\"rows\": [{\"features\": {\"x\": 1}, \"score\": 1}]}",
+     "row 0.features: 'x' is not among the features"},
+    {MODEL_linear, "{\"rows\": [{\"features\": {\"item.price\": \"1\"}, \"score\": 1}]}",
+     "features.item.price: expected a number"},
+    {MODEL_linear, "{\"rows\": [{\"features\": {}, \"score\": 1}]}", "row 0: expected 1, got 2.25"},
+    {MODEL_mlp, "{\"rows\": [{\"features\": {\"item.price\": 3}, \"score\": 2.9999}]}",
+     "row 0: expected 2.9999, got 3 "},
+    {MODEL_trees, "{\"rows\": [{\"features\": {\"item.price\": 3}, \"score\": 0.8751}]}",
+     "row 0: expected 0.8751, got 0.875"},
+    {MODEL_trees, "{\"rows\": [{\"features\": {\"f0\": 3}, \"score\": 0.875}]}",
+     "row 0.features: 'f0' is not among the features"},
+    {MODEL_prices, "{\"rows\": [{\"price\": 1000, \"amount\": 999, \"cost\": 1}]}",
+     "row 0: expected 999, got 1000"},
+    {MODEL_prices,
+     "{\"rows\": [{\"price\": 1000, \"amount\": 1000, \"cost\": 1, \"rule\": \"toys\"}]}",
+     "row 0: expected rule toys, got none"},
+    {MODEL_prices,
+     "{\"rows\": [{\"price\": 1000, \"amount\": 899, \"cost\": 1, \"category\": "
+     "\"toys\", \"rule\": null}]}",
+     "row 0: expected rule none, got toys"},
+    {MODEL_prices, "{\"rows\": [{\"price\": 10.5, \"amount\": 10}]}",
+     "row 0.price: expected an integer"},
+    {MODEL_prices, "{\"rows\": [{\"amount\": 10}]}", "row 0.price: missing"},
+    {MODEL_prices, "{\"rows\": [{\"price\": 1, \"amount\": 1, \"currency\": \"eur\"}]}",
+     "row 0.currency"},
+};
+
 static void test_refuses_golden_rows_that_differ(void **state)
 {
     (void)state;
-    static const struct {
-        enum model_kind kind;
-        const char *text;
-        const char *says;
-    } bad[] = {
-        {MODEL_popularity, "{\"rows\": []}", "expected 1..10000 rows, got 0"},
-        {MODEL_popularity, "{}", "golden.json: rows: missing"},
-        {MODEL_popularity, "{\"rows\": [{\"item\": \"i1\", \"score\": 30}], \"row\": 1}", "'row'"},
-        {MODEL_popularity, "[", "golden.json:1"},
-        {MODEL_popularity,
-         "{\"rows\": [{\"item\": \"i1\", \"score\": 30},{\"item\": \"i1\", \"score\": 30.01}]}",
-         "golden.json: row 1: expected 30.01, got 30 (tolerance 1e-05)"},
-        {MODEL_popularity, "{\"rows\": [{\"item\": \"x\", \"score\": 30}]}",
-         "row 0.item: 'x' is not among the items"},
-        {MODEL_popularity, "{\"rows\": [{\"item\": \"i1\"}]}", "row 0.score: missing"},
-        {MODEL_popularity, "{\"rows\": [{\"item\": \"i1\", \"score\": 30, \"user\": 1}]}",
-         "unknown key 'user'"},
-        {MODEL_popularity, "{\"rows\": [3]}", "golden.json: row 0: expected an object"},
-        {MODEL_factors, "{\"rows\": [{\"item\": \"i1\", \"score\": 30}]}",
-         "expected one of user and history"},
-        {MODEL_factors,
-         "{\"rows\": [{\"user\": \"u1\", \"history\": [\"i1\"], \"item\": \"i1\", \"score\": 1}]}",
-         "expected one of user and history"},
-        {MODEL_factors, "{\"rows\": [{\"user\": \"u9\", \"item\": \"i1\", \"score\": 1}]}",
-         "row 0.user: 'u9' is not among the users"},
-        {MODEL_factors, "{\"rows\": [{\"user\": \"u1\", \"item\": \"i1\", \"score\": 1.1}]}",
-         "row 0: expected 1.1, got 1 (tol"},
-        {MODEL_factors, "{\"rows\": [{\"history\": [], \"item\": \"i1\", \"score\": 1}]}",
-         "row 0.history: expected 1..1000 ids, got 0"},
-        {MODEL_factors, "{\"rows\": [{\"history\": [\"i9\"], \"item\": \"i1\", \"score\": 1}]}",
-         "history[0]: 'i9' is not among the items"},
-        {MODEL_factors,
-         "{\"rows\": [{\"history\": [\"i0\", \"i2\"], \"item\": \"i6\", \"score\": 0.7930}]}",
-         "row 0: expected 0.793"},
-        {MODEL_neighbors,
-         "{\"rows\": [{\"item\": \"i0\", \"neighbor\": \"i7\", \"weight\": -0.26}]}",
-         "row 0: expected -0.26"},
-        {MODEL_neighbors, "{\"rows\": [{\"item\": \"i2\", \"neighbor\": \"i7\", \"weight\": 1}]}",
-         "expected a neighbor, got none"},
-        {MODEL_neighbors,
-         "{\"rows\": [{\"item\": \"i0\", \"neighbor\": \"i7\", \"weight\": null}]}",
-         "expected no neighbor, got one"},
-        {MODEL_linear, "{\"rows\": [{\"features\": {\"x\": 1}, \"score\": 1}]}",
-         "row 0.features: 'x' is not among the features"},
-        {MODEL_linear, "{\"rows\": [{\"features\": {\"item.price\": \"1\"}, \"score\": 1}]}",
-         "features.item.price: expected a number"},
-        {MODEL_linear, "{\"rows\": [{\"features\": {}, \"score\": 1}]}",
-         "row 0: expected 1, got 2.25"},
-        {MODEL_mlp, "{\"rows\": [{\"features\": {\"item.price\": 3}, \"score\": 2.9999}]}",
-         "row 0: expected 2.9999, got 3 "},
-        {MODEL_trees, "{\"rows\": [{\"features\": {\"item.price\": 3}, \"score\": 0.8751}]}",
-         "row 0: expected 0.8751, got 0.875"},
-        {MODEL_trees, "{\"rows\": [{\"features\": {\"f0\": 3}, \"score\": 0.875}]}",
-         "row 0.features: 'f0' is not among the features"},
-        {MODEL_prices, "{\"rows\": [{\"price\": 1000, \"amount\": 999, \"cost\": 1}]}",
-         "row 0: expected 999, got 1000"},
-        {MODEL_prices,
-         "{\"rows\": [{\"price\": 1000, \"amount\": 1000, \"cost\": 1, \"rule\": \"toys\"}]}",
-         "row 0: expected rule toys, got none"},
-        {MODEL_prices,
-         "{\"rows\": [{\"price\": 1000, \"amount\": 899, \"cost\": 1, \"category\": "
-         "\"toys\", \"rule\": null}]}",
-         "row 0: expected rule none, got toys"},
-        {MODEL_prices, "{\"rows\": [{\"price\": 10.5, \"amount\": 10}]}",
-         "row 0.price: expected an integer"},
-        {MODEL_prices, "{\"rows\": [{\"amount\": 10}]}", "row 0.price: missing"},
-        {MODEL_prices, "{\"rows\": [{\"price\": 1, \"amount\": 1, \"currency\": \"eur\"}]}",
-         "row 0.currency"},
-    };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof bad_rows / sizeof bad_rows[0]; i++) {
         tear_down(NULL);
         set_up(NULL);
-        model_sample_write(bundle_dir, "m", "1", bad[i].kind);
-        temp_dir_write_text(&dir, "m/1/golden.json", bad[i].text);
-        model_sample_seal(bundle_dir, "m", "1", bad[i].kind);
-        assert_refused(bad[i].says);
+        model_sample_write(bundle_dir, "m", "1", bad_rows[i].kind);
+        temp_dir_write_text(&dir, "m/1/golden.json", bad_rows[i].text);
+        model_sample_seal(bundle_dir, "m", "1", bad_rows[i].kind);
+        assert_refused(bad_rows[i].says);
     }
 }
 

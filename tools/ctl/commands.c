@@ -73,10 +73,12 @@ const struct command ctl_commands[] = {
      "  --window T      training: so long after a decision events count for it (24h)\n"
      "  --incomplete    training: also decisions whose window is not over\n"
      "The daemon goes on serving.\n"},
-    {"erase", "USER | --anon ID | --list [--wait]", "forget a person, for good", command_erase,
+    {"erase", "USER | --anon ID | --list [--wait [--for T]]", "forget a person, for good",
+     command_erase,
      "  USER            and the anonymous ids that are linked to them and never were to others\n"
      "  --anon ID       an anonymous id\n"
      "  --wait          until it is in no file any more; prints the receipt\n"
+     "  --for T         no longer than that (1h); the daemon goes on all the same\n"
      "  --list          receipts, and what is still to be done\n"
      "Decisions know nothing of them at once; logs and checkpoints are written anew within "
      "minutes.\n"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/transcode.h"
 #include "tools/cli/value.h"
 #include "tools/ctl/args.h"
@@ -12,6 +13,7 @@
 #include "tools/ctl/table.h"
 
 #define POLL_NS 200000000L
+#define WAIT_US UINT64_C(3600000000) /* --for, when it is not given */
 
 /* ---- how it stands --------------------------------------------------------------------------- */
 
@@ -142,9 +144,10 @@ static int list(struct ctl *ctl, int64_t request)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-static int wait_until_done(struct ctl *ctl, int64_t request)
+static int wait_until_done(struct ctl *ctl, int64_t request, uint64_t wait_us)
 {
     const struct timespec pause = {.tv_nsec = POLL_NS};
+    uint64_t end_ns = clock_now_ns(clock_system()) + wait_us * 1000;
     for (;;) {
         struct decide_reply *reply = NULL;
         int code = ask_state(ctl, request, 1, &reply);
@@ -154,11 +157,17 @@ static int wait_until_done(struct ctl *ctl, int64_t request)
         decide_reply_free(reply);
         if (is_done)
             return list(ctl, request);
-        nanosleep(&pause, NULL);
+        if (clock_now_ns(clock_system()) >= end_ns)
+            return ctl_fail("erase",
+                            "request %" PRId64
+                            " is not done yet; the daemon goes on: erase --list tells how far",
+                            request);
+        (void)nanosleep(&pause, NULL); /* one that is cut short is as good */
     }
 }
 
-static int erase(struct ctl *ctl, const char *user, const char *anon, bool waits)
+/* `wait_us` 0: without waiting. */
+static int erase(struct ctl *ctl, const char *user, const char *anon, uint64_t wait_us)
 {
     struct decide_reply *reply = NULL;
     uint8_t bytes[512];
@@ -178,26 +187,30 @@ static int erase(struct ctl *ctl, const char *user, const char *anon, bool waits
     if (reply == NULL)
         return code;
     int64_t request = value_int(ctl_map(reply), "request", 0);
-    if (ctl->json && !waits)
+    if (ctl->json && wait_us == 0)
         code = ctl_print_json(reply);
     else if (!ctl->json)
         printf("request %" PRId64 ": not known any more; the files follow\n", request);
     decide_reply_free(reply);
-    return waits && code == EXIT_FINE ? wait_until_done(ctl, request) : code;
+    return wait_us > 0 && code == EXIT_FINE ? wait_until_done(ctl, request, wait_us) : code;
 }
 
 int command_erase(struct ctl *ctl, int argc, char **argv)
 {
     const char *anon = NULL;
     bool is_list = false, waits = false;
+    uint64_t wait_us = WAIT_US;
     const struct arg args[] = {{"anon", 0, ARG_TEXT, &anon, 0, 0},
                                {"list", 0, ARG_FLAG, &is_list, 0, 0},
-                               {"wait", 0, ARG_FLAG, &waits, 0, 0}};
-    int count = args_parse_count(ctl, argc, argv, args, 3, 0, 1, "USER, --anon ID or --list");
+                               {"wait", 0, ARG_FLAG, &waits, 0, 0},
+                               {"for", 0, ARG_DURATION, &wait_us, 0, 0}};
+    int count = args_parse_count(ctl, argc, argv, args, 4, 0, 1, "USER, --anon ID or --list");
     if (count < 0)
         return EXIT_USAGE;
     bool has_person = count == 1 || anon != NULL;
     if (is_list == has_person)
         return ctl_usage("erase", "expected USER, --anon ID or --list");
-    return is_list ? list(ctl, 0) : erase(ctl, count == 1 ? argv[1] : NULL, anon, waits);
+    if (is_list)
+        return list(ctl, 0);
+    return erase(ctl, count == 1 ? argv[1] : NULL, anon, waits ? wait_us : 0);
 }
