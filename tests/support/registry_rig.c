@@ -278,3 +278,33 @@ uint64_t rig_loaded_count(const struct registry_rig *rig)
 {
     return metric_value(rig->metrics, M_MODEL_LOADS, 0, 0);
 }
+
+int rig_set_up_promoted(void **state)
+{
+    struct registry_rig *rig = malloc(sizeof *rig);
+    if (rig == NULL)
+        return -1;
+    rig_create(rig);
+    rig->serves_promoted = true;
+    rig_start(rig);
+    *state = rig;
+    return 0;
+}
+
+int rig_tear_down(void **state)
+{
+    rig_destroy(*state);
+    free(*state);
+    return 0;
+}
+
+void rig_publish_three(struct registry_rig *rig, const char *name)
+{
+    static const char *const versions[] = {"1", "2", "3"};
+    struct err err = {.text = ""};
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+        rig_publish(rig, name, versions[i], MODEL_factors);
+        rig_scan(rig);
+    }
+    must(rig_promote(rig, name, "1", &err), "promote", &err);
+}

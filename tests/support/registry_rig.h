@@ -40,6 +40,9 @@ void rig_create(struct registry_rig *rig); /* all but the registry */
 void rig_start(struct registry_rig *rig);  /* the registry */
 void rig_stop(struct registry_rig *rig);   /* the registry, as a restart does */
 void rig_destroy(struct registry_rig *rig);
+/* For cmocka: a rig of its own in *state, started, where what arrives waits to be promoted. */
+int rig_set_up_promoted(void **state);
+int rig_tear_down(void **state);
 
 /* models_dir/NAME/VERSION, or another path below DIR; in a buffer of the caller. */
 char *rig_path(const struct registry_rig *rig, const char *below, char path[2 * TEMP_DIR_BYTES]);
@@ -47,6 +50,8 @@ char *rig_path(const struct registry_rig *rig, const char *below, char path[2 * 
 void rig_publish(const struct registry_rig *rig, const char *name, const char *version,
                  enum model_kind kind);
 void rig_scan(struct registry_rig *rig);
+/* Versions 1, 2 and 3 of factors: the first one serves, the others wait. */
+void rig_publish_three(struct registry_rig *rig, const char *name);
 enum err_code rig_rollback(struct registry_rig *rig, const char *name, struct err *ret_err);
 enum err_code rig_promote(struct registry_rig *rig, const char *name, const char *version,
                           struct err *ret_err);

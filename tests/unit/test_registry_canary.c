@@ -22,38 +22,6 @@
 #define LIST_BYTES  262144
 #define DEADLINE_NS UINT64_C(20000000000)
 
-static int setup(void **state)
-{
-    struct registry_rig *rig = malloc(sizeof *rig);
-    if (rig == NULL)
-        return -1;
-    rig_create(rig);
-    rig->serves_promoted = true;
-    rig_start(rig);
-    *state = rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_destroy(*state);
-    free(*state);
-    return 0;
-}
-
-/* Version 1 serves, 2 and 3 wait. */
-static void publish_three(struct registry_rig *rig, const char *name)
-{
-    struct err err = {0};
-    for (int i = 1; i <= 3; i++) {
-        char version[16];
-        snprintf(version, sizeof version, "%d", i);
-        rig_publish(rig, name, version, MODEL_factors);
-        rig_scan(rig);
-    }
-    assert_int_equal(rig_promote(rig, name, "1", &err), ERR_OK);
-}
-
 /* "2 500" - version and share of the canary in force; "" for none. */
 static const char *canary_of(const struct registry_rig *rig, const char *name)
 {
@@ -125,7 +93,7 @@ static void test_a_canary_runs_grows_and_is_promoted(void **state)
 {
     struct registry_rig *rig = *state;
     struct err err = {0};
-    publish_three(rig, "m");
+    rig_publish_three(rig, "m");
     assert_int_equal(rig_canary(rig, "m", "2", 500, &err), ERR_OK);
     assert_string_equal(canary_of(rig, "m"), "2 500");
     assert_string_equal(rig_serving(rig, "m"), "1");
@@ -147,7 +115,7 @@ static void test_a_canary_is_stopped_and_may_come_back(void **state)
 {
     struct registry_rig *rig = *state;
     struct err err = {0};
-    publish_three(rig, "m");
+    rig_publish_three(rig, "m");
     assert_int_equal(rig_canary(rig, "m", NULL, 0, &err), ERR_NOT_FOUND);
     assert_string_equal(err.text, "'m' has no canary");
     assert_int_equal(rig_canary(rig, "m", "2", 500, &err), ERR_OK);
@@ -181,7 +149,7 @@ static void test_what_is_no_canary_is_refused_and_changes_nothing(void **state)
     assert_int_equal(rig_canary(rig, "x", "1", 500, &err), ERR_NOT_FOUND);
     assert_non_null(strstr(err.text, "promote one first"));
     for (int i = 0; i < 4; i++)
-        publish_three(rig, names[i]);
+        rig_publish_three(rig, names[i]);
     assert_int_equal(rig_canary(rig, "nobody", "1", 500, &err), ERR_NOT_FOUND);
     assert_int_equal(rig_canary(rig, "m", "9", 500, &err), ERR_NOT_FOUND);
     assert_int_equal(rig_canary(rig, "m", "1", 500, &err), ERR_BAD_INPUT);
@@ -214,7 +182,7 @@ static void test_a_canary_that_fails_is_rolled_back_by_itself(void **state)
 {
     struct registry_rig *rig = *state;
     struct err err = {0};
-    publish_three(rig, "m");
+    rig_publish_three(rig, "m");
     assert_int_equal(rig_canary(rig, "m", "3", 500, &err), ERR_OK);
     count(rig, TALLY_STABLE, 1000, true);
     count(rig, TALLY_TRIAL, 100, true);
@@ -235,7 +203,7 @@ static void test_a_breaker_that_opens_ends_the_canary(void **state)
 {
     struct registry_rig *rig = *state;
     struct err err = {0};
-    publish_three(rig, "m");
+    rig_publish_three(rig, "m");
     assert_int_equal(rig_canary(rig, "m", "2", 500, &err), ERR_OK);
     rcu_read_begin();
     const struct snapshot *snapshot = serving_current(&rig->serving);
@@ -251,7 +219,7 @@ static void test_what_turns_bad_late_is_found_in_its_window(void **state)
 {
     struct registry_rig *rig = *state;
     struct err err = {0};
-    publish_three(rig, "m");
+    rig_publish_three(rig, "m");
     assert_int_equal(rig_canary(rig, "m", "2", 5000, &err), ERR_OK);
     count(rig, TALLY_STABLE, 200000, true);
     count(rig, TALLY_TRIAL, 200000, true);
@@ -271,7 +239,7 @@ static void test_a_restart_goes_on_with_the_canary(void **state)
     struct registry_rig *rig = *state;
     struct err err = {0};
     char place[2 * TEMP_DIR_BYTES];
-    publish_three(rig, "m");
+    rig_publish_three(rig, "m");
     assert_int_equal(rig_canary(rig, "m", "3", 1234, &err), ERR_OK);
     rig_stop(rig);
     rig_start(rig);
@@ -302,7 +270,7 @@ static void test_a_restart_goes_on_with_the_canary(void **state)
     }
 }
 
-#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, rig_set_up_promoted, rig_tear_down)
 
 int main(void)
 {

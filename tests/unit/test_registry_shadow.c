@@ -14,38 +14,6 @@
 #include "server/metrics.h"
 #include "tests/support/registry_rig.h"
 
-static int setup(void **state)
-{
-    struct registry_rig *rig = malloc(sizeof *rig);
-    if (rig == NULL)
-        return -1;
-    rig_create(rig);
-    rig->serves_promoted = true;
-    rig_start(rig);
-    *state = rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_destroy(*state);
-    free(*state);
-    return 0;
-}
-
-/* Version 1 serves, 2 and 3 wait. */
-static void publish_three(struct registry_rig *rig, const char *name)
-{
-    struct err err = {0};
-    for (int i = 1; i <= 3; i++) {
-        char version[16];
-        snprintf(version, sizeof version, "%d", i);
-        rig_publish(rig, name, version, MODEL_factors);
-        rig_scan(rig);
-    }
-    assert_int_equal(rig_promote(rig, name, "1", &err), ERR_OK);
-}
-
 static enum err_code ask(struct registry_rig *rig, const char *name, const char *version,
                          struct err *ret_err)
 {
@@ -70,7 +38,7 @@ static void test_a_shadow_runs_until_it_is_stopped_or_serves(void **state)
 {
     struct registry_rig *rig = *state;
     struct err err = {0};
-    publish_three(rig, "m");
+    rig_publish_three(rig, "m");
     assert_int_equal(ask(rig, "m", NULL, &err), ERR_NOT_FOUND);
     assert_int_equal(ask(rig, "m", "2", &err), ERR_OK);
     assert_true(has_shadow(rig, "m"));
@@ -98,7 +66,7 @@ static void test_what_is_no_shadow_is_refused(void **state)
     struct err err = {0};
     static const char *const names[] = {"a", "b", "c", "m"};
     for (int i = 0; i < 4; i++)
-        publish_three(rig, names[i]);
+        rig_publish_three(rig, names[i]);
     assert_int_equal(ask(rig, "x", "1", &err), ERR_NOT_FOUND);
     assert_int_equal(ask(rig, "m", "9", &err), ERR_NOT_FOUND);
     assert_int_equal(ask(rig, "m", "1", &err), ERR_BAD_INPUT);
@@ -121,7 +89,7 @@ static void test_a_restart_goes_on_with_the_shadow(void **state)
     struct registry_rig *rig = *state;
     struct err err = {0};
     char place[2 * TEMP_DIR_BYTES];
-    publish_three(rig, "m");
+    rig_publish_three(rig, "m");
     assert_int_equal(ask(rig, "m", "2", &err), ERR_OK);
     rig_stop(rig);
     assert_false(has_shadow(rig, "m"));
@@ -140,7 +108,7 @@ static void test_a_restart_goes_on_with_the_shadow(void **state)
     assert_false(has_shadow(rig, "m"));
 }
 
-#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, rig_set_up_promoted, rig_tear_down)
 
 int main(void)
 {
