@@ -18,6 +18,14 @@ add_library(decided_blas INTERFACE)
 target_include_directories(decided_blas SYSTEM INTERFACE ${OPENBLAS_INCLUDE})
 target_link_libraries(decided_blas INTERFACE ${OPENBLAS_LIBRARY})
 
+# For decide-train alone.  Programs that link its library (tests do) and never train do not load it.
+find_path(XGBOOST_INCLUDE xgboost/c_api.h REQUIRED)
+find_library(XGBOOST_LIBRARY xgboost REQUIRED)
+add_library(decided_xgboost INTERFACE)
+target_include_directories(decided_xgboost SYSTEM INTERFACE ${XGBOOST_INCLUDE})
+target_link_libraries(decided_xgboost INTERFACE
+  "-Wl,--push-state,--as-needed,${XGBOOST_LIBRARY},--pop-state")
+
 # nng statically, because two of its internal functions are wrapped (server/transport/nng_wrap.c):
 # the shared library of Debian 12 can be stopped by one client (nng issue 1518).
 find_library(NNG_STATIC libnng.a REQUIRED)

@@ -50,6 +50,11 @@ static void test_defaults_are_those_of_the_help(void **state)
     assert_true(o.lambda == 500.0);
     assert_true(o.shrinkage == 10.0);
     assert_int_equal(o.neighbor_count, 0);
+    assert_int_equal(parse("ranker --rows r --out o", &o, &err), ERR_OK);
+    assert_int_equal(o.threads, 1);
+    assert_int_equal(o.rounds, 500);
+    assert_string_equal(o.label, "graded");
+    assert_string_equal(o.objective, "ndcg");
     assert_int_equal(parse("eval --events e --eval time:2011-11-01 --url tcp://h:1", &o, &err),
                      ERR_OK);
     assert_string_equal(o.slot_new, "home");
@@ -115,7 +120,12 @@ static void test_what_is_wrong_is_said(void **state)
     } bad[] = {
         {"", "no command"},
         {"facters", "did you mean 'factors'"},
-        {"ranker", "unknown command 'ranker'"},
+        {"rankers", "unknown command 'rankers', did you mean 'ranker'?"},
+        {"ranker --out o", "--rows FILE is missing"},
+        {"ranker --rows r --out o --events e", "unknown option '--events'"},
+        {"ranker --rows r --out o --label best",
+         "--label: expected graded, purchased, carted or clicked, got 'best'"},
+        {"ranker --rows r --out o --valid 1", "--valid: expected a number 0..0.9, got '1'"},
         {"factors --out o", "--events FILE is missing"},
         {"factors --events e", "--out DIR is missing"},
         {"neighbors --events e --out o --method cosine --lambda 3", "only for --method ease"},

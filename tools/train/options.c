@@ -9,112 +9,12 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/num.h"
-#include "tools/train/evaluate.h"
-#include "tools/train/neighbors.h"
-#include "tools/train/parallel.h"
-
-enum option_kind {
-    OPTION_TEXT,
-    OPTION_NAME, /* a plain name, fit for a folder */
-    OPTION_METHOD,
-    OPTION_FORMAT,
-    OPTION_COUNT, /* whole number, min..max */
-    OPTION_REAL,  /* min..max */
-    OPTION_SPLIT, /* time:ISODATE */
-    OPTION_FLAG
-};
-
-#define F         (1u << TRAIN_FACTORS)
-#define N         (1u << TRAIN_NEIGHBORS)
-#define P         (1u << TRAIN_POPULARITY)
-#define E         (1u << TRAIN_EVAL)
-#define T         (F | N | P) /* all that train */
-#define A         (T | E)
-#define AT(field) offsetof(struct train_options, field)
-
-struct option {
-    const char *name, *argument;
-    enum option_kind kind;
-    unsigned commands, required; /* bits by train_command */
-    size_t at;
-    double min, max;
-    const char *fallback; /* parsed like an argument; NULL: none */
-    const char *help;
-};
-
-static const struct option options[] = {
-    {"--events", "FILE", OPTION_TEXT, A, A, AT(events), 0, 0, NULL,
-     "events: CSV or NDJSON, also gzipped"},
-    {"--map", "FILE", OPTION_TEXT, A, 0, AT(map), 0, 0, NULL,
-     "which columns make an event (CSV needs one; see docs/import.md)"},
-    {"--out", "DIR", OPTION_TEXT, T, T, AT(out), 0, 0, NULL, "where DIR/NAME/VERSION is written"},
-    {"--name", "NAME", OPTION_NAME, T, 0, AT(name), 0, 0, NULL,
-     "name of the model (default: the kind)"},
-    {"--version", "VERSION", OPTION_NAME, T, 0, AT(version), 0, 0, NULL,
-     "version of the model (default: the time in UTC)"},
-    {"--format", "csv|ndjson", OPTION_FORMAT, A, 0, AT(format), 0, 0, NULL,
-     "of the file (default: by its name)"},
-    {"--url", "URL", OPTION_TEXT, E, 0, AT(url), 0, 0, NULL,
-     "the daemon to ask (default: DECIDED_URL, or tcp://127.0.0.1:7100)"},
-    {"--eval", "time:DATE", OPTION_SPLIT, A, E, AT(eval_s), 0, 0, NULL,
-     "train on events before that time (UTC), test on those after it"},
-    {"--k", "K", OPTION_COUNT, A, 0, AT(k), 1, EVALUATE_K_MAX, "20", "length of the lists tested"},
-    {"--slot-new", "SLOT", OPTION_TEXT, E, 0, AT(slot_new), 0, 0, "home",
-     "slot asked for items that the person has not bought"},
-    {"--slot-any", "SLOT", OPTION_TEXT, E, 0, AT(slot_any), 0, 0, "again",
-     "slot asked for items of any kind, repeat purchases included"},
-    {"--factors", "D", OPTION_COUNT, F, 0, AT(factors), 1, 512, "64",
-     "factors of a user and an item"},
-    {"--sweeps", "S", OPTION_COUNT, F, 0, AT(sweeps), 1, 1000, "12",
-     "how often users and items are solved for"},
-    {"--regularization", "R", OPTION_REAL, F, 0, AT(regularization), 0, 1e9, "0.003",
-     "pulls factors to zero, in proportion to how much is known of a row"},
-    {"--regularization-exponent", "NU", OPTION_REAL, F, 0, AT(regularization_exponent), 0, 2, "1",
-     "1: in full proportion, 0: the same for all rows"},
-    {"--unobserved-weight", "W", OPTION_REAL, F, 0, AT(unobserved_weight), 0, 1e6, "0.3",
-     "weight of what a person did not touch"},
-    {"--seed", "S", OPTION_COUNT, F, 0, AT(seed), 0, 9007199254740992.0, "1",
-     "the same seed gives the same model, whatever --threads says"},
-    {"--method", "ease|cosine", OPTION_METHOD, N, 0, AT(method), 0, 0, "ease",
-     "ease: a linear model over all items; cosine: overlap of buyers"},
-    {"--neighbors", "K", OPTION_COUNT, N, 0, AT(neighbor_count), 1, NEIGHBORS_PER_ROW_MAX, NULL,
-     "neighbors kept per item, on average for ease (default: ease what --energy says, cosine 50)"},
-    {"--energy", "E", OPTION_REAL, N, 0, AT(energy), 0, 1, "0.9",
-     "ease without --neighbors: keep the strongest until they hold this share of the sum of all "
-     "squared weights, 60 to 300 per item"},
-    {"--lambda", "L", OPTION_REAL, N, 0, AT(lambda), 1e-6, 1e9, "500", "regularisation of ease"},
-    {"--shrinkage", "S", OPTION_REAL, N, 0, AT(shrinkage), 0, 1e9, "10",
-     "pulls cosines of items with few buyers to zero"},
-    {"--days", "D", OPTION_COUNT, P, 0, AT(days), 1, 36500, NULL,
-     "count only the last D days before the newest event (default: all)"},
-    {"--threads", "N", OPTION_COUNT, A, 0, AT(threads), 1, PARALLEL_THREADS_MAX, "2",
-     "threads that work"},
-    {"--json", NULL, OPTION_FLAG, A, 0, AT(json), 0, 0, NULL, "print one JSON value, no table"},
-    {"--help", NULL, OPTION_FLAG, A, 0, AT(help), 0, 0, NULL, "show this"},
-};
-
-#undef F
-#undef N
-#undef P
-#undef E
-#undef T
-#undef A
-#undef AT
-
-#define OPTION_ROWS (sizeof options / sizeof options[0])
-
-static const struct {
-    const char *name, *help;
-} commands[TRAIN_COMMAND_COUNT] = {
-    [TRAIN_FACTORS] = {"factors", "matrix factorisation by alternating least squares (iALS)"},
-    [TRAIN_NEIGHBORS] = {"neighbors", "item-to-item lists (EASE, or shrunk cosine)"},
-    [TRAIN_POPULARITY] = {"popularity", "how many people took each item"},
-    [TRAIN_EVAL] = {"eval", "test what a running daemon recommends"},
-};
+#include "tools/train/dataset.h"
+#include "tools/train/options_table.h"
 
 const char *train_command_name(enum train_command command)
 {
-    return commands[command].name;
+    return train_command[command].name;
 }
 
 /* ", did you mean 'x'?" or nothing. */
@@ -133,8 +33,8 @@ static enum err_code parse_command(const char *text, enum train_command *ret_com
     const char *known[TRAIN_COMMAND_COUNT + 1] = {0};
     char hint[96];
     for (int i = 0; i < TRAIN_COMMAND_COUNT; i++) {
-        known[i] = commands[i].name;
-        if (strcmp(text, commands[i].name) == 0) {
+        known[i] = train_command[i].name;
+        if (strcmp(text, train_command[i].name) == 0) {
             *ret_command = (enum train_command)i;
             return ERR_OK;
         }
@@ -146,16 +46,16 @@ static enum err_code parse_command(const char *text, enum train_command *ret_com
 static enum err_code find_option(const char *text, size_t len, enum train_command command,
                                  const struct option **ret_option, struct err *err)
 {
-    const char *known[OPTION_ROWS + 1] = {0};
+    const char *known[TRAIN_OPTION_ROWS + 1] = {0};
     size_t known_count = 0;
     char name[48];
     char hint[96];
-    for (size_t i = 0; i < OPTION_ROWS; i++) {
-        if ((options[i].commands & 1u << command) == 0)
+    for (size_t i = 0; i < TRAIN_OPTION_ROWS; i++) {
+        if ((train_option[i].commands & 1u << command) == 0)
             continue;
-        known[known_count++] = options[i].name;
-        if (strlen(options[i].name) == len && memcmp(options[i].name, text, len) == 0) {
-            *ret_option = &options[i];
+        known[known_count++] = train_option[i].name;
+        if (strlen(train_option[i].name) == len && memcmp(train_option[i].name, text, len) == 0) {
+            *ret_option = &train_option[i];
             return ERR_OK;
         }
     }
@@ -203,6 +103,34 @@ static enum err_code set_split(const struct option *option, const char *text, ui
     return ERR_OK;
 }
 
+static bool is_choice(const struct option *option, const char *text)
+{
+    const size_t len = strlen(text);
+    for (const char *at = option->argument; *at != '\0';) {
+        const size_t choice_len = strcspn(at, "|");
+        if (choice_len == len && memcmp(at, text, len) == 0)
+            return true;
+        at += choice_len + (at[choice_len] == '|');
+    }
+    return false;
+}
+
+/* "--method: expected ease or cosine, got 'x'" */
+static enum err_code no_choice(const struct option *option, const char *text, struct err *err)
+{
+    char choices[128] = "";
+    size_t used = 0;
+    for (const char *at = option->argument; *at != '\0';) {
+        const size_t len = strcspn(at, "|");
+        const bool is_last = at[len] == '\0';
+        const char *between = used == 0 ? "" : is_last ? " or " : ", ";
+        used += (size_t)snprintf(choices + used, sizeof choices - used, "%s%.*s", between, (int)len,
+                                 at);
+        at += len + !is_last;
+    }
+    return err_set(err, ERR_BAD_INPUT, "%s: expected %s, got '%.40s'", option->name, choices, text);
+}
+
 static enum err_code set_option(const struct option *option, const char *text,
                                 struct train_options *to, struct err *err)
 {
@@ -219,15 +147,9 @@ static enum err_code set_option(const struct option *option, const char *text,
                            "'%.80s'",
                            option->name, text);
         break;
-    case OPTION_METHOD:
-        if (strcmp(text, "ease") != 0 && strcmp(text, "cosine") != 0)
-            return err_set(err, ERR_BAD_INPUT, "%s: expected ease or cosine, got '%.40s'",
-                           option->name, text);
-        break;
-    case OPTION_FORMAT:
-        if (strcmp(text, "csv") != 0 && strcmp(text, "ndjson") != 0)
-            return err_set(err, ERR_BAD_INPUT, "%s: expected csv or ndjson, got '%.40s'",
-                           option->name, text);
+    case OPTION_CHOICE:
+        if (!is_choice(option, text))
+            return no_choice(option, text, err);
         break;
     case OPTION_TEXT:
         if (text[0] == '\0')
@@ -249,7 +171,7 @@ static enum err_code parse_one(int argc, char *const *argv, int *at, struct trai
     enum err_code rc = find_option(word, len, to->command, &option, err);
     if (rc != ERR_OK)
         return rc;
-    uint64_t bit = UINT64_C(1) << (option - options);
+    uint64_t bit = UINT64_C(1) << (option - train_option);
     if ((*seen & bit) != 0)
         return err_set(err, ERR_BAD_INPUT, "%s: given twice", option->name);
     *seen |= bit;
@@ -266,10 +188,10 @@ static enum err_code parse_one(int argc, char *const *argv, int *at, struct trai
 
 static enum err_code set_defaults(struct train_options *to, struct err *err)
 {
-    for (size_t i = 0; i < OPTION_ROWS; i++) {
-        if (options[i].fallback == NULL)
+    for (size_t i = 0; i < TRAIN_OPTION_ROWS; i++) {
+        if (train_option[i].fallback == NULL || (train_option[i].commands & 1u << to->command) == 0)
             continue;
-        enum err_code rc = set_option(&options[i], options[i].fallback, to, err);
+        enum err_code rc = set_option(&train_option[i], train_option[i].fallback, to, err);
         if (rc != ERR_OK)
             return rc;
     }
@@ -283,13 +205,13 @@ static enum err_code check_method(const struct train_options *to, uint64_t seen,
         const char *option, *method;
     } only[] = {{"--lambda", "ease"}, {"--energy", "ease"}, {"--shrinkage", "cosine"}};
     bool neighbors = false, energy = false;
-    for (size_t i = 0; i < OPTION_ROWS; i++) {
+    for (size_t i = 0; i < TRAIN_OPTION_ROWS; i++) {
         if ((seen & UINT64_C(1) << i) == 0)
             continue;
-        neighbors = neighbors || strcmp(options[i].name, "--neighbors") == 0;
-        energy = energy || strcmp(options[i].name, "--energy") == 0;
+        neighbors = neighbors || strcmp(train_option[i].name, "--neighbors") == 0;
+        energy = energy || strcmp(train_option[i].name, "--energy") == 0;
         for (size_t k = 0; k < sizeof only / sizeof only[0]; k++) {
-            if (strcmp(options[i].name, only[k].option) == 0 &&
+            if (strcmp(train_option[i].name, only[k].option) == 0 &&
                 strcmp(to->method, only[k].method) != 0)
                 return err_set(err, ERR_BAD_INPUT, "%s: only for --method %s", only[k].option,
                                only[k].method);
@@ -311,7 +233,7 @@ enum err_code train_options_parse(int argc, char *const *argv, struct train_opti
 {
     struct train_options made = {0};
     uint64_t seen = 0;
-    _Static_assert(OPTION_ROWS <= 64, "`seen` has a bit for each");
+    _Static_assert(TRAIN_OPTION_ROWS <= 64, "`seen` has a bit for each");
     if (argc < 2)
         return err_set(err, ERR_BAD_INPUT, "no command given");
     if (strcmp(argv[1], "--help") == 0) {
@@ -326,10 +248,11 @@ enum err_code train_options_parse(int argc, char *const *argv, struct train_opti
         rc = parse_one(argc, argv, &at, &made, &seen, err);
     if (rc == ERR_OK && !made.help && made.command == TRAIN_NEIGHBORS)
         rc = check_method(&made, seen, err);
-    for (size_t i = 0; i < OPTION_ROWS && rc == ERR_OK && !made.help; i++) {
-        if ((options[i].required & 1u << made.command) != 0 && (seen & UINT64_C(1) << i) == 0)
+    for (size_t i = 0; i < TRAIN_OPTION_ROWS && rc == ERR_OK && !made.help; i++) {
+        if ((train_option[i].required & 1u << made.command) != 0 && (seen & UINT64_C(1) << i) == 0)
             rc = err_set(err, ERR_BAD_INPUT, "%s: %s %s is missing",
-                         train_command_name(made.command), options[i].name, options[i].argument);
+                         train_command_name(made.command), train_option[i].name,
+                         train_option[i].argument);
     }
     if (rc == ERR_OK)
         *ret_options = made;
@@ -338,11 +261,12 @@ enum err_code train_options_parse(int argc, char *const *argv, struct train_opti
 
 static void help_overview(FILE *out)
 {
-    fprintf(out, "usage: decide-train COMMAND --events FILE [options]\n\n"
-                 "Trains models from the events of a shop and writes them as bundles that decided "
-                 "serves.\n\ncommands:\n");
+    fprintf(out,
+            "usage: decide-train COMMAND [options]\n\n"
+            "Trains models from what happens in a shop and writes them as bundles that decided "
+            "serves.\n\ncommands:\n");
     for (int i = 0; i < TRAIN_COMMAND_COUNT; i++)
-        fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-11s %s\n", train_command[i].name, train_command[i].help);
     fprintf(out, "\ndecide-train COMMAND --help shows the options of a command.\n"
                  "Exit codes: 0 fine, 1 failure, 2 usage.\n");
 }
@@ -353,14 +277,14 @@ void train_options_help(enum train_command command, FILE *out)
         help_overview(out);
         return;
     }
-    fprintf(out, "usage: decide-train %s", commands[command].name);
-    for (size_t i = 0; i < OPTION_ROWS; i++) {
-        if ((options[i].required & 1u << command) != 0)
-            fprintf(out, " %s %s", options[i].name, options[i].argument);
+    fprintf(out, "usage: decide-train %s", train_command[command].name);
+    for (size_t i = 0; i < TRAIN_OPTION_ROWS; i++) {
+        if ((train_option[i].required & 1u << command) != 0)
+            fprintf(out, " %s %s", train_option[i].name, train_option[i].argument);
     }
-    fprintf(out, " [options]\n\n%s\n\noptions:\n", commands[command].help);
-    for (size_t i = 0; i < OPTION_ROWS; i++) {
-        const struct option *option = &options[i];
+    fprintf(out, " [options]\n\n%s\n\noptions:\n", train_command[command].help);
+    for (size_t i = 0; i < TRAIN_OPTION_ROWS; i++) {
+        const struct option *option = &train_option[i];
         char left[64];
         if ((option->commands & 1u << command) == 0)
             continue;

@@ -14,6 +14,7 @@ enum train_command {
     TRAIN_FACTORS,
     TRAIN_NEIGHBORS,
     TRAIN_POPULARITY,
+    TRAIN_RANKER,
     TRAIN_EVAL,
     TRAIN_COMMAND_COUNT
 };
@@ -35,6 +36,11 @@ struct train_options {
     double energy, lambda, shrinkage;
     /* popularity */
     uint64_t days; /* 0: all */
+    /* ranker */
+    const char *rows, *objective, *label;
+    uint64_t rounds, patience, depth, pairs;
+    double learning_rate, min_child_weight, l2, subsample, column_share, valid_share;
+    bool impressed_only;
     /* eval */
     const char *url, *slot_new, *slot_any;
 };

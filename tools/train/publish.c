@@ -7,12 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
-
-#include "models/bundle.h"
-#include "tools/train/bundle_files.h"
-#include "tools/train/golden.h"
-#include "tools/train/manifest.h"
 
 enum err_code publish_place(const char *out, const char *name, const char *version,
                             struct publish_place *ret_place, struct err *err)
@@ -31,39 +27,21 @@ enum err_code publish_place(const char *out, const char *name, const char *versi
     return ERR_OK;
 }
 
-static enum model_kind kind_of(const struct trained *trained)
+enum err_code publish_choose(const struct train_options *options, const struct clock *clock,
+                             char made_version[PUBLISH_VERSION_BYTES],
+                             struct publish_place *ret_place, struct err *err)
 {
-    switch (trained->kind) {
-    case TRAIN_FACTORS: return MODEL_factors;
-    case TRAIN_NEIGHBORS: return MODEL_neighbors;
-    default: return MODEL_popularity;
-    }
-}
-
-static enum err_code write_bundle(const char *dir, const struct publish_place *place,
-                                  const struct trained *trained,
-                                  const struct interactions *interactions,
-                                  const struct dataset *dataset,
-                                  const struct evaluation *evaluation, struct err *err)
-{
-    struct bundle_write_file file[BUNDLE_FILES_MAX];
-    uint32_t file_count = 0;
-    cJSON *rows = NULL;
-    cJSON *extra = NULL;
-    enum err_code rc =
-        bundle_files_write(dir, trained, interactions, dataset, file, &file_count, err);
-    if (rc == ERR_OK)
-        rc = golden_rows(trained, interactions, dataset, &rows, err);
-    if (rc == ERR_OK)
-        rc = bundle_write_golden(dir, rows, err);
-    if (rc == ERR_OK)
-        rc = manifest_extra(trained, dataset, evaluation, &extra, err);
-    if (rc == ERR_OK)
-        rc = bundle_write_manifest(dir, place->name, place->version, kind_of(trained), file,
-                                   file_count, extra, err);
-    cJSON_Delete(rows);
-    cJSON_Delete(extra);
-    return rc;
+    const char *name = options->name != NULL ? options->name : train_command_name(options->command);
+    int64_t now_ms = clock_wall_ms(clock);
+    time_t now = (time_t)(now_ms / 1000);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    size_t len = strftime(made_version, PUBLISH_VERSION_BYTES, "%Y%m%d-%H%M%S", &utc);
+    /* Two runs within a second are not rare in scripts. */
+    snprintf(made_version + len, PUBLISH_VERSION_BYTES - len, ".%03d", (int)(now_ms % 1000));
+    return publish_place(options->out, name,
+                         options->version != NULL ? options->version : made_version, ret_place,
+                         err);
 }
 
 static enum err_code rename_into_place(const char *dir, const struct publish_place *place,
@@ -106,9 +84,8 @@ static void release_signals(const struct sigaction before[HELD_SIGNALS])
         raise(signal_came);
 }
 
-enum err_code publish(const struct publish_place *place, const struct trained *trained,
-                      const struct interactions *interactions, const struct dataset *dataset,
-                      const struct evaluation *evaluation, struct err *err)
+enum err_code publish_written(const struct publish_place *place, publish_write *write, void *ctx,
+                              struct err *err)
 {
     char name[96], dir[FILE_PATH_BYTES];
     struct sigaction before[HELD_SIGNALS];
@@ -119,7 +96,7 @@ enum err_code publish(const struct publish_place *place, const struct trained *t
     hold_signals(before);
     rc = file_make_dir(dir, err);
     if (rc == ERR_OK)
-        rc = write_bundle(dir, place, trained, interactions, dataset, evaluation, err);
+        rc = write(ctx, dir, place, err);
     if (rc == ERR_OK && signal_came != 0)
         rc = err_set(err, ERR_BUSY, "interrupted");
     if (rc == ERR_OK)

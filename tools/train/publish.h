@@ -7,8 +7,11 @@
 #ifndef TOOLS_TRAIN_PUBLISH_H
 #define TOOLS_TRAIN_PUBLISH_H
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "tools/train/trained.h"
+
+#define PUBLISH_VERSION_BYTES 32 /* of a version that is a time */
 
 struct publish_place {
     char parent[FILE_PATH_BYTES]; /* OUT/NAME */
@@ -21,7 +24,20 @@ struct publish_place {
 MUST_CHECK enum err_code publish_place(const char *out, const char *name, const char *version,
                                        struct publish_place *ret_place, struct err *err);
 
-/* `evaluation` may be NULL. */
+/* The place that the options name, with the time in UTC as the version where they name none; the
+ * place points into `made_version`. */
+MUST_CHECK enum err_code publish_choose(const struct train_options *options,
+                                        const struct clock *clock,
+                                        char made_version[PUBLISH_VERSION_BYTES],
+                                        struct publish_place *ret_place, struct err *err);
+
+/* Writes all of a bundle into `dir`. */
+typedef enum err_code publish_write(void *ctx, const char *dir, const struct publish_place *place,
+                                    struct err *err);
+MUST_CHECK enum err_code publish_written(const struct publish_place *place, publish_write *write,
+                                         void *ctx, struct err *err);
+
+/* publish_model.c: a model that was learned from events; `evaluation` may be NULL. */
 MUST_CHECK enum err_code publish(const struct publish_place *place, const struct trained *trained,
                                  const struct interactions *interactions,
                                  const struct dataset *dataset, const struct evaluation *evaluation,

@@ -2,12 +2,12 @@
 #include "tools/train/run.h"
 
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tools/cli/progress.h"
 #include "tools/train/load.h"
 #include "tools/train/publish.h"
+#include "tools/train/ranker_run.h"
 #include "tools/train/remote.h"
 #include "tools/train/report.h"
 #include "tools/train/trained.h"
@@ -17,7 +17,7 @@ struct run {
     const struct clock *clock;
     FILE *messages;
     struct publish_place place;
-    char version[32];
+    char version[PUBLISH_VERSION_BYTES];
     struct interactions interactions;
     struct load_summary load;
     struct dataset dataset;
@@ -49,23 +49,6 @@ static void show_share(void *progress, uint64_t done, uint64_t total)
 static struct span before_split(const struct train_options *options)
 {
     return (struct span){0, options->eval_s > 0 ? options->eval_s : DATASET_ALL};
-}
-
-/* Before anything is read, so that a run does not fail at its end. */
-static enum err_code choose_place(struct run *run, struct err *err)
-{
-    const struct train_options *options = run->options;
-    const char *name = options->name != NULL ? options->name : train_command_name(options->command);
-    int64_t now_ms = clock_wall_ms(run->clock);
-    time_t now = (time_t)(now_ms / 1000);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    size_t len = strftime(run->version, sizeof run->version, "%Y%m%d-%H%M%S", &utc);
-    /* Two runs within a second are not rare in scripts. */
-    snprintf(run->version + len, sizeof run->version - len, ".%03d", (int)(now_ms % 1000));
-    return publish_place(options->out, name,
-                         options->version != NULL ? options->version : run->version, &run->place,
-                         err);
 }
 
 static enum reader_format format_of(const struct train_options *options)
@@ -162,8 +145,12 @@ enum err_code run_train(const struct train_options *options, const struct clock 
                         FILE *messages, struct err *err)
 {
     const bool asked = options->command == TRAIN_EVAL;
+    if (options->command == TRAIN_RANKER)
+        return ranker_run(options, clock, out, messages, err);
     struct run run = {.options = options, .clock = clock, .messages = messages};
-    enum err_code rc = asked ? ERR_OK : choose_place(&run, err);
+    enum err_code rc = ERR_OK;
+    if (!asked)
+        rc = publish_choose(options, clock, run.version, &run.place, err);
     if (rc == ERR_OK)
         rc = read_all(&run, err);
     if (rc == ERR_OK)
