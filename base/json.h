@@ -51,6 +51,9 @@ MUST_CHECK enum err_code json_int(const struct json_at *at, int64_t min, int64_t
                                   int64_t *ret_value, struct err *err);
 MUST_CHECK enum err_code json_real(const struct json_at *at, double min, double max,
                                    double *ret_value, struct err *err);
+/* "90s", "5m", "12h" or "7d" in seconds, between two such lengths; absent: *ret_s stays. */
+MUST_CHECK enum err_code json_duration(const struct json_at *at, uint32_t min_s, uint32_t max_s,
+                                       uint32_t *ret_s, struct err *err);
 MUST_CHECK enum err_code json_bool(const struct json_at *at, bool *ret_value, struct err *err);
 MUST_CHECK enum err_code json_array(const struct json_at *at, int *ret_count, struct err *err);
 MUST_CHECK enum err_code json_object(const struct json_at *at, struct err *err);

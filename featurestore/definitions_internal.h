@@ -11,10 +11,6 @@
 
 #include "featurestore/definitions.h"
 
-/* "90s", "5m", "12h", "7d" in seconds, between two such lengths. */
-MUST_CHECK enum err_code definitions_read_duration(const struct json_at *at, uint32_t min_s,
-                                                   uint32_t max_s, uint32_t *ret_s,
-                                                   struct err *err);
 MUST_CHECK enum err_code definitions_read_events(const struct json_at *at,
                                                  struct definition *definition, struct err *err);
 MUST_CHECK enum err_code definitions_read_where(const struct json_at *at,

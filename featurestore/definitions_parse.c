@@ -176,7 +176,7 @@ static enum err_code read_half_life(const struct json_at *feature, struct defini
     struct json_at at = json_member(feature, "half_life");
     if (at.value == NULL)
         return err_set(err, ERR_BAD_INPUT, "%s: missing", at.path);
-    enum err_code rc = definitions_read_duration(&at, 1, YEAR_S, &definition->half_life_s, err);
+    enum err_code rc = json_duration(&at, 1, YEAR_S, &definition->half_life_s, err);
     if (rc == ERR_OK)
         definition->halvings_per_s = 1.0 / definition->half_life_s;
     return rc;
@@ -255,7 +255,7 @@ static enum err_code read_feature(const struct json_at *at, struct definition *d
         rc = json_real(&member, -1e15, 1e15, &definition->fallback, err);
     member = json_member(at, "max_age");
     if (rc == ERR_OK)
-        rc = definitions_read_duration(&member, 1, AGE_S_MAX, &definition->max_age_s, err);
+        rc = json_duration(&member, 1, AGE_S_MAX, &definition->max_age_s, err);
     if (rc != ERR_OK || kind == FEATURE_KIND_ratio)
         return rc; /* the parts of a ratio: when all names are known */
     return kind == FEATURE_KIND_attribute ? read_attribute(at, definition, err)

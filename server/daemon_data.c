@@ -166,6 +166,7 @@ enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
         .serves_promoted = strcmp(config->models_serve, "promoted") == 0,
         .rescan_ms = (uint64_t)config->models_rescan_ms,
         .check_ms = (uint64_t)config->canary_check_ms,
+        .lists_ms = (uint64_t)config->lists_refresh_ms,
         .audit = daemon->audit,
         .shadow = daemon->shadow,
         .store = daemon->store,

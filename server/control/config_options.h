@@ -137,6 +137,9 @@
       "whether `/readyz` says 200 while no model serves, so that answers are generic or static")   \
     X(INT, canary_check_ms, 1000, 10, 3600000, "ms", RESTART,                                      \
       "canaries are judged this often, and rolled back when they cross a bound")                   \
+    X(INT, lists_refresh_ms, 10000, 10, 3600000, "ms", RESTART,                                    \
+      "lists that policies name (editors' ones, what trends, new arrivals, similar content) are "  \
+      "made anew this often, when events came")                                                    \
     X(INT, models_rescan_ms, 10000, 100, 3600000, "ms", RESTART,                                   \
       "`models_dir` is looked through this often, besides being watched")                          \
     X(INT, drain_delay_ms, 0, 0, 600000, "ms", RESTART,                                            \

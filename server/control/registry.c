@@ -50,6 +50,7 @@ enum err_code registry_create(const struct registry_options *options,
     registry->worker_count = options->worker_count;
     registry->rescan_ns = options->rescan_ms * 1000000;
     registry->check_ns = options->check_ms * 1000000;
+    registry->lists_ns = options->lists_ms * 1000000;
     registry->store = options->store;
     registry->serving = options->serving;
     registry->metrics = options->metrics;
@@ -341,6 +342,8 @@ static bool wait_for_news(struct registry *registry, uint64_t rescan_at_ns)
                             {.fd = registry->watch_fd, .events = POLLIN}};
     uint64_t now_ns = clock_now_ns(registry->clock);
     uint64_t due_ns = reg_canaries_due_ns(registry);
+    uint64_t lists_due_ns = reg_lists_due_ns(registry);
+    due_ns = lists_due_ns < due_ns ? lists_due_ns : due_ns;
     uint64_t until_ns = due_ns < rescan_at_ns ? due_ns : rescan_at_ns;
     uint64_t wait_ms = now_ns < until_ns ? (until_ns - now_ns) / 1000000 + 1 : 0;
     (void)poll(fds, 2, wait_ms > INT32_MAX ? INT32_MAX : (int)wait_ms);
@@ -366,6 +369,7 @@ static void *loader(void *arg)
     for (;;) {
         bool stopping = false;
         reg_canaries_check(registry);
+        reg_lists_check(registry);
         struct reg_command *command = queue_pop(registry, &stopping);
         if (stopping) {
             struct err err = {0};

@@ -55,6 +55,7 @@ struct registry_options {
     bool serves_promoted;    /* what arrives waits to be promoted; otherwise it serves */
     uint64_t rescan_ms;      /* besides inotify, which some file systems lack */
     uint64_t check_ms;       /* how often canaries are judged */
+    uint64_t lists_ms;       /* how often the lists of the policies follow the store */
     struct store *store;     /* borrowed, started */
     struct serving *serving; /* borrowed: where snapshots are published */
     struct metrics *metrics; /* borrowed */

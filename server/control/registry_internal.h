@@ -9,6 +9,7 @@
  *   registry_shadow.c   versions that are asked and do not answer
  *   registry_load.c   from a folder to a model that may serve
  *   registry_serve.c  from labels, models and policies to a snapshot that serves
+ *   registry_lists.c  the lists of the policies follow what the store learns
  *   registry_state.c  models_dir/NAME/.serving
  *   registry_table.c  names and versions
  *   registry_view.c   what operators see: list, log, metrics
@@ -157,13 +158,18 @@ struct registry {
     bool serves_promoted;
     uint32_t worker_count;
     uint64_t rescan_ns;
-    uint64_t check_ns;       /* how often canaries are judged */
-    uint64_t checked_at_ns;  /* the last time */
-    struct store *store;     /* borrowed */
-    struct serving *serving; /* borrowed */
-    struct metrics *metrics; /* borrowed */
-    struct audit *audit;     /* borrowed; NULL: none */
-    struct shadow *shadow;   /* borrowed; NULL: none */
+    uint64_t check_ns;                   /* how often canaries are judged */
+    uint64_t checked_at_ns;              /* the last time */
+    uint64_t lists_ns;                   /* how often lists are made anew when there was news */
+    uint64_t listed_at_ns;               /* when that was looked at last */
+    uint64_t listed_events;              /* what the store had seen then */
+    bool listed_recovered;               /* the store was recovered by then */
+    struct snapshot *snapshot, *shadows; /* those that are published; NULL: none */
+    struct store *store;                 /* borrowed */
+    struct serving *serving;             /* borrowed */
+    struct metrics *metrics;             /* borrowed */
+    struct audit *audit;                 /* borrowed; NULL: none */
+    struct shadow *shadow;               /* borrowed; NULL: none */
     const struct clock *clock;
 
     struct reg_name **name; /* owned, by name */
@@ -206,6 +212,10 @@ struct reg_version *reg_newest_waiting(const struct reg_name *name);
 MUST_CHECK enum err_code reg_static_copy(const struct text *ids, uint32_t count,
                                          struct reg_static *ret_list, struct err *err);
 void reg_static_free(struct reg_static *list);
+
+/* ---- registry_lists.c */
+uint64_t reg_lists_due_ns(const struct registry *registry);
+void reg_lists_check(struct registry *registry); /* and makes them anew when they are due */
 
 /* ---- registry_state.c */
 /* Puts the versions that .serving names into the table of a name that was just added. */

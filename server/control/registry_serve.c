@@ -137,6 +137,8 @@ static enum err_code build_both(const struct registry *registry,
 static void publish(struct registry *registry, const struct built *built)
 {
     registry->epoch = built->serving->epoch;
+    registry->snapshot = built->serving;
+    registry->shadows = built->shadows;
     struct snapshot *shadows = NULL;
     struct snapshot *old = serving_publish(registry->serving, built->serving);
     if (registry->shadow != NULL)

@@ -8,12 +8,21 @@
 /* Looking at each place of the array costs less than half of finding it through a list. */
 #define SCAN_ALL_SHARE 2
 
-/* The rows that a dense source may have scored. */
+/* The rows that a dense source may have scored, or the items. */
 static struct summed scored_rows(const struct pipeline *p, uint32_t s)
 {
-    if (p->slot->source[s].kind == SOURCE_neighbors)
+    if (p->slot->source[s].kind != SOURCE_factors)
         return sources_summed(p, p->models->place[s]);
     return (struct summed){NULL, model_row_count(p->models->source[s])};
+}
+
+static void add_items(const struct pipeline *p, uint32_t s)
+{
+    float *restrict blend = p->scratch->blend;
+    const float *restrict sum = p->scratch->sum[p->models->place[s]];
+    struct summed items = scored_rows(p, s);
+    for (uint32_t i = 0; i < items.count; i++)
+        blend[items.row[i]] += p->slot->source[s].weight * sum[items.row[i]];
 }
 
 static void add_neighbors(const struct pipeline *p, uint32_t s)
@@ -114,12 +123,17 @@ static void add_all(struct pipeline *p)
         case SOURCE_popular: add_popular(p, s); break;
         case SOURCE_model_popular: add_model_popular(p, s); break;
         case SOURCE_neighbors:
+        case SOURCE_cart:
             if (p->scored[s])
                 add_neighbors(p, s);
             break;
-        default:
+        case SOURCE_factors:
             if (p->scored[s])
                 add_factors(p, s);
+            break;
+        default:
+            if (p->scored[s])
+                add_items(p, s);
         }
     }
 }
@@ -169,8 +183,10 @@ static void compete_of(struct pipeline *p, struct top *top, uint32_t s)
     default:
         if (p->scored[s])
             rows = scored_rows(p, s);
-        for (uint32_t i = 0; i < rows.count; i++)
-            compete(p, top, model->item_of_row[rows.row != NULL ? rows.row[i] : i]);
+        for (uint32_t i = 0; i < rows.count; i++) {
+            uint32_t row = rows.row != NULL ? rows.row[i] : i;
+            compete(p, top, model != NULL ? model->item_of_row[row] : row);
+        }
     }
 }
 
@@ -203,7 +219,7 @@ static void compete_all(struct pipeline *p, struct top *top)
         compete_of(p, top, s);
 }
 
-/* Did a source that knows the person bring the item? */
+/* Did a source bring the item that knows more than what is popular? */
 static bool is_personal(const struct pipeline *p, uint32_t item)
 {
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
@@ -217,6 +233,28 @@ static bool is_personal(const struct pipeline *p, uint32_t item)
     return false;
 }
 
+/* Whether the source has an item that may be shown. */
+static bool may_bring(const struct pipeline *p, uint32_t s)
+{
+    const struct model *model = p->models->source[s];
+    if (p->slot->source[s].kind == SOURCE_repeat) {
+        for (uint32_t i = 0; i < p->history.count; i++) {
+            if (source_repeat(p, i) > 0.0f && eligible(p, p->history.item[i]))
+                return true;
+        }
+    }
+    struct summed rows = {NULL, 0};
+    if (p->scored[s])
+        rows = scored_rows(p, s);
+    for (uint32_t i = 0; i < rows.count; i++) {
+        uint32_t row = rows.row != NULL ? rows.row[i] : i;
+        uint32_t item = model != NULL ? model->item_of_row[row] : row;
+        if (source_value(p, s, item) != 0.0f && eligible(p, item))
+            return true;
+    }
+    return false;
+}
+
 /* The first of the chosen nearly always is; when popularity crowds out everything personal, there
  * may still be something that could have been shown. */
 static bool any_personal(const struct pipeline *p)
@@ -225,8 +263,8 @@ static bool any_personal(const struct pipeline *p)
         if (is_personal(p, p->chosen[i].item))
             return true;
     }
-    for (uint32_t item = 0; item < store_item_count(p->env->store); item++) {
-        if (is_personal(p, item) && eligible(p, item))
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (may_bring(p, s))
             return true;
     }
     return false;
@@ -280,8 +318,8 @@ void candidates_tell(struct pipeline *p, uint32_t item, const struct candidate *
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         float value = added(p, s, item);
         if (value != 0.0f)
-            why[count++] = (struct decision_why){policy_source_name(p->slot->source[s].kind),
-                                                 finite_score((double)value)};
+            why[count++] =
+                (struct decision_why){p->slot->source[s].label, finite_score((double)value)};
     }
     if (p->ranked && candidate != NULL)
         why[count++] = (struct decision_why){"ranker", finite_score((double)candidate->plain)};

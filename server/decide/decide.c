@@ -129,7 +129,7 @@ static bool lacks_models(const struct pipeline *p)
     bool lacks = false;
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         enum policy_source_kind kind = p->slot->source[s].kind;
-        if (kind != SOURCE_neighbors && kind != SOURCE_factors)
+        if (!policy_sums_rows(kind) && kind != SOURCE_factors)
             continue;
         if (p->models->source[s] != NULL)
             return false;
@@ -148,7 +148,8 @@ static enum reason why_generic(const struct pipeline *p)
         return REASON_no_model;
     if (p->out->reason != REASON_none)
         return p->out->reason;
-    bool known = p->history.count > 0 || p->seed_count > 0;
+    bool known = p->history.count > 0 || p->seed_count > 0 || p->cart_count > 0 ||
+                 p->request->candidate_count > 0;
     return known ? REASON_no_candidates : REASON_unknown_user;
 }
 
@@ -354,6 +355,7 @@ void decide(const struct decide_env *env, struct worker *worker, const struct re
                          .variant = &env->snapshot->variant[0],
                          .models = &env->snapshot->variant[0].slot[slot],
                          .scratch = &env->snapshot->scratch[worker->index],
+                         .lists = snapshot_lists(env->snapshot),
                          .out = ret_decision,
                          .wanted = all ? request->item_count : request->n,
                          .stage_began_ns = clock_now_ns(worker->clock)};

@@ -104,6 +104,23 @@ static void write_asked_item(struct pack *pack, const struct request_item *item)
     }
 }
 
+/* [id, qty] of a cart, [id, score] of the caller's candidates */
+static void write_pairs(struct writer *writer, struct text key, const struct request_item *items,
+                        uint32_t count, bool scores)
+{
+    if (count == 0)
+        return;
+    pack_array(write_key(writer, key), count);
+    for (uint32_t i = 0; i < count; i++) {
+        pack_array(writer->pack, 2);
+        pack_text(writer->pack, items[i].id);
+        if (scores)
+            pack_value(writer->pack, items[i].score);
+        else
+            pack_int(writer->pack, items[i].qty);
+    }
+}
+
 static void write_request(struct writer *writer, const struct request *request)
 {
     char currency[4];
@@ -114,6 +131,9 @@ static void write_request(struct writer *writer, const struct request *request)
         pack_uint(KEY(&inner, "n"), request->n);
     write_list(&inner, TEXT_LITERAL("seeds"), &request->seeds);
     write_list(&inner, TEXT_LITERAL("exclude"), &request->exclude);
+    write_pairs(&inner, TEXT_LITERAL("cart"), request->cart, request->cart_count, false);
+    write_pairs(&inner, TEXT_LITERAL("candidates"), request->candidates, request->candidate_count,
+                true);
     write_filters(&inner, &request->filters);
     write_context(&inner, request);
     write_given(&inner, TEXT_LITERAL("query"), request->query);

@@ -4,6 +4,7 @@
  *   subject.c     who asks, what they did, which items are out        -> history, blocked, filters
  *   rules.c       filters, boosts, pins and limits of the slot
  *   sources.c     natural scores of each source over its model's rows -> scratch
+ *   sources_listed.c  ... of those that bring items by number -> scratch
  *   candidates.c  the best of all items by their blended scores       -> chosen[]
  *   rank.c        the ranker's score over named features
  *   emit.c        items into the answer, with pins and limits
@@ -59,19 +60,22 @@ struct pipeline {
     uint32_t trials; /* bits: the trials that this decision is made with */
     const struct slot_models *models;
     struct worker_scratch *scratch;
+    const struct list_set *lists;
 
     bool is_hidden; /* the person does not allow `personalize`: nothing of them goes in */
     struct history history;
     const uint32_t *seed; /* item numbers that the caller named */
     uint32_t seed_count;
+    const uint32_t *cart; /* item numbers */
+    uint32_t cart_count;
     struct item_set blocked;
     struct filters filters;
     struct rules *rules; /* in the arena; NULL: the slot has none */
 
     /* By place in the scratch: how many rows of the sums were noted as touched, or, when so many
      * are that noting them does not pay, over how many rows the sums reach. */
-    uint32_t touched_count[POLICY_SOURCES_MAX];
-    uint32_t summed_rows[POLICY_SOURCES_MAX];
+    uint32_t touched_count[SNAPSHOT_PLACES_MAX];
+    uint32_t summed_rows[SNAPSHOT_PLACES_MAX];
     bool scored[POLICY_SOURCES_MAX]; /* the source's dense scores are there, or can be had */
     const float *vector[POLICY_SOURCES_MAX]; /* of the person, for a source of factors */
 
@@ -132,6 +136,12 @@ void rules_begin_again(const struct pipeline *p); /* the answer is empty again *
 
 /* ---- sources.c */
 void sources_score(struct pipeline *p, enum level level);
+/* How loudly each of the newest items of the history speaks to the source; in the arena, NULL
+ * without room. */
+const float *sources_history_weights(struct pipeline *p, uint32_t s, uint32_t *ret_count);
+/* ---- sources_listed.c: those that bring items by number */
+void sources_list(struct pipeline *p);
+/* ---- sources.c */
 /* neighbors of the items given, into the sums of a place */
 void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,
                            const uint32_t *item, const float *weight, uint32_t count);

@@ -7,119 +7,11 @@
 
 #include "base/file.h"
 #include "server/decide/policy_rules.h"
+#include "server/decide/policy_sources.h"
 
-#define POLICY_BYTES_MAX       ((size_t)1 << 20)
-#define POLICY_COUNT_DEFAULT   300
-#define POLICY_HISTORY_DEFAULT 50
+#define POLICY_BYTES_MAX ((size_t)1 << 20)
 
-const char *policy_source_name(enum policy_source_kind kind)
-{
-    static const char *const names[SOURCE_KIND_COUNT] = {
-#define X(name) #name,
-        POLICY_SOURCES(X)
-#undef X
-    };
-    return kind < SOURCE_KIND_COUNT ? names[kind] : "none";
-}
-
-static const char *const source_names[] = {
-#define X(name) #name,
-    POLICY_SOURCES(X)
-#undef X
-        NULL};
-static const char *const window_names[] = {"1h", "1d", "7d", "14d", "30d", NULL};
 static const char *const bought_names[] = {"exclude", "allow", NULL};
-
-/* A model's name: plain, or "*" for the first one of the kind that is wanted. */
-static enum err_code parse_model(const struct json_at *object, const char *key,
-                                 char ret_model[MODEL_NAME_BYTES], struct err *err)
-{
-    struct json_at at = json_member(object, key);
-    const char *value = NULL;
-    if (at.value == NULL)
-        return ERR_OK;
-    enum err_code rc = json_string(&at, &value, err);
-    if (rc != ERR_OK)
-        return rc;
-    if (strcmp(value, "*") != 0 && !file_is_plain_name(value))
-        return err_set(
-            err, ERR_BAD_INPUT,
-            "%s: expected a model name of 1..64 letters, digits, '.', '_' or '-', or '*', "
-            "got '%.64s'",
-            at.path, value);
-    memcpy(ret_model, value, strlen(value) + 1);
-    return ERR_OK;
-}
-
-static enum err_code parse_window(const struct json_at *object, const char *key,
-                                  enum store_window *ret_window, struct err *err)
-{
-    struct json_at at = json_member(object, key);
-    uint32_t index = *ret_window;
-    enum err_code rc = at.value == NULL ? ERR_OK : json_name(&at, window_names, &index, err);
-    if (rc == ERR_OK)
-        *ret_window = (enum store_window)index;
-    return rc;
-}
-
-static enum err_code parse_source(const struct json_at *at, struct policy_source *source,
-                                  struct err *err)
-{
-    static const char *const known[] = {"source", "model",   "weight", "count",
-                                        "window", "history", NULL};
-    uint32_t kind = 0;
-    double weight = 1.0;
-    int64_t count = POLICY_COUNT_DEFAULT;
-    int64_t history = POLICY_HISTORY_DEFAULT;
-    enum err_code rc = json_only(at, known, err);
-    struct json_at member = json_member(at, "source");
-    if (rc == ERR_OK)
-        rc = json_name(&member, source_names, &kind, err);
-    member = json_member(at, "weight");
-    if (rc == ERR_OK && member.value != NULL)
-        rc = json_real(&member, 0, 1000, &weight, err);
-    member = json_member(at, "count");
-    if (rc == ERR_OK && member.value != NULL)
-        rc = json_int(&member, 1, POLICY_COUNT_MAX, &count, err);
-    member = json_member(at, "history");
-    if (rc == ERR_OK && member.value != NULL && kind != SOURCE_neighbors)
-        rc = err_set(err, ERR_BAD_INPUT, "%s: only the source 'neighbors' takes it", member.path);
-    if (rc == ERR_OK && member.value != NULL)
-        rc = json_int(&member, 1, POLICY_HISTORY_MAX, &history, err);
-    *source = (struct policy_source){.kind = (enum policy_source_kind)kind,
-                                     .window = STORE_WINDOW_14D,
-                                     .weight = (float)weight,
-                                     .count = (uint32_t)count,
-                                     .history = (uint32_t)history};
-    if (rc == ERR_OK)
-        rc = parse_window(at, "window", &source->window, err);
-    if (rc == ERR_OK)
-        rc = parse_model(at, "model", source->model, err);
-    bool needs_model = kind != SOURCE_repeat && kind != SOURCE_popular;
-    if (rc == ERR_OK && needs_model && source->model[0] == '\0')
-        memcpy(source->model, "*", 2);
-    if (rc == ERR_OK && !needs_model && source->model[0] != '\0')
-        rc = err_set(err, ERR_BAD_INPUT, "%s.model: the source '%s' uses no model", at->path,
-                     source_names[kind]);
-    return rc;
-}
-
-static enum err_code parse_sources(const struct json_at *slot_at, struct policy_slot *slot,
-                                   struct err *err)
-{
-    struct json_at at = json_member(slot_at, "sources");
-    int count = 0;
-    enum err_code rc = json_array(&at, &count, err);
-    if (rc == ERR_OK && (count < 1 || count > POLICY_SOURCES_MAX))
-        rc = err_set(err, ERR_BAD_INPUT, "%s: expected 1..%d sources, got %d", at.path,
-                     POLICY_SOURCES_MAX, count);
-    for (int i = 0; i < count && rc == ERR_OK; i++) {
-        struct json_at element = json_element(&at, i);
-        rc = parse_source(&element, &slot->source[i], err);
-    }
-    slot->source_count = rc == ERR_OK ? (uint32_t)count : 0;
-    return rc;
-}
 
 /* How much must be in stock: "in_stock" says one, or nothing. */
 static enum err_code parse_stock(const struct json_at *at, struct policy_slot *slot,
@@ -153,7 +45,7 @@ static enum err_code parse_slot(const struct json_at *at, struct policy_set *set
     uint32_t bought = BOUGHT_EXCLUDE;
     enum err_code rc = json_only(at, known, err);
     if (rc == ERR_OK)
-        rc = parse_sources(at, slot, err);
+        rc = policy_parse_sources(at, set, slot, err);
     struct json_at member = json_member(at, "bought");
     if (rc == ERR_OK && member.value != NULL)
         rc = json_name(&member, bought_names, &bought, err);
@@ -167,11 +59,11 @@ static enum err_code parse_slot(const struct json_at *at, struct policy_set *set
     if (rc == ERR_OK && member.value != NULL)
         rc = json_bool(&member, &slot->repeats, err);
     if (rc == ERR_OK)
-        rc = parse_model(at, "ranker", slot->ranker, err);
+        rc = policy_parse_model(at, "ranker", slot->ranker, err);
     if (rc == ERR_OK)
-        rc = parse_model(at, "prices", slot->prices, err);
+        rc = policy_parse_model(at, "prices", slot->prices, err);
     if (rc == ERR_OK)
-        rc = parse_window(at, "generic_window", &slot->generic_window, err);
+        rc = policy_parse_window(at, "generic_window", &slot->generic_window, err);
     return rc == ERR_OK ? policy_parse_rules(at, &set->fields, slot, err) : rc;
 }
 
@@ -216,7 +108,7 @@ static enum err_code parse_default(const struct json_at *root, struct policy_set
 
 static enum err_code parse_root(const struct json_at *root, struct policy_set *set, struct err *err)
 {
-    static const char *const known[] = {"version", "default", "slots", NULL};
+    static const char *const known[] = {"version", "default", "slots", "lists", NULL};
     enum err_code rc = json_object(root, err);
     if (rc == ERR_OK)
         rc = json_only(root, known, err);
@@ -230,6 +122,8 @@ static enum err_code parse_root(const struct json_at *root, struct policy_set *s
                      version);
     if (rc == ERR_OK)
         memcpy(set->version, version, strlen(version) + 1);
+    if (rc == ERR_OK)
+        rc = policy_parse_lists(root, set, err);
     if (rc == ERR_OK)
         rc = parse_slots(root, set, err);
     if (rc == ERR_OK)
@@ -288,6 +182,7 @@ void policy_destroy(struct policy_set **set)
         return;
     for (uint32_t i = 0; i < (*set)->slot_count; i++)
         policy_free_rules(&(*set)->slot[i]);
+    policy_free_lists(*set);
     policy_fields_deinit(&(*set)->fields);
     free(*set);
     *set = NULL;

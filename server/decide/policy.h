@@ -3,15 +3,13 @@
  * filtered, which models rank and price.  Parsed from policies.json (docs/policies.md), checked as
  * a whole, immutable afterwards.
  *
- * The score of a candidate is the sum over sources of weight * natural score.  Natural scores:
- *   neighbors  sum over the newest of the history of the neighbour's weight (EASE and cosine: about
- * 0..1) factors    the predicted preference (iALS: about 0..1) repeat     log(1 + days bought) +
- * exp(-age / 60 days) for items bought before popular    log(1 + score) / log(1 + best score) in a
- * window of the store, 0..1 model_popular  the same over a popularity model's scores
+ * The score of a candidate is the sum over sources of weight * natural score (docs/policies.md says
+ * what those are).  Sources that need more than a model and the person have a list that is made
+ * ahead of requests (lists.h).
  *
  * Filters, boosts, pins and the limits per category and brand are applied in rules.c.
  *
- * Threads: parsed on main or loader, then read by any.  Limits: 64 slots, 8 sources a slot. */
+ * Threads: parsed on main or loader, then read by any.  Limits: 64 slots, 16 sources a slot. */
 #ifndef SERVER_DECIDE_POLICY_H
 #define SERVER_DECIDE_POLICY_H
 
@@ -25,15 +23,20 @@
 #include "models/bundle.h"
 #include "server/decide/policy_fields.h"
 
-#define POLICY_SLOTS_MAX   64
-#define POLICY_SOURCES_MAX 8
-#define POLICY_COUNT_MAX   1000 /* candidates of one source */
-#define POLICY_HISTORY_MAX 1000 /* as many as a history may hold */
-#define POLICY_RULES_MAX   100  /* filters, and boosts, of a slot */
-#define POLICY_PINS_MAX    50
-#define POLICY_PLACE_MAX   200 /* of a pin */
+#define POLICY_SLOTS_MAX      64
+#define POLICY_SOURCES_MAX    16
+#define POLICY_COUNT_MAX      1000 /* candidates of one source */
+#define POLICY_HISTORY_MAX    1000 /* as many as a history may hold */
+#define POLICY_RULES_MAX      100  /* filters, and boosts, of a slot */
+#define POLICY_PINS_MAX       50
+#define POLICY_PLACE_MAX      200 /* of a pin */
+#define POLICY_LISTS_MAX      64  /* of all slots, those of editors included */
+#define POLICY_LIST_ITEMS_MAX 1000
 
-#define POLICY_SOURCES(X) X(neighbors) X(factors) X(repeat) X(popular) X(model_popular)
+/* clang-format off */
+#define POLICY_SOURCES(X) \
+    X(neighbors) X(factors) X(repeat) X(popular) X(model_popular) X(cart) X(list) X(candidates)
+/* clang-format on */
 
 enum policy_source_kind {
 #define X(name) SOURCE_##name,
@@ -44,13 +47,36 @@ enum policy_source_kind {
 
 const char *policy_source_name(enum policy_source_kind kind);
 
+/* Its natural scores are sums over rows of its model, or over item numbers. */
+static inline bool policy_sums_rows(enum policy_source_kind kind)
+{
+    return kind == SOURCE_neighbors || kind == SOURCE_cart;
+}
+static inline bool policy_sums_items(enum policy_source_kind kind)
+{
+    return kind == SOURCE_list || kind == SOURCE_candidates;
+}
+
 struct policy_source {
     enum policy_source_kind kind;
-    char model[MODEL_NAME_BYTES]; /* "" for repeat and popular */
-    enum store_window window;     /* popular */
+    char label[MODEL_NAME_BYTES + 8]; /* "list: summer", as explanations have it */
+    char model[MODEL_NAME_BYTES];     /* "" where none is used */
+    enum store_window window;         /* popular */
     float weight;
-    uint32_t count;   /* candidates taken from it */
-    uint32_t history; /* neighbors: so many of the person's newest items speak */
+    uint32_t count;       /* candidates taken from it */
+    uint32_t history;     /* neighbors: so many of the person's newest items speak */
+    uint32_t half_life_s; /* neighbors: after which an item of the history says half; 0: never */
+    uint32_t list;        /* of the policy set, for sources that have one */
+};
+
+/* What is made ahead of requests for a source. */
+enum policy_list_kind { LIST_EDITOR };
+
+struct policy_list {
+    enum policy_list_kind kind;
+    char name[MODEL_NAME_BYTES]; /* of an editor's list */
+    const struct text *item;     /* of an editor's list: ids; owned, with their texts */
+    uint32_t item_count;
 };
 
 enum policy_bought { BOUGHT_EXCLUDE, BOUGHT_ALLOW };
@@ -100,6 +126,8 @@ struct policy_set {
     uint32_t default_slot;
     char version[MODEL_NAME_BYTES]; /* "version" of the file, "builtin" for the one below */
     struct policy_fields fields;    /* of all expressions */
+    uint32_t list_count;
+    struct policy_list list[POLICY_LISTS_MAX]; /* those of editors first */
 };
 
 /* ERR_BAD_INPUT with path: "policies.json: slots.home.sources[1].weight: expected 0..1000, got -1".

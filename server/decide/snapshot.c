@@ -201,10 +201,12 @@ static enum err_code resolve_slot(struct snapshot *snapshot, const struct store 
         [SOURCE_neighbors] = MODEL_neighbors,
         [SOURCE_factors] = MODEL_factors,
         [SOURCE_model_popular] = MODEL_popularity,
+        [SOURCE_cart] = MODEL_neighbors,
     };
     const struct policy_slot *slot = &snapshot->policies->slot[index];
     struct slot_models *models = &snapshot->variant[variant].slot[index];
-    uint8_t neighbors_count = 0;
+    uint8_t row_place = 0;
+    uint8_t item_place = (uint8_t)snapshot->row_places;
     enum err_code rc = ERR_OK;
     for (uint32_t i = 0; i < slot->source_count && rc == ERR_OK; i++) {
         bool missing = false;
@@ -212,8 +214,10 @@ static enum err_code resolve_slot(struct snapshot *snapshot, const struct store 
         rc = find_model(snapshot, variant, slot->name, slot->source[i].model, KIND(kinds[kind]),
                         &models->source[i], &missing, err);
         models->missing |= missing;
-        if (kind == SOURCE_neighbors)
-            models->place[i] = neighbors_count++;
+        if (policy_sums_rows(kind))
+            models->place[i] = row_place++;
+        if (policy_sums_items(kind))
+            models->place[i] = item_place++;
     }
     if (rc == ERR_OK)
         rc = find_model(snapshot, variant, slot->name, slot->ranker, RANKER_KINDS, &models->ranker,
@@ -247,35 +251,57 @@ static enum err_code resolve_variant(struct snapshot *snapshot, const struct sto
     return rc;
 }
 
-/* How many places for sums a worker needs, and how long they are. */
-static void scratch_size(const struct snapshot *snapshot, uint32_t *ret_places, size_t *ret_rows)
+/* How many places for sums a worker needs. */
+static void count_places(struct snapshot *snapshot)
 {
-    *ret_places = 1; /* `similar` always has one */
-    *ret_rows = 1;
+    snapshot->row_places = 1; /* `similar` always has one */
+    for (uint32_t i = 0; i < snapshot->policies->slot_count; i++) {
+        const struct policy_slot *slot = &snapshot->policies->slot[i];
+        uint32_t rows = 0, items = 0;
+        for (uint32_t s = 0; s < slot->source_count; s++) {
+            rows += policy_sums_rows(slot->source[s].kind);
+            items += policy_sums_items(slot->source[s].kind);
+        }
+        snapshot->row_places = rows > snapshot->row_places ? rows : snapshot->row_places;
+        snapshot->item_places = items > snapshot->item_places ? items : snapshot->item_places;
+    }
+}
+
+static size_t rows_max(const struct snapshot *snapshot)
+{
+    size_t most = 1;
     const struct model *model = NULL;
     for (uint32_t i = 0; (model = snapshot_model(snapshot, i)) != NULL; i++) {
         uint32_t rows = model_row_count(model);
-        if (rows > *ret_rows)
-            *ret_rows = rows;
+        most = rows > most ? rows : most;
     }
-    for (uint32_t i = 0; i < snapshot->policies->slot_count; i++) {
-        const struct policy_slot *slot = &snapshot->policies->slot[i];
-        uint32_t neighbors = 0;
-        for (uint32_t s = 0; s < slot->source_count; s++)
-            neighbors += slot->source[s].kind == SOURCE_neighbors;
-        *ret_places = neighbors > *ret_places ? neighbors : *ret_places;
+    return most;
+}
+
+/* Gives the worker its arrays; returns what is left of the memory. */
+static float *share_out(const struct snapshot *snapshot, struct worker_scratch *scratch,
+                        float *next, size_t rows, size_t items)
+{
+    for (uint32_t i = 0; i < snapshot->row_places + snapshot->item_places; i++) {
+        size_t length = i < snapshot->row_places ? rows : items;
+        scratch->sum[i] = next;
+        scratch->touched[i] = (uint32_t *)(void *)(next + length);
+        next += 2 * length;
     }
+    scratch->row_upper = next;
+    scratch->blend = next + rows;
+    scratch->upper = scratch->blend + items;
+    return scratch->upper + items;
 }
 
 static enum err_code scratch_create(struct snapshot *snapshot, uint32_t item_count_max,
                                     struct err *err)
 {
-    uint32_t places = 0;
-    size_t rows = 0;
-    scratch_size(snapshot, &places, &rows);
-    rows = (rows + 15) & ~(size_t)15; /* keeps each array on a cache line of its own */
+    /* Whole cache lines, so that each array has lines of its own. */
+    size_t rows = (rows_max(snapshot) + 15) & ~(size_t)15;
     size_t items = ((size_t)item_count_max + 15) & ~(size_t)15;
-    size_t per_worker = rows * (1 + 2 * (size_t)places) + 2 * items;
+    size_t per_worker = rows * (1 + 2 * (size_t)snapshot->row_places) +
+                        items * (2 + 2 * (size_t)snapshot->item_places);
     snapshot->scratch = calloc(snapshot->worker_count, sizeof *snapshot->scratch);
     /* Straight from the kernel, zeroed and resident only where it is used; calloc would sooner or
      * later recycle what it was given back, and touch all of it. */
@@ -289,17 +315,23 @@ static enum err_code scratch_create(struct snapshot *snapshot, uint32_t item_cou
         return err_set(err, ERR_NOMEM, "no memory for the scratch of %u workers, %zu rows",
                        snapshot->worker_count, rows);
     float *next = snapshot->scratch_memory;
-    for (uint32_t w = 0; w < snapshot->worker_count; w++) {
-        struct worker_scratch *scratch = &snapshot->scratch[w];
-        for (uint32_t i = 0; i < places; i++, next += 2 * rows) {
-            scratch->sum[i] = next;
-            scratch->touched[i] = (uint32_t *)(void *)(next + rows);
-        }
-        scratch->row_upper = next;
-        scratch->blend = next + rows;
-        scratch->upper = scratch->blend + items;
-        next = scratch->upper + items;
-    }
+    for (uint32_t w = 0; w < snapshot->worker_count; w++)
+        next = share_out(snapshot, &snapshot->scratch[w], next, rows, items);
+    return ERR_OK;
+}
+
+enum err_code snapshot_refresh_lists(struct snapshot *snapshot, const struct store *store,
+                                     struct err *err)
+{
+    struct list_set *set = NULL;
+    enum err_code rc = lists_make(snapshot->policies, store, &set, err);
+    if (rc != ERR_OK)
+        return rc;
+    /* Release: see snapshot_lists. */
+    struct list_set *old = atomic_exchange_explicit(&snapshot->lists, set, memory_order_acq_rel);
+    if (old != NULL)
+        rcu_wait();
+    lists_destroy(&old);
     return ERR_OK;
 }
 
@@ -348,11 +380,14 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     }
     snapshot->policies = spec->policies;
     snapshot->slot_count = spec->policies->slot_count;
+    count_places(snapshot);
     enum err_code rc = copy_static(snapshot, spec, err);
     for (uint32_t i = 0; i < 1u << snapshot->trial_count && rc == ERR_OK; i++)
         rc = resolve_variant(snapshot, spec->store, i, err);
     if (rc == ERR_OK)
         rc = scratch_create(snapshot, spec->item_count_max, err);
+    if (rc == ERR_OK)
+        rc = snapshot_refresh_lists(snapshot, spec->store, err);
     if (rc != ERR_OK) {
         snapshot->policies = NULL; /* stays with the caller */
         snapshot_destroy(&snapshot);
@@ -377,6 +412,8 @@ void snapshot_destroy(struct snapshot **snapshot)
         return;
     for (uint32_t i = 0; i < SNAPSHOT_VARIANTS_MAX; i++)
         free_variant(&old->variant[i], old->slot_count);
+    struct list_set *lists = atomic_load_explicit(&old->lists, memory_order_relaxed);
+    lists_destroy(&lists);
     policy_destroy(&old->policies);
     free(old->static_text);
     free(old->static_ids);

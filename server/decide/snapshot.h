@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "featurestore/feature_reader.h"
 #include "models/model.h"
+#include "server/decide/lists.h"
 #include "server/decide/policy.h"
 
 #define SNAPSHOT_MODELS_MAX   64
@@ -50,7 +51,8 @@ struct rank_binding {
 
 struct slot_models {
     const struct model *source[POLICY_SOURCES_MAX]; /* NULL: not loaded, or the source needs none */
-    uint8_t place[POLICY_SOURCES_MAX]; /* neighbors: which sums of the scratch are the source's */
+    /* Which sums of the scratch are the source's, for those that have some. */
+    uint8_t place[POLICY_SOURCES_MAX];
     const struct model *ranker;
     const struct model *prices;
     struct rank_binding *binding; /* one per feature of the ranker; owned */
@@ -60,14 +62,17 @@ struct slot_models {
     char policy[2 * MODEL_NAME_BYTES]; /* "home@builtin" */
 };
 
-/* Per worker: arrays as long as the largest model has rows, and two as long as the store has items
- * (resident as far as there are items). */
+/* Places of sums: first those by row of a model, then those by item number. */
+#define SNAPSHOT_PLACES_MAX (2 * POLICY_SOURCES_MAX)
+
+/* Per worker: arrays as long as the largest model has rows, and some as long as the store may have
+ * items (resident as far as there are items). */
 struct worker_scratch {
-    float *row_upper;                      /* factors: an upper bound per row, of one source */
-    float *sum[POLICY_SOURCES_MAX];        /* neighbors: sums, all zero between requests */
-    uint32_t *touched[POLICY_SOURCES_MAX]; /* neighbors: the rows of `sum` that are not zero */
+    float *row_upper;                       /* factors: an upper bound per row, of one source */
+    float *sum[SNAPSHOT_PLACES_MAX];        /* natural scores, all zero between requests */
+    uint32_t *touched[SNAPSHOT_PLACES_MAX]; /* the places of `sum` that are not zero */
     /* By item number, item_count_max places; all zero between requests: the exact sum of what
-     * neighbors, repeat and popularity add, and an upper bound of what factors add. */
+     * all sources but factors add, and an upper bound of what factors add. */
     float *blend, *upper;
 };
 
@@ -101,6 +106,9 @@ struct snapshot {
     char *static_text;                        /* owned; the ids below point into it */
     struct text *static_ids;                  /* owned */
     uint32_t static_count;
+    /* Owned; replaced by snapshot_refresh_lists. */
+    _Atomic(struct list_set *) lists;
+    uint32_t row_places, item_places; /* as many as the slot needs that needs most */
     uint32_t worker_count;
     struct worker_scratch *scratch; /* owned, worker_count of them */
     void *scratch_memory;           /* owned, one mapping behind all of them */
@@ -127,6 +135,17 @@ struct snapshot_spec {
 MUST_CHECK enum err_code snapshot_build(const struct snapshot_spec *spec,
                                         struct snapshot **ret_snapshot, struct err *err);
 void snapshot_destroy(struct snapshot **snapshot); /* not the models */
+
+/* Makes the lists of the policies anew and publishes them.  On the loader, outside of
+ * rcu_read_begin/end; the snapshot may be in use.  ERR_NOMEM: those of before stay. */
+MUST_CHECK enum err_code snapshot_refresh_lists(struct snapshot *snapshot,
+                                                const struct store *store, struct err *err);
+/* Inside rcu_read_begin/end. */
+static inline const struct list_set *snapshot_lists(const struct snapshot *snapshot)
+{
+    /* Acquire: whoever sees the set sees all that stands in it. */
+    return atomic_load_explicit(&snapshot->lists, memory_order_acquire);
+}
 
 /* The models that serve, stable ones first, then those of trials; NULL behind the last. */
 static inline const struct model *snapshot_model(const struct snapshot *snapshot, uint32_t index)

@@ -114,23 +114,50 @@ struct summed sources_summed(const struct pipeline *p, uint32_t place)
     return (struct summed){p->scratch->touched[place], p->touched_count[place]};
 }
 
-static void score_neighbors(struct pipeline *p, uint32_t s)
+/* How loudly an item of the history speaks: by what was done with it and by how long ago. */
+static float history_weight(const struct pipeline *p, uint32_t s, uint32_t position)
 {
-    const struct model *model = p->models->source[s];
+    float weight = class_weight(p->history.classes[position]);
+    uint32_t half_life_s = p->slot->source[s].half_life_s;
+    int64_t age_s = store_watermark_ms(p->env->store) / 1000 - p->history.last_s[position];
+    if (half_life_s == 0 || age_s <= 0)
+        return weight;
+    return weight * exp2f(-(float)age_s / (float)half_life_s);
+}
+
+const float *sources_history_weights(struct pipeline *p, uint32_t s, uint32_t *ret_count)
+{
     uint32_t count = p->slot->source[s].history;
+    *ret_count = 0;
     if (count > p->history.count)
         count = p->history.count;
     count = pipeline_spare(p, count, SPEAKING_MIN);
     float *weight = ARENA_NEW(p->arena, float, count);
     if (weight == NULL) {
         p->no_room = true;
-        return;
+        return NULL;
     }
     for (uint32_t i = 0; i < count; i++)
-        weight[i] = class_weight(p->history.classes[i]);
-    sources_sum_neighbors(p, model, p->models->place[s], p->history.item, weight, count);
-    sources_sum_neighbors(p, model, p->models->place[s], p->seed, NULL, p->seed_count);
-    p->scored[s] = sources_summed(p, p->models->place[s]).count > 0;
+        weight[i] = history_weight(p, s, i);
+    *ret_count = count;
+    return weight;
+}
+
+static void score_neighbors(struct pipeline *p, uint32_t s)
+{
+    const struct model *model = p->models->source[s];
+    uint32_t place = p->models->place[s];
+    uint32_t count = 0;
+    if (p->slot->source[s].kind == SOURCE_cart) {
+        sources_sum_neighbors(p, model, place, p->cart, NULL, p->cart_count);
+    } else {
+        const float *weight = sources_history_weights(p, s, &count);
+        if (weight == NULL)
+            return;
+        sources_sum_neighbors(p, model, place, p->history.item, weight, count);
+        sources_sum_neighbors(p, model, place, p->seed, NULL, p->seed_count);
+    }
+    p->scored[s] = sources_summed(p, place).count > 0;
 }
 
 /* The rows of the model that stand for what the person did: seeds first, then newest first. */
@@ -196,12 +223,13 @@ void sources_score(struct pipeline *p, enum level level)
     pipeline_cost_begin(p);
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         const struct model *model = p->models->source[s];
-        if (p->slot->source[s].kind != SOURCE_neighbors || model == NULL ||
+        if (!policy_sums_rows(p->slot->source[s].kind) || model == NULL ||
             !pipeline_model_begin(p, model))
             continue;
         score_neighbors(p, s);
         pipeline_model_end(p, model, true);
     }
+    sources_list(p);
     pipeline_cost_learn(p, COST_NEIGHBORS);
     for (uint32_t s = 0; s < p->slot->source_count && level == LEVEL_full; s++) {
         if (p->slot->source[s].kind != SOURCE_factors || p->models->source[s] == NULL)
@@ -220,7 +248,7 @@ void sources_score(struct pipeline *p, enum level level)
         pipeline_model_end(p, p->models->source[s], good);
     }
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        if (p->scored[s])
+        if (p->scored[s] && p->models->source[s] != NULL)
             pipeline_use_model(p, p->models->source[s]);
     }
 }
@@ -236,7 +264,8 @@ bool sources_have_vector(const struct pipeline *p)
 
 void sources_clear(struct pipeline *p)
 {
-    for (uint32_t place = 0; place < POLICY_SOURCES_MAX; place++) {
+    const struct snapshot *snapshot = p->env->snapshot;
+    for (uint32_t place = 0; place < snapshot->row_places + snapshot->item_places; place++) {
         float *sum = p->scratch->sum[place];
         const uint32_t *touched = p->scratch->touched[place];
         if (p->summed_rows[place] != 0) {
@@ -262,8 +291,10 @@ float source_repeat(const struct pipeline *p, uint32_t position)
 float source_value(const struct pipeline *p, uint32_t s, uint32_t item)
 {
     const struct model *model = p->models->source[s];
-    if (!p->scored[s])
+    if (!p->scored[s] || item == IDMAP_NONE)
         return 0.0f;
+    if (policy_sums_items(p->slot->source[s].kind))
+        return p->scratch->sum[p->models->place[s]][item];
     uint32_t row = model_row(model, item);
     if (row == MODEL_NO_ROW)
         return 0.0f;

@@ -54,12 +54,27 @@ static bool resolve_seeds(struct pipeline *p)
     return true;
 }
 
+static bool resolve_cart(struct pipeline *p)
+{
+    uint32_t *cart = ARENA_NEW(p->arena, uint32_t, p->request->cart_count);
+    if (cart == NULL)
+        return false;
+    for (uint32_t i = 0; i < p->request->cart_count; i++) {
+        uint32_t item = store_item_find(p->env->store, p->request->cart[i].id);
+        if (item != IDMAP_NONE)
+            cart[p->cart_count++] = item;
+    }
+    p->cart = cart;
+    return true;
+}
+
 static bool resolve_blocked(struct pipeline *p)
 {
     const struct text_list *exclude = &p->request->exclude;
     const uint8_t bought = p->slot->bought == BOUGHT_EXCLUDE ? 1u << EVENT_CLASS_PURCHASE : 0;
     const uint8_t out = (uint8_t)(bought | 1u << EVENT_CLASS_DISLIKE);
-    if (!set_create(&p->blocked, p->arena, exclude->count + p->seed_count + p->history.count))
+    if (!set_create(&p->blocked, p->arena,
+                    exclude->count + p->seed_count + p->cart_count + p->history.count))
         return false;
     for (uint32_t i = 0; i < exclude->count; i++) {
         uint32_t item = store_item_find(p->env->store, exclude->ptr[i]);
@@ -68,6 +83,8 @@ static bool resolve_blocked(struct pipeline *p)
     }
     for (uint32_t i = 0; i < p->seed_count; i++)
         set_add(&p->blocked, p->seed[i]);
+    for (uint32_t i = 0; i < p->cart_count; i++)
+        set_add(&p->blocked, p->cart[i]);
     for (uint32_t i = 0; i < p->history.count; i++) {
         if ((p->history.classes[i] & out) != 0)
             set_add(&p->blocked, p->history.item[i]);
@@ -119,7 +136,7 @@ bool subject_resolve(struct pipeline *p)
                         CONSENT_BIT(personalize)) == 0;
     if (!p->is_hidden)
         (void)store_history(p->env->store, request->user, request->anon, &p->history);
-    return resolve_seeds(p) && resolve_blocked(p) && resolve_filters(p);
+    return resolve_seeds(p) && resolve_cart(p) && resolve_blocked(p) && resolve_filters(p);
 }
 
 static bool among(const uint32_t *number, uint32_t count, uint32_t wanted)

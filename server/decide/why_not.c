@@ -31,6 +31,10 @@ static const char *blocked_stage(const struct pipeline *p, struct text id, uint3
         return "excluded";
     if (among(&p->request->seeds, id))
         return "seed";
+    for (uint32_t i = 0; i < p->cart_count; i++) {
+        if (p->cart[i] == item)
+            return "in_cart";
+    }
     bool disliked =
         position > 0 && (p->history.classes[position - 1] & 1u << EVENT_CLASS_DISLIKE) != 0;
     return disliked ? "disliked" : "bought";

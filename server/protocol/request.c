@@ -13,7 +13,7 @@
 #define KEYS(X) \
     X(op) X(id) X(token) X(budget_us) X(user) X(anon) X(session) X(slot) X(query) X(n) X(seeds) \
     X(items) X(item) X(exclude) X(names) X(context) X(filters) X(currency) X(price) X(explain) \
-    X(events) X(ack) X(strict) X(sent_at) X(pad) X(detail) X(why_not) X(slots)
+    X(events) X(ack) X(strict) X(sent_at) X(pad) X(detail) X(why_not) X(slots) X(cart) X(candidates)
 /* clang-format on */
 
 enum key {
@@ -138,7 +138,7 @@ static enum err_code read_items_of(struct request_read *read, struct request *re
 {
     if (request->op == OP_similar)
         return read_ids(read, "items", REQUEST_SEEDS_MAX, &request->seeds);
-    return read_items(read, request);
+    return read_items(read, REQUEST_LIST_ITEMS, &request->items, &request->item_count);
 }
 
 static enum err_code read_value(struct request_read *read, enum key key, struct request *request)
@@ -165,6 +165,10 @@ static enum err_code read_value(struct request_read *read, enum key key, struct 
     case KEY_explain: return read_bool(read, "explain", &request->explain);
     case KEY_why_not: return read_id(read, "why_not", &request->why_not);
     case KEY_slots: return read_slots(read, request);
+    case KEY_cart: return read_items(read, REQUEST_LIST_CART, &request->cart, &request->cart_count);
+    case KEY_candidates:
+        return read_items(read, REQUEST_LIST_CANDIDATES, &request->candidates,
+                          &request->candidate_count);
     case KEY_detail: return read_bool(read, "detail", &request->detail);
     case KEY_events: return read_events(read, request);
     case KEY_ack: return read_ack(read, request);

@@ -19,8 +19,9 @@
 
 #define REQUEST_N_MAX         200
 #define REQUEST_N_DEFAULT     20
-#define REQUEST_ITEMS_MAX     1000 /* rank, price */
-#define REQUEST_SEEDS_MAX     100  /* recommend seeds, similar items */
+#define REQUEST_ITEMS_MAX     1000 /* rank, price; candidates of recommend */
+#define REQUEST_CART_MAX      100
+#define REQUEST_SEEDS_MAX     100 /* recommend seeds, similar items */
 #define REQUEST_EXCLUDE_MAX   1000
 #define REQUEST_CONTEXT_MAX   32
 #define REQUEST_FILTER_MAX    32 /* values of one filter */
@@ -88,6 +89,10 @@ struct request {
     struct text why_not;              /* recommend: tell what became of this item */
     const struct request_item *items; /* rank, price */
     uint32_t item_count;
+    const struct request_item *cart; /* recommend */
+    uint32_t cart_count;
+    const struct request_item *candidates; /* recommend: the caller's own */
+    uint32_t candidate_count;
     const struct request_slot *slots; /* decide */
     uint32_t slot_count;
     const struct request_pair *context;

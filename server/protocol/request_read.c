@@ -174,7 +174,7 @@ static enum err_code read_features(struct request_read *read, struct request_ite
 
 /* The keys of a map within a request, by their whole names. */
 struct inner_keys {
-    const char *const *name; /* "items.id", ... */
+    const char *const *name; /* "items.id", ...; the prefix alone: no key */
     uint32_t count;
     uint32_t prefix_len; /* of "items." */
     uint32_t seen;       /* bit by key */
@@ -188,7 +188,8 @@ static enum err_code read_inner_key(struct request_read *read, struct inner_keys
     uint32_t at = 0;
     bool is_text = cursor_text(&read->cursor, &key);
     ASSERT(is_text); /* cursor_check has seen to it */
-    while (at < keys->count && !text_is(key, keys->name[at] + keys->prefix_len))
+    while (at < keys->count && (keys->name[at][keys->prefix_len] == '\0' ||
+                                !text_is(key, keys->name[at] + keys->prefix_len)))
         at++;
     if (at < keys->count && (keys->seen >> at & 1) != 0)
         return read_twice(read, text_of(keys->name[at]));
@@ -201,17 +202,36 @@ static enum err_code read_inner_key(struct request_read *read, struct inner_keys
 
 enum item_key { ITEM_ID, ITEM_SCORE, ITEM_QTY, ITEM_PRICE, ITEM_FEATURES, ITEM_KEY_COUNT };
 
-static const char *const item_keys[ITEM_KEY_COUNT] = {"items.id", "items.score", "items.qty",
-                                                      "items.price", "items.features"};
+/* Lists of items: how many they may be, and which keys an item has there. */
+static const struct {
+    const char *name;
+    uint32_t count_max, prefix_len;
+    const char *key[ITEM_KEY_COUNT]; /* the prefix alone for those it does not have */
+} item_lists[REQUEST_LIST_COUNT] = {
+    [REQUEST_LIST_ITEMS] = {"items",
+                            REQUEST_ITEMS_MAX,
+                            sizeof "items." - 1,
+                            {"items.id", "items.score", "items.qty", "items.price",
+                             "items.features"}},
+    [REQUEST_LIST_CART] = {"cart",
+                           REQUEST_CART_MAX,
+                           sizeof "cart." - 1,
+                           {"cart.id", "cart.", "cart.qty", "cart.price", "cart."}},
+    [REQUEST_LIST_CANDIDATES] = {"candidates",
+                                 REQUEST_ITEMS_MAX,
+                                 sizeof "candidates." - 1,
+                                 {"candidates.id", "candidates.score", "candidates.", "candidates.",
+                                  "candidates."}},
+};
 
-static enum err_code read_item_value(struct request_read *read, enum item_key key,
+static enum err_code read_item_value(struct request_read *read, const char *name, enum item_key key,
                                      struct request_item *item)
 {
     switch (key) {
-    case ITEM_ID: return read_id(read, item_keys[key], &item->id);
-    case ITEM_SCORE: return read_real(read, item_keys[key], &item->score);
-    case ITEM_QTY: return read_int(read, item_keys[key], 1, 1000000, &item->qty);
-    case ITEM_PRICE: return read_int(read, item_keys[key], 0, MONEY_MINOR_MAX, &item->price_minor);
+    case ITEM_ID: return read_id(read, name, &item->id);
+    case ITEM_SCORE: return read_real(read, name, &item->score);
+    case ITEM_QTY: return read_int(read, name, 1, 1000000, &item->qty);
+    case ITEM_PRICE: return read_int(read, name, 0, MONEY_MINOR_MAX, &item->price_minor);
     case ITEM_FEATURES: return read_features(read, item);
     case ITEM_KEY_COUNT: break;
     }
@@ -219,43 +239,48 @@ static enum err_code read_item_value(struct request_read *read, enum item_key ke
     return ERR_OK;
 }
 
-static enum err_code read_item(struct request_read *read, struct request_item *item)
+static enum err_code read_item(struct request_read *read, enum request_list list,
+                               struct request_item *item)
 {
+    const char *name = item_lists[list].name;
     *item = (struct request_item){.score = NAN, .qty = 1, .price_minor = INT64_MIN};
     if (cursor_peek(&read->cursor) == CURSOR_TEXT)
-        return read_id(read, "items", &item->id);
+        return read_id(read, name, &item->id);
     uint32_t pair_count = 0;
     if (!cursor_map(&read->cursor, &pair_count))
-        return read_kind(read, "items", "ids or maps with an id", cursor_peek(&read->cursor));
-    struct inner_keys keys = {item_keys, ITEM_KEY_COUNT, sizeof "items." - 1, 0};
+        return read_kind(read, name, "ids or maps with an id", cursor_peek(&read->cursor));
+    struct inner_keys keys = {item_lists[list].key, ITEM_KEY_COUNT, item_lists[list].prefix_len, 0};
     for (uint32_t i = 0; i < pair_count; i++) {
-        struct text name;
+        struct text written;
         uint32_t key = 0;
-        enum err_code rc = read_inner_key(read, &keys, &name, &key);
+        enum err_code rc = read_inner_key(read, &keys, &written, &key);
         if (rc == ERR_OK)
-            rc = read_item_value(read, (enum item_key)key, item);
+            rc = read_item_value(read, key < ITEM_KEY_COUNT ? item_lists[list].key[key] : "",
+                                 (enum item_key)key, item);
         if (rc != ERR_OK)
             return rc;
     }
-    if (item->id.ptr == NULL)
-        return read_fail(read, ERR_BAD_INPUT, "items.id: missing");
-    return ERR_OK;
+    if (item->id.ptr != NULL)
+        return ERR_OK;
+    name_field(read, item_lists[list].key[ITEM_ID]);
+    return err_set(read->err, ERR_BAD_INPUT, "%s: missing", item_lists[list].key[ITEM_ID]);
 }
 
-enum err_code read_items(struct request_read *read, struct request *request)
+enum err_code read_items(struct request_read *read, enum request_list list,
+                         const struct request_item **ret_items, uint32_t *ret_count)
 {
     uint32_t count = 0;
-    enum err_code rc = read_array(read, "items", REQUEST_ITEMS_MAX, &count);
+    enum err_code rc = read_array(read, item_lists[list].name, item_lists[list].count_max, &count);
     if (rc != ERR_OK)
         return rc;
     struct request_item *items = ARENA_NEW(read->arena, struct request_item, count);
     if (items == NULL)
-        return no_room(read, "items");
+        return no_room(read, item_lists[list].name);
     for (uint32_t i = 0; i < count && rc == ERR_OK; i++)
-        rc = read_item(read, &items[i]);
+        rc = read_item(read, list, &items[i]);
     if (rc == ERR_OK) {
-        request->items = items;
-        request->item_count = count;
+        *ret_items = items;
+        *ret_count = count;
     }
     return rc;
 }

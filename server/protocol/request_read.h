@@ -32,7 +32,14 @@ MUST_CHECK enum err_code read_int(struct request_read *read, const char *name, i
 MUST_CHECK enum err_code read_bool(struct request_read *read, const char *name, bool *ret_value);
 MUST_CHECK enum err_code read_ids(struct request_read *read, const char *name, uint32_t count_max,
                                   struct text_list *ret_list);
-MUST_CHECK enum err_code read_items(struct request_read *read, struct request *request);
+enum request_list {
+    REQUEST_LIST_ITEMS,
+    REQUEST_LIST_CART,
+    REQUEST_LIST_CANDIDATES,
+    REQUEST_LIST_COUNT
+};
+MUST_CHECK enum err_code read_items(struct request_read *read, enum request_list list,
+                                    const struct request_item **ret_items, uint32_t *ret_count);
 MUST_CHECK enum err_code read_context(struct request_read *read, struct request *request);
 /* request_slots.c: the slots of a page. */
 MUST_CHECK enum err_code read_slots(struct request_read *read, struct request *request);

@@ -96,6 +96,7 @@ void rig_start(struct registry_rig *rig)
                                              .serves_promoted = rig->serves_promoted,
                                              .rescan_ms = 3600000,
                                              .check_ms = 10,
+                                             .lists_ms = 10,
                                              .shadow = rig->shadow,
                                              .store = rig->store,
                                              .serving = &rig->serving,

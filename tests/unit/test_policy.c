@@ -84,11 +84,33 @@ static void test_refuses_and_says_where(void **state)
         {"{\"slots\": 3}", "slots"},
         {"{\"slot\": {}}", "slots"},
         {"{\"slots\": {\"a b\": {\"sources\": [{\"source\": \"repeat\"}]}}}", "slot name"},
-        {"{\"slots\": {\"a\": {\"sources\": []}}}", "1..8"},
+        {"{\"slots\": {\"a\": {\"sources\": []}}}", "1..16"},
         {"{\"slots\": {\"a\": {}}}", "sources"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbours\"}]}}}", "'neighbors'"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"foo\"}]}}}",
-         "unknown name 'foo', expected one of neighbors, factors, repeat, popular, model_popular"},
+         "unknown name 'foo', expected one of neighbors, factors, repeat, popular, model_popular, "
+         "cart, list, candidates"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"half_life\": \"1d\"}]}}}",
+         "half_life: only the source neighbors takes it"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"half_life\": 3}]}}}",
+         "half_life"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"half_life\": "
+         "\"1s\"}]}}}",
+         "expected 1m to 366d"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"list\"}]}}}",
+         "sources[0].list: missing"},
+        {"{\"lists\": {\"summer\": [\"x\"]}, \"slots\": {\"a\": {\"sources\": [{\"source\": "
+         "\"list\","
+         "\"list\": \"sumer\"}]}}}",
+         "there is no list 'sumer', did you mean 'summer'?"},
+        {"{\"lists\": {\"a b\": []}, \"slots\": {\"a\": {\"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "name of a list"},
+        {"{\"lists\": {\"l\": [\"x\", 3]}, \"slots\": {\"a\": {\"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "lists.l[1]: expected the id of an item"},
+        {"{\"list\": {}, \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
+         "'lists'"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"model\": \"m\"}]}}}",
          "uses no model"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"weight\": -1}]}}}",

@@ -17,6 +17,7 @@ static const struct {
     {"unknown_item", "is not known: no event, catalogue record or model names it"},
     {"excluded", "was excluded by the request"},
     {"seed", "is a seed of the request"},
+    {"in_cart", "is in the cart of the request"},
     {"bought", "was bought before, and the slot leaves such items out"},
     {"disliked", "was disliked by this person"},
     {"no_record", "has no catalogue record, and one is needed"},

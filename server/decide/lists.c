@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/decide/lists.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/decide/lists_internal.h"
+
+/* ---- building one ---------------------------------------------------------------------------- */
+
+/* Room for one more element; the array stays as it is when there is none. */
+static bool grow(void **array, uint32_t count, uint32_t *capacity, size_t element_bytes)
+{
+    if (count < *capacity)
+        return true;
+    uint32_t wanted = *capacity == 0 ? 64 : 2 * *capacity;
+    void *bigger = realloc(*array, wanted * element_bytes);
+    if (bigger == NULL)
+        return false;
+    *array = bigger;
+    *capacity = wanted;
+    return true;
+}
+
+bool list_begin_span(struct list_builder *builder)
+{
+    void *array = builder->span;
+    bool has_room =
+        grow(&array, builder->span_count, &builder->span_capacity, sizeof builder->span[0]);
+    builder->span = array;
+    if (has_room)
+        builder->span[builder->span_count++] = (struct list_span){builder->entry_count, 0};
+    return has_room;
+}
+
+bool list_add(struct list_builder *builder, uint32_t item, float value)
+{
+    void *array = builder->entry;
+    bool has_room =
+        grow(&array, builder->entry_count, &builder->entry_capacity, sizeof builder->entry[0]);
+    builder->entry = array;
+    if (!has_room)
+        return false;
+    builder->entry[builder->entry_count++] = (struct list_entry){item, value};
+    builder->span[builder->span_count - 1].count++;
+    return true;
+}
+
+/* What was built, in one block; NULL without memory. */
+static struct list *finish(const struct list_builder *builder)
+{
+    size_t span_bytes = builder->span_count * sizeof builder->span[0];
+    size_t entry_bytes = builder->entry_count * sizeof builder->entry[0];
+    struct list *list = malloc(sizeof *list + span_bytes + entry_bytes);
+    if (list == NULL)
+        return NULL;
+    struct list_span *span = (struct list_span *)(list + 1);
+    struct list_entry *entry = (struct list_entry *)(span + builder->span_count);
+    if (span_bytes > 0)
+        memcpy(span, builder->span, span_bytes);
+    if (entry_bytes > 0)
+        memcpy(entry, builder->entry, entry_bytes);
+    *list = (struct list){.span = span,
+                          .entry = entry,
+                          .span_count = builder->span_count,
+                          .unknown_count = builder->unknown_count,
+                          .user_count = 1};
+    return list;
+}
+
+static struct list *make(const struct policy_list *spec, const struct store *store)
+{
+    struct list_builder builder = {.spec = spec, .store = store};
+    struct list *list = list_make_editor(&builder) ? finish(&builder) : NULL;
+    free(builder.span);
+    free(builder.entry);
+    return list;
+}
+
+/* ---- sets ------------------------------------------------------------------------------------ */
+
+enum err_code lists_make(const struct policy_set *policies, const struct store *store,
+                         struct list_set **ret_set, struct err *err)
+{
+    struct list_set *set = calloc(1, sizeof *set);
+    if (set == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the lists of the policies");
+    for (uint32_t i = 0; i < policies->list_count; i++) {
+        set->list[i] = make(&policies->list[i], store);
+        if (set->list[i] == NULL) {
+            lists_destroy(&set);
+            return err_set(err, ERR_NOMEM, "no memory for a list of the policies");
+        }
+        set->count++;
+    }
+    *ret_set = set;
+    return ERR_OK;
+}
+
+void lists_destroy(struct list_set **set)
+{
+    struct list_set *old = *set;
+    *set = NULL;
+    for (uint32_t i = 0; old != NULL && i < old->count; i++) {
+        if (--old->list[i]->user_count == 0)
+            free(old->list[i]);
+    }
+    free(old);
+}

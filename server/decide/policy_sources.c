@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/decide/policy_sources.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+#define COUNT_DEFAULT   300
+#define HISTORY_DEFAULT 50
+#define YEAR_S          (366u * 86400)
+
+static const char *const source_names[] = {
+#define X(name) #name,
+    POLICY_SOURCES(X)
+#undef X
+        NULL};
+static const char *const window_names[] = {"1h", "1d", "7d", "14d", "30d", NULL};
+
+const char *policy_source_name(enum policy_source_kind kind)
+{
+    return kind < SOURCE_KIND_COUNT ? source_names[kind] : "none";
+}
+
+enum err_code policy_parse_model(const struct json_at *object, const char *key,
+                                 char ret_model[MODEL_NAME_BYTES], struct err *err)
+{
+    struct json_at at = json_member(object, key);
+    const char *value = NULL;
+    if (at.value == NULL)
+        return ERR_OK;
+    enum err_code rc = json_string(&at, &value, err);
+    if (rc != ERR_OK)
+        return rc;
+    if (strcmp(value, "*") != 0 && !file_is_plain_name(value))
+        return err_set(
+            err, ERR_BAD_INPUT,
+            "%s: expected a model name of 1..64 letters, digits, '.', '_' or '-', or '*', "
+            "got '%.64s'",
+            at.path, value);
+    memcpy(ret_model, value, strlen(value) + 1);
+    return ERR_OK;
+}
+
+enum err_code policy_parse_window(const struct json_at *object, const char *key,
+                                  enum store_window *ret_window, struct err *err)
+{
+    struct json_at at = json_member(object, key);
+    uint32_t index = *ret_window;
+    enum err_code rc = at.value == NULL ? ERR_OK : json_name(&at, window_names, &index, err);
+    if (rc == ERR_OK)
+        *ret_window = (enum store_window)index;
+    return rc;
+}
+
+/* ---- sources --------------------------------------------------------------------------------- */
+
+/* Kinds as bits. */
+#define KIND(name)   (1u << SOURCE_##name)
+#define WITH_MODEL   (KIND(neighbors) | KIND(factors) | KIND(model_popular) | KIND(cart))
+#define WITH_HISTORY (KIND(neighbors))
+
+/* Keys that some kinds alone take; those of the others were always passed over where they say
+ * nothing. */
+static const struct {
+    const char *key;
+    uint32_t kinds;
+    const char *whose;
+} special[] = {
+    {"history", WITH_HISTORY, "neighbors"},
+    {"half_life", WITH_HISTORY, "neighbors"},
+    {"list", KIND(list), "list"},
+};
+
+static enum err_code check_special(const struct json_at *at, uint32_t kind, struct err *err)
+{
+    for (size_t i = 0; i < sizeof special / sizeof special[0]; i++) {
+        struct json_at member = json_member(at, special[i].key);
+        if (member.value != NULL && (special[i].kinds & 1u << kind) == 0)
+            return err_set(err, ERR_BAD_INPUT, "%s: only the source %s takes it", member.path,
+                           special[i].whose);
+    }
+    return ERR_OK;
+}
+
+static enum err_code parse_uint(const struct json_at *object, const char *key, int64_t max,
+                                uint32_t *ret_value, struct err *err)
+{
+    struct json_at at = json_member(object, key);
+    int64_t value = *ret_value;
+    enum err_code rc = at.value == NULL ? ERR_OK : json_int(&at, 1, max, &value, err);
+    *ret_value = (uint32_t)value;
+    return rc;
+}
+
+static enum err_code parse_source_model(const struct json_at *at, struct policy_source *source,
+                                        struct err *err)
+{
+    bool needs_model = (WITH_MODEL & 1u << source->kind) != 0;
+    enum err_code rc = policy_parse_model(at, "model", source->model, err);
+    if (rc == ERR_OK && needs_model && source->model[0] == '\0')
+        memcpy(source->model, "*", 2);
+    if (rc == ERR_OK && !needs_model && source->model[0] != '\0')
+        rc = err_set(err, ERR_BAD_INPUT, "%s.model: the source '%s' uses no model", at->path,
+                     source_names[source->kind]);
+    return rc;
+}
+
+/* The editor's list that the source names. */
+static enum err_code find_list(const struct json_at *at, const struct policy_set *set,
+                               struct policy_source *source, struct err *err)
+{
+    struct json_at member = json_member(at, "list");
+    const char *names[POLICY_LISTS_MAX + 1] = {NULL};
+    const char *name = NULL;
+    enum err_code rc = json_string(&member, &name, err);
+    for (uint32_t i = 0; i < set->list_count && rc == ERR_OK; i++) {
+        names[i] = set->list[i].name;
+        if (set->list[i].kind == LIST_EDITOR && strcmp(name, set->list[i].name) == 0) {
+            source->list = i;
+            snprintf(source->label, sizeof source->label, "list: %s", name);
+            return ERR_OK;
+        }
+    }
+    if (rc != ERR_OK)
+        return rc;
+    const char *nearest = json_nearest(text_of(name), names);
+    return err_set(err, ERR_BAD_INPUT, "%s: there is no list '%.64s'%s%s%s", member.path, name,
+                   nearest != NULL ? ", did you mean '" : "", nearest != NULL ? nearest : "",
+                   nearest != NULL ? "'?" : "");
+}
+
+static enum err_code parse_source(const struct json_at *at, struct policy_set *set,
+                                  struct policy_source *source, struct err *err)
+{
+    static const char *const known[] = {"source",  "model",     "weight", "count", "window",
+                                        "history", "half_life", "list",   NULL};
+    uint32_t kind = 0;
+    double weight = 1.0;
+    *source = (struct policy_source){
+        .window = STORE_WINDOW_14D, .count = COUNT_DEFAULT, .history = HISTORY_DEFAULT};
+    enum err_code rc = json_only(at, known, err);
+    struct json_at member = json_member(at, "source");
+    if (rc == ERR_OK)
+        rc = json_name(&member, source_names, &kind, err);
+    source->kind = (enum policy_source_kind)kind;
+    text_copy(text_of(policy_source_name(source->kind)), source->label, sizeof source->label);
+    member = json_member(at, "weight");
+    if (rc == ERR_OK && member.value != NULL)
+        rc = json_real(&member, 0, 1000, &weight, err);
+    source->weight = (float)weight;
+    if (rc == ERR_OK)
+        rc = check_special(at, kind, err);
+    if (rc == ERR_OK)
+        rc = parse_uint(at, "count", POLICY_COUNT_MAX, &source->count, err);
+    if (rc == ERR_OK)
+        rc = parse_uint(at, "history", POLICY_HISTORY_MAX, &source->history, err);
+    member = json_member(at, "half_life");
+    if (rc == ERR_OK)
+        rc = json_duration(&member, 60, YEAR_S, &source->half_life_s, err);
+    if (rc == ERR_OK)
+        rc = policy_parse_window(at, "window", &source->window, err);
+    if (rc == ERR_OK)
+        rc = parse_source_model(at, source, err);
+    if (rc == ERR_OK && kind == SOURCE_list)
+        rc = find_list(at, set, source, err);
+    return rc;
+}
+
+enum err_code policy_parse_sources(const struct json_at *slot_at, struct policy_set *set,
+                                   struct policy_slot *slot, struct err *err)
+{
+    struct json_at at = json_member(slot_at, "sources");
+    int count = 0;
+    enum err_code rc = json_array(&at, &count, err);
+    if (rc == ERR_OK && (count < 1 || count > POLICY_SOURCES_MAX))
+        rc = err_set(err, ERR_BAD_INPUT, "%s: expected 1..%d sources, got %d", at.path,
+                     POLICY_SOURCES_MAX, count);
+    for (int i = 0; i < count && rc == ERR_OK; i++) {
+        struct json_at element = json_element(&at, i);
+        rc = parse_source(&element, set, &slot->source[i], err);
+    }
+    slot->source_count = rc == ERR_OK ? (uint32_t)count : 0;
+    return rc;
+}
+
+/* ---- editors' lists -------------------------------------------------------------------------- */
+
+/* One block: the texts behind the table of them. */
+static enum err_code copy_ids(const struct json_at *at, int count, struct policy_list *list,
+                              struct err *err)
+{
+    size_t bytes = 0;
+    int index = 0;
+    enum err_code rc = ERR_OK;
+    for (const cJSON *child = at->value->child; child != NULL && rc == ERR_OK;
+         child = child->next, index++) {
+        if (!cJSON_IsString(child) || !text_is_id(text_of(child->valuestring)))
+            rc = err_set(err, ERR_BAD_INPUT, "%s[%d]: expected the id of an item of 1..%d bytes",
+                         at->path, index, ID_BYTES_MAX);
+        else
+            bytes += strlen(child->valuestring);
+    }
+    if (rc != ERR_OK)
+        return rc;
+    struct text *item = malloc(((size_t)count + 1) * sizeof *item + bytes);
+    if (item == NULL)
+        return err_set(err, ERR_NOMEM, "%s: no memory for %d ids", at->path, count);
+    char *next = (char *)(item + count + 1);
+    index = 0;
+    for (const cJSON *child = at->value->child; child != NULL; child = child->next, index++) {
+        item[index] = (struct text){next, (uint32_t)strlen(child->valuestring)};
+        memcpy(next, child->valuestring, item[index].len);
+        next += item[index].len;
+    }
+    list->item = item;
+    list->item_count = (uint32_t)count;
+    return ERR_OK;
+}
+
+static enum err_code parse_list(const struct json_at *at, struct policy_list *list, struct err *err)
+{
+    const char *name = at->value->string;
+    int count = 0;
+    if (!file_is_plain_name(name))
+        return err_set(err, ERR_BAD_INPUT,
+                       "%s: expected the name of a list of 1..64 letters, digits, '.', '_' or '-'",
+                       at->path);
+    *list = (struct policy_list){.kind = LIST_EDITOR};
+    memcpy(list->name, name, strlen(name) + 1);
+    enum err_code rc = json_array(at, &count, err);
+    if (rc == ERR_OK && count > POLICY_LIST_ITEMS_MAX)
+        rc = err_set(err, ERR_LIMIT, "%s: expected at most %d items, got %d", at->path,
+                     POLICY_LIST_ITEMS_MAX, count);
+    return rc == ERR_OK ? copy_ids(at, count, list, err) : rc;
+}
+
+enum err_code policy_parse_lists(const struct json_at *root, struct policy_set *set,
+                                 struct err *err)
+{
+    struct json_at at = json_member(root, "lists");
+    if (at.value == NULL)
+        return ERR_OK;
+    enum err_code rc = json_object(&at, err);
+    if (rc != ERR_OK)
+        return rc;
+    for (const cJSON *child = at.value->child; child != NULL && rc == ERR_OK; child = child->next) {
+        struct json_at list_at = json_member(&at, child->string);
+        if (set->list_count == POLICY_LISTS_MAX)
+            return err_set(err, ERR_LIMIT, "%s: more than %d lists", at.path, POLICY_LISTS_MAX);
+        rc = parse_list(&list_at, &set->list[set->list_count++], err);
+    }
+    return rc;
+}
+
+void policy_free_lists(struct policy_set *set)
+{
+    for (uint32_t i = 0; i < set->list_count; i++)
+        free((void *)set->list[i].item);
+}
