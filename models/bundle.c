@@ -14,7 +14,8 @@
 
 static bool is_named(const struct bundle *bundle, const char *path)
 {
-    if (strcmp(path, MANIFEST_NAME) == 0 || strcmp(path, bundle->golden.path) == 0)
+    if (strcmp(path, MANIFEST_NAME) == 0 || strcmp(path, BUNDLE_SIGNATURE_NAME) == 0 ||
+        strcmp(path, bundle->golden.path) == 0)
         return true;
     for (uint32_t i = 0; i < bundle->file_count; i++) {
         if (strcmp(path, bundle->file[i].path) == 0)
@@ -70,18 +71,49 @@ static enum err_code read_file(const char *dir, size_t bytes_max, struct bundle_
     return ERR_OK;
 }
 
-static enum err_code read_manifest(struct bundle *bundle, struct err *err)
+/* A file that no hash covers; ERR_NOT_FOUND when it is not there. */
+static enum err_code read_unhashed(const char *dir, const char *name, size_t bytes_max,
+                                   uint8_t **ret_bytes, size_t *ret_len, struct err *err)
 {
     char path[FILE_PATH_BYTES];
+    struct stat info;
+    enum err_code rc = file_join(dir, name, path, sizeof path, err);
+    if (rc == ERR_OK && lstat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return err_set(err, ERR_CORRUPT, "%s: expected a regular file, got %s", name,
+                       S_ISLNK(info.st_mode) ? "a symbolic link" : "something else");
+    return rc == ERR_OK ? file_read(path, bytes_max, ret_bytes, ret_len, err) : rc;
+}
+
+static enum err_code check_signature(struct bundle *bundle, const struct minisign_keys *keys,
+                                     const uint8_t *manifest, size_t manifest_len, struct err *err)
+{
     uint8_t *bytes = NULL;
     size_t len = 0;
-    struct stat info;
-    enum err_code rc = file_join(bundle->dir, MANIFEST_NAME, path, sizeof path, err);
-    if (rc == ERR_OK && lstat(path, &info) == 0 && !S_ISREG(info.st_mode))
-        rc = err_set(err, ERR_CORRUPT, "%s: expected a regular file, got %s", MANIFEST_NAME,
-                     S_ISLNK(info.st_mode) ? "a symbolic link" : "something else");
+    enum err_code rc = read_unhashed(bundle->dir, BUNDLE_SIGNATURE_NAME, MINISIGN_FILE_BYTES_MAX,
+                                     &bytes, &len, err);
+    bundle->has_signature = rc == ERR_OK;
+    if (rc == ERR_NOT_FOUND && keys == NULL)
+        return ERR_OK;
+    if (rc == ERR_NOT_FOUND)
+        return err_set(err, ERR_DENIED, "%s: missing: the bundle is not signed",
+                       BUNDLE_SIGNATURE_NAME);
+    if (rc == ERR_OK && keys != NULL)
+        rc = minisign_verify(keys, BUNDLE_SIGNATURE_NAME,
+                             (struct text){(const char *)bytes, (uint32_t)len}, manifest,
+                             manifest_len, &bundle->proof, err);
+    free(bytes);
+    return rc;
+}
+
+static enum err_code read_manifest(struct bundle *bundle, const struct minisign_keys *keys,
+                                   struct err *err)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    enum err_code rc =
+        read_unhashed(bundle->dir, MANIFEST_NAME, MANIFEST_BYTES_MAX, &bytes, &len, err);
     if (rc == ERR_OK)
-        rc = file_read(path, MANIFEST_BYTES_MAX, &bytes, &len, err);
+        rc = check_signature(bundle, keys, bytes, len, err);
     if (rc == ERR_OK)
         rc = manifest_parse((const char *)bytes, len, bundle, err);
     free(bytes);
@@ -103,6 +135,13 @@ static enum err_code check_place(const struct bundle *bundle, const char *name, 
 enum err_code bundle_open(const char *dir, const char *name, const char *version,
                           struct bundle **ret_bundle, struct err *err)
 {
+    return bundle_open_signed(dir, name, version, NULL, ret_bundle, err);
+}
+
+enum err_code bundle_open_signed(const char *dir, const char *name, const char *version,
+                                 const struct minisign_keys *keys, struct bundle **ret_bundle,
+                                 struct err *err)
+{
     struct bundle *bundle = calloc(1, sizeof *bundle);
     if (bundle == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for the bundle in '%.128s'", dir);
@@ -111,7 +150,7 @@ enum err_code bundle_open(const char *dir, const char *name, const char *version
         rc = err_set(err, ERR_LIMIT, "the path '%.80s...' is too long", dir);
     text_copy(text_of(dir), bundle->dir, sizeof bundle->dir);
     if (rc == ERR_OK)
-        rc = read_manifest(bundle, err);
+        rc = read_manifest(bundle, keys, err);
     if (rc == ERR_OK)
         rc = check_place(bundle, name, version, err);
     if (rc == ERR_OK)

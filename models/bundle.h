@@ -6,6 +6,10 @@
  * not name are refused, so that a half-edited bundle is noticed.  docs/bundles.md describes
  * manifest and files.
  *
+ * The hashes of the manifest cover every file but its own signature, manifest.json.minisig
+ * (models/minisign.h), which may lie beside it.  Who is given keys opens nothing that is not signed
+ * by one of them; the signature is checked over the manifest's bytes before they are read.
+ *
  * Everything in a bundle is untrusted.  Errors name the file, the field, what was expected and
  * found: ERR_CORRUPT for what the bundle says or lacks, ERR_UNSUPPORTED for a format or type that
  * is not read here, ERR_NOT_FOUND when there is no manifest, ERR_LIMIT, ERR_NOMEM, ERR_IO.
@@ -15,16 +19,19 @@
 #define MODELS_BUNDLE_H
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "base/json.h"
+#include "models/minisign.h"
 
 #define MODEL_NAME_BYTES      65 /* plain names (file_is_plain_name), terminated */
 #define BUNDLE_FILES_MAX      16
 #define BUNDLE_FEATURES_MAX   1024
 #define BUNDLE_FILE_BYTES_MAX ((size_t)4 << 30)
+#define BUNDLE_SIGNATURE_NAME "manifest.json.minisig"
 
 #define MODEL_KINDS(X) X(factors) X(neighbors) X(popularity) X(linear) X(trees) X(mlp) X(prices)
 
@@ -67,12 +74,19 @@ struct bundle {
     cJSON *manifest;       /* owned; "params" and "trained" are read from it */
     uint64_t bytes;        /* sum over files */
     char manifest_sha256[65];
+    bool has_signature;          /* a file of that name lies in the folder */
+    struct minisign_proof proof; /* key_id "" when no keys were given */
 };
 
 /* Reads and checks all.  When `name` and `version` are not NULL they must equal those of the
  * manifest (a folder's place must agree with what is in it). */
 MUST_CHECK enum err_code bundle_open(const char *dir, const char *name, const char *version,
                                      struct bundle **ret_bundle, struct err *err);
+/* The same for a bundle that must be signed by one of the keys; NULL: whether it is signed or
+ * not. */
+MUST_CHECK enum err_code bundle_open_signed(const char *dir, const char *name, const char *version,
+                                            const struct minisign_keys *keys,
+                                            struct bundle **ret_bundle, struct err *err);
 void bundle_close(struct bundle **bundle);
 
 /* The file under that key, or ERR_CORRUPT "manifest.json: files.item_ids: missing, needed by kind

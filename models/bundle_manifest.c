@@ -88,6 +88,9 @@ static enum err_code parse_file(const struct json_at *at, const char *key, struc
         return rc;
     if (strcmp(path, MANIFEST_NAME) == 0)
         return err_set(err, ERR_CORRUPT, "%s.path: the manifest cannot list itself", at->path);
+    if (strcmp(path, BUNDLE_SIGNATURE_NAME) == 0)
+        return err_set(err, ERR_CORRUPT, "%s.path: the manifest cannot list its signature",
+                       at->path);
     if (strlen(sha256) != SHA256_HEX_BYTES - 1 ||
         strspn(sha256, "0123456789abcdef") != SHA256_HEX_BYTES - 1)
         return err_set(err, ERR_CORRUPT,

@@ -5,7 +5,9 @@
 
 #include "base/file.h"
 #include "featurestore/definitions.h"
+#include "server/control/config_keys.h"
 #include "server/control/config_retention.h"
+#include "server/control/ratchet.h"
 #include "server/daemon.h"
 
 bool daemon_is_heir(const struct daemon *daemon)
@@ -153,8 +155,15 @@ enum err_code daemon_start_shadow(struct daemon *daemon, struct err *err)
 enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
+    char ratchet_path[FILE_PATH_BYTES];
+    struct minisign_keys keys;
     struct text *static_ids = NULL;
-    enum err_code rc = reload_static_ids(&config->static_items, &static_ids, err);
+    enum err_code rc =
+        file_join(config->data_dir, RATCHET_NAME, ratchet_path, sizeof ratchet_path, err);
+    if (rc == ERR_OK)
+        rc = config_keys(&config->model_keys, &keys, err);
+    if (rc == ERR_OK)
+        rc = reload_static_ids(&config->static_items, &static_ids, err);
     if (rc != ERR_OK)
         return rc;
     struct registry_options options = {
@@ -173,6 +182,8 @@ enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
         .serving = &daemon->serving,
         .metrics = daemon->metrics,
         .clock = daemon->clock,
+        .keys = &keys,
+        .ratchet_path = ratchet_path,
         .inherited_lock_fd = daemon->gift.models_lock_fd,
     };
     daemon->gift.models_lock_fd = -1;

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "server/control/config_address.h"
+#include "server/control/config_keys.h"
 #include "server/control/config_retention.h"
 
 #define FALLBACK_INT(value)        .fallback_int = (value)
@@ -18,6 +19,7 @@
 #define FALLBACK_FILE(value)       .fallback_text = (value)
 #define FALLBACK_IDS(value)        .fallback_text = (value)
 #define FALLBACK_RETENTIONS(value) .fallback_text = (value)
+#define FALLBACK_KEYS(value)       .fallback_text = (value)
 #define FALLBACK_LEVEL(value)      .fallback_text = (value)
 #define FALLBACK_CHOICE(value)     .fallback_text = (value)
 #define CHANGE_RELOAD              true
@@ -103,6 +105,7 @@ static const char *text_fault(const struct config_option *option, const char *va
     case CONFIG_LEVEL:
         return log_level_parse(value, &level) == ERR_OK ? NULL
                                                         : "expected debug, info, warn or error";
+    case CONFIG_KEYS: return config_key_fault(value);
     case CONFIG_INT:
     case CONFIG_CHOICE:
     case CONFIG_DIR:
@@ -169,8 +172,21 @@ static enum err_code list_append(struct config_list *list, const char *value,
     return ERR_OK;
 }
 
+/* A key that is given by its path. */
+static enum err_code list_append_path(struct config_list *list, const char *folder,
+                                      const char *value, const struct json_at *at, struct err *err)
+{
+    char *path = NULL;
+    enum err_code rc = path_set(folder, value, &path, err);
+    if (rc == ERR_OK)
+        rc = list_append(list, path, at, err);
+    free(path);
+    return rc;
+}
+
 static enum err_code read_list(const struct json_at *at, const struct config_option *option,
-                               struct config_list *field, struct err *err)
+                               const struct reading *reading, struct config_list *field,
+                               struct err *err)
 {
     int count = 0;
     enum err_code rc = json_array(at, &count, err);
@@ -189,7 +205,9 @@ static enum err_code read_list(const struct json_at *at, const struct config_opt
         rc = json_string(&element, &value, err);
         if (rc == ERR_OK)
             rc = text_check(&element, option, value, err);
-        if (rc == ERR_OK)
+        if (rc == ERR_OK && option->kind == CONFIG_KEYS && !minisign_is_key_text(value))
+            rc = list_append_path(field, reading->folder, value, &element, err);
+        else if (rc == ERR_OK)
             rc = list_append(field, value, &element, err);
     }
     return rc;
@@ -202,7 +220,7 @@ static enum err_code read_option(const struct json_at *at, const struct config_o
     if (option->kind == CONFIG_INT)
         return json_int(at, option->least, option->most, field, err);
     if (config_is_list(option))
-        return read_list(at, option, field, err);
+        return read_list(at, option, reading, field, err);
     return read_text(at, option, reading, field, err);
 }
 

@@ -27,6 +27,7 @@ enum config_kind {
     CONFIG_FILE,
     CONFIG_IDS,
     CONFIG_RETENTIONS,
+    CONFIG_KEYS,
     CONFIG_LEVEL,
     CONFIG_CHOICE
 };
@@ -52,6 +53,7 @@ struct config_list {
 #define CONFIG_FIELD_FILE       char *
 #define CONFIG_FIELD_IDS        struct config_list
 #define CONFIG_FIELD_RETENTIONS struct config_list
+#define CONFIG_FIELD_KEYS       struct config_list
 #define CONFIG_FIELD_LEVEL      char *
 #define CONFIG_FIELD_CHOICE     char *
 
@@ -100,7 +102,7 @@ static inline const void *config_value(const struct config *config,
 static inline bool config_is_list(const struct config_option *option)
 {
     return option->kind == CONFIG_ADDRESSES || option->kind == CONFIG_IDS ||
-           option->kind == CONFIG_RETENTIONS;
+           option->kind == CONFIG_RETENTIONS || option->kind == CONFIG_KEYS;
 }
 
 bool config_differs(const struct config *a, const struct config *b,

@@ -8,6 +8,7 @@
 #include "featurestore/definitions.h"
 #include "server/control/access.h"
 #include "server/control/config.h"
+#include "server/control/config_keys.h"
 #include "server/decide/policy.h"
 
 static enum err_code check_policies(const char *path, struct err *err)
@@ -51,6 +52,7 @@ static enum err_code check_dir(const char *option, const char *path, struct err 
 enum err_code config_check_files(const struct config *config, struct err *err)
 {
     struct access_token token;
+    struct minisign_keys keys;
     enum err_code rc = check_policies(config->policies, err);
     if (rc == ERR_OK)
         rc = check_features(config->features, err);
@@ -58,6 +60,8 @@ enum err_code config_check_files(const struct config *config, struct err *err)
         rc = check_dir("data_dir", config->data_dir, err);
     if (rc == ERR_OK)
         rc = check_dir("models_dir", config->models_dir, err);
+    if (rc == ERR_OK)
+        rc = config_keys(&config->model_keys, &keys, err);
     return rc == ERR_OK ? access_read_token(config->admin_token_file, &token, err) : rc;
 }
 

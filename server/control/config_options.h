@@ -5,9 +5,9 @@
  *   kind, name, default, least, most, unit, when a change counts, help
  *
  * Kinds: INT; ADDRESSES (a list of addresses of peers); ADDRESS (HOST:PORT); DIR and FILE (paths,
- * "" for none); IDS (a list of item ids); RETENTIONS (a list of TYPE=TIME); LEVEL (of the log);
- * CHOICE (one of the words that stand as its unit).  `least` and `most` are values of an INT,
- * elements of a list, bytes of a text. */
+ * "" for none); IDS (a list of item ids); RETENTIONS (a list of TYPE=TIME); KEYS (a list of public
+ * keys, or paths of files that hold one); LEVEL (of the log); CHOICE (one of the words that stand
+ * as its unit).  `least` and `most` are values of an INT, elements of a list, bytes of a text. */
 #ifndef SERVER_CONTROL_CONFIG_OPTIONS_H
 #define SERVER_CONTROL_CONFIG_OPTIONS_H
 
@@ -133,6 +133,10 @@
     X(CHOICE, models_serve, "newest", 1, 15, "newest promoted", RESTART,                            \
       "what serves when a version arrives: the newest by itself, or none but what `model promote` "\
       "names; until then it is loaded and waits")                                                  \
+    X(KEYS, model_keys, NULL, 0, 16, "keys", RESTART,                                              \
+      "public keys of minisign, each as text or as the path of a `.pub` file: only bundles that "  \
+      "one of them signed are loaded ([bundles.md](bundles.md#signatures)); none: every bundle "   \
+      "is")                                                                                        \
     X(CHOICE, ready_without_models, "yes", 1, 15, "yes no", RESTART,                               \
       "whether `/readyz` says 200 while no model serves, so that answers are generic or static")   \
     X(INT, canary_check_ms, 1000, 10, 3600000, "ms", RESTART,                                      \

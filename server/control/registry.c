@@ -72,6 +72,10 @@ enum err_code registry_create(const struct registry_options *options,
                              err);
     if (rc == ERR_OK)
         rc = reg_policies_read(options->policies_path, &registry->policies, err);
+    if (rc == ERR_OK && options->keys != NULL && options->keys->count > 0) {
+        registry->keys = *options->keys;
+        rc = ratchet_open(options->ratchet_path, &registry->ratchet, err);
+    }
     if (rc == ERR_OK)
         rc = file_make_dir(registry->models_dir, err);
     if (rc == ERR_OK)
@@ -433,6 +437,7 @@ void registry_destroy(struct registry **registry_ref)
     reg_policies_free(&registry->policies);
     reg_static_free(&registry->static_list);
     reg_view_deinit(&registry->view);
+    ratchet_close(&registry->ratchet);
     pthread_mutex_destroy(&registry->queue.lock);
     if (registry->wake_fd >= 0)
         close(registry->wake_fd);

@@ -17,7 +17,9 @@
  *    With `serves_promoted` what arrives is loaded and verified, and waits outside of the line.
  * 2. A rollback takes the serving version out of the line; a promotion puts a version at its end.
  * 3. models_dir/NAME/.serving remembers the line over restarts.
- * 4. A version that is loaded goes on serving whatever happens to its folder; a name is retired
+ * 4. With keys only bundles are loaded that one of them signed, and what arrives anew is no lower
+ *    than what has served (server/control/ratchet.h).
+ * 5. A version that is loaded goes on serving whatever happens to its folder; a name is retired
  *    when models_dir/NAME itself is gone from the models_dir that was there at the start.
  *
  * Threads: create, start, stop, destroy on main; requests below from any thread: they are queued to
@@ -62,6 +64,8 @@ struct registry_options {
     struct shadow *shadow;   /* borrowed; NULL: no shadows */
     struct audit *audit;     /* borrowed; NULL: none.  For what the registry does by itself */
     const struct clock *clock;
+    const struct minisign_keys *keys; /* copied; NULL or none: bundles need no signature */
+    const char *ratchet_path;         /* with keys: server/control/ratchet.h; copied */
     int inherited_lock_fd; /* a lock of models_dir that this process has already, and that is taken
                               over; -1: none */
 };

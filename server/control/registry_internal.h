@@ -11,6 +11,7 @@
  *   registry_serve.c  from labels, models and policies to a snapshot that serves
  *   registry_lists.c  the lists of the policies follow what the store learns
  *   registry_state.c  models_dir/NAME/.serving
+ *   registry_ratchet.c  no old version comes back as a new one
  *   registry_table.c  names and versions
  *   registry_view.c   what operators see: list, log, metrics
  *   registry_watch.c  inotify
@@ -26,6 +27,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "server/control/ratchet.h"
 #include "server/control/registry.h"
 #include "server/decide/tally.h"
 #include "server/metrics.h"
@@ -171,6 +173,9 @@ struct registry {
     struct audit *audit;                 /* borrowed; NULL: none */
     struct shadow *shadow;               /* borrowed; NULL: none */
     const struct clock *clock;
+    struct minisign_keys keys; /* none: every bundle may be loaded */
+    struct ratchet *ratchet;   /* owned; NULL without keys */
+    bool ratchet_failed;       /* told already that it cannot be written */
 
     struct reg_name **name; /* owned, by name */
     uint32_t count, capacity;
@@ -178,7 +183,7 @@ struct registry {
     uint64_t epoch;
     struct reg_policies policies;
     struct reg_static static_list;
-    dev_t dir_device; /* of models_dir at the start, see invariant 4 */
+    dev_t dir_device; /* of models_dir at the start, see invariant 5 */
     ino_t dir_inode;
     int lock_fd;        /* of models_dir; -1 where it takes no lock */
     bool dir_failed;    /* told already that models_dir cannot be read */
@@ -315,6 +320,16 @@ void reg_shadow_resume(struct registry *registry, struct reg_name *name);
 void reg_shadow_follow(struct reg_name *name);
 void reg_shadow_pack(const struct registry *registry, const struct reg_name *name,
                      struct pack *pack);
+
+/* ---- registry_ratchet.c; nothing without keys */
+/* A folder that came, or changed. */
+void reg_ratchet_arrive(const struct registry *registry, const char *name, const char *version,
+                        const char *dir);
+/* What is about to answer: `next` of all names. */
+void reg_ratchet_raise(struct registry *registry);
+void reg_ratchet_save(struct registry *registry);
+/* Forgets versions that are gone. */
+void reg_ratchet_prune(struct registry *registry);
 
 /* ---- registry_scan.c */
 void reg_scan(struct registry *registry);

@@ -129,6 +129,7 @@ void reg_settle(struct registry *registry, struct reg_name *name)
     changed |= free_others(name, before, waiting);
     if (name->now.stable != NULL || waiting != NULL)
         reg_state_save(registry, name);
+    reg_ratchet_save(registry);
     if (!changed)
         return;
     /* Also the memory that files were read into; glibc would keep it for the next model. */

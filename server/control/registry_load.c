@@ -30,7 +30,10 @@ static enum err_code verify(const struct registry *registry, const char *dir, co
 {
     struct bundle *bundle = NULL;
     struct model *model = NULL;
-    enum err_code rc = bundle_open(dir, name, version, &bundle, err);
+    enum err_code rc = bundle_open_signed(
+        dir, name, version, registry->keys.count == 0 ? NULL : &registry->keys, &bundle, err);
+    if (rc == ERR_OK && registry->ratchet != NULL)
+        rc = ratchet_check(registry->ratchet, name, version, bundle->manifest_sha256, err);
     if (rc == ERR_OK)
         rc = model_load(bundle, &model, err);
     if (rc == ERR_OK)
@@ -39,6 +42,8 @@ static enum err_code verify(const struct registry *registry, const char *dir, co
         rc = check_trained_at(registry, model, err);
     if (rc == ERR_OK && ranker_is(model->kind))
         rc = snapshot_check_features(model, registry->store, err);
+    if (rc == ERR_OK && registry->ratchet != NULL)
+        rc = ratchet_know(registry->ratchet, name, version, bundle->manifest_sha256, err);
     bundle_close(&bundle);
     if (rc != ERR_OK) {
         model_destroy(&model);

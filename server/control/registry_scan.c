@@ -101,6 +101,8 @@ static void look_at_version(struct registry *registry, struct reg_name *name, co
                LOG_STR("error", err.text));
         return;
     }
+    if (version->stamp != stamp)
+        reg_ratchet_arrive(registry, name->name, text, dir);
     bool changed = version->stamp != 0 && version->stamp != stamp;
     version->seen = true;
     version->on_disk = true;
@@ -204,6 +206,8 @@ static void retire_gone(struct registry *registry)
         if (!registry->name[i]->seen)
             reg_retire(registry, registry->name[i]);
     }
+    if (same)
+        reg_ratchet_prune(registry);
 }
 
 void reg_scan(struct registry *registry)

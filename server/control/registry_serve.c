@@ -245,6 +245,7 @@ enum err_code reg_apply(struct registry *registry, const struct reg_policies *po
         reg_give_up(registry);
         return rc;
     }
+    reg_ratchet_raise(registry);
     publish(registry, &built);
     for (uint32_t i = 0; i < registry->count; i++)
         settle_name(registry, registry->name[i]);

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "server/control/model_ops.h"
 
-#define FILES_MAX (BUNDLE_FILES_MAX + 2) /* with manifest.json and golden.json */
+#define FILES_MAX (BUNDLE_FILES_MAX + 3) /* manifest, its signature, and golden.json */
 
 struct upload_file {
     char path[MODEL_NAME_BYTES];

@@ -85,7 +85,7 @@ void rig_create(struct registry_rig *rig)
 void rig_start(struct registry_rig *rig)
 {
     static const struct text static_ids[] = {{"i7", 2}};
-    char path[2 * TEMP_DIR_BYTES];
+    char path[2 * TEMP_DIR_BYTES], ratchet_path[2 * TEMP_DIR_BYTES];
     struct err err;
     const struct registry_options options = {.inherited_lock_fd = -1,
                                              .models_dir = rig_path(rig, "models", path),
@@ -101,6 +101,9 @@ void rig_start(struct registry_rig *rig)
                                              .store = rig->store,
                                              .serving = &rig->serving,
                                              .metrics = rig->metrics,
+                                             .keys = rig->keys,
+                                             .ratchet_path =
+                                                 rig_path(rig, "versions.json", ratchet_path),
                                              .clock = clock_system()};
     must(registry_create(&options, &rig->registry, &err), "registry", &err);
     must(registry_start(rig->registry, &err), "registry", &err);

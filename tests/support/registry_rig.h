@@ -21,6 +21,7 @@ struct registry_rig {
     struct registry *registry;
     const char *policies; /* NULL: built in */
     bool serves_promoted;
+    const struct minisign_keys *keys; /* NULL: none; the ratchet is versions.json below DIR */
 };
 
 /* What a request ended with. */

@@ -54,6 +54,7 @@ static void test_every_option_can_be_set(void **state)
             [CONFIG_FILE] = "\"/srv/file\"",
             [CONFIG_IDS] = "[\"a\", \"b\"]",
             [CONFIG_RETENTIONS] = "[\"view=30d\", \"custom=36h\"]",
+            [CONFIG_KEYS] = "[\"/srv/a.pub\", \"/srv/b.pub\"]",
             [CONFIG_LEVEL] = "\"warn\"",
         };
         char text[256];

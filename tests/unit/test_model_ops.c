@@ -353,7 +353,7 @@ static void test_uploads_and_files_are_bounded(void **state)
     for (int i = 0; i < MODEL_UPLOADS_MAX; i++)
         assert_int_equal(begin(bench, "m", "1", upload[i]), REPLY_ok);
     assert_int_equal(begin(bench, "m", "1", name), REPLY_overloaded);
-    for (int i = 0; i < BUNDLE_FILES_MAX + 2; i++) {
+    for (int i = 0; i < BUNDLE_FILES_MAX + 3; i++) {
         snprintf(name, sizeof name, "f%d", i);
         assert_int_equal(chunk(bench, upload[0], name, 0, "x", 1), REPLY_ok);
     }

@@ -103,6 +103,8 @@ static int send_files(struct push *push, const struct bundle *bundle)
 {
     progress_start(&push->progress, "sending", "KiB");
     int code = send_file(push, "manifest.json");
+    if (code == EXIT_FINE && bundle->has_signature)
+        code = send_file(push, BUNDLE_SIGNATURE_NAME);
     if (code == EXIT_FINE)
         code = send_file(push, bundle->golden.path);
     for (uint32_t i = 0; i < bundle->file_count && code == EXIT_FINE; i++)
