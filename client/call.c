@@ -191,7 +191,8 @@ static void give_up_unsent(struct client_call *call, uint64_t now_ns)
     for (size_t i = 0; i < CLIENT_CALL_ATTEMPTS; i++) {
         struct client_attempt *attempt = &call->attempts[i];
         if (is_live(attempt) && !attempt->sent) {
-            fail_at(call, attempt, DECIDE_TIMEOUT, "the time ran out");
+            fail_at(call, attempt, DECIDE_UNREACHABLE,
+                    "it was not connected in half of the time that was left");
             drop(call, attempt, CLIENT_OUTCOME_SLOW, 0, now_ns);
         }
     }

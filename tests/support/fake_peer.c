@@ -185,6 +185,7 @@ static void serve(struct fake_peer *peer, int fd)
     switch (atomic_load(&peer->behaviour)) {
     case FAKE_CLOSES: return;
     case FAKE_NEVER_GREETS:
+        atomic_fetch_add(&peer->silent_count, 1);
         while (read_all(fd, greeting, 1))
             ;
         return;

@@ -40,8 +40,9 @@ struct fake_peer {
     bool ipc;
     _Atomic int behaviour; /* enum fake_behaviour */
     _Atomic uint32_t connection_count, request_count;
-    _Atomic uint64_t delay_us;  /* before each answer */
-    _Atomic bool answers_users; /* with one item, whose id is the `user` of the request */
+    _Atomic uint32_t silent_count; /* connections that are not greeted */
+    _Atomic uint64_t delay_us;     /* before each answer */
+    _Atomic bool answers_users;    /* with one item, whose id is the `user` of the request */
 
     int listener;
     uint16_t port;

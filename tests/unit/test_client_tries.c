@@ -394,6 +394,41 @@ static void options_out_of_range_are_refused(void **state)
     assert_null(client);
 }
 
+/* Half of a call's time goes to an address that does not greet; when the rest is left alone by
+ * then, the call ends early, and does not say that its time was out. */
+static void who_gives_up_early_does_not_blame_the_time(void **state)
+{
+    (void)state;
+    struct decide_options options = decide_options_default();
+    options.hedge_after_us = DECIDE_HEDGE_NEVER;
+    struct decide_client *client = open_two(&options);
+    int home = home_of("u1");
+    atomic_store(&peers[home].behaviour, FAKE_NEVER_GREETS);
+    struct decide_reply *reply = NULL;
+    struct decide_request request = {.user = "u1", .timeout_us = 600000};
+    assert_int_not_equal(decide_submit(client, "recommend", &request, on_reply, &reply), 0);
+    struct pollfd pollfd = {.fd = decide_fd(client), .events = POLLIN};
+    while (atomic_load(&peers[home].silent_count) == 0)
+        decide_process(client);
+    atomic_store(&peers[home].behaviour, FAKE_ANSWERS);
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&peers[i].answers_users, false);
+        fake_peer_set_pause(&peers[i], "draining", 900);
+    }
+    struct decide_reply *refused = ask(client, "u1", LONG_US / 1000);
+    assert_int_not_equal(refused->status, DECIDE_OK);
+    decide_reply_free(refused);
+    while (reply == NULL) {
+        assert_int_equal(poll(&pollfd, 1, 30000), 1);
+        decide_process(client);
+    }
+    assert_int_not_equal(reply->status, DECIDE_OK);
+    if (reply->status == DECIDE_TIMEOUT)
+        assert_true(reply->waited_us >= request.timeout_us);
+    decide_reply_free(reply);
+    close_two(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +442,7 @@ int main(void)
         cmocka_unit_test(an_overloaded_daemon_is_left_alone_for_as_long_as_it_asks),
         cmocka_unit_test(the_daemon_is_told_what_is_left),
         cmocka_unit_test(a_probe_costs_its_call_no_time),
+        cmocka_unit_test(who_gives_up_early_does_not_blame_the_time),
         cmocka_unit_test(a_last_good_answer_comes_before_the_fallback),
         cmocka_unit_test(levels_below_full_are_counted),
         cmocka_unit_test(options_out_of_range_are_refused),
