@@ -27,6 +27,8 @@
  * that fits, after 511 ms, still has plenty of time to fail by itself. */
 #define RETRY_US UINT64_C(900000)
 
+enum { EXCUSES = 10 };
+
 static struct decide_client *client_of(const char *urls)
 {
     static const char *const fallback[] = {"f1", "f2", "f1", "f3", "f4"};
@@ -54,9 +56,16 @@ static struct decide_reply *ping(struct decide_client *client, uint64_t timeout_
     return reply;
 }
 
+/* On a machine that is busy with others the time of a call may run out before what is to be seen.
+ */
 static void expect(struct decide_client *client, uint64_t timeout_us, enum decide_status status)
 {
     struct decide_reply *reply = ping(client, timeout_us);
+    for (int i = 0; i < EXCUSES && reply->status == DECIDE_TIMEOUT && status != DECIDE_TIMEOUT;
+         i++) {
+        decide_reply_free(reply);
+        reply = ping(client, timeout_us);
+    }
     if (reply->status != status)
         print_error("got %s: %s\n", decide_status_name(reply->status), reply->error_message);
     assert_int_equal(reply->status, status);
