@@ -211,6 +211,7 @@ struct item {
     int32_t stock;     /* STORE_STOCK_UNKNOWN when unknown */
     uint32_t category; /* number, IDMAP_NONE when unknown */
     uint32_t brand;
+    uint32_t added_s; /* when it came into the catalogue, seconds since the epoch; 0: not known */
     bool deleted;
     struct text title;                 /* .ptr NULL when unknown */
     struct text attributes;            /* raw MessagePack map; .ptr NULL when none */
@@ -224,6 +225,9 @@ uint32_t store_item_count(const struct store *store);                /* numbers 
 uint32_t store_item_find(const struct store *store, struct text id); /* or IDMAP_NONE */
 struct text store_item_id(const struct store *store, uint32_t item);
 const struct item *store_item(const struct store *store, uint32_t item); /* NULL: no record */
+
+/* Changes when a record's title, category, brand or attributes do, or an item comes or goes. */
+uint64_t store_content_version(const struct store *store);
 
 uint32_t store_category_find(const struct store *store, struct text name); /* or IDMAP_NONE */
 struct text store_category_name(const struct store *store, uint32_t category);
@@ -260,6 +264,12 @@ struct history {
  * nothing is known; *ret_history is empty then. */
 bool store_history(const struct store *store, struct text user, struct text anon,
                    struct history *ret_history);
+
+uint32_t store_user_count(const struct store *store); /* numbers given */
+/* The same of the user of that number, their attributes (see store_user_attributes) and consent,
+ * for whoever looks at all of them; false when nothing is known. */
+bool store_user_at(const struct store *store, uint32_t user, struct history *ret_history,
+                   struct text *ret_attributes, uint8_t *ret_consent);
 
 enum store_window {
     STORE_WINDOW_1H,

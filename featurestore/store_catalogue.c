@@ -102,6 +102,8 @@ static enum err_code merge(struct store *store, const struct event *event, uint3
                            const struct event_item *news, struct item *record, struct err *err)
 {
     record->deleted = false;
+    if (record->added_s == 0)
+        record->added_s = time_s;
     if (event->currency != 0)
         record->currency = event->currency;
     if (news->price_minor != EVENT_ABSENT)
@@ -121,6 +123,20 @@ static enum err_code merge(struct store *store, const struct event *event, uint3
     return rc;
 }
 
+static bool is_same_text(struct text a, struct text b)
+{
+    return (a.ptr == NULL) == (b.ptr == NULL) && a.len == b.len &&
+           (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* Of what the item is, not of its price or stock. */
+static bool is_same_content(const struct item *a, const struct item *b)
+{
+    return a != NULL && a->deleted == b->deleted && a->category == b->category &&
+           a->brand == b->brand && is_same_text(a->title, b->title) &&
+           is_same_text(a->attributes, b->attributes);
+}
+
 static bool is_live(const struct item *record)
 {
     return record != NULL && !record->deleted;
@@ -137,6 +153,7 @@ static void publish(struct store *store, uint32_t count)
         if (old != NULL)
             bytes -= (int64_t)heap_bytes(record_bytes(old));
         store_counter_add(store, COUNTER_BYTES_ITEMS, bytes);
+        store_counter_add(store, COUNTER_CONTENT, !is_same_content(old, record));
         store_counter_add(store, COUNTER_CATALOGUE_ITEMS, is_live(record) - is_live(old));
         atomic_store_explicit(&slot->record, record, memory_order_release);
         retire_block(&store->retire, old);

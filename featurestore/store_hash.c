@@ -16,6 +16,7 @@ static uint64_t hash_record(const struct store *store, struct text id, const str
     digest_put_int(&digest, record->currency);
     digest_put_int(&digest, record->stock);
     digest_put_int(&digest, record->deleted);
+    digest_put_int(&digest, record->added_s);
     digest_put_name(&digest, store->category_ids, record->category);
     digest_put_name(&digest, store->brand_ids, record->brand);
     digest_put_text(&digest, record->title);

@@ -145,6 +145,7 @@ enum store_counter {
     COUNTER_BYTES_PEOPLE,
     COUNTER_BYTES_COUNTS,
     COUNTER_BATCHES,
+    COUNTER_CONTENT, /* changes of what items are, see store_content_version */
     COUNTER_COUNT
 };
 

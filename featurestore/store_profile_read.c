@@ -8,6 +8,11 @@ static const struct profile *profile_find(const struct people *people, struct te
     return number == IDMAP_NONE ? NULL : store_profile(people, number);
 }
 
+static uint8_t consent_of(const struct store *store, uint8_t allowed, uint8_t denied)
+{
+    return (uint8_t)(~(denied | (store->limits.consent_denied & ~allowed)) & CONSENT_ALL);
+}
+
 /* With what links bring in. */
 static const struct person *user_history(const struct store *store, uint32_t user)
 {
@@ -40,6 +45,24 @@ bool store_history(const struct store *store, struct text user, struct text anon
     return person != NULL;
 }
 
+uint32_t store_user_count(const struct store *store)
+{
+    return idmap_count(store->users.ids);
+}
+
+bool store_user_at(const struct store *store, uint32_t user, struct history *ret_history,
+                   struct text *ret_attributes, uint8_t *ret_consent)
+{
+    const struct person *person = user_history(store, user);
+    const struct profile *profile = store_profile(&store->users, user);
+    uint8_t allowed = profile != NULL ? profile->allowed : 0;
+    uint8_t denied = profile != NULL ? profile->denied : 0;
+    *ret_history = person_history(person);
+    *ret_attributes = profile != NULL ? profile->attributes : (struct text){NULL, 0};
+    *ret_consent = consent_of(store, allowed, denied);
+    return person != NULL;
+}
+
 static void add_consent(const struct profile *profile, uint8_t *allowed, uint8_t *denied)
 {
     if (profile == NULL)
@@ -57,7 +80,7 @@ uint8_t store_consent(const struct store *store, struct text user, struct text a
     add_consent(profile_find(&store->users, user), &allowed, &denied);
     if (behind != IDMAP_NONE)
         add_consent(store_profile(&store->users, behind), &allowed, &denied);
-    return (uint8_t)(~(denied | (store->limits.consent_denied & ~allowed)) & CONSENT_ALL);
+    return consent_of(store, allowed, denied);
 }
 
 bool store_consent_said(const struct store *store, struct text user, struct text anon,

@@ -17,6 +17,11 @@ uint32_t store_item_count(const struct store *store)
     return idmap_count(store->item_ids);
 }
 
+uint64_t store_content_version(const struct store *store)
+{
+    return store_counter(store, COUNTER_CONTENT);
+}
+
 uint32_t store_item_find(const struct store *store, struct text id)
 {
     return idmap_find(store->item_ids, id);

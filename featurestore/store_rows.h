@@ -43,6 +43,9 @@ enum store_row {
     ROW_END = ROW_FEATURES + FEATURE_TABLE_COUNT
 };
 
+/* What a row of an item begins with: no record, one as of before `added_s`, one with it. */
+enum { ROW_RECORD_NONE, ROW_RECORD_PLAIN, ROW_RECORD_ADDED };
+
 /* Writes the row as it is now; nothing for one that holds nothing. */
 void store_row_write(const struct store *store, enum store_row kind, uint32_t number,
                      struct checkpoint_block *block);

@@ -167,11 +167,15 @@ static enum err_code read_item(struct store *store, const struct checkpoint_row 
     uint32_t item, has;
     struct item record;
     enum err_code rc = ERR_OK;
+    record.added_s = 0;
     if (!store_row_number(numbering, ROW_ITEM_ID, row->number, &item) ||
-        !checkpoint_get_u32(&fields, &has) || has > 1 ||
-        (has == 1 && !get_record(&fields, numbering, store, &record)))
+        !checkpoint_get_u32(&fields, &has) || has > ROW_RECORD_ADDED ||
+        (has == ROW_RECORD_ADDED && !checkpoint_get_u32(&fields, &record.added_s)) ||
+        (has != ROW_RECORD_NONE && !get_record(&fields, numbering, store, &record)))
         return store_row_corrupt(row, "expected an item", err);
-    if (has == 1)
+    if (has == ROW_RECORD_PLAIN && record.price_count > 0)
+        record.added_s = record.prices[0].since_s; /* the earliest that is known */
+    if (has != ROW_RECORD_NONE)
         rc = store_catalogue_put(store, item, &record, err);
     for (uint32_t c = 0; c < EVENT_COUNTED_CLASSES && rc == ERR_OK; c++) {
         struct windows read = {0};

@@ -48,9 +48,10 @@ static void put_id(const struct store *store, enum store_row kind, uint32_t numb
 
 static void put_record(struct checkpoint_block *block, const struct item *record)
 {
-    checkpoint_put_u32(block, record != NULL);
+    checkpoint_put_u32(block, record != NULL ? ROW_RECORD_ADDED : ROW_RECORD_NONE);
     if (record == NULL)
         return;
+    checkpoint_put_u32(block, record->added_s);
     checkpoint_put_u64(block, (uint64_t)record->price_minor);
     checkpoint_put_u64(block, (uint64_t)record->cost_minor);
     checkpoint_put_u32(block, record->currency);

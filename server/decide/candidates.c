@@ -108,18 +108,10 @@ static void add_popular(const struct pipeline *p, uint32_t s)
         p->scratch->blend[list.entry[i].item] += p->slot->source[s].weight * list.entry[i].share;
 }
 
-static void add_repeat(const struct pipeline *p, uint32_t s)
-{
-    for (uint32_t i = 0; i < p->history.count; i++) {
-        p->scratch->blend[p->history.item[i]] += p->slot->source[s].weight * source_repeat(p, i);
-    }
-}
-
 static void add_all(struct pipeline *p)
 {
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         switch (p->slot->source[s].kind) {
-        case SOURCE_repeat: add_repeat(p, s); break;
         case SOURCE_popular: add_popular(p, s); break;
         case SOURCE_model_popular: add_model_popular(p, s); break;
         case SOURCE_neighbors:
@@ -166,10 +158,6 @@ static void compete_of(struct pipeline *p, struct top *top, uint32_t s)
     const struct model *model = p->models->source[s];
     struct summed rows = {NULL, 0};
     switch (p->slot->source[s].kind) {
-    case SOURCE_repeat:
-        for (uint32_t i = 0; i < p->history.count; i++)
-            compete(p, top, p->history.item[i]);
-        break;
     case SOURCE_popular: {
         struct top_list list = popular_list(p, s);
         for (uint32_t i = 0; i < list.count; i++)
@@ -223,11 +211,7 @@ static void compete_all(struct pipeline *p, struct top *top)
 static bool is_personal(const struct pipeline *p, uint32_t item)
 {
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        enum policy_source_kind kind = p->slot->source[s].kind;
         if (source_value(p, s, item) != 0.0f)
-            return true;
-        uint32_t position = kind == SOURCE_repeat ? subject_position(p, item) : 0;
-        if (position > 0 && source_repeat(p, position - 1) > 0.0f)
             return true;
     }
     return false;
@@ -237,12 +221,6 @@ static bool is_personal(const struct pipeline *p, uint32_t item)
 static bool may_bring(const struct pipeline *p, uint32_t s)
 {
     const struct model *model = p->models->source[s];
-    if (p->slot->source[s].kind == SOURCE_repeat) {
-        for (uint32_t i = 0; i < p->history.count; i++) {
-            if (source_repeat(p, i) > 0.0f && eligible(p, p->history.item[i]))
-                return true;
-        }
-    }
     struct summed rows = {NULL, 0};
     if (p->scored[s])
         rows = scored_rows(p, s);
@@ -299,10 +277,10 @@ static float added(const struct pipeline *p, uint32_t s, uint32_t item)
         const struct model *model = p->models->source[s];
         for (uint32_t i = 0; i < model_popular_count(p, s) && natural == 0.0f; i++) {
             if (model->item_of_row[popularity_order(model->as.popularity)[i]] == item)
-                natural = source_natural(p, s, item, 0);
+                natural = source_natural(p, s, item);
         }
     } else {
-        natural = source_natural(p, s, item, subject_position(p, item));
+        natural = source_natural(p, s, item);
     }
     return p->slot->source[s].weight * natural;
 }

@@ -67,12 +67,6 @@ static void emit_top(struct pipeline *p, uint32_t category)
     }
 }
 
-static uint32_t category_of(const struct pipeline *p, uint32_t item)
-{
-    const struct item *record = store_item(p->env->store, item);
-    return record != NULL ? record->category : IDMAP_NONE;
-}
-
 static void emit_popularity_model(struct pipeline *p)
 {
     const struct model *model = p->variant->popularity;
@@ -98,11 +92,7 @@ void ladder_fill_generic(struct pipeline *p)
 {
     for (uint32_t i = 0; i < p->filters.category_count; i++)
         emit_top(p, p->filters.category[i]);
-    uint32_t near = IDMAP_NONE;
-    if (p->seed_count > 0 && !p->is_hidden)
-        near = category_of(p, p->seed[0]);
-    else if (p->history.count > 0)
-        near = category_of(p, p->history.item[0]);
+    uint32_t near = subject_category(p);
     if (near != IDMAP_NONE)
         emit_top(p, near);
     emit_top(p, IDMAP_NONE);

@@ -9,7 +9,7 @@
 /* ---- building one ---------------------------------------------------------------------------- */
 
 /* Room for one more element; the array stays as it is when there is none. */
-static bool grow(void **array, uint32_t count, uint32_t *capacity, size_t element_bytes)
+bool list_grow(void **array, uint32_t count, uint32_t *capacity, size_t element_bytes)
 {
     if (count < *capacity)
         return true;
@@ -26,7 +26,7 @@ bool list_begin_span(struct list_builder *builder)
 {
     void *array = builder->span;
     bool has_room =
-        grow(&array, builder->span_count, &builder->span_capacity, sizeof builder->span[0]);
+        list_grow(&array, builder->span_count, &builder->span_capacity, sizeof builder->span[0]);
     builder->span = array;
     if (has_room)
         builder->span[builder->span_count++] = (struct list_span){builder->entry_count, 0};
@@ -37,7 +37,7 @@ bool list_add(struct list_builder *builder, uint32_t item, float value)
 {
     void *array = builder->entry;
     bool has_room =
-        grow(&array, builder->entry_count, &builder->entry_capacity, sizeof builder->entry[0]);
+        list_grow(&array, builder->entry_count, &builder->entry_capacity, sizeof builder->entry[0]);
     builder->entry = array;
     if (!has_room)
         return false;
@@ -46,22 +46,39 @@ bool list_add(struct list_builder *builder, uint32_t item, float value)
     return true;
 }
 
+bool list_begin_segment(struct list_builder *builder, uint64_t segment)
+{
+    void *array = builder->segment;
+    bool has_room = list_grow(&array, builder->segment_count, &builder->segment_capacity,
+                              sizeof builder->segment[0]);
+    builder->segment = array;
+    if (!has_room || !list_begin_span(builder))
+        return false;
+    builder->segment[builder->segment_count++] = segment;
+    return true;
+}
+
 /* What was built, in one block; NULL without memory. */
 static struct list *finish(const struct list_builder *builder)
 {
     size_t span_bytes = builder->span_count * sizeof builder->span[0];
     size_t entry_bytes = builder->entry_count * sizeof builder->entry[0];
-    struct list *list = malloc(sizeof *list + span_bytes + entry_bytes);
+    size_t segment_bytes = builder->segment_count * sizeof builder->segment[0];
+    struct list *list = malloc(sizeof *list + segment_bytes + span_bytes + entry_bytes);
     if (list == NULL)
         return NULL;
-    struct list_span *span = (struct list_span *)(list + 1);
+    uint64_t *segment = (uint64_t *)(list + 1);
+    struct list_span *span = (struct list_span *)(segment + builder->segment_count);
     struct list_entry *entry = (struct list_entry *)(span + builder->span_count);
+    if (segment_bytes > 0)
+        memcpy(segment, builder->segment, segment_bytes);
     if (span_bytes > 0)
         memcpy(span, builder->span, span_bytes);
     if (entry_bytes > 0)
         memcpy(entry, builder->entry, entry_bytes);
     *list = (struct list){.span = span,
                           .entry = entry,
+                          .segment = segment_bytes > 0 ? segment : NULL,
                           .span_count = builder->span_count,
                           .unknown_count = builder->unknown_count,
                           .user_count = 1};
@@ -71,7 +88,14 @@ static struct list *finish(const struct list_builder *builder)
 static struct list *make(const struct policy_list *spec, const struct store *store)
 {
     struct list_builder builder = {.spec = spec, .store = store};
-    struct list *list = list_make_editor(&builder) ? finish(&builder) : NULL;
+    bool made = false;
+    switch (spec->kind) {
+    case LIST_EDITOR: made = list_make_editor(&builder); break;
+    case LIST_NEW: made = list_make_new(&builder); break;
+    case LIST_TRENDING: made = list_make_trending(&builder); break;
+    }
+    struct list *list = made ? finish(&builder) : NULL;
+    free(builder.segment);
     free(builder.span);
     free(builder.entry);
     return list;

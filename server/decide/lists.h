@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lists - items that are chosen ahead of requests, for the sources of the policies that have such a
- * list: those of editors.
+ * list: those of editors, new arrivals, what trends.
  *
  * A list is one or more spans of items with their natural scores, best first.  All lists of a
  * policy set stand in one immutable list set, which the snapshot publishes by pointer and which is
@@ -28,6 +28,8 @@ struct list_span {
 struct list {
     const struct list_span *span; /* in the block of the list, as the entries are */
     const struct list_entry *entry;
+    /* By segment: of span 1 on, rising; NULL where spans have plain numbers. */
+    const uint64_t *segment;
     uint32_t span_count;
     uint32_t unknown_count; /* of an editor's list: ids that nothing knows, which are left out */
     uint32_t user_count;    /* list sets that have it; the loader's */
@@ -57,5 +59,12 @@ static inline struct list_items list_items(const struct list *list, uint32_t spa
         return (struct list_items){NULL, 0};
     return (struct list_items){list->entry + list->span[span].first, list->span[span].count};
 }
+
+/* ---- lists_read.c */
+/* The segment of a person with these attributes; false: none. */
+bool list_segment_of(struct text attributes, struct text name, struct text *ret_segment);
+uint64_t list_segment_key(struct text segment);
+/* None for a segment that nobody is in. */
+struct list_items list_of_segment(const struct list *list, struct text segment);
 
 #endif

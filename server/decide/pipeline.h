@@ -112,6 +112,8 @@ static inline bool eligible(const struct pipeline *p, uint32_t item)
 {
     return standing_of(p, item) == STANDING_ELIGIBLE;
 }
+/* The category that the request or the person points at; IDMAP_NONE: none. */
+uint32_t subject_category(const struct pipeline *p);
 /* Position of the item in the history, + 1; 0 when the person did nothing with it. */
 uint32_t subject_position(const struct pipeline *p, uint32_t item);
 
@@ -121,7 +123,10 @@ void pipeline_read_features(const struct pipeline *p, struct feature_reader *rea
 /* ---- rules.c */
 bool rules_begin(struct pipeline *p); /* after subject_resolve; false: the arena is full */
 const char *rules_refusing(const struct pipeline *p, uint32_t item); /* the first filter, or NULL */
-bool rules_boost(const struct pipeline *p);                          /* has the slot boosts? */
+/* The number that an expression of the slot gives for the item; false: it is not known. */
+bool rules_number(const struct pipeline *p, const struct expr *expr, uint32_t item,
+                  double *ret_number);
+bool rules_boost(const struct pipeline *p); /* has the slot boosts? */
 float rules_boosted(struct pipeline *p, uint32_t item, float score);
 /* What each boost did to the score; at most one for each boost of the slot. */
 uint32_t rules_explain(struct pipeline *p, uint32_t item, float score,
@@ -153,11 +158,10 @@ struct summed {
 struct summed sources_summed(const struct pipeline *p, uint32_t place);
 void sources_clear(struct pipeline *p);
 bool sources_have_vector(const struct pipeline *p); /* of any source of factors */
-float source_repeat(const struct pipeline *p, uint32_t position);
 /* The natural score that dense source `s` gives to the item; 0 where it has none. */
 float source_value(const struct pipeline *p, uint32_t s, uint32_t item);
-/* The same for a source of any kind; `position` as subject_position gives it. */
-float source_natural(const struct pipeline *p, uint32_t s, uint32_t item, uint32_t position);
+/* The same for a source of any kind. */
+float source_natural(const struct pipeline *p, uint32_t s, uint32_t item);
 /* log(1 + score) / log(1 + best), 0..1 */
 float source_popular(float score, float best);
 

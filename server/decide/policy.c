@@ -180,8 +180,10 @@ void policy_destroy(struct policy_set **set)
 {
     if (*set == NULL)
         return;
-    for (uint32_t i = 0; i < (*set)->slot_count; i++)
+    for (uint32_t i = 0; i < (*set)->slot_count; i++) {
+        policy_free_sources(&(*set)->slot[i]);
         policy_free_rules(&(*set)->slot[i]);
+    }
     policy_free_lists(*set);
     policy_fields_deinit(&(*set)->fields);
     free(*set);

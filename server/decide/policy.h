@@ -35,7 +35,8 @@
 
 /* clang-format off */
 #define POLICY_SOURCES(X) \
-    X(neighbors) X(factors) X(repeat) X(popular) X(model_popular) X(cart) X(list) X(candidates)
+    X(neighbors) X(factors) X(repeat) X(popular) X(model_popular) X(cart) X(list) X(candidates) \
+    X(trending) X(new)
 /* clang-format on */
 
 enum policy_source_kind {
@@ -54,7 +55,8 @@ static inline bool policy_sums_rows(enum policy_source_kind kind)
 }
 static inline bool policy_sums_items(enum policy_source_kind kind)
 {
-    return kind == SOURCE_list || kind == SOURCE_candidates;
+    return kind == SOURCE_list || kind == SOURCE_candidates || kind == SOURCE_trending ||
+           kind == SOURCE_new || kind == SOURCE_repeat;
 }
 
 struct policy_source {
@@ -67,15 +69,22 @@ struct policy_source {
     uint32_t history;     /* neighbors: so many of the person's newest items speak */
     uint32_t half_life_s; /* neighbors: after which an item of the history says half; 0: never */
     uint32_t list;        /* of the policy set, for sources that have one */
+    /* repeat: after how many seconds a person buys the item again, and how long ago they did;
+     * owned, NULL: not told. */
+    struct expr *interval, *since;
 };
 
 /* What is made ahead of requests for a source. */
-enum policy_list_kind { LIST_EDITOR };
+enum policy_list_kind { LIST_EDITOR, LIST_TRENDING, LIST_NEW };
+enum policy_by { BY_ALL, BY_CATEGORY, BY_SEGMENT };
 
 struct policy_list {
     enum policy_list_kind kind;
-    char name[MODEL_NAME_BYTES]; /* of an editor's list */
-    const struct text *item;     /* of an editor's list: ids; owned, with their texts */
+    char name[MODEL_NAME_BYTES]; /* of an editor's list; of the attribute that makes segments */
+    enum policy_by by;           /* trending: one list for each of those */
+    enum store_window window, baseline; /* trending */
+    uint32_t max_age_s;                 /* new */
+    const struct text *item;            /* of an editor's list: ids; owned, with their texts */
     uint32_t item_count;
 };
 

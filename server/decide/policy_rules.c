@@ -302,6 +302,16 @@ enum err_code policy_parse_rules(const struct json_at *slot_at, struct policy_fi
     return rc == ERR_OK ? parse_diversity(&p, slot_at) : rc;
 }
 
+enum err_code policy_compile_number(const struct json_at *at, struct policy_fields *fields,
+                                    struct policy_slot *slot, struct expr **ret_expr,
+                                    struct err *err)
+{
+    const struct rules_parser p = {.fields = fields, .slot = slot, .err = err};
+    const char *source = NULL;
+    enum err_code rc = json_string(at, &source, err);
+    return rc == ERR_OK ? compile(&p, at, text_of(source), EXPR_DOUBLE, ret_expr) : rc;
+}
+
 void policy_free_rules(struct policy_slot *slot)
 {
     for (uint32_t i = 0; i < slot->filter_count; i++)

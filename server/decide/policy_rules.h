@@ -10,6 +10,11 @@
 MUST_CHECK enum err_code policy_parse_rules(const struct json_at *slot_at,
                                             struct policy_fields *fields, struct policy_slot *slot,
                                             struct err *err);
+/* An expression that gives a number. */
+MUST_CHECK enum err_code policy_compile_number(const struct json_at *at,
+                                               struct policy_fields *fields,
+                                               struct policy_slot *slot, struct expr **ret_expr,
+                                               struct err *err);
 void policy_free_rules(struct policy_slot *slot);
 
 #endif

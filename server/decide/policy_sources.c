@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/decide/policy_sources.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "server/decide/policy_rules.h"
 
 #define COUNT_DEFAULT   300
 #define HISTORY_DEFAULT 50
@@ -60,6 +59,7 @@ enum err_code policy_parse_window(const struct json_at *object, const char *key,
 #define KIND(name)   (1u << SOURCE_##name)
 #define WITH_MODEL   (KIND(neighbors) | KIND(factors) | KIND(model_popular) | KIND(cart))
 #define WITH_HISTORY (KIND(neighbors))
+#define TRENDING     KIND(trending)
 
 /* Keys that some kinds alone take; those of the others were always passed over where they say
  * nothing. */
@@ -68,9 +68,16 @@ static const struct {
     uint32_t kinds;
     const char *whose;
 } special[] = {
-    {"history", WITH_HISTORY, "neighbors"},
-    {"half_life", WITH_HISTORY, "neighbors"},
-    {"list", KIND(list), "list"},
+    {"history", WITH_HISTORY, "neighbors"}, {"half_life", WITH_HISTORY, "neighbors"},
+    {"list", KIND(list), "list"},           {"baseline", TRENDING, "trending"},
+    {"by", TRENDING, "trending"},           {"attribute", TRENDING, "trending"},
+    {"max_age", KIND(new), "new"},          {"interval", KIND(repeat), "repeat"},
+    {"since", KIND(repeat), "repeat"},
+};
+
+struct source_parser {
+    struct policy_set *set;
+    struct policy_slot *slot;
 };
 
 static enum err_code check_special(const struct json_at *at, uint32_t kind, struct err *err)
@@ -107,35 +114,26 @@ static enum err_code parse_source_model(const struct json_at *at, struct policy_
     return rc;
 }
 
-/* The editor's list that the source names. */
-static enum err_code find_list(const struct json_at *at, const struct policy_set *set,
-                               struct policy_source *source, struct err *err)
-{
-    struct json_at member = json_member(at, "list");
-    const char *names[POLICY_LISTS_MAX + 1] = {NULL};
-    const char *name = NULL;
-    enum err_code rc = json_string(&member, &name, err);
-    for (uint32_t i = 0; i < set->list_count && rc == ERR_OK; i++) {
-        names[i] = set->list[i].name;
-        if (set->list[i].kind == LIST_EDITOR && strcmp(name, set->list[i].name) == 0) {
-            source->list = i;
-            snprintf(source->label, sizeof source->label, "list: %s", name);
-            return ERR_OK;
-        }
-    }
-    if (rc != ERR_OK)
-        return rc;
-    const char *nearest = json_nearest(text_of(name), names);
-    return err_set(err, ERR_BAD_INPUT, "%s: there is no list '%.64s'%s%s%s", member.path, name,
-                   nearest != NULL ? ", did you mean '" : "", nearest != NULL ? nearest : "",
-                   nearest != NULL ? "'?" : "");
-}
-
-static enum err_code parse_source(const struct json_at *at, struct policy_set *set,
+static enum err_code parse_repeat(const struct json_at *at, const struct source_parser *p,
                                   struct policy_source *source, struct err *err)
 {
-    static const char *const known[] = {"source",  "model",     "weight", "count", "window",
-                                        "history", "half_life", "list",   NULL};
+    struct json_at interval = json_member(at, "interval"), since = json_member(at, "since");
+    enum err_code rc = ERR_OK;
+    if (interval.value != NULL)
+        rc = policy_compile_number(&interval, &p->set->fields, p->slot, &source->interval, err);
+    if (rc == ERR_OK && since.value != NULL)
+        rc = policy_compile_number(&since, &p->set->fields, p->slot, &source->since, err);
+    if (rc == ERR_OK && since.value != NULL && interval.value == NULL)
+        rc = err_set(err, ERR_BAD_INPUT, "%s: 'since' says nothing without 'interval'", at->path);
+    return rc;
+}
+
+static enum err_code parse_source(const struct json_at *at, const struct source_parser *p,
+                                  struct policy_source *source, struct err *err)
+{
+    static const char *const known[] = {"source",    "model",     "weight",   "count",    "window",
+                                        "history",   "half_life", "list",     "baseline", "by",
+                                        "attribute", "max_age",   "interval", "since",    NULL};
     uint32_t kind = 0;
     double weight = 1.0;
     *source = (struct policy_source){
@@ -163,14 +161,15 @@ static enum err_code parse_source(const struct json_at *at, struct policy_set *s
         rc = policy_parse_window(at, "window", &source->window, err);
     if (rc == ERR_OK)
         rc = parse_source_model(at, source, err);
-    if (rc == ERR_OK && kind == SOURCE_list)
-        rc = find_list(at, set, source, err);
-    return rc;
+    if (rc == ERR_OK && kind == SOURCE_repeat)
+        rc = parse_repeat(at, p, source, err);
+    return rc == ERR_OK ? policy_parse_list_of(at, p->set, source, err) : rc;
 }
 
 enum err_code policy_parse_sources(const struct json_at *slot_at, struct policy_set *set,
                                    struct policy_slot *slot, struct err *err)
 {
+    const struct source_parser p = {.set = set, .slot = slot};
     struct json_at at = json_member(slot_at, "sources");
     int count = 0;
     enum err_code rc = json_array(&at, &count, err);
@@ -179,83 +178,15 @@ enum err_code policy_parse_sources(const struct json_at *slot_at, struct policy_
                      POLICY_SOURCES_MAX, count);
     for (int i = 0; i < count && rc == ERR_OK; i++) {
         struct json_at element = json_element(&at, i);
-        rc = parse_source(&element, set, &slot->source[i], err);
-    }
-    slot->source_count = rc == ERR_OK ? (uint32_t)count : 0;
-    return rc;
-}
-
-/* ---- editors' lists -------------------------------------------------------------------------- */
-
-/* One block: the texts behind the table of them. */
-static enum err_code copy_ids(const struct json_at *at, int count, struct policy_list *list,
-                              struct err *err)
-{
-    size_t bytes = 0;
-    int index = 0;
-    enum err_code rc = ERR_OK;
-    for (const cJSON *child = at->value->child; child != NULL && rc == ERR_OK;
-         child = child->next, index++) {
-        if (!cJSON_IsString(child) || !text_is_id(text_of(child->valuestring)))
-            rc = err_set(err, ERR_BAD_INPUT, "%s[%d]: expected the id of an item of 1..%d bytes",
-                         at->path, index, ID_BYTES_MAX);
-        else
-            bytes += strlen(child->valuestring);
-    }
-    if (rc != ERR_OK)
-        return rc;
-    struct text *item = malloc(((size_t)count + 1) * sizeof *item + bytes);
-    if (item == NULL)
-        return err_set(err, ERR_NOMEM, "%s: no memory for %d ids", at->path, count);
-    char *next = (char *)(item + count + 1);
-    index = 0;
-    for (const cJSON *child = at->value->child; child != NULL; child = child->next, index++) {
-        item[index] = (struct text){next, (uint32_t)strlen(child->valuestring)};
-        memcpy(next, child->valuestring, item[index].len);
-        next += item[index].len;
-    }
-    list->item = item;
-    list->item_count = (uint32_t)count;
-    return ERR_OK;
-}
-
-static enum err_code parse_list(const struct json_at *at, struct policy_list *list, struct err *err)
-{
-    const char *name = at->value->string;
-    int count = 0;
-    if (!file_is_plain_name(name))
-        return err_set(err, ERR_BAD_INPUT,
-                       "%s: expected the name of a list of 1..64 letters, digits, '.', '_' or '-'",
-                       at->path);
-    *list = (struct policy_list){.kind = LIST_EDITOR};
-    memcpy(list->name, name, strlen(name) + 1);
-    enum err_code rc = json_array(at, &count, err);
-    if (rc == ERR_OK && count > POLICY_LIST_ITEMS_MAX)
-        rc = err_set(err, ERR_LIMIT, "%s: expected at most %d items, got %d", at->path,
-                     POLICY_LIST_ITEMS_MAX, count);
-    return rc == ERR_OK ? copy_ids(at, count, list, err) : rc;
-}
-
-enum err_code policy_parse_lists(const struct json_at *root, struct policy_set *set,
-                                 struct err *err)
-{
-    struct json_at at = json_member(root, "lists");
-    if (at.value == NULL)
-        return ERR_OK;
-    enum err_code rc = json_object(&at, err);
-    if (rc != ERR_OK)
-        return rc;
-    for (const cJSON *child = at.value->child; child != NULL && rc == ERR_OK; child = child->next) {
-        struct json_at list_at = json_member(&at, child->string);
-        if (set->list_count == POLICY_LISTS_MAX)
-            return err_set(err, ERR_LIMIT, "%s: more than %d lists", at.path, POLICY_LISTS_MAX);
-        rc = parse_list(&list_at, &set->list[set->list_count++], err);
+        rc = parse_source(&element, &p, &slot->source[slot->source_count++], err);
     }
     return rc;
 }
 
-void policy_free_lists(struct policy_set *set)
+void policy_free_sources(struct policy_slot *slot)
 {
-    for (uint32_t i = 0; i < set->list_count; i++)
-        free((void *)set->list[i].item);
+    for (uint32_t s = 0; s < slot->source_count; s++) {
+        expr_destroy(&slot->source[s].interval);
+        expr_destroy(&slot->source[s].since);
+    }
 }

@@ -13,6 +13,10 @@ MUST_CHECK enum err_code policy_parse_lists(const struct json_at *root, struct p
 void policy_free_lists(struct policy_set *set);
 MUST_CHECK enum err_code policy_parse_sources(const struct json_at *slot_at, struct policy_set *set,
                                               struct policy_slot *slot, struct err *err);
+void policy_free_sources(struct policy_slot *slot);
+/* The list of the source, when it is of a kind that has one. */
+MUST_CHECK enum err_code policy_parse_list_of(const struct json_at *at, struct policy_set *set,
+                                              struct policy_source *source, struct err *err);
 
 /* A model's name: plain, or "*" for the first one of the kind that is wanted; absent: stays. */
 MUST_CHECK enum err_code policy_parse_model(const struct json_at *object, const char *key,

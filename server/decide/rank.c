@@ -59,7 +59,7 @@ static double value_of(const struct pipeline *p, const struct rank_binding *bind
     case BIND_FEATURE: break; /* of the reader */
     case BIND_CALLER_SCORE: return ranked->caller_score;
     case BIND_BLEND_SCORE: return ranked->blend_score;
-    case BIND_SOURCE: return source_natural(p, binding->id, ranked->item, ranked->position);
+    case BIND_SOURCE: return source_natural(p, binding->id, ranked->item);
     case BIND_PAIR_DAYS:
     case BIND_PAIR_AGE_S: return pair_feature(p, binding, ranked->position);
     case BIND_REQUEST: return request_feature(ranked, binding->name);
@@ -187,11 +187,11 @@ bool rank_candidates(struct pipeline *p, bool *ret_good)
     return true;
 }
 
-static double blend_of(const struct pipeline *p, uint32_t item, uint32_t position)
+static double blend_of(const struct pipeline *p, uint32_t item)
 {
     double blend = 0.0;
     for (uint32_t s = 0; s < p->slot->source_count; s++)
-        blend += p->slot->source[s].weight * source_natural(p, s, item, position);
+        blend += p->slot->source[s].weight * source_natural(p, s, item);
     return blend;
 }
 
@@ -218,7 +218,7 @@ static struct ranked asked_of(const struct pipeline *p, const struct request_ite
                             .caller_score = asked->score,
                             .asked = asked};
     ranked.position = subject_position(p, ranked.item);
-    ranked.blend_score = blend_of(p, ranked.item, ranked.position);
+    ranked.blend_score = blend_of(p, ranked.item);
     return ranked;
 }
 

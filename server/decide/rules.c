@@ -50,6 +50,10 @@ static bool holds(const struct rules *rules, const struct policy_rule *rule, uin
 
 static bool has_rules(const struct policy_slot *slot)
 {
+    for (uint32_t s = 0; s < slot->source_count; s++) {
+        if (slot->source[s].interval != NULL)
+            return true;
+    }
     return slot->filter_count + slot->boost_count + slot->pin_count > 0 ||
            slot->per_category + slot->per_brand > 0;
 }
@@ -125,6 +129,16 @@ const char *rules_refusing(const struct pipeline *p, uint32_t item)
             return p->slot->filter[i].label;
     }
     return NULL;
+}
+
+bool rules_number(const struct pipeline *p, const struct expr *expr, uint32_t item,
+                  double *ret_number)
+{
+    struct rules *rules = p->rules;
+    if (rules == NULL || expr == NULL)
+        return false;
+    policy_asked_item(&rules->asked, item);
+    return expr_number(expr, &rules->env, ret_number);
 }
 
 /* ---- boosts ---------------------------------------------------------------------------------- */

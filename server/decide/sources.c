@@ -6,7 +6,6 @@
 #include "server/metrics.h"
 
 #define FOLD_IN_ROWS_MAX 1000
-#define REPEAT_AGE_S     (60.0f * 86400.0f)
 #define SPEAKING_MIN     5  /* items of a history speak however short the time is */
 #define LINE_ENTRIES     16 /* of 4 bytes in a cache line */
 #define SUM_MANY_SHARE   4  /* lists of a quarter of all rows or more are summed without notes */
@@ -279,15 +278,6 @@ void sources_clear(struct pipeline *p)
     }
 }
 
-float source_repeat(const struct pipeline *p, uint32_t position)
-{
-    if ((p->history.classes[position] & 1u << EVENT_CLASS_PURCHASE) == 0)
-        return 0.0f;
-    int64_t age_s = store_watermark_ms(p->env->store) / 1000 - p->history.last_s[position];
-    float age = age_s > 0 ? (float)age_s : 0.0f;
-    return logf(1.0f + (float)p->history.days[position]) + expf(-age / REPEAT_AGE_S);
-}
-
 float source_value(const struct pipeline *p, uint32_t s, uint32_t item)
 {
     const struct model *model = p->models->source[s];
@@ -327,10 +317,9 @@ static float popular_in_model(const struct model *model, uint32_t item)
                           popularity_score(popularity, popularity_order(popularity)[0]));
 }
 
-float source_natural(const struct pipeline *p, uint32_t s, uint32_t item, uint32_t position)
+float source_natural(const struct pipeline *p, uint32_t s, uint32_t item)
 {
     switch (p->slot->source[s].kind) {
-    case SOURCE_repeat: return position > 0 ? source_repeat(p, position - 1) : 0.0f;
     case SOURCE_popular: return popular_in_store(p, p->slot->source[s].window, item);
     case SOURCE_model_popular: return popular_in_model(p->models->source[s], item);
     default: return source_value(p, s, item);

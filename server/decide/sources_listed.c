@@ -6,6 +6,9 @@
 
 #include "server/decide/pipeline.h"
 
+#define REPEAT_AGE_S (60.0f * 86400.0f)
+#define DUE_SPREAD   0.5 /* of the logarithm of gaps around the interval */
+
 /* The first that is said of an item counts; a score of zero stays a little above it, since zero
  * means that the source does not know the item. */
 static void bring(struct pipeline *p, uint32_t s, uint32_t item, float value)
@@ -36,6 +39,71 @@ static void bring_list(struct pipeline *p, uint32_t s, struct list_items items)
     }
 }
 
+/* Those of the categories that the request asks for; of the one that the person is near to; of all.
+ */
+static void bring_by_category(struct pipeline *p, uint32_t s, const struct list *list)
+{
+    uint32_t near = subject_category(p);
+    for (uint32_t i = 0; i < p->filters.category_count; i++)
+        bring_list(p, s, list_items(list, 1 + p->filters.category[i]));
+    if (p->filters.category_count == 0 && near != IDMAP_NONE)
+        bring_list(p, s, list_items(list, 1 + near));
+    if (p->touched_count[p->models->place[s]] == 0)
+        bring_list(p, s, list_items(list, 0));
+}
+
+static void bring_by_segment(struct pipeline *p, uint32_t s, const struct list *list)
+{
+    struct text name = text_of(p->env->snapshot->policies->list[p->slot->source[s].list].name);
+    struct text attributes = {NULL, 0}, segment;
+    if (!p->is_hidden)
+        attributes = store_user_attributes(p->env->store, p->request->user);
+    if (list_segment_of(attributes, name, &segment))
+        bring_list(p, s, list_of_segment(list, segment));
+    if (p->touched_count[p->models->place[s]] == 0)
+        bring_list(p, s, list_items(list, 0));
+}
+
+static void bring_trending(struct pipeline *p, uint32_t s)
+{
+    uint32_t index = p->slot->source[s].list;
+    const struct list *list = p->lists->list[index];
+    switch (p->env->snapshot->policies->list[index].by) {
+    case BY_CATEGORY: bring_by_category(p, s, list); break;
+    case BY_SEGMENT: bring_by_segment(p, s, list); break;
+    default: bring_list(p, s, list_items(list, 0));
+    }
+}
+
+/* Due when the interval is over: the density of log-normal gaps between purchases, at most 1. */
+static float due(double since_s, double interval_s)
+{
+    double distance = log((since_s > 1.0 ? since_s : 1.0) / interval_s) / DUE_SPREAD;
+    return (float)exp(-0.5 * distance * distance);
+}
+
+/* How much somebody who bought the item wants it again. */
+static float repeat_value(struct pipeline *p, const struct policy_source *source, uint32_t position)
+{
+    uint32_t item = p->history.item[position];
+    int64_t age_s = store_watermark_ms(p->env->store) / 1000 - p->history.last_s[position];
+    double since_s = age_s > 0 ? (double)age_s : 0.0, interval_s = 0.0, told_s = 0.0;
+    float now = expf(-(float)since_s / REPEAT_AGE_S);
+    if (rules_number(p, source->since, item, &told_s))
+        since_s = told_s;
+    if (rules_number(p, source->interval, item, &interval_s) && interval_s > 0.0)
+        now = due(since_s, interval_s);
+    return logf(1.0f + (float)p->history.days[position]) + now;
+}
+
+static void bring_repeat(struct pipeline *p, uint32_t s)
+{
+    for (uint32_t i = 0; i < p->history.count; i++) {
+        if ((p->history.classes[i] & 1u << EVENT_CLASS_PURCHASE) != 0)
+            bring(p, s, p->history.item[i], repeat_value(p, &p->slot->source[s], i));
+    }
+}
+
 /* With the caller's scores, or without one by its place. */
 static void bring_candidates(struct pipeline *p, uint32_t s)
 {
@@ -55,6 +123,9 @@ void sources_list(struct pipeline *p)
         const struct policy_source *source = &p->slot->source[s];
         switch (source->kind) {
         case SOURCE_list: bring_list(p, s, list_items(p->lists->list[source->list], 0)); break;
+        case SOURCE_new: bring_list(p, s, list_items(p->lists->list[source->list], 0)); break;
+        case SOURCE_trending: bring_trending(p, s); break;
+        case SOURCE_repeat: bring_repeat(p, s); break;
         case SOURCE_candidates: bring_candidates(p, s); break;
         default: continue;
         }

@@ -179,6 +179,19 @@ enum standing standing_of(const struct pipeline *p, uint32_t item)
     return rules_refusing(p, item) == NULL ? STANDING_ELIGIBLE : STANDING_FILTER;
 }
 
+static uint32_t category_of(const struct pipeline *p, uint32_t item)
+{
+    const struct item *record = store_item(p->env->store, item);
+    return record != NULL ? record->category : IDMAP_NONE;
+}
+
+uint32_t subject_category(const struct pipeline *p)
+{
+    if (p->seed_count > 0 && !p->is_hidden)
+        return category_of(p, p->seed[0]);
+    return p->history.count > 0 ? category_of(p, p->history.item[0]) : IDMAP_NONE;
+}
+
 uint32_t subject_position(const struct pipeline *p, uint32_t item)
 {
     for (uint32_t i = 0; i < p->history.count; i++) {

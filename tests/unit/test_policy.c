@@ -18,7 +18,10 @@ static const char good[] =
     "    \"cart\": {\"bought\": \"allow\", \"in_stock\": false, \"catalogue_only\": true,\n"
     "      \"ranker\": \"r\", \"prices\": \"*\", \"generic_window\": \"1d\", \"sources\": [\n"
     "        {\"source\": \"popular\", \"window\": \"7d\", \"count\": 10},\n"
-    "        {\"source\": \"factors\"}, {\"source\": \"repeat\"}],\n"
+    "        {\"source\": \"factors\"}, {\"source\": \"repeat\","
+    "         \"since\": \"user_item.since_buy_s\", \"interval\":\n"
+    "         \"has(user_item.refill_s) ? user_item.refill_s : 86400.0 * "
+    "double(item.attributes.refill_days)\"}],\n"
     "      \"filters\": [\"item.price > 1\", {\"name\": \"f\", \"when\": \"user_category.own > "
     "0.5\"}],\n"
     "      \"boosts\": [{\"when\": \"context.a == 'b'\", \"multiply\": 1.5}, {\"add\": "
@@ -54,6 +57,7 @@ static void test_reads_what_is_written(void **state)
     assert_int_equal(cart->source[0].count, 10);
     assert_string_equal(cart->source[0].model, "");
     assert_string_equal(cart->source[1].model, "*");
+    assert_true(cart->source[2].interval != NULL && cart->source[2].since != NULL);
     assert_int_equal(cart->filter_count, 2);
     assert_string_equal(cart->filter[1].label, "filter: f");
     assert_int_equal(cart->boost_count, 2);
@@ -89,7 +93,25 @@ static void test_refuses_and_says_where(void **state)
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbours\"}]}}}", "'neighbors'"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"foo\"}]}}}",
          "unknown name 'foo', expected one of neighbors, factors, repeat, popular, model_popular, "
-         "cart, list, candidates"},
+         "cart, list, candidates, trending, new"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"trending\", \"window\": \"7d\", "
+         "\"baseline\": "
+         "\"7d\"}]}}}",
+         "'baseline' has to be longer"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"trending\", \"by\": \"segment\"}]}}}",
+         "'attribute' goes with"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"trending\", \"attribute\": \"x\"}]}}}",
+         "'attribute' goes with"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"trending\", \"by\": \"categori\"}]}}}",
+         "'category'"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\", \"baseline\": \"30d\"}]}}}",
+         "only the source trending takes it"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"new\", \"max_age\": \"5m\"}]}}}",
+         "expected 1h to 366d"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"since\": \"1.0\"}]}}}",
+         "says nothing without 'interval'"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"interval\": \"1 +\"}]}}}",
+         "sources[0].interval: line 1, column 4"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"half_life\": \"1d\"}]}}}",
          "half_life: only the source neighbors takes it"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"half_life\": 3}]}}}",
