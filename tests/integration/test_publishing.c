@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cjson/cJSON.h>
 #include <cmocka.h>
 #include <signal.h>
 #include <stdio.h>
@@ -143,12 +144,139 @@ static void test_what_is_signed_is_pushed_with_its_signature(void **state)
     assert_true(serves(bench, "2"));
 }
 
+/* ---- verify ---------------------------------------------------------------------------------- */
+
+/* Its report as JSON, which the caller deletes. */
+static cJSON *verified(struct bench *bench, int code, const char *dir, const char *option,
+                       const char *value)
+{
+    const char *const args[] = {"--json", "model", "verify", dir, option, value, NULL};
+    assert_int_equal(ctl(bench, args), code);
+    cJSON *report = cJSON_Parse(bench->program.out);
+    if (report == NULL)
+        fail_msg("no JSON: %s", bench->program.out);
+    assert_int_equal(cJSON_IsTrue(cJSON_GetObjectItem(report, "ok")), code == 0);
+    return report;
+}
+
+static const cJSON *member(const cJSON *report, const char *one, const char *other)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(report, one);
+    return other == NULL ? value : cJSON_GetObjectItemCaseSensitive(value, other);
+}
+
+static const char *text(const cJSON *report, const char *one, const char *other)
+{
+    const char *value = cJSON_GetStringValue(member(report, one, other));
+    return value == NULL ? "" : value;
+}
+
+static void test_every_kind_is_verified_and_reported(void **state)
+{
+    struct bench *bench = *state;
+    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) {
+        char dir[2 * TEMP_DIR_BYTES];
+        const char *name = model_kind_name((enum model_kind)kind);
+        model_sample_write(at(bench, name, dir), "m", "1", (enum model_kind)kind);
+        cJSON *report = verified(bench, 0, dir, NULL, NULL);
+        assert_string_equal(text(report, "kind", NULL), name);
+        assert_string_equal(text(report, "signature", "state"), "none");
+        assert_true(cJSON_GetNumberValue(member(report, "golden_rows", NULL)) >= 1);
+        assert_true(cJSON_GetNumberValue(member(report, "memory_bytes", NULL)) > 0);
+        assert_true(cJSON_GetNumberValue(member(report, "row_us", "alone")) > 0);
+        assert_true(cJSON_GetNumberValue(member(report, "row_us", "of_100")) > 0);
+        assert_true(cJSON_GetArraySize(member(report, "figures", NULL)) >= 1);
+        assert_true(cJSON_GetArraySize(member(report, "files", NULL)) >= 1);
+        assert_int_equal(cJSON_GetArraySize(member(report, "doubts", NULL)), 0);
+        cJSON_Delete(report);
+        const char *const people[] = {"model", "verify", dir, NULL};
+        assert_int_equal(ctl(bench, people), 0);
+        assert_non_null(strstr(bench->program.out, ": good\n"));
+    }
+}
+
+static void test_signatures_are_verified(void **state)
+{
+    struct bench *bench = *state;
+    char dir[2 * TEMP_DIR_BYTES], key[2 * TEMP_DIR_BYTES], manifest[2 * TEMP_DIR_BYTES];
+    model_sample_write(at(bench, "b", dir), "m", "1", MODEL_popularity);
+    at(bench, "k.pub", key);
+    cJSON_Delete(verified(bench, 1, dir, "--key", key));
+    assert_non_null(strstr(bench->program.out, "the bundle is not signed"));
+    sign(bench, dir);
+    cJSON *report = verified(bench, 0, dir, "--key", key);
+    assert_string_equal(text(report, "signature", "state"), "good");
+    assert_int_equal(strlen(text(report, "signature", "key")), 16);
+    assert_non_null(strstr(text(report, "signature", "trusted_comment"), "manifest.json"));
+    cJSON_Delete(report);
+    report = verified(bench, 0, dir, NULL, NULL);
+    assert_string_equal(text(report, "signature", "state"), "unchecked");
+    cJSON_Delete(report);
+    FILE *file = fopen(at(bench, "b/manifest.json", manifest), "a");
+    assert_non_null(file);
+    fputc('\n', file);
+    assert_int_equal(fclose(file), 0);
+    cJSON_Delete(verified(bench, 1, dir, "--key", key));
+    assert_non_null(strstr(bench->program.out, "does not hold"));
+    cJSON_Delete(verified(bench, 1, dir, "--key", manifest));
+}
+
+/* A file as XGBoost wrote it; one of its features is defined by the shop. */
+static void test_a_bare_file_is_verified_bundled_signed_and_pushed(void **state)
+{
+    struct bench *bench = *state;
+    char model[FILE_PATH_BYTES], dir[2 * TEMP_DIR_BYTES], features[2 * TEMP_DIR_BYTES];
+    char key[2 * TEMP_DIR_BYTES], map[2 * TEMP_DIR_BYTES];
+    const char *source = getenv("DECIDED_SOURCE");
+    assert_non_null(source);
+    snprintf(model, sizeof model, "%s/tests/fuzz/corpus/xgboost/logistic", source);
+    temp_dir_write_text(&bench->dir, "map.json",
+                        "{\"item.price\": \"item.price\", \"caller.score\": "
+                        "\"caller.score\", \"item.brand\": \"item.views\"}");
+    temp_dir_write_text(&bench->dir, "features.json",
+                        "{\"version\": \"1\", \"features\": {\"item.views\": {\"kind\": \"count\", "
+                        "\"events\": [\"view\"], \"window\": \"7d\"}}}");
+    at(bench, "map.json", map);
+    at(bench, "features.json", features);
+    const char *const usage[] = {"model", "verify", model, NULL};
+    assert_int_equal(ctl(bench, usage), 2);
+    const char *const doubtful[] = {"model", "verify",        model, "--name",
+                                    "r",     "--feature-map", map,   NULL};
+    assert_int_equal(ctl(bench, doubtful), 1);
+    assert_non_null(strstr(bench->program.err, "nothing supplies the feature 'item.views'"));
+    const char *const good[] = {"model",         "verify", model,        "--name", "r",
+                                "--feature-map", map,      "--features", features, NULL};
+    assert_int_equal(ctl(bench, good), 0);
+    assert_non_null(strstr(bench->program.out, "features.json"));
+    assert_non_null(strstr(bench->program.out, "trees 2"));
+
+    at(bench, "bundled", dir);
+    const char *const bundle[] = {"model",     "bundle", model,           dir,        "--name", "r",
+                                  "--version", "1",      "--feature-map", "/nowhere", NULL};
+    assert_int_equal(ctl(bench, bundle), 1);
+    assert_int_equal(access(dir, F_OK), -1); /* nothing is left */
+    temp_dir_write_text(&bench->dir, "map.json",
+                        "{\"item.price\": \"item.price\", \"caller.score\": "
+                        "\"caller.score\", \"item.brand\": \"request.brand\"}");
+    const char *const mapped[] = {"model",     "bundle", model,           dir, "--name", "r",
+                                  "--version", "1",      "--feature-map", map, NULL};
+    assert_int_equal(ctl(bench, mapped), 0);
+    const char *const push_it[] = {"model", "push", dir, NULL};
+    assert_int_equal(ctl(bench, push_it), 1);
+    sign(bench, dir);
+    cJSON_Delete(verified(bench, 0, dir, "--key", at(bench, "k.pub", key)));
+    assert_int_equal(ctl(bench, push_it), 0);
+}
+
 #define WITH_BENCH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_BENCH(test_what_is_signed_is_pushed_with_its_signature),
+        WITH_BENCH(test_every_kind_is_verified_and_reported),
+        WITH_BENCH(test_signatures_are_verified),
+        WITH_BENCH(test_a_bare_file_is_verified_bundled_signed_and_pushed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/cursor.h"
+#include "base/err.h"
 #include "base/pack.h"
 #include "client/decide.h"
 
@@ -110,8 +111,17 @@ int model_shadow(struct ctl *ctl, int argc, char **argv); /* model_trials.c */
 int model_labels_ask(struct ctl *ctl, const char *op, const struct pack *body);
 /* "home: version 2 serves", from such a reply or that of a push. */
 void model_outcome_print(struct cursor map);
-/* model.c: reads and checks a bundle as the daemon does. EXIT_FINE or a message and EXIT_FAILED. */
+/* model_verify.c, model_source.c */
+int model_verify(struct ctl *ctl, int argc, char **argv);
+int model_bundle(struct ctl *ctl, int argc, char **argv);
+/* model.c: reads and checks a bundle as the daemon does; `keys` NULL: signed or not. */
 struct bundle;
-int model_check(const struct ctl *ctl, const char *dir, struct bundle **ret_bundle);
+struct model;
+struct minisign_keys;
+MUST_CHECK enum err_code model_open(const char *dir, const struct minisign_keys *keys,
+                                    struct bundle **ret_bundle, struct model **ret_model,
+                                    struct err *err);
+/* "decidectl: model: WHAT: refused: ..."; returns EXIT_FAILED. */
+int model_refused(const struct ctl *ctl, const char *what, const struct err *err);
 
 #endif

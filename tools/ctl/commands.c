@@ -100,7 +100,7 @@ const struct command ctl_commands[] = {
      "                  daemon's log tells the hash of each line\n"},
     {"model",
      "list | push DIR|FILE | promote NAME VERSION | canary NAME VERSION --percent P\n"
-     "          | shadow NAME [VERSION] | rollback NAME | verify DIR",
+     "          | shadow NAME [VERSION] | rollback NAME | verify DIR|FILE | bundle FILE DIR",
      "what serves; publish a bundle; choose or try a version; go back; check a bundle",
      command_model,
      "  list            versions that are loaded, and bundles that were refused, with the reason\n"
@@ -129,7 +129,15 @@ const struct command ctl_commands[] = {
      "  shadow NAME     what was compared so far\n"
      "  shadow NAME --stop\n"
      "  rollback NAME   serve the version before the present one, at once\n"
-     "  verify DIR      check a bundle as the daemon would; needs no daemon\n"},
+     "  verify DIR|FILE [--key KEY] [--features FILE]\n"
+     "                  check a bundle as the daemon would, and report what it is, how long a row\n"
+     "                  takes here and what memory it will hold; needs no daemon.  0 when there "
+     "is\n"
+     "                  no doubt.  A bare FILE takes the options of push\n"
+     "    --key KEY                 it must be signed by this key, or the key in this file\n"
+     "    --features FILE           the features.json of the daemon\n"
+     "  bundle FILE DIR --name NAME ...\n"
+     "                  what push FILE would send, as a folder, to be signed by minisign\n"},
     {"breaker", "MODEL [open|closed|auto]", "the breaker of a model; hold it by hand",
      command_breaker,
      "  open            decisions do without the model\n"

@@ -7,15 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "models/bundle.h"
+#include "models/model.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/value.h"
-#include "tools/ctl/args.h"
-#include "tools/ctl/model_file.h"
+#include "tools/ctl/model_source.h"
 
 #define PIECE_BYTES       262144 /* the most that model_chunk takes */
 #define PIECE_EXTRA_BYTES 1024   /* the map around it */
@@ -154,10 +152,13 @@ static int commit(struct push *push)
 static int push_bundle(struct ctl *ctl, const char *dir)
 {
     struct bundle *bundle = NULL;
+    struct model *model = NULL;
+    struct err err = {0};
     struct push push = {.ctl = ctl, .dir = dir};
-    int code = model_check(ctl, dir, &bundle);
-    if (code != EXIT_FINE)
-        return code;
+    int code = EXIT_FINE;
+    if (model_open(dir, NULL, &bundle, &model, &err) != ERR_OK)
+        return model_refused(ctl, dir, &err);
+    model_destroy(&model);
     push.piece = malloc(PIECE_BYTES);
     push.message = malloc(PIECE_BYTES + PIECE_EXTRA_BYTES);
     if (push.piece == NULL || push.message == NULL)
@@ -178,54 +179,16 @@ static int push_bundle(struct ctl *ctl, const char *dir)
     return code;
 }
 
-static int push_file(struct ctl *ctl, const struct model_file_options *options)
-{
-    char dir[FILE_PATH_BYTES];
-    struct err err = {0};
-    const char *base = getenv("TMPDIR");
-    int len = snprintf(dir, sizeof dir, "%s/decidectl-XXXXXX", base == NULL ? "/tmp" : base);
-    if (len < 0 || (size_t)len >= sizeof dir || mkdtemp(dir) == NULL)
-        return ctl_fail("model", "cannot make a folder for the bundle: %s", strerror(errno));
-    int code = EXIT_FINE;
-    if (model_file_bundle(options, dir, &err) != ERR_OK) {
-        if (ctl->json)
-            ctl_json_error("bad_request", err.text);
-        code = ctl_fail("model", "%s: refused: %s", options->path, err.text);
-    }
-    if (code == EXIT_FINE)
-        code = push_bundle(ctl, dir);
-    if (file_remove_tree(dir, &err) != ERR_OK && code == EXIT_FINE)
-        code = ctl_fail("model", "%s", err.text);
-    return code;
-}
-
 int model_push(struct ctl *ctl, int argc, char **argv)
 {
-    struct model_file_options options = {.output = MODEL_FILE_NOT_GIVEN,
-                                         .rounds = MODEL_FILE_NOT_GIVEN,
-                                         .average_is_output = MODEL_FILE_NOT_GIVEN};
-    const struct arg args[] = {
-        {"name", 0, ARG_TEXT, &options.name, 0, 0},
-        {"version", 0, ARG_TEXT, &options.version, 0, 0},
-        {"feature-map", 0, ARG_TEXT, &options.feature_map, 0, 0},
-        {"output", 0, ARG_INT, &options.output, 0, 255},
-        {"rounds", 0, ARG_INT, &options.rounds, 1, 100000},
-        {"average-is-output", 0, ARG_INT, &options.average_is_output, 0, 1},
-        {"raw", 0, ARG_FLAG, &options.raw, 0, 0},
-    };
-    struct stat info;
-    if (args_parse_count(ctl, argc, argv, args, sizeof args / sizeof args[0], 2, 2,
+    struct model_source source;
+    struct arg args[MODEL_SOURCE_ARGS];
+    model_source_args(&source, args);
+    if (args_parse_count(ctl, argc, argv, args, MODEL_SOURCE_ARGS, 2, 2,
                          "push DIR or push FILE --name NAME") < 0)
         return EXIT_USAGE;
-    options.path = argv[2];
-    bool is_file = stat(argv[2], &info) == 0 && S_ISREG(info.st_mode);
-    if (is_file && options.name == NULL)
-        return ctl_usage("model", "push: a model file needs --name NAME");
-    if (is_file)
-        return push_file(ctl, &options);
-    if (options.name != NULL || options.version != NULL || options.feature_map != NULL ||
-        options.raw || options.output >= 0 || options.rounds >= 0 || options.average_is_output >= 0)
-        return ctl_usage("model", "push: the options are for a model file, and '%s' is none",
-                         argv[2]);
-    return push_bundle(ctl, argv[2]);
+    int code = model_source_open(ctl, "push", argv[2], &source);
+    if (code == EXIT_FINE)
+        code = push_bundle(ctl, source.dir);
+    return model_source_close(&source, code);
 }
