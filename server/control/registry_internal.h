@@ -164,6 +164,7 @@ struct registry {
     uint64_t checked_at_ns;              /* the last time */
     uint64_t lists_ns;                   /* how often lists are made anew when there was news */
     uint64_t listed_at_ns;               /* when that was looked at last */
+    uint64_t listing_ns;                 /* how long it took the last time */
     uint64_t listed_events;              /* what the store had seen then */
     bool listed_recovered;               /* the store was recovered by then */
     struct snapshot *snapshot, *shadows; /* those that are published; NULL: none */

@@ -6,6 +6,7 @@
 #include "server/metrics.h"
 
 #define RECOVERING_NS UINT64_C(100000000)
+#define LISTING_SHARE 20 /* at most a twentieth of the time is spent on lists */
 
 static uint64_t events_seen(const struct registry *registry)
 {
@@ -44,6 +45,8 @@ static void count_unknown(struct registry *registry, const struct snapshot *snap
 uint64_t reg_lists_due_ns(const struct registry *registry)
 {
     uint64_t wait_ns = registry->lists_ns;
+    if (wait_ns < LISTING_SHARE * registry->listing_ns)
+        wait_ns = LISTING_SHARE * registry->listing_ns;
     if (!has_lists(registry->snapshot))
         return UINT64_MAX;
     if (!registry->listed_recovered && wait_ns > RECOVERING_NS)
@@ -67,4 +70,5 @@ void reg_lists_check(struct registry *registry)
     refresh(registry, registry->snapshot);
     refresh(registry, registry->shadows);
     count_unknown(registry, registry->snapshot);
+    registry->listing_ns = clock_now_ns(registry->clock) - now_ns;
 }

@@ -94,6 +94,7 @@ static enum err_code build(const struct registry *registry, const struct reg_pol
     spec->epoch = registry->epoch + 1;
     spec->item_count_max = store_items_max(registry->store);
     spec->store = registry->store;
+    spec->before = registry->snapshot;
     enum err_code rc = policies->path == NULL
                            ? policy_builtin(&spec->policies, err)
                            : policy_parse(policies->path, (const char *)policies->bytes,

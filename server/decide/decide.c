@@ -117,7 +117,8 @@ static bool is_personal_slot(const struct pipeline *p)
 {
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         enum policy_source_kind kind = p->slot->source[s].kind;
-        if (kind == SOURCE_neighbors || kind == SOURCE_factors || kind == SOURCE_repeat)
+        if (kind == SOURCE_neighbors || kind == SOURCE_factors || kind == SOURCE_repeat ||
+            kind == SOURCE_content)
             return true;
     }
     return false;
@@ -217,50 +218,90 @@ static void recommend(struct pipeline *p)
         ladder_fill_generic(p);
 }
 
-/* The neighbors of the items that the caller names; nothing of the person goes in but what they
- * must not see. */
+/* The best of these sums. */
+static void emit_best(struct pipeline *p, uint32_t place, const struct model *model,
+                      const char *source)
+{
+    struct top top = pipeline_top(p, p->rules == NULL ? p->wanted : rank_depth(p));
+    struct summed summed = sources_summed(p, place);
+    for (uint32_t i = 0; i < summed.count; i++) {
+        uint32_t row = summed.row != NULL ? summed.row[i] : i;
+        uint32_t item = model != NULL ? model->item_of_row[row] : row;
+        float score = p->scratch->sum[place][row];
+        if (score != 0.0f && top_wants(&top, score, item) && eligible(p, item))
+            top_put(&top, score, item);
+    }
+    top_sort(&top);
+    for (uint32_t i = 0; i < top.count; i++)
+        (void)pipeline_emit(p, top.slot[i].key, top.slot[i].score, source);
+}
+
+/* The first source of that kind; source_count when the slot has none. */
+static uint32_t first_source(const struct pipeline *p, enum policy_source_kind kind)
+{
+    uint32_t s = 0;
+    while (s < p->slot->source_count && p->slot->source[s].kind != kind)
+        s++;
+    return s;
+}
+
+/* Whose neighbors are asked: those of the slot, or the first that are loaded unless the slot goes
+ * by content alone. */
+static const struct model *neighbors_for_similar(const struct pipeline *p)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->slot->source[s].kind == SOURCE_neighbors && p->models->source[s] != NULL)
+            return p->models->source[s];
+    }
+    bool by_content = first_source(p, SOURCE_content) < p->slot->source_count &&
+                      first_source(p, SOURCE_neighbors) == p->slot->source_count;
+    return by_content ? NULL : p->variant->similar;
+}
+
+static void emit_neighbors(struct pipeline *p, const struct model *model)
+{
+    sources_sum_neighbors(p, model, 0, p->seed, NULL, p->seed_count);
+    pipeline_model_end(p, model, true);
+    emit_best(p, 0, model, "neighbors");
+    if (p->out->count > 0)
+        pipeline_use_model(p, model);
+}
+
+/* The neighbors of the items that the caller names, and where the slot has such a source what is
+ * like them behind those; nothing of the person goes in but what they must not see. */
 static void similar(struct pipeline *p)
 {
-    const struct model *model = NULL;
     enum reason reason = REASON_none;
     enum level level = best_level(p, &reason);
-    for (uint32_t s = 0; s < p->slot->source_count && model == NULL; s++) {
-        if (p->slot->source[s].kind == SOURCE_neighbors)
-            model = p->models->source[s];
-    }
-    if (model == NULL)
-        model = p->variant->similar;
-    if (level >= LEVEL_cached || model == NULL) {
+    const struct model *model = neighbors_for_similar(p);
+    uint32_t content = first_source(p, SOURCE_content);
+    bool has_content = content < p->slot->source_count;
+    if (level >= LEVEL_cached || (model == NULL && !has_content)) {
         bool lowered = level >= LEVEL_cached;
         ladder_descend(p, lowered ? level : LEVEL_generic, lowered ? reason : REASON_no_model);
         return;
     }
     p->out->level = level;
     p->out->reason = reason;
-    if (!pipeline_model_begin(p, model)) {
+    bool is_open = model != NULL && !pipeline_model_begin(p, model);
+    if (is_open && !has_content) {
         ladder_descend(p, LEVEL_generic, REASON_breaker);
         return;
     }
-    sources_sum_neighbors(p, model, 0, p->seed, NULL, p->seed_count);
-    pipeline_model_end(p, model, true);
-    struct top top = pipeline_top(p, p->rules == NULL ? p->wanted : rank_depth(p));
-    struct summed summed = sources_summed(p, 0);
-    for (uint32_t i = 0; i < summed.count; i++) {
-        uint32_t row = summed.row != NULL ? summed.row[i] : i;
-        float score = p->scratch->sum[0][row];
-        if (score != 0.0f && top_wants(&top, score, model->item_of_row[row]) &&
-            eligible(p, model->item_of_row[row]))
-            top_put(&top, score, model->item_of_row[row]);
+    if (model != NULL && !is_open)
+        emit_neighbors(p, model);
+    if (has_content && p->out->count < p->wanted) {
+        sources_sum_content(p, content, p->seed, NULL, p->seed_count);
+        emit_best(p, p->models->place[content], NULL, "content");
     }
-    top_sort(&top);
-    for (uint32_t i = 0; i < top.count; i++)
-        (void)pipeline_emit(p, top.slot[i].key, top.slot[i].score, "neighbors");
     pipeline_stage(p, STAGE_CANDIDATES);
     if (p->out->count == 0) {
-        ladder_descend(p, LEVEL_generic, p->no_room ? REASON_overload : REASON_no_candidates);
+        enum reason why = p->no_room ? REASON_overload
+                          : is_open  ? REASON_breaker
+                                     : REASON_no_candidates;
+        ladder_descend(p, LEVEL_generic, why);
         return;
     }
-    pipeline_use_model(p, model);
     if (p->out->count < p->wanted)
         ladder_fill_generic(p);
 }

@@ -80,21 +80,45 @@ static struct list *finish(const struct list_builder *builder)
                           .entry = entry,
                           .segment = segment_bytes > 0 ? segment : NULL,
                           .span_count = builder->span_count,
+                          .kind = builder->spec->kind,
                           .unknown_count = builder->unknown_count,
                           .user_count = 1};
     return list;
 }
 
-static struct list *make(const struct policy_list *spec, const struct store *store)
+/* Alike is alike until the catalogue changes; to find that out anew takes long. */
+static struct list *find_unchanged(const struct policy_list *spec, const struct store *store,
+                                   const struct list_set *before)
 {
+    for (uint32_t i = 0; before != NULL && i < before->count; i++) {
+        struct list *list = before->list[i];
+        if (spec->kind == LIST_CONTENT && list->kind == LIST_CONTENT &&
+            list->content_version == store_content_version(store))
+            return list;
+    }
+    return NULL;
+}
+
+static struct list *make(const struct policy_list *spec, const struct store *store,
+                         const struct list_set *before)
+{
+    struct list *unchanged = find_unchanged(spec, store, before);
+    if (unchanged != NULL) {
+        unchanged->user_count++;
+        return unchanged;
+    }
+    uint64_t content_version = store_content_version(store); /* before anything is read */
     struct list_builder builder = {.spec = spec, .store = store};
     bool made = false;
     switch (spec->kind) {
     case LIST_EDITOR: made = list_make_editor(&builder); break;
     case LIST_NEW: made = list_make_new(&builder); break;
     case LIST_TRENDING: made = list_make_trending(&builder); break;
+    case LIST_CONTENT: made = list_make_content(&builder); break;
     }
     struct list *list = made ? finish(&builder) : NULL;
+    if (list != NULL)
+        list->content_version = content_version;
     free(builder.segment);
     free(builder.span);
     free(builder.entry);
@@ -104,13 +128,13 @@ static struct list *make(const struct policy_list *spec, const struct store *sto
 /* ---- sets ------------------------------------------------------------------------------------ */
 
 enum err_code lists_make(const struct policy_set *policies, const struct store *store,
-                         struct list_set **ret_set, struct err *err)
+                         const struct list_set *before, struct list_set **ret_set, struct err *err)
 {
     struct list_set *set = calloc(1, sizeof *set);
     if (set == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the lists of the policies");
     for (uint32_t i = 0; i < policies->list_count; i++) {
-        set->list[i] = make(&policies->list[i], store);
+        set->list[i] = make(&policies->list[i], store, before);
         if (set->list[i] == NULL) {
             lists_destroy(&set);
             return err_set(err, ERR_NOMEM, "no memory for a list of the policies");

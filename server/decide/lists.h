@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lists - items that are chosen ahead of requests, for the sources of the policies that have such a
- * list: those of editors, new arrivals, what trends.
+ * list: those of editors, new arrivals, what trends, items that are alike.
  *
  * A list is one or more spans of items with their natural scores, best first.  All lists of a
  * policy set stand in one immutable list set, which the snapshot publishes by pointer and which is
@@ -31,8 +31,10 @@ struct list {
     /* By segment: of span 1 on, rising; NULL where spans have plain numbers. */
     const uint64_t *segment;
     uint32_t span_count;
-    uint32_t unknown_count; /* of an editor's list: ids that nothing knows, which are left out */
-    uint32_t user_count;    /* list sets that have it; the loader's */
+    enum policy_list_kind kind;
+    uint64_t content_version; /* of the store, as of when it was made */
+    uint32_t unknown_count;   /* of an editor's list: ids that nothing knows, which are left out */
+    uint32_t user_count;      /* list sets that have it; the loader's */
 };
 
 struct list_set {
@@ -40,9 +42,11 @@ struct list_set {
     struct list *list[POLICY_LISTS_MAX]; /* by number in the policy set; owned together */
 };
 
-/* One for each list of the policies.  ERR_NOMEM. */
+/* One for each list of the policies.  `before` (NULL: none) is the set that serves: what costs much
+ * and did not change is taken from it.  ERR_NOMEM. */
 MUST_CHECK enum err_code lists_make(const struct policy_set *policies, const struct store *store,
-                                    struct list_set **ret_set, struct err *err);
+                                    const struct list_set *before, struct list_set **ret_set,
+                                    struct err *err);
 void lists_destroy(struct list_set **set); /* NULL is fine; sets NULL */
 
 /* ---- hot path -------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
  *   lists_new.c      the newest of the catalogue
  *   lists_trending.c, lists_segments.c
  *                    what is wanted more than it was; the same for groups of people
+ *   lists_content.c  items that are alike by what the catalogue says
  *
  * Threads: one owner. */
 #ifndef SERVER_DECIDE_LISTS_INTERNAL_H
@@ -34,6 +35,7 @@ bool list_add(struct list_builder *builder, uint32_t item, float value); /* to t
 /* ---- one for each kind of list; false without memory */
 bool list_make_editor(struct list_builder *builder);
 bool list_make_new(struct list_builder *builder);
+bool list_make_content(struct list_builder *builder); /* span i: what is like item i */
 bool list_make_trending(struct list_builder *builder);
 
 /* ---- what grows */

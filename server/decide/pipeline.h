@@ -146,6 +146,9 @@ void sources_score(struct pipeline *p, enum level level);
 const float *sources_history_weights(struct pipeline *p, uint32_t s, uint32_t *ret_count);
 /* ---- sources_listed.c: those that bring items by number */
 void sources_list(struct pipeline *p);
+/* What is like these items, into the sums of a source of content. */
+void sources_sum_content(struct pipeline *p, uint32_t s, const uint32_t *item, const float *weight,
+                         uint32_t count);
 /* ---- sources.c */
 /* neighbors of the items given, into the sums of a place */
 void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,

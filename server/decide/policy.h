@@ -36,7 +36,7 @@
 /* clang-format off */
 #define POLICY_SOURCES(X) \
     X(neighbors) X(factors) X(repeat) X(popular) X(model_popular) X(cart) X(list) X(candidates) \
-    X(trending) X(new)
+    X(trending) X(new) X(content)
 /* clang-format on */
 
 enum policy_source_kind {
@@ -56,7 +56,7 @@ static inline bool policy_sums_rows(enum policy_source_kind kind)
 static inline bool policy_sums_items(enum policy_source_kind kind)
 {
     return kind == SOURCE_list || kind == SOURCE_candidates || kind == SOURCE_trending ||
-           kind == SOURCE_new || kind == SOURCE_repeat;
+           kind == SOURCE_new || kind == SOURCE_repeat || kind == SOURCE_content;
 }
 
 struct policy_source {
@@ -66,8 +66,8 @@ struct policy_source {
     enum store_window window;         /* popular */
     float weight;
     uint32_t count;       /* candidates taken from it */
-    uint32_t history;     /* neighbors: so many of the person's newest items speak */
-    uint32_t half_life_s; /* neighbors: after which an item of the history says half; 0: never */
+    uint32_t history;     /* neighbors, content: so many of the person's newest items speak */
+    uint32_t half_life_s; /* the same: after which an item of the history says half; 0: never */
     uint32_t list;        /* of the policy set, for sources that have one */
     /* repeat: after how many seconds a person buys the item again, and how long ago they did;
      * owned, NULL: not told. */
@@ -75,7 +75,7 @@ struct policy_source {
 };
 
 /* What is made ahead of requests for a source. */
-enum policy_list_kind { LIST_EDITOR, LIST_TRENDING, LIST_NEW };
+enum policy_list_kind { LIST_EDITOR, LIST_TRENDING, LIST_NEW, LIST_CONTENT };
 enum policy_by { BY_ALL, BY_CATEGORY, BY_SEGMENT };
 
 struct policy_list {

@@ -194,6 +194,8 @@ enum err_code policy_parse_list_of(const struct json_at *at, struct policy_set *
     case SOURCE_list: return find_list(at, set, source, err);
     case SOURCE_trending: return parse_trending(at, set, source, err);
     case SOURCE_new: return parse_new(at, set, source, err);
+    case SOURCE_content:
+        return add_list(at, set, &(struct policy_list){.kind = LIST_CONTENT}, source, err);
     default: return ERR_OK;
     }
 }

@@ -58,7 +58,7 @@ enum err_code policy_parse_window(const struct json_at *object, const char *key,
 /* Kinds as bits. */
 #define KIND(name)   (1u << SOURCE_##name)
 #define WITH_MODEL   (KIND(neighbors) | KIND(factors) | KIND(model_popular) | KIND(cart))
-#define WITH_HISTORY (KIND(neighbors))
+#define WITH_HISTORY (KIND(neighbors) | KIND(content))
 #define TRENDING     KIND(trending)
 
 /* Keys that some kinds alone take; those of the others were always passed over where they say
@@ -68,10 +68,14 @@ static const struct {
     uint32_t kinds;
     const char *whose;
 } special[] = {
-    {"history", WITH_HISTORY, "neighbors"}, {"half_life", WITH_HISTORY, "neighbors"},
-    {"list", KIND(list), "list"},           {"baseline", TRENDING, "trending"},
-    {"by", TRENDING, "trending"},           {"attribute", TRENDING, "trending"},
-    {"max_age", KIND(new), "new"},          {"interval", KIND(repeat), "repeat"},
+    {"history", WITH_HISTORY, "neighbors or content"},
+    {"half_life", WITH_HISTORY, "neighbors or content"},
+    {"list", KIND(list), "list"},
+    {"baseline", TRENDING, "trending"},
+    {"by", TRENDING, "trending"},
+    {"attribute", TRENDING, "trending"},
+    {"max_age", KIND(new), "new"},
+    {"interval", KIND(repeat), "repeat"},
     {"since", KIND(repeat), "repeat"},
 };
 

@@ -324,13 +324,12 @@ enum err_code snapshot_refresh_lists(struct snapshot *snapshot, const struct sto
                                      struct err *err)
 {
     struct list_set *set = NULL;
-    enum err_code rc = lists_make(snapshot->policies, store, &set, err);
+    enum err_code rc = lists_make(snapshot->policies, store, snapshot_lists(snapshot), &set, err);
     if (rc != ERR_OK)
         return rc;
     /* Release: see snapshot_lists. */
     struct list_set *old = atomic_exchange_explicit(&snapshot->lists, set, memory_order_acq_rel);
-    if (old != NULL)
-        rcu_wait();
+    rcu_wait();
     lists_destroy(&old);
     return ERR_OK;
 }
@@ -386,8 +385,11 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
         rc = resolve_variant(snapshot, spec->store, i, err);
     if (rc == ERR_OK)
         rc = scratch_create(snapshot, spec->item_count_max, err);
+    struct list_set *lists = NULL;
     if (rc == ERR_OK)
-        rc = snapshot_refresh_lists(snapshot, spec->store, err);
+        rc = lists_make(snapshot->policies, spec->store,
+                        spec->before == NULL ? NULL : snapshot_lists(spec->before), &lists, err);
+    atomic_init(&snapshot->lists, lists);
     if (rc != ERR_OK) {
         snapshot->policies = NULL; /* stays with the caller */
         snapshot_destroy(&snapshot);

@@ -125,8 +125,9 @@ struct snapshot_spec {
     const struct text *static_ids;
     uint32_t static_count;
     uint32_t worker_count;
-    uint32_t item_count_max;   /* as many items as the store may ever hold */
-    const struct store *store; /* whose features a ranker may name */
+    uint32_t item_count_max;       /* as many items as the store may ever hold */
+    const struct store *store;     /* whose features a ranker may name */
+    const struct snapshot *before; /* whose lists may be taken over; NULL: none */
 };
 
 /* A model that a policy names and that is not among the models is no error (the ladder answers

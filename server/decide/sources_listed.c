@@ -104,6 +104,34 @@ static void bring_repeat(struct pipeline *p, uint32_t s)
     }
 }
 
+void sources_sum_content(struct pipeline *p, uint32_t s, const uint32_t *item, const float *weight,
+                         uint32_t count)
+{
+    const struct list *list = p->lists->list[p->slot->source[s].list];
+    uint32_t place = p->models->place[s];
+    float *sum = p->scratch->sum[place];
+    uint32_t *touched = p->scratch->touched[place];
+    for (uint32_t i = 0; i < count; i++) {
+        struct list_items alike = list_items(list, item[i]);
+        float factor = weight != NULL ? weight[i] : 1.0f;
+        for (uint32_t k = 0; k < alike.count && factor > 0.0f; k++) {
+            uint32_t other = alike.entry[k].item;
+            if (sum[other] == 0.0f)
+                touched[p->touched_count[place]++] = other;
+            sum[other] += factor * alike.entry[k].value;
+        }
+    }
+    p->scored[s] = p->touched_count[place] > 0;
+}
+
+static void bring_content(struct pipeline *p, uint32_t s)
+{
+    uint32_t count = 0;
+    const float *weight = sources_history_weights(p, s, &count);
+    sources_sum_content(p, s, p->history.item, weight, count);
+    sources_sum_content(p, s, p->seed, NULL, p->seed_count);
+}
+
 /* With the caller's scores, or without one by its place. */
 static void bring_candidates(struct pipeline *p, uint32_t s)
 {
@@ -126,6 +154,7 @@ void sources_list(struct pipeline *p)
         case SOURCE_new: bring_list(p, s, list_items(p->lists->list[source->list], 0)); break;
         case SOURCE_trending: bring_trending(p, s); break;
         case SOURCE_repeat: bring_repeat(p, s); break;
+        case SOURCE_content: bring_content(p, s); break;
         case SOURCE_candidates: bring_candidates(p, s); break;
         default: continue;
         }

@@ -93,7 +93,7 @@ static void test_refuses_and_says_where(void **state)
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbours\"}]}}}", "'neighbors'"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"foo\"}]}}}",
          "unknown name 'foo', expected one of neighbors, factors, repeat, popular, model_popular, "
-         "cart, list, candidates, trending, new"},
+         "cart, list, candidates, trending, new, content"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"trending\", \"window\": \"7d\", "
          "\"baseline\": "
          "\"7d\"}]}}}",
@@ -113,7 +113,7 @@ static void test_refuses_and_says_where(void **state)
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"interval\": \"1 +\"}]}}}",
          "sources[0].interval: line 1, column 4"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"half_life\": \"1d\"}]}}}",
-         "half_life: only the source neighbors takes it"},
+         "half_life: only the source neighbors or content takes it"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"half_life\": 3}]}}}",
          "half_life"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"half_life\": "
