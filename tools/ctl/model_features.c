@@ -7,7 +7,7 @@ static const char *const of_a_decision[] = {
     "caller.score",         "blend.score",    "pair.days",     "pair.age_s",
     "source.neighbors",     "source.factors", "source.repeat", "source.popular",
     "source.model_popular", "source.cart",    "source.list",   "source.candidates",
-    "source.trending",      "source.new"};
+    "source.trending",      "source.new",     "source.content"};
 
 const char *feature_origin_name(enum feature_origin origin)
 {
