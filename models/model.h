@@ -95,6 +95,8 @@ uint32_t model_row_count(const struct model *model); /* 0 for rankers and prices
 uint32_t factors_dim(const struct factors *factors);
 /* The row of a user that training saw (dim floats), or NULL. */
 const float *factors_user(const struct factors *factors, struct text user);
+/* The row of an item. */
+const float *factors_item(const struct factors *factors, uint32_t row);
 /* A vector for a history, the user half-step of iALS (Rendle et al. 2021) over the set S of rows:
  *   (sum_S v v' + a0 V'V + reg (|S| + a0 I)^nu Id) u = sum_S v
  * Rows above 1,000 are left out; a row that is given twice counts twice.  False when there is no

@@ -251,7 +251,8 @@ static bool any_personal(const struct pipeline *p)
 bool candidates_choose(struct pipeline *p, uint32_t depth)
 {
     struct top top = pipeline_top(p, depth);
-    p->chosen = ARENA_NEW(p->arena, struct candidate, depth);
+    uint32_t capacity = depth + select_extra(p);
+    p->chosen = ARENA_NEW(p->arena, struct candidate, capacity);
     if (p->chosen == NULL || top.capacity == 0) {
         p->no_room = true;
         return false;
@@ -262,11 +263,38 @@ bool candidates_choose(struct pipeline *p, uint32_t depth)
     for (uint32_t i = 0; i < top.count; i++)
         p->chosen[p->chosen_count++] = (struct candidate){
             .item = top.slot[i].key, .score = top.slot[i].score, .blend = top.slot[i].score};
+    select_prepare(p, capacity);
     return any_personal(p);
 }
 
-/* What the source added to the item's score. */
-static float added(const struct pipeline *p, uint32_t s, uint32_t item)
+void candidates_each(const struct pipeline *p, uint32_t s, bool (*take)(void *ctx, uint32_t item),
+                     void *ctx)
+{
+    const struct model *model = p->models->source[s];
+    struct summed rows = {NULL, 0};
+    struct top_list list = {0};
+    switch (p->slot->source[s].kind) {
+    case SOURCE_popular: list = popular_list(p, s); break;
+    case SOURCE_model_popular:
+        rows = (struct summed){model == NULL ? NULL : popularity_order(model->as.popularity),
+                               model_popular_count(p, s)};
+        break;
+    default:
+        if (p->scored[s])
+            rows = scored_rows(p, s);
+    }
+    for (uint32_t i = 0; i < list.count; i++) {
+        if (!take(ctx, list.entry[i].item))
+            return;
+    }
+    for (uint32_t i = 0; i < rows.count; i++) {
+        uint32_t row = rows.row != NULL ? rows.row[i] : i;
+        if (!take(ctx, model != NULL ? model->item_of_row[row] : row))
+            return;
+    }
+}
+
+float candidates_natural(const struct pipeline *p, uint32_t s, uint32_t item)
 {
     float natural = 0.0f;
     if (p->slot->source[s].kind == SOURCE_popular) {
@@ -282,19 +310,18 @@ static float added(const struct pipeline *p, uint32_t s, uint32_t item)
     } else {
         natural = source_natural(p, s, item);
     }
-    return p->slot->source[s].weight * natural;
+    return natural;
 }
 
 void candidates_tell(struct pipeline *p, uint32_t item, const struct candidate *candidate,
                      struct decision_why **ret_why, uint32_t *ret_count)
 {
     uint32_t count = 0;
-    struct decision_why *why =
-        ARENA_NEW(p->arena, struct decision_why, POLICY_SOURCES_MAX + 1 + p->slot->boost_count);
+    struct decision_why *why = ARENA_NEW(p->arena, struct decision_why, WHY_MAX(p->slot));
     if (why == NULL)
         return;
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        float value = added(p, s, item);
+        float value = p->slot->source[s].weight * candidates_natural(p, s, item);
         if (value != 0.0f)
             why[count++] =
                 (struct decision_why){p->slot->source[s].label, finite_score((double)value)};
@@ -307,48 +334,11 @@ void candidates_tell(struct pipeline *p, uint32_t item, const struct candidate *
     *ret_count = count;
 }
 
-/* Why the item is there. */
-static void explain(struct pipeline *p, const struct candidate *candidate,
-                    struct decision_item *item)
-{
-    struct decision_why *why = NULL;
-    candidates_tell(p, candidate->item, candidate, &why, &item->why_count);
-    item->why = why;
-}
-
 void candidates_boost(struct pipeline *p)
 {
     for (uint32_t i = 0; i < p->chosen_count; i++) {
         struct candidate *candidate = &p->chosen[i];
         candidate->plain = candidate->score;
         candidate->score = rules_boosted(p, candidate->item, candidate->score);
-    }
-}
-
-static const struct candidate *chosen_of(const struct pipeline *p, uint32_t item)
-{
-    const struct candidate *candidate = p->chosen;
-    while (candidate->item != item)
-        candidate++;
-    return candidate;
-}
-
-void candidates_emit(struct pipeline *p)
-{
-    /* Where there are limits any of the chosen may get a place. */
-    struct top top = pipeline_top(p, p->rules == NULL ? p->wanted : p->chosen_count);
-    for (uint32_t i = 0; i < p->chosen_count; i++) {
-        /* Ties go to the smaller item number, also among those that a ranker scored. */
-        if (top_wants(&top, p->chosen[i].score, p->chosen[i].item))
-            top_put(&top, p->chosen[i].score, p->chosen[i].item);
-    }
-    top_sort(&top);
-    for (uint32_t i = 0; i < top.count && p->out->count < p->wanted; i++) {
-        if (!pipeline_emit(p, top.slot[i].key, top.slot[i].score, NULL))
-            continue;
-        struct decision_item *item = &p->out->items[p->out->count - 1];
-        item->features = rank_features_of(p, item->item);
-        if (p->explains)
-            explain(p, chosen_of(p, item->item), item);
     }
 }

@@ -212,7 +212,7 @@ static void recommend(struct pipeline *p)
     if (ranker)
         rank_in_time(p);
     candidates_boost(p);
-    candidates_emit(p);
+    select_emit(p);
     ladder_remember(p);
     if (p->out->count < p->wanted)
         ladder_fill_generic(p);

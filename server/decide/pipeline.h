@@ -6,6 +6,7 @@
  *   sources.c     natural scores of each source over its model's rows -> scratch
  *   sources_listed.c  ... of those that bring items by number -> scratch
  *   candidates.c  the best of all items by their blended scores       -> chosen[]
+ *   select.c      the order in which the chosen are shown: quotas, marginal relevance
  *   rank.c        the ranker's score over named features
  *   emit.c        items into the answer, with pins and limits
  *   ladder.c      the lower levels: cached, generic, static
@@ -44,9 +45,14 @@ struct filters {
 struct candidate {
     uint32_t item;
     float score;
-    float blend; /* of the sources */
-    float plain; /* the score before boosts */
+    float blend;    /* of the sources */
+    float plain;    /* the score before boosts */
+    uint8_t source; /* which gave most to the blend; where there are quotas */
+    uint8_t fate;   /* enum fate */
 };
+
+/* What became of a candidate. */
+enum fate { FATE_OPEN, FATE_SHOWN, FATE_LIMIT, FATE_QUOTA };
 
 struct rules; /* rules.c */
 
@@ -128,7 +134,8 @@ bool rules_number(const struct pipeline *p, const struct expr *expr, uint32_t it
                   double *ret_number);
 bool rules_boost(const struct pipeline *p); /* has the slot boosts? */
 float rules_boosted(struct pipeline *p, uint32_t item, float score);
-/* What each boost did to the score; at most one for each boost of the slot. */
+/* What each boost did to the score; at most one for each boost of the slot, and one for freshness.
+ */
 uint32_t rules_explain(struct pipeline *p, uint32_t item, float score,
                        struct decision_why *ret_why);
 /* By the limits per category and brand. */
@@ -168,16 +175,32 @@ float source_natural(const struct pipeline *p, uint32_t s, uint32_t item);
 /* log(1 + score) / log(1 + best), 0..1 */
 float source_popular(float score, float best);
 
+/* Reasons of one item: sources, ranker, boosts, freshness, and what select.c adds. */
+#define WHY_MAX(slot) (POLICY_SOURCES_MAX + 4 + (slot)->boost_count)
+
 /* ---- candidates.c */
 /* Chooses the best `depth` items by the weighted sum of their natural scores.  False when no source
  * that knows the person has an item to show. */
 bool candidates_choose(struct pipeline *p, uint32_t depth);
 void candidates_boost(struct pipeline *p);
-void candidates_emit(struct pipeline *p);
+/* What the source gives to the item as it is blended: nothing below the cut of a list. */
+float candidates_natural(const struct pipeline *p, uint32_t s, uint32_t item);
+/* The items of a source that may have a natural score, in any order, until `take` says no. */
+void candidates_each(const struct pipeline *p, uint32_t s, bool (*take)(void *ctx, uint32_t item),
+                     void *ctx);
 /* What each source, the ranker and each boost gave to the item; `candidate` NULL: it was not
  * chosen. */
 void candidates_tell(struct pipeline *p, uint32_t item, const struct candidate *candidate,
                      struct decision_why **ret_why, uint32_t *ret_count);
+
+/* ---- select.c */
+/* How many places the chosen need beyond `depth` for quotas. */
+uint32_t select_extra(const struct pipeline *p);
+/* Of which source each of the chosen is, and what is missing for quotas; after the best were
+ * chosen.
+ */
+void select_prepare(struct pipeline *p, uint32_t capacity);
+void select_emit(struct pipeline *p);
 
 /* ---- rank.c */
 bool rank_candidates(struct pipeline *p, bool *ret_good);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "server/decide/policy_choice.h"
 #include "server/decide/policy_rules.h"
 #include "server/decide/policy_sources.h"
 
@@ -32,15 +33,16 @@ static enum err_code parse_stock(const struct json_at *at, struct policy_slot *s
 static enum err_code parse_slot(const struct json_at *at, struct policy_set *set,
                                 struct policy_slot *slot, struct err *err)
 {
-    static const char *const known[] = {
-        "sources",        "bought",  "in_stock", "min_stock", "catalogue_only", "ranker",  "prices",
-        "generic_window", "filters", "boosts",   "pins",      "diversity",      "repeats", NULL};
+    static const char *const known[] = {"sources",        "bought",    "in_stock", "min_stock",
+                                        "catalogue_only", "ranker",    "prices",   "generic_window",
+                                        "filters",        "boosts",    "pins",     "diversity",
+                                        "repeats",        "freshness", NULL};
     const char *name = at->value->string;
     if (!file_is_plain_name(name))
         return err_set(err, ERR_BAD_INPUT,
                        "%s: expected a slot name of 1..64 letters, digits, '.', '_' or '-'",
                        at->path);
-    *slot = (struct policy_slot){.generic_window = STORE_WINDOW_14D};
+    *slot = (struct policy_slot){.generic_window = STORE_WINDOW_14D, .mmr = {.lambda = 1.0f}};
     memcpy(slot->name, name, strlen(name) + 1);
     uint32_t bought = BOUGHT_EXCLUDE;
     enum err_code rc = json_only(at, known, err);
@@ -64,7 +66,9 @@ static enum err_code parse_slot(const struct json_at *at, struct policy_set *set
         rc = policy_parse_model(at, "prices", slot->prices, err);
     if (rc == ERR_OK)
         rc = policy_parse_window(at, "generic_window", &slot->generic_window, err);
-    return rc == ERR_OK ? policy_parse_rules(at, &set->fields, slot, err) : rc;
+    if (rc == ERR_OK)
+        rc = policy_parse_rules(at, &set->fields, slot, err);
+    return rc == ERR_OK ? policy_parse_choice(at, set, slot, err) : rc;
 }
 
 static enum err_code parse_slots(const struct json_at *root, struct policy_set *set,

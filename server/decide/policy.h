@@ -69,6 +69,7 @@ struct policy_source {
     uint32_t history;     /* neighbors, content: so many of the person's newest items speak */
     uint32_t half_life_s; /* the same: after which an item of the history says half; 0: never */
     uint32_t list;        /* of the policy set, for sources that have one */
+    uint32_t at_least, at_most; /* items of the answer that are of this source; 0: any number */
     /* repeat: after how many seconds a person buys the item again, and how long ago they did;
      * owned, NULL: not told. */
     struct expr *interval, *since;
@@ -110,6 +111,23 @@ struct policy_pin {
     struct text item; /* id; owned */
 };
 
+/* Maximal marginal relevance (Carbonell and Goldstein 1998): the next item is the one with the most
+ * of lambda * score - (1 - lambda) * likeness to what is there. */
+enum policy_likeness { LIKE_CATEGORY, LIKE_CONTENT, LIKE_FACTORS };
+
+struct policy_mmr {
+    float lambda;   /* 1: none of it */
+    uint32_t depth; /* so many of the best candidates take part */
+    enum policy_likeness likeness;
+    uint32_t list; /* LIKE_CONTENT */
+};
+
+/* What is new is worth more: score * (1 + boost * 2^(-age / half_life)). */
+struct policy_freshness {
+    float boost; /* 0: none of it */
+    uint32_t half_life_s;
+};
+
 struct policy_slot {
     char name[MODEL_NAME_BYTES];
     uint32_t source_count;
@@ -126,7 +144,10 @@ struct policy_slot {
     struct policy_pin *pin; /* by place */
     uint32_t filter_count, boost_count, pin_count;
     uint32_t per_category, per_brand; /* at most so many of one; 0: any number */
-    uint32_t scopes;                  /* of all expressions, POLICY_SCOPE_ */
+    struct policy_mmr mmr;
+    struct policy_freshness freshness;
+    bool has_quotas; /* some source has */
+    uint32_t scopes; /* of all expressions, POLICY_SCOPE_ */
 };
 
 struct policy_set {

@@ -120,19 +120,18 @@ static bool is_same_list(const struct policy_list *a, const struct policy_list *
 
 /* Sources that want the same share a list. */
 static enum err_code add_list(const struct json_at *at, struct policy_set *set,
-                              const struct policy_list *list, struct policy_source *source,
-                              struct err *err)
+                              const struct policy_list *list, uint32_t *ret_list, struct err *err)
 {
     for (uint32_t i = 0; i < set->list_count; i++) {
         if (is_same_list(&set->list[i], list)) {
-            source->list = i;
+            *ret_list = i;
             return ERR_OK;
         }
     }
     if (set->list_count == POLICY_LISTS_MAX)
         return err_set(err, ERR_LIMIT, "%s: more than %d lists, those of editors included",
                        at->path, POLICY_LISTS_MAX);
-    source->list = set->list_count;
+    *ret_list = set->list_count;
     set->list[set->list_count++] = *list;
     return ERR_OK;
 }
@@ -175,7 +174,7 @@ static enum err_code parse_trending(const struct json_at *at, struct policy_set 
     list.by = (enum policy_by)by;
     if (rc == ERR_OK)
         rc = parse_segment(at, &list, err);
-    return rc == ERR_OK ? add_list(at, set, &list, source, err) : rc;
+    return rc == ERR_OK ? add_list(at, set, &list, &source->list, err) : rc;
 }
 
 static enum err_code parse_new(const struct json_at *at, struct policy_set *set,
@@ -184,7 +183,14 @@ static enum err_code parse_new(const struct json_at *at, struct policy_set *set,
     struct policy_list list = {.kind = LIST_NEW, .max_age_s = 30 * DAY_S};
     struct json_at age_at = json_member(at, "max_age");
     enum err_code rc = json_duration(&age_at, 3600, YEAR_S, &list.max_age_s, err);
-    return rc == ERR_OK ? add_list(at, set, &list, source, err) : rc;
+    return rc == ERR_OK ? add_list(at, set, &list, &source->list, err) : rc;
+}
+
+enum err_code policy_add_content_list(const struct json_at *at, struct policy_set *set,
+                                      uint32_t *ret_list, struct err *err)
+{
+    const struct policy_list list = {.kind = LIST_CONTENT};
+    return add_list(at, set, &list, ret_list, err);
 }
 
 enum err_code policy_parse_list_of(const struct json_at *at, struct policy_set *set,
@@ -194,8 +200,7 @@ enum err_code policy_parse_list_of(const struct json_at *at, struct policy_set *
     case SOURCE_list: return find_list(at, set, source, err);
     case SOURCE_trending: return parse_trending(at, set, source, err);
     case SOURCE_new: return parse_new(at, set, source, err);
-    case SOURCE_content:
-        return add_list(at, set, &(struct policy_list){.kind = LIST_CONTENT}, source, err);
+    case SOURCE_content: return policy_add_content_list(at, set, &source->list, err);
     default: return ERR_OK;
     }
 }

@@ -264,32 +264,6 @@ static enum err_code parse_pins(const struct rules_parser *p, const struct json_
     return rc;
 }
 
-/* ---- all of them ----------------------------------------------------------------------------- */
-
-static enum err_code parse_limit(const struct rules_parser *p, const struct json_at *object,
-                                 const char *key, uint32_t *ret_limit)
-{
-    struct json_at at = json_member(object, key);
-    int64_t limit = 0;
-    enum err_code rc = at.value == NULL ? ERR_OK : json_int(&at, 1, 1000, &limit, p->err);
-    *ret_limit = (uint32_t)limit;
-    return rc;
-}
-
-static enum err_code parse_diversity(const struct rules_parser *p, const struct json_at *slot_at)
-{
-    static const char *const known[] = {"per_category", "per_brand", NULL};
-    struct json_at at = json_member(slot_at, "diversity");
-    if (at.value == NULL)
-        return ERR_OK;
-    enum err_code rc = json_object(&at, p->err);
-    if (rc == ERR_OK)
-        rc = json_only(&at, known, p->err);
-    if (rc == ERR_OK)
-        rc = parse_limit(p, &at, "per_category", &p->slot->per_category);
-    return rc == ERR_OK ? parse_limit(p, &at, "per_brand", &p->slot->per_brand) : rc;
-}
-
 enum err_code policy_parse_rules(const struct json_at *slot_at, struct policy_fields *fields,
                                  struct policy_slot *slot, struct err *err)
 {
@@ -297,9 +271,7 @@ enum err_code policy_parse_rules(const struct json_at *slot_at, struct policy_fi
     enum err_code rc = parse_filters(&p, slot_at);
     if (rc == ERR_OK)
         rc = parse_boosts(&p, slot_at);
-    if (rc == ERR_OK)
-        rc = parse_pins(&p, slot_at);
-    return rc == ERR_OK ? parse_diversity(&p, slot_at) : rc;
+    return rc == ERR_OK ? parse_pins(&p, slot_at) : rc;
 }
 
 enum err_code policy_compile_number(const struct json_at *at, struct policy_fields *fields,

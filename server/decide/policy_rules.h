@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* policy_rules - the filters, boosts, pins and limits of a slot, from policies.json.
+/* policy_rules - the filters, boosts and pins of a slot, from policies.json.
  * Threads: the loader or main. */
 #ifndef SERVER_DECIDE_POLICY_RULES_H
 #define SERVER_DECIDE_POLICY_RULES_H

@@ -135,9 +135,10 @@ static enum err_code parse_repeat(const struct json_at *at, const struct source_
 static enum err_code parse_source(const struct json_at *at, const struct source_parser *p,
                                   struct policy_source *source, struct err *err)
 {
-    static const char *const known[] = {"source",    "model",     "weight",   "count",    "window",
-                                        "history",   "half_life", "list",     "baseline", "by",
-                                        "attribute", "max_age",   "interval", "since",    NULL};
+    static const char *const known[] = {
+        "source",    "model", "weight",   "count",   "window",    "history",
+        "half_life", "list",  "baseline", "by",      "attribute", "max_age",
+        "interval",  "since", "at_least", "at_most", NULL};
     uint32_t kind = 0;
     double weight = 1.0;
     *source = (struct policy_source){
@@ -158,6 +159,13 @@ static enum err_code parse_source(const struct json_at *at, const struct source_
         rc = parse_uint(at, "count", POLICY_COUNT_MAX, &source->count, err);
     if (rc == ERR_OK)
         rc = parse_uint(at, "history", POLICY_HISTORY_MAX, &source->history, err);
+    if (rc == ERR_OK)
+        rc = parse_uint(at, "at_least", POLICY_PLACE_MAX, &source->at_least, err);
+    if (rc == ERR_OK)
+        rc = parse_uint(at, "at_most", POLICY_PLACE_MAX, &source->at_most, err);
+    if (rc == ERR_OK && source->at_most != 0 && source->at_least > source->at_most)
+        rc = err_set(err, ERR_BAD_INPUT, "%s: 'at_least' is more than 'at_most'", at->path);
+    p->slot->has_quotas = p->slot->has_quotas || source->at_least + source->at_most > 0;
     member = json_member(at, "half_life");
     if (rc == ERR_OK)
         rc = json_duration(&member, 60, YEAR_S, &source->half_life_s, err);

@@ -17,6 +17,9 @@ void policy_free_sources(struct policy_slot *slot);
 /* The list of the source, when it is of a kind that has one. */
 MUST_CHECK enum err_code policy_parse_list_of(const struct json_at *at, struct policy_set *set,
                                               struct policy_source *source, struct err *err);
+/* The number of the list of items that are alike. */
+MUST_CHECK enum err_code policy_add_content_list(const struct json_at *at, struct policy_set *set,
+                                                 uint32_t *ret_list, struct err *err);
 
 /* A model's name: plain, or "*" for the first one of the kind that is wanted; absent: stays. */
 MUST_CHECK enum err_code policy_parse_model(const struct json_at *object, const char *key,

@@ -55,6 +55,7 @@ static bool has_rules(const struct policy_slot *slot)
             return true;
     }
     return slot->filter_count + slot->boost_count + slot->pin_count > 0 ||
+           slot->freshness.boost > 0.0f || slot->mmr.lambda < 1.0f || slot->has_quotas ||
            slot->per_category + slot->per_brand > 0;
 }
 
@@ -151,6 +152,17 @@ static double multiplied(double score, double amount)
     return score >= 0.0 ? score * amount : score / amount;
 }
 
+/* By which the score of an item is multiplied for its age; 1 where that is not known. */
+static double freshness(const struct pipeline *p, const struct item *record)
+{
+    const struct policy_freshness *freshness = &p->slot->freshness;
+    if (freshness->boost == 0.0f || record == NULL || record->added_s == 0)
+        return 1.0;
+    int64_t age_s = store_watermark_ms(p->env->store) / 1000 - record->added_s;
+    double halvings = age_s > 0 ? (double)age_s / freshness->half_life_s : 0.0;
+    return 1.0 + (double)freshness->boost * exp2(-halvings);
+}
+
 static double boosted(struct pipeline *p, uint32_t item, double score,
                       void (*tell)(void *ctx, const char *label, double difference), void *ctx)
 {
@@ -169,12 +181,15 @@ static double boosted(struct pipeline *p, uint32_t item, double score,
         score = next;
     }
     rules->asked.score = (double)NAN;
-    return score;
+    double freshened = multiplied(score, freshness(p, rules->asked.record));
+    if (tell != NULL && freshened != score)
+        tell(ctx, "freshness", freshened - score);
+    return freshened;
 }
 
 bool rules_boost(const struct pipeline *p)
 {
-    return p->rules != NULL && p->slot->boost_count > 0;
+    return p->rules != NULL && (p->slot->boost_count > 0 || p->slot->freshness.boost > 0.0f);
 }
 
 float rules_boosted(struct pipeline *p, uint32_t item, float score)

@@ -92,10 +92,18 @@ static const char *order_stage(const struct pipeline *p, const struct candidate 
     why_not->score = candidate->score;
     if (p->out->count == 0)
         return "below";
+    if (candidate->fate == FATE_QUOTA) {
+        why_not->rule = p->slot->source[candidate->source].label;
+        return "quota";
+    }
     float last = p->out->items[p->out->count - 1].score;
     bool is_behind = p->out->count == p->wanted && candidate->score < last;
-    if (!is_behind && !rules_have_room(p, candidate->item))
+    if (candidate->fate == FATE_LIMIT || (!is_behind && !rules_have_room(p, candidate->item)))
         return "diversity";
+    if (!is_behind && p->slot->mmr.lambda < 1.0f) {
+        why_not->rule = "mmr";
+        return "diversity";
+    }
     why_not->needed = last;
     return "below";
 }

@@ -106,6 +106,22 @@ static void test_refuses_and_says_where(void **state)
          "'category'"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\", \"baseline\": \"30d\"}]}}}",
          "only the source trending takes it"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"at_least\": 3, "
+         "\"at_most\": 2}]}}}",
+         "'at_least' is more than 'at_most'"},
+        {"{\"slots\": {\"a\": {\"diversity\": {\"mmr\": {\"lamda\": 1}}, \"sources\": "
+         "[{\"source\": "
+         "\"repeat\"}]}}}",
+         "'lambda'"},
+        {"{\"slots\": {\"a\": {\"diversity\": {\"mmr\": {}}, \"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "diversity.mmr.lambda: missing"},
+        {"{\"slots\": {\"a\": {\"diversity\": {\"mmr\": {\"lambda\": 0.5, \"by\": \"factors\"}}, "
+         "\"sources\": [{\"source\": \"repeat\"}]}}}",
+         "needs a source of factors"},
+        {"{\"slots\": {\"a\": {\"freshness\": {\"half_life\": \"1d\"}, \"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "freshness.boost: missing"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"new\", \"max_age\": \"5m\"}]}}}",
          "expected 1h to 366d"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"since\": \"1.0\"}]}}}",

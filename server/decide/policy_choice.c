@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/decide/policy_choice.h"
+
+#include "server/decide/policy_sources.h"
+
+#define DEPTH_DEFAULT 100
+#define DEPTH_MAX     500
+#define DAY_S         86400u
+
+static enum err_code parse_limit(const struct json_at *object, const char *key, uint32_t *ret_limit,
+                                 struct err *err)
+{
+    struct json_at at = json_member(object, key);
+    int64_t limit = 0;
+    enum err_code rc = at.value == NULL ? ERR_OK : json_int(&at, 1, 1000, &limit, err);
+    *ret_limit = (uint32_t)limit;
+    return rc;
+}
+
+/* Likeness by factors is that of the slot's own, likeness by content has a list. */
+static enum err_code check_likeness(const struct json_at *at, struct policy_set *set,
+                                    struct policy_slot *slot, struct err *err)
+{
+    bool has_factors = false;
+    for (uint32_t s = 0; s < slot->source_count; s++)
+        has_factors = has_factors || slot->source[s].kind == SOURCE_factors;
+    if (slot->mmr.likeness == LIKE_FACTORS && !has_factors)
+        return err_set(err, ERR_BAD_INPUT, "%s: likeness by factors needs a source of factors",
+                       at->path);
+    return slot->mmr.likeness == LIKE_CONTENT
+               ? policy_add_content_list(at, set, &slot->mmr.list, err)
+               : ERR_OK;
+}
+
+static enum err_code parse_mmr(const struct json_at *object, struct policy_set *set,
+                               struct policy_slot *slot, struct err *err)
+{
+    static const char *const known[] = {"lambda", "depth", "by", NULL};
+    static const char *const by_names[] = {"category", "content", "factors", NULL};
+    struct json_at at = json_member(object, "mmr");
+    double lambda = 0.0;
+    int64_t depth = DEPTH_DEFAULT;
+    uint32_t by = LIKE_CATEGORY;
+    if (at.value == NULL)
+        return ERR_OK;
+    enum err_code rc = json_object(&at, err);
+    if (rc == ERR_OK)
+        rc = json_only(&at, known, err);
+    struct json_at member = json_member(&at, "lambda");
+    if (rc == ERR_OK)
+        rc = json_real(&member, 0.0, 1.0, &lambda, err);
+    member = json_member(&at, "depth");
+    if (rc == ERR_OK && member.value != NULL)
+        rc = json_int(&member, 2, DEPTH_MAX, &depth, err);
+    member = json_member(&at, "by");
+    if (rc == ERR_OK && member.value != NULL)
+        rc = json_name(&member, by_names, &by, err);
+    slot->mmr = (struct policy_mmr){
+        .lambda = (float)lambda, .depth = (uint32_t)depth, .likeness = (enum policy_likeness)by};
+    return rc == ERR_OK ? check_likeness(&at, set, slot, err) : rc;
+}
+
+static enum err_code parse_diversity(const struct json_at *slot_at, struct policy_set *set,
+                                     struct policy_slot *slot, struct err *err)
+{
+    static const char *const known[] = {"per_category", "per_brand", "mmr", NULL};
+    struct json_at at = json_member(slot_at, "diversity");
+    if (at.value == NULL)
+        return ERR_OK;
+    enum err_code rc = json_object(&at, err);
+    if (rc == ERR_OK)
+        rc = json_only(&at, known, err);
+    if (rc == ERR_OK)
+        rc = parse_limit(&at, "per_category", &slot->per_category, err);
+    if (rc == ERR_OK)
+        rc = parse_limit(&at, "per_brand", &slot->per_brand, err);
+    return rc == ERR_OK ? parse_mmr(&at, set, slot, err) : rc;
+}
+
+static enum err_code parse_freshness(const struct json_at *slot_at, struct policy_slot *slot,
+                                     struct err *err)
+{
+    static const char *const known[] = {"boost", "half_life", NULL};
+    struct json_at at = json_member(slot_at, "freshness");
+    double boost = 0.0;
+    if (at.value == NULL)
+        return ERR_OK;
+    slot->freshness.half_life_s = 14 * DAY_S;
+    enum err_code rc = json_object(&at, err);
+    if (rc == ERR_OK)
+        rc = json_only(&at, known, err);
+    struct json_at member = json_member(&at, "boost");
+    if (rc == ERR_OK)
+        rc = json_real(&member, 0.001, 100.0, &boost, err);
+    slot->freshness.boost = (float)boost;
+    member = json_member(&at, "half_life");
+    return rc == ERR_OK
+               ? json_duration(&member, 3600, 366 * DAY_S, &slot->freshness.half_life_s, err)
+               : rc;
+}
+
+enum err_code policy_parse_choice(const struct json_at *slot_at, struct policy_set *set,
+                                  struct policy_slot *slot, struct err *err)
+{
+    enum err_code rc = parse_diversity(slot_at, set, slot, err);
+    return rc == ERR_OK ? parse_freshness(slot_at, slot, err) : rc;
+}

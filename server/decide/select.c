@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The order in which the chosen are shown: by score, but for quotas of sources and for marginal
+ * relevance.
+ *
+ * An item is of the source that gives most to its blend, the first of several.  At most so many of
+ * a source: those that come later wait for an answer with more room.  At least so many: when no
+ * more places are left than are missing, only items of the sources that miss some may take them. */
+#include <math.h>
+
+#include "server/decide/mmr.h"
+
+struct selection {
+    struct pipeline *p;
+    struct candidate **order; /* best first */
+    uint32_t count;
+    uint32_t have[POLICY_SOURCES_MAX], open[POLICY_SOURCES_MAX];
+    bool has_mmr;
+    struct mmr mmr;
+};
+
+/* ---- which source an item is of -------------------------------------------------------------- */
+
+static uint8_t main_source(const struct pipeline *p, uint32_t item)
+{
+    uint32_t best = p->slot->source_count;
+    float most = 0.0f;
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        float natural = candidates_natural(p, s, item);
+        float share = p->slot->source[s].weight * natural;
+        if (natural != 0.0f && (best == p->slot->source_count || share > most)) {
+            best = s;
+            most = share;
+        }
+    }
+    return best < p->slot->source_count ? (uint8_t)best : 0;
+}
+
+static bool is_chosen(const struct pipeline *p, uint32_t item)
+{
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        if (p->chosen[i].item == item)
+            return true;
+    }
+    return false;
+}
+
+/* The best of one source that are not chosen yet. */
+struct missing {
+    struct pipeline *p;
+    uint32_t s;
+    struct top top;
+};
+
+static bool offer(void *ctx, uint32_t item)
+{
+    struct missing *missing = ctx;
+    float natural = candidates_natural(missing->p, missing->s, item);
+    if (natural != 0.0f && top_wants(&missing->top, natural, item) &&
+        !is_chosen(missing->p, item) && eligible(missing->p, item))
+        top_put(&missing->top, natural, item);
+    return true;
+}
+
+static float blend_of(const struct pipeline *p, uint32_t item)
+{
+    float blend = 0.0f;
+    for (uint32_t s = 0; s < p->slot->source_count; s++)
+        blend += p->slot->source[s].weight * candidates_natural(p, s, item);
+    return blend;
+}
+
+/* Factors know every item: what is of them is among the best anyhow. */
+static void bring_missing(struct pipeline *p, uint32_t s, uint32_t room)
+{
+    uint32_t have = 0, wanted = p->slot->source[s].at_least;
+    for (uint32_t i = 0; i < p->chosen_count; i++)
+        have += p->chosen[i].source == s;
+    if (have >= wanted || p->slot->source[s].kind == SOURCE_factors)
+        return;
+    wanted = wanted - have < room ? wanted - have : room;
+    struct missing missing = {.p = p, .s = s, .top = pipeline_top(p, wanted)};
+    candidates_each(p, s, offer, &missing);
+    top_sort(&missing.top);
+    for (uint32_t i = 0; i < missing.top.count; i++) {
+        uint32_t item = missing.top.slot[i].key;
+        float blend = blend_of(p, item);
+        p->chosen[p->chosen_count++] =
+            (struct candidate){.item = item, .score = blend, .blend = blend, .source = (uint8_t)s};
+    }
+}
+
+uint32_t select_extra(const struct pipeline *p)
+{
+    uint32_t extra = 0;
+    for (uint32_t s = 0; s < p->slot->source_count; s++)
+        extra += p->slot->source[s].at_least;
+    return extra;
+}
+
+void select_prepare(struct pipeline *p, uint32_t capacity)
+{
+    if (!p->slot->has_quotas)
+        return;
+    for (uint32_t i = 0; i < p->chosen_count; i++)
+        p->chosen[i].source = main_source(p, p->chosen[i].item);
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->slot->source[s].at_least > 0)
+            bring_missing(p, s, capacity - p->chosen_count);
+    }
+}
+
+/* ---- one after the other --------------------------------------------------------------------- */
+
+/* How many places the sources that have too few still need, as far as they have candidates. */
+static uint32_t missing_places(const struct selection *selection)
+{
+    const struct policy_slot *slot = selection->p->slot;
+    uint32_t missing = 0;
+    for (uint32_t s = 0; s < slot->source_count; s++) {
+        uint32_t have = selection->have[s];
+        uint32_t wanted = slot->source[s].at_least > have ? slot->source[s].at_least - have : 0;
+        missing += wanted < selection->open[s] ? wanted : selection->open[s];
+    }
+    return missing;
+}
+
+static bool is_full(const struct selection *selection, uint32_t s)
+{
+    uint32_t at_most = selection->p->slot->source[s].at_most;
+    return at_most > 0 && selection->have[s] >= at_most;
+}
+
+/* The next candidate; count when none may follow. */
+static uint32_t next_of(const struct selection *selection, bool only_missing)
+{
+    const struct pipeline *p = selection->p;
+    uint32_t best = selection->count;
+    float most = -INFINITY;
+    for (uint32_t i = 0; i < selection->count; i++) {
+        uint32_t s = selection->order[i]->source;
+        if (selection->order[i]->fate != FATE_OPEN ||
+            (p->slot->has_quotas && is_full(selection, s)) ||
+            (only_missing && selection->have[s] >= p->slot->source[s].at_least))
+            continue;
+        if (!selection->has_mmr || i >= selection->mmr.count)
+            return best < selection->count ? best : i;
+        float worth = mmr_worth(&selection->mmr, i);
+        if (worth > most) {
+            best = i;
+            most = worth;
+        }
+    }
+    return best;
+}
+
+/* ---- reasons --------------------------------------------------------------------------------- */
+
+static void explain(struct selection *selection, uint32_t index, bool only_missing,
+                    struct decision_item *item)
+{
+    struct pipeline *p = selection->p;
+    const struct candidate *candidate = selection->order[index];
+    struct decision_why *why = NULL;
+    uint32_t count = 0;
+    candidates_tell(p, candidate->item, candidate, &why, &count);
+    if (why != NULL && selection->has_mmr && index < selection->mmr.count &&
+        selection->mmr.likeness[index] > 0.0f)
+        why[count++] = (struct decision_why){"mmr", -(1.0f - p->slot->mmr.lambda) *
+                                                        selection->mmr.likeness[index]};
+    if (why != NULL && only_missing)
+        why[count++] = (struct decision_why){"at_least", 0.0f};
+    item->why = why;
+    item->why_count = count;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static struct candidate *chosen_of(const struct pipeline *p, uint32_t item)
+{
+    struct candidate *candidate = p->chosen;
+    while (candidate->item != item)
+        candidate++;
+    return candidate;
+}
+
+/* The chosen by score, ties by the smaller number, also among those that a ranker scored.  Where
+ * there are limits any of them may get a place. */
+static bool begin(struct pipeline *p, struct selection *selection)
+{
+    struct top top = pipeline_top(p, p->rules == NULL ? p->wanted : p->chosen_count);
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        if (top_wants(&top, p->chosen[i].score, p->chosen[i].item))
+            top_put(&top, p->chosen[i].score, p->chosen[i].item);
+    }
+    top_sort(&top);
+    *selection = (struct selection){.p = p, .count = top.count};
+    selection->order = ARENA_NEW(p->arena, struct candidate *, top.count);
+    if (selection->order == NULL) {
+        p->no_room = true;
+        return false;
+    }
+    for (uint32_t i = 0; i < top.count; i++) {
+        selection->order[i] = chosen_of(p, top.slot[i].key);
+        selection->open[selection->order[i]->source]++;
+    }
+    return true;
+}
+
+static void begin_mmr(struct selection *selection)
+{
+    struct pipeline *p = selection->p;
+    uint32_t depth = p->slot->mmr.depth < selection->count ? p->slot->mmr.depth : selection->count;
+    if (p->slot->mmr.lambda == 1.0f)
+        return;
+    selection->has_mmr =
+        mmr_begin(p, (const struct candidate *const *)selection->order, depth, &selection->mmr);
+    p->no_room = p->no_room || !selection->has_mmr;
+}
+
+/* Shows the candidate, or notes why not. */
+static void take(struct selection *selection, uint32_t index, bool only_missing)
+{
+    struct pipeline *p = selection->p;
+    struct candidate *candidate = selection->order[index];
+    selection->open[candidate->source]--;
+    if (!pipeline_emit(p, candidate->item, candidate->score, NULL)) {
+        candidate->fate = FATE_LIMIT;
+        return;
+    }
+    candidate->fate = FATE_SHOWN;
+    selection->have[candidate->source]++;
+    struct decision_item *item = &p->out->items[p->out->count - 1];
+    item->features = rank_features_of(p, item->item);
+    if (p->explains)
+        explain(selection, index, only_missing, item);
+    if (selection->has_mmr && index < selection->mmr.count)
+        mmr_note(&selection->mmr, index);
+}
+
+void select_emit(struct pipeline *p)
+{
+    struct selection selection;
+    if (!begin(p, &selection))
+        return;
+    begin_mmr(&selection);
+    while (p->out->count < p->wanted) {
+        uint32_t missing = p->slot->has_quotas ? missing_places(&selection) : 0;
+        bool only_missing = missing > 0 && missing >= p->wanted - p->out->count;
+        uint32_t next = next_of(&selection, only_missing);
+        if (next == selection.count)
+            break;
+        take(&selection, next, only_missing);
+    }
+    for (uint32_t i = 0; i < selection.count && p->slot->has_quotas; i++) {
+        struct candidate *candidate = selection.order[i];
+        if (candidate->fate == FATE_OPEN && is_full(&selection, candidate->source))
+            candidate->fate = FATE_QUOTA;
+    }
+}
