@@ -38,10 +38,16 @@ struct row {
     int clicked, carted, purchased;
 };
 
+static const char *slot_of(const struct row *row)
+{
+    return row->decision % 2 == 0 ? "home" : "home2";
+}
+
 static void put_json(struct buffer *text, const struct row *row)
 {
-    buffer_put_fmt(text, "{\"decision\":\"01HF7YAT00%016u\",\"ts\":%lld,\"position\":%u,",
-                   row->decision, (long long)row->ts_ms, row->place + 1);
+    buffer_put_fmt(
+        text, "{\"decision\":\"01HF7YAT00%016u\",\"ts\":%lld,\"policy\":\"%s@1\",\"position\":%u,",
+        row->decision, (long long)row->ts_ms, slot_of(row), row->place + 1);
     buffer_put_fmt(text,
                    "\"item\":\"i%u\",\"features\":{\"item.price\":%.9g,\"pair.age_s\":", row->place,
                    row->taste);
@@ -56,9 +62,9 @@ static void put_json(struct buffer *text, const struct row *row)
 
 static void put_csv(struct buffer *text, const struct row *row)
 {
-    buffer_put_fmt(text, "01HF7YAT00%016u,%lld,%u,i%u,%d,%d,%d,%d,0,%.9g,", row->decision,
-                   (long long)row->ts_ms, row->place + 1, row->place, row->place % 2 == 0,
-                   row->clicked, row->carted, row->purchased, row->taste);
+    buffer_put_fmt(text, "01HF7YAT00%016u,%lld,%s@1,%u,i%u,%d,%d,%d,%d,0,%.9g,", row->decision,
+                   (long long)row->ts_ms, slot_of(row), row->place + 1, row->place,
+                   row->place % 2 == 0, row->clicked, row->carted, row->purchased, row->taste);
     if (!isnan(row->noise))
         buffer_put_fmt(text, "%.9g", row->noise);
     buffer_put_str(text, "\r\n");
@@ -72,7 +78,7 @@ static void write_rows(const char *name, bool csv, unsigned changes_at)
     struct rand rand;
     rand_init(&rand, 7);
     if (csv)
-        buffer_put_str(&text, "decision,ts,position,item,impressed,clicked,carted,purchased,"
+        buffer_put_str(&text, "decision,ts,policy,position,item,impressed,clicked,carted,purchased,"
                               "revenue_minor,item.price,pair.age_s\r\n");
     for (unsigned d = 0; d < DECISIONS; d++) {
         for (unsigned place = 0; place < SHOWN; place++) {
@@ -303,6 +309,17 @@ static void test_labels_and_objectives(void **state)
     free(out);
 }
 
+static void test_a_slot_is_learned_from_alone(void **state)
+{
+    (void)state;
+    cJSON *report = run_json("--json --rounds 5 --version slot --slot home", "rows.csv");
+    assert_true(number(report, "input/other_slots") == DECISIONS * SHOWN / 2);
+    assert_true(number(report, "decisions") + number(report, "validation/decisions") +
+                    number(report, "input/decisions_without_contrast") ==
+                DECISIONS / 2);
+    cJSON_Delete(report);
+}
+
 static void test_the_table_says_what_matters(void **state)
 {
     (void)state;
@@ -320,12 +337,14 @@ static void test_the_table_says_what_matters(void **state)
 
 /* ---- bad rows -------------------------------------------------------------------------------- */
 
-#define GOOD                                                                                    \
-    "{\"decision\":\"d1\",\"ts\":5,\"impressed\":1,\"clicked\":0,\"carted\":0,\"purchased\":0," \
+#define GOOD                                                                                       \
+    "{\"decision\":\"d1\",\"ts\":5,\"policy\":\"h@1\",\"impressed\":1,\"clicked\":0,\"carted\":0," \
+    "\"purchased\":0,"                                                                             \
     "\"features\":{\"a\":1}}\n"
-#define WITH(rest) \
-    "{\"decision\":\"d1\",\"ts\":5,\"impressed\":1,\"carted\":0,\"purchased\":0," rest "}\n"
-#define HEAD "decision,ts,impressed,clicked,carted,purchased,revenue_minor,a,b\n"
+#define WITH(rest)                                                                                 \
+    "{\"decision\":\"d1\",\"ts\":5,\"policy\":\"h@1\",\"impressed\":1,\"carted\":0,\"purchased\":" \
+    "0," rest "}\n"
+#define HEAD "decision,ts,policy,impressed,clicked,carted,purchased,revenue_minor,a,b\n"
 
 static const struct {
     const char *file, *text, *message;
@@ -345,20 +364,22 @@ static const struct {
     {"x.ndjson", GOOD, "none has items of different outcome"},
     {"x.ndjson", "", "there is no order to learn"},
     {"x.ndjson",
-     "{\"decision\":\"d1\",\"ts\":5,\"impressed\":1,\"clicked\":0,\"carted\":0,\"purchased\":0,"
+     "{\"decision\":\"d1\",\"ts\":5,\"policy\":\"h@1\",\"impressed\":1,\"clicked\":0,\"carted\":0,"
+     "\"purchased\":0,"
      "\"features\":{\"a\":1}}\n"
-     "{\"decision\":\"d2\",\"ts\":5,\"impressed\":1,\"clicked\":0,\"carted\":0,\"purchased\":0,"
+     "{\"decision\":\"d2\",\"ts\":5,\"policy\":\"h@1\",\"impressed\":1,\"clicked\":0,\"carted\":0,"
+     "\"purchased\":0,"
      "\"features\":{\"a\":1}}\n" GOOD,
      "line 3, field decision: 'd1' came before"},
     {"x.csv", "", "expected a header line"},
-    {"x.csv", "decision,ts\n", "line 1: column impressed is missing"},
-    {"x.csv", HEAD "d1,5,1,0,0,0,0,1\n", "line 2: expected 9 columns as in the header, got 8"},
-    {"x.csv", HEAD "d1,5,1,0,0,0,0,1,\nd1,5,1,0,0,0,0,1,z\n",
+    {"x.csv", "decision,ts,policy\n", "line 1: column impressed is missing"},
+    {"x.csv", HEAD "d1,5,h@1,1,0,0,0,0,1\n", "line 2: expected 10 columns as in the header, got 9"},
+    {"x.csv", HEAD "d1,5,h@1,1,0,0,0,0,1,\nd1,5,h@1,1,0,0,0,0,1,z\n",
      "line 3, field b: expected a number, got 'z'"},
-    {"x.csv", HEAD "d1,5,1,0,yes,0,0,1,\n", "line 2, field carted: expected 0 or 1, got 'yes'"},
-    {"x.csv", HEAD "d1,today,1,0,0,0,0,1,\n", "line 2, field ts: expected milliseconds"},
-    {"x.csv", HEAD "d1,5,1,0,0,0,0,\"1\n", "a quote is not closed"},
-    {"x.csv", "decision,ts,impressed,clicked,carted,purchased,revenue_minor,a,a\n",
+    {"x.csv", HEAD "d1,5,h@1,1,0,yes,0,0,1,\n", "line 2, field carted: expected 0 or 1, got 'yes'"},
+    {"x.csv", HEAD "d1,today,h@1,1,0,0,0,0,1,\n", "line 2, field ts: expected milliseconds"},
+    {"x.csv", HEAD "d1,5,h@1,1,0,0,0,0,\"1\n", "a quote is not closed"},
+    {"x.csv", "decision,ts,policy,impressed,clicked,carted,purchased,revenue_minor,a,a\n",
      "column a stands there twice"},
     {"x.txt", GOOD, "say --format csv or ndjson"},
 };
@@ -387,7 +408,8 @@ static void test_columns_of_several_rankers_are_put_together(void **state)
     uint64_t lines = 0;
     for (unsigned i = 0; i < 200; i++) {
         buffer_put_fmt(&text,
-                       "{\"decision\":\"d%u\",\"ts\":5,\"impressed\":1,\"clicked\":0,\"carted\":0,"
+                       "{\"decision\":\"d%u\",\"ts\":5,\"policy\":\"h@1\",\"impressed\":1,"
+                       "\"clicked\":0,\"carted\":0,"
                        "\"purchased\":0,\"features\":{\"f%u\":%u,",
                        i, i % 100, i);
         buffer_put_str(&text, "\"same\":1e300}}\n");
@@ -463,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_training_ends_when_nothing_gets_better),
         cmocka_unit_test(test_the_newest_decisions_validate),
         cmocka_unit_test(test_labels_and_objectives),
+        cmocka_unit_test(test_a_slot_is_learned_from_alone),
         cmocka_unit_test(test_the_table_says_what_matters),
         cmocka_unit_test(test_bad_rows_are_told_by_place),
         cmocka_unit_test(test_columns_of_several_rankers_are_put_together),

@@ -6,6 +6,7 @@
 #include "tools/bench/measure.h"
 #include "tools/bench/options.h"
 #include "tools/bench/plan_command.h"
+#include "tools/bench/quality_command.h"
 #include "tools/bench/stop.h"
 #include "tools/cli/output.h"
 
@@ -36,12 +37,28 @@ static int run_plan(int argc, char **argv)
     return plan_command(&options, stdout, &err) == ERR_OK ? BENCH_FINE : fail(&err);
 }
 
+static int run_quality(int argc, char **argv)
+{
+    struct quality_options options;
+    struct err err = {0};
+    if (quality_options_parse(argc, argv, &options, &err) != ERR_OK)
+        return refuse(&err);
+    if (options.help) {
+        quality_options_help(stdout);
+        return BENCH_FINE;
+    }
+    return quality_command(&options, clock_system(), stdout, stderr, &err) == ERR_OK ? BENCH_FINE
+                                                                                     : fail(&err);
+}
+
 static int run_program(int argc, char **argv)
 {
     struct bench_options options;
     struct err err = {0};
     if (argc > 1 && strcmp(argv[1], "plan") == 0)
         return run_plan(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "quality") == 0)
+        return run_quality(argc, argv);
     if (bench_options_parse(argc, argv, &options, &err) != ERR_OK)
         return refuse(&err);
     if (options.help) {

@@ -74,6 +74,7 @@ void bench_options_help(FILE *out)
 {
     fputs("usage: decide-bench [--url URL] --op OP [--rate R | --closed | --sweep] [options]\n"
           "       decide-bench plan --curve FILE... --rate R [options]     (plan --help)\n"
+          "       decide-bench quality --events FILE --eval time:DATE      (quality --help)\n"
           "\n"
           "Measures a running daemon.  Requests leave when they are due, whatever the replies do,\n"
           "and latency counts from then (open loop).  --closed: one at a time per connection,\n"

@@ -15,6 +15,7 @@ enum train_command {
     TRAIN_NEIGHBORS,
     TRAIN_POPULARITY,
     TRAIN_RANKER,
+    TRAIN_STARTER,
     TRAIN_EVAL,
     TRAIN_COMMAND_COUNT
 };
@@ -37,10 +38,12 @@ struct train_options {
     /* popularity */
     uint64_t days; /* 0: all */
     /* ranker */
-    const char *rows, *objective, *label;
+    const char *rows, *slot, *objective, *label;
     uint64_t rounds, patience, depth, pairs;
     double learning_rate, min_child_weight, l2, subsample, column_share, valid_share;
     bool impressed_only;
+    /* starter */
+    const char *features;
     /* eval */
     const char *url, *slot_new, *slot_any;
 };

@@ -10,10 +10,12 @@
 #define P         (1u << TRAIN_POPULARITY)
 #define E         (1u << TRAIN_EVAL)
 #define R         (1u << TRAIN_RANKER)
+#define S         (1u << TRAIN_STARTER)
 #define M         (F | N | P) /* all that learn from events */
 #define T         (M | R)     /* all that train */
 #define V         (M | E)     /* all that read events */
 #define A         (T | E)
+#define W         (T | S) /* all that write a bundle */
 #define AT(field) offsetof(struct train_options, field)
 
 const struct option train_option[TRAIN_OPTION_ROWS] = {
@@ -21,10 +23,10 @@ const struct option train_option[TRAIN_OPTION_ROWS] = {
      "events: CSV or NDJSON, also gzipped"},
     {"--map", "FILE", OPTION_TEXT, V, 0, AT(map), 0, 0, NULL,
      "which columns make an event (CSV needs one; see docs/import.md)"},
-    {"--out", "DIR", OPTION_TEXT, T, T, AT(out), 0, 0, NULL, "where DIR/NAME/VERSION is written"},
-    {"--name", "NAME", OPTION_NAME, T, 0, AT(name), 0, 0, NULL,
+    {"--out", "DIR", OPTION_TEXT, W, W, AT(out), 0, 0, NULL, "where DIR/NAME/VERSION is written"},
+    {"--name", "NAME", OPTION_NAME, W, 0, AT(name), 0, 0, NULL,
      "name of the model (default: the kind)"},
-    {"--version", "VERSION", OPTION_NAME, T, 0, AT(version), 0, 0, NULL,
+    {"--version", "VERSION", OPTION_NAME, W, 0, AT(version), 0, 0, NULL,
      "version of the model (default: the time in UTC)"},
     {"--format", "csv|ndjson", OPTION_CHOICE, A, 0, AT(format), 0, 0, NULL,
      "of the file (default: by its name)"},
@@ -63,6 +65,10 @@ const struct option train_option[TRAIN_OPTION_ROWS] = {
      "count only the last D days before the newest event (default: all)"},
     {"--rows", "FILE", OPTION_TEXT, R, R, AT(rows), 0, 0, NULL,
      "what decidectl export training wrote, also gzipped"},
+    {"--features", "NAMES", OPTION_TEXT, S, S, AT(features), 0, 0, NULL,
+     "what is to be logged, separated by commas (docs/policies.md)"},
+    {"--slot", "SLOT", OPTION_TEXT, R, 0, AT(slot), 0, 0, NULL,
+     "only rows that this slot of the policies answered (default: all)"},
     {"--label", "graded|purchased|carted|clicked", OPTION_CHOICE, R, 0, AT(label), 0, 0, "graded",
      "what is good: clicked 1, carted 2, purchased 3; or one of them or more, alone"},
     {"--impressed", NULL, OPTION_FLAG, R, 0, AT(impressed_only), 0, 0, NULL,
@@ -90,8 +96,8 @@ const struct option train_option[TRAIN_OPTION_ROWS] = {
      "threads of XGBoost; more pay for many rows, on a machine that is idle"},
     {"--threads", "N", OPTION_COUNT, M | E, 0, AT(threads), 1, PARALLEL_THREADS_MAX, "2",
      "threads that work"},
-    {"--json", NULL, OPTION_FLAG, A, 0, AT(json), 0, 0, NULL, "print one JSON value, no table"},
-    {"--help", NULL, OPTION_FLAG, A, 0, AT(help), 0, 0, NULL, "show this"},
+    {"--json", NULL, OPTION_FLAG, A | S, 0, AT(json), 0, 0, NULL, "print one JSON value, no table"},
+    {"--help", NULL, OPTION_FLAG, A | S, 0, AT(help), 0, 0, NULL, "show this"},
 };
 
 const struct train_command_row train_command[TRAIN_COMMAND_COUNT] = {
@@ -100,5 +106,7 @@ const struct train_command_row train_command[TRAIN_COMMAND_COUNT] = {
     [TRAIN_POPULARITY] = {"popularity", "how many people took each item"},
     [TRAIN_RANKER] = {"ranker", "trees that order items, from what decisions showed and what came "
                                 "of it (LambdaMART)"},
+    [TRAIN_STARTER] = {"starter", "a ranker that keeps the order of the sources and logs features, "
+                                  "to begin with"},
     [TRAIN_EVAL] = {"eval", "test what a running daemon recommends"},
 };

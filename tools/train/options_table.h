@@ -28,7 +28,7 @@ struct option {
     const char *help;
 };
 
-#define TRAIN_OPTION_ROWS 41
+#define TRAIN_OPTION_ROWS 43
 
 /* An option that differs by command stands there once for each. */
 extern const struct option train_option[TRAIN_OPTION_ROWS];

@@ -38,12 +38,26 @@ enum err_code ranker_line_fault(const struct ranker_line *line, struct text fiel
                    got.len < 40 ? (int)got.len : 40, got.ptr);
 }
 
-bool ranker_line_counts(const struct ranker_line *line, uint8_t outcome, bool has_features)
+static bool is_of_slot(const struct ranker_line *line, struct text policy)
 {
-    bool is_seen = !line->impressed_only || (outcome & RANKER_IMPRESSED) != 0;
-    line->rows->unranked += !has_features;
-    line->rows->unseen += has_features && !is_seen;
-    return has_features && is_seen;
+    const size_t len = line->slot == NULL ? 0 : strlen(line->slot);
+    return line->slot == NULL ||
+           (policy.len > len && memcmp(policy.ptr, line->slot, len) == 0 && policy.ptr[len] == '@');
+}
+
+bool ranker_line_counts(const struct ranker_line *line, struct text policy, uint8_t outcome,
+                        bool has_features)
+{
+    if (!is_of_slot(line, policy)) {
+        line->rows->other_slots++;
+    } else if (!has_features) {
+        line->rows->unranked++;
+    } else if (line->impressed_only && (outcome & RANKER_IMPRESSED) == 0) {
+        line->rows->unseen++;
+    } else {
+        return true;
+    }
+    return false;
 }
 
 float ranker_value(double value)
@@ -67,7 +81,7 @@ enum err_code ranker_line_add(const struct ranker_line *line, struct text decisi
 
 /* The members of one row that matter. */
 struct row {
-    struct text decision;
+    struct text decision, policy;
     int64_t ts_ms;
     uint8_t outcome;
     unsigned given;         /* bits by field */
@@ -89,9 +103,10 @@ static enum err_code read_field(const struct ranker_line *line, enum ranker_fiel
     int64_t flag = 0;
     const char *name = ranker_field_name(field);
     row->given |= 1u << field;
-    if (field == RANKER_FIELD_decision)
-        return cursor_text(cursor, &row->decision) ? ERR_OK
-                                                   : wrong_kind(line, name, "a text", cursor, err);
+    if (field == RANKER_FIELD_decision || field == RANKER_FIELD_policy)
+        return cursor_text(cursor, field == RANKER_FIELD_policy ? &row->policy : &row->decision)
+                   ? ERR_OK
+                   : wrong_kind(line, name, "a text", cursor, err);
     if (field == RANKER_FIELD_ts)
         return cursor_int(cursor, &row->ts_ms)
                    ? ERR_OK
@@ -208,7 +223,7 @@ enum err_code ranker_line_json(struct ranker_line *line, struct text json, struc
                        column == NULL ? why.text : column);
     }
     rc = read_row(line, cursor_of(pack.bytes, pack.used), &row, err);
-    if (rc != ERR_OK || !ranker_line_counts(line, row.outcome, row.features.at != NULL))
+    if (rc != ERR_OK || !ranker_line_counts(line, row.policy, row.outcome, row.features.at != NULL))
         return rc;
     rc = add_columns(line, row.features, err);
     if (rc == ERR_OK)

@@ -12,7 +12,7 @@
 #define RANKER_PACK_BYTES (128 * 1024)
 
 /* The fields of a row that are no features. */
-#define RANKER_FIELDS(X) X(decision) X(ts) X(impressed) X(clicked) X(carted) X(purchased)
+#define RANKER_FIELDS(X) X(decision) X(ts) X(policy) X(impressed) X(clicked) X(carted) X(purchased)
 
 enum ranker_field {
 #define X(name) RANKER_FIELD_##name,
@@ -32,6 +32,7 @@ struct ranker_csv {
 struct ranker_line {
     uint64_t number; /* from 1 */
     bool impressed_only;
+    const char *slot; /* NULL: all */
     struct ranker_rows *rows;
     struct ranker_csv csv;
     uint8_t pack[RANKER_PACK_BYTES];
@@ -53,8 +54,9 @@ enum err_code ranker_line_fault(const struct ranker_line *line, struct text fiel
                                 const char *expected, struct text got, struct err *err);
 /* The bit of an outcome's field; 0 for one that is none. */
 uint8_t ranker_field_outcome(enum ranker_field field);
-/* Whether a row of that outcome counts; notes one that does not. */
-bool ranker_line_counts(const struct ranker_line *line, uint8_t outcome, bool has_features);
+/* Whether a row of that outcome and policy ("home@3") counts; notes one that does not. */
+bool ranker_line_counts(const struct ranker_line *line, struct text policy, uint8_t outcome,
+                        bool has_features);
 /* A value as a finite float. */
 float ranker_value(double value);
 /* Adds a row, with the number of the line in the error. */

@@ -58,7 +58,7 @@ static enum err_code read_fields(const struct ranker_line *line, struct csv_reco
         struct text text = csv_unquote(record, line->csv.field[field]);
         struct text name = text_of(ranker_field_name((enum ranker_field)field));
         int64_t flag = 0;
-        if (field == RANKER_FIELD_decision)
+        if (field == RANKER_FIELD_decision || field == RANKER_FIELD_policy)
             continue;
         if (field == RANKER_FIELD_ts) {
             if (!num_parse_int(text, INT64_MIN, INT64_MAX, ret_ts_ms))
@@ -93,7 +93,9 @@ enum err_code ranker_line_csv(struct ranker_line *line, struct csv_record *recor
                        "line %llu: expected %u columns as in the header, got %u",
                        (unsigned long long)line->number, csv->column_count, record->field_count);
     enum err_code rc = read_fields(line, record, &ts_ms, &outcome, err);
-    if (rc != ERR_OK || !ranker_line_counts(line, outcome, has_features(line, record)))
+    if (rc != ERR_OK ||
+        !ranker_line_counts(line, csv_unquote(record, csv->field[RANKER_FIELD_policy]), outcome,
+                            has_features(line, record)))
         return rc;
     rc = ranker_line_add(line, csv_unquote(record, csv->field[RANKER_FIELD_decision]), ts_ms,
                          outcome, &value, err);

@@ -152,6 +152,7 @@ enum err_code ranker_read(const struct ranker_read_options *options, struct rank
     file->options = options;
     file->line.number = 1;
     file->line.impressed_only = options->impressed_only;
+    file->line.slot = options->slot;
     file->line.rows = rows;
     enum err_code rc = choose_format(options->path, &format, err);
     if (rc == ERR_OK)

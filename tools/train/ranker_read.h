@@ -13,6 +13,7 @@ struct ranker_read_options {
     const char *path;
     enum reader_format format;
     bool impressed_only;
+    const char *slot;          /* NULL: all */
     struct progress *progress; /* started by the caller; NULL: none */
 };
 

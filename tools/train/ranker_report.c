@@ -14,6 +14,8 @@ static void print_input(const struct ranker_result *result, FILE *out)
 {
     const struct ranker_rows *rows = result->rows;
     print_count(out, "read", result->lines, "rows");
+    if (rows->other_slots > 0)
+        print_count(out, "", rows->other_slots, "left out: of other slots");
     if (rows->unranked > 0)
         print_count(out, "", rows->unranked, "left out: no ranker saw them");
     if (rows->unseen > 0)
@@ -71,6 +73,7 @@ static bool add_all(cJSON *root, const struct ranker_result *result, const char 
     const uint32_t k = (uint32_t)result->options->k;
     cJSON *input = cJSON_AddObjectToObject(root, "input");
     bool ok = input != NULL && add_number(input, "rows", (double)result->lines) &&
+              add_number(input, "other_slots", (double)rows->other_slots) &&
               add_number(input, "unranked", (double)rows->unranked) &&
               add_number(input, "without_impression", (double)rows->unseen) &&
               add_number(input, "decisions_without_contrast", (double)result->no_contrast) &&

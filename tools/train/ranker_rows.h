@@ -45,6 +45,7 @@ struct ranker_rows {
     struct ranker_group *group; /* owned */
     uint64_t group_count, group_room;
     struct event_ids *seen; /* owned; the decisions */
+    uint64_t other_slots;   /* left out: of other slots than the one wanted */
     uint64_t unranked;      /* left out: no ranker saw them */
     uint64_t unseen;        /* left out: without an impression, where only those with one count */
     char decision[64];      /* whose rows come now */

@@ -53,6 +53,7 @@ static enum err_code read_rows(struct run *run, struct err *err)
     const struct ranker_read_options read = {.path = run->options->rows,
                                              .format = format_of(run->options),
                                              .impressed_only = run->options->impressed_only,
+                                             .slot = run->options->slot,
                                              .progress = &progress};
     enum err_code rc = ranker_rows_create(&run->rows, err);
     if (rc == ERR_OK)

@@ -24,21 +24,21 @@ struct remote {
 };
 
 /* An unexpected wealth of levels ends in the last place. */
-static void count_answer(struct remote *remote, const struct decide_reply *reply)
+static void count_answer(struct remote *remote, const struct decide_reply *reply,
+                         char name[REMOTE_LEVEL_BYTES])
 {
     struct remote_levels *levels = &remote->levels;
     const char *level = reply->level != NULL ? reply->level : "unknown level";
-    char name[REMOTE_LEVEL_BYTES];
     uint32_t i = 0;
     if (reply->reason != NULL)
-        snprintf(name, sizeof name, "%.30s (%.30s)", level, reply->reason);
+        snprintf(name, REMOTE_LEVEL_BYTES, "%.30s (%.30s)", level, reply->reason);
     else
-        snprintf(name, sizeof name, "%.30s", level);
+        snprintf(name, REMOTE_LEVEL_BYTES, "%.30s", level);
     pthread_mutex_lock(&remote->lock);
     while (i < levels->count && strcmp(levels->level[i].name, name) != 0)
         i++;
     if (i == levels->count && i < REMOTE_LEVELS_MAX) {
-        memcpy(levels->level[i].name, name, sizeof name);
+        memcpy(levels->level[i].name, name, REMOTE_LEVEL_BYTES);
         levels->count++;
     }
     levels->level[i < REMOTE_LEVELS_MAX ? i : REMOTE_LEVELS_MAX - 1].answers++;
@@ -99,10 +99,14 @@ static enum err_code ask(void *ctx, uint32_t thread, uint32_t row, enum evaluate
         snprintf(what, sizeof what, "recommend for '%s'", id);
         rc = call_failed(what, reply, err);
     } else if ((rc = check_slot(request.slot, reply, err)) == ERR_OK) {
-        count_answer(remote, reply);
+        char level[REMOTE_LEVEL_BYTES];
+        count_answer(remote, reply, level);
         *ret_count = 0;
         for (size_t i = 0; i < reply->item_count && i < k; i++)
             ret_columns[(*ret_count)++] = column_of(remote, reply->items[i].id);
+        const struct remote_answer answer = {row, mode, ret_columns, *ret_count, level, reply};
+        if (remote->options->answered != NULL)
+            remote->options->answered(remote->options->answered_ctx, &answer);
     }
     decide_reply_free(reply);
     return rc;

@@ -8,6 +8,7 @@
 #ifndef TOOLS_TRAIN_REMOTE_H
 #define TOOLS_TRAIN_REMOTE_H
 
+#include "client/decide.h"
 #include "tools/train/evaluate.h"
 
 #define REMOTE_LEVELS_MAX  16
@@ -24,6 +25,16 @@ struct remote_levels {
     uint64_t short_lists; /* answers with fewer than k items */
 };
 
+/* One list that came. */
+struct remote_answer {
+    uint32_t row; /* of the person */
+    enum evaluate_mode mode;
+    const uint32_t *columns; /* DATASET_NONE for an item that the dataset does not know */
+    uint32_t count;
+    const char *level; /* "full", "reduced (no_model)" */
+    const struct decide_reply *reply;
+};
+
 struct remote_options {
     const char *url;
     const char *slot[EVALUATE_MODES];
@@ -31,6 +42,8 @@ struct remote_options {
     uint32_t k, threads;
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* NULL: none */
     void *progress_ctx;
+    void (*answered)(void *ctx, const struct remote_answer *answer); /* NULL: none; any thread */
+    void *answered_ctx;
 };
 
 /* ERR_IO "recommend for '17850' failed: ..." when a call fails, ERR_BAD_INPUT for an unusable url

@@ -10,6 +10,7 @@
 #include "tools/train/ranker_run.h"
 #include "tools/train/remote.h"
 #include "tools/train/report.h"
+#include "tools/train/starter.h"
 #include "tools/train/trained.h"
 
 struct run {
@@ -147,6 +148,8 @@ enum err_code run_train(const struct train_options *options, const struct clock 
     const bool asked = options->command == TRAIN_EVAL;
     if (options->command == TRAIN_RANKER)
         return ranker_run(options, clock, out, messages, err);
+    if (options->command == TRAIN_STARTER)
+        return starter_run(options, clock, out, err);
     struct run run = {.options = options, .clock = clock, .messages = messages};
     enum err_code rc = ERR_OK;
     if (!asked)
