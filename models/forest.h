@@ -40,6 +40,7 @@ enum forest_node_flags {
 };
 
 struct forest_node {
+    double mean;      /* of what its leaves give; see forest_set_means */
     double threshold; /* XGBoost: a float; left when x < threshold.  LightGBM: x <= threshold */
     uint32_t feature;
     int32_t left, right; /* node of the tree, or ~leaf of the tree */
@@ -127,6 +128,12 @@ struct forest_raw_tree {
  * number. */
 MUST_CHECK enum err_code forest_add_tree(struct forest *forest, const struct forest_raw_tree *raw,
                                          const char *where, struct err *err);
+
+/* Means below the nodes of the tree that was added last.  leaf_cover[leaf of the file]: how much of
+ * the training data ended there; where nothing did, or with NULL, both sides of a split count the
+ * same.  ERR_NOMEM. */
+MUST_CHECK enum err_code forest_set_means(struct forest *forest, const double *leaf_cover,
+                                          struct err *err);
 
 /* A set of categories as words of bits; *ret_set is its number. */
 MUST_CHECK enum err_code forest_add_set(struct forest *forest, const uint32_t *word,

@@ -31,13 +31,15 @@ enum key {
     KEY_NUM_FEATURES,
     KEY_LEAF_FEATURES,
     KEY_LEAF_COEFF,
+    KEY_LEAF_COUNT,
     KEY_COUNT
 };
 
 static const char *const key_names[KEY_COUNT] = {
-    "num_leaves", "num_cat",     "split_feature", "threshold",      "decision_type",
-    "left_child", "right_child", "leaf_value",    "cat_boundaries", "cat_threshold",
-    "is_linear",  "leaf_const",  "num_features",  "leaf_features",  "leaf_coeff"};
+    "num_leaves",     "num_cat",       "split_feature", "threshold",
+    "decision_type",  "left_child",    "right_child",   "leaf_value",
+    "cat_boundaries", "cat_threshold", "is_linear",     "leaf_const",
+    "num_features",   "leaf_features", "leaf_coeff",    "leaf_count"};
 
 struct tree {
     struct lightgbm_lines *lines;
@@ -47,6 +49,7 @@ struct tree {
     uint32_t leaf_count, node_count, set_count, set_begin;
     struct forest_node *node; /* owned */
     double *leaf;             /* owned */
+    double *cover;            /* owned: rows of the training data in each leaf */
 };
 
 static enum err_code fail(const struct tree *tree, enum key key, const char *what)
@@ -149,8 +152,9 @@ static enum err_code read_counts(struct tree *tree)
         return rc;
     tree->node_count = tree->leaf_count - 1;
     tree->leaf = malloc(tree->leaf_count * sizeof *tree->leaf);
+    tree->cover = calloc(tree->leaf_count, sizeof *tree->cover);
     tree->node = calloc(tree->node_count + 1ULL, sizeof *tree->node);
-    if (tree->leaf == NULL || tree->node == NULL)
+    if (tree->leaf == NULL || tree->cover == NULL || tree->node == NULL)
         return lightgbm_fail(tree->lines, ERR_NOMEM, "out of memory");
     return ERR_OK;
 }
@@ -264,6 +268,21 @@ static enum err_code read_leaves(struct tree *tree)
     return rc == ERR_OK ? no_more(tree, KEY_LEAF_VALUE, rest) : rc;
 }
 
+/* Nothing stands there for a tree without splits. */
+static enum err_code read_cover(struct tree *tree)
+{
+    struct text rest = tree->value[KEY_LEAF_COUNT];
+    enum err_code rc = ERR_OK;
+    if (rest.ptr == NULL || tree->node_count == 0)
+        return ERR_OK;
+    for (uint32_t i = 0; i < tree->leaf_count && rc == ERR_OK; i++) {
+        int64_t count = 0;
+        rc = next_integer(tree, KEY_LEAF_COUNT, &rest, INT32_MIN, INT32_MAX, &count);
+        tree->cover[i] = (double)count;
+    }
+    return rc == ERR_OK ? no_more(tree, KEY_LEAF_COUNT, rest) : rc;
+}
+
 /* ---- linear leaves --------------------------------------------------------------------------- */
 
 struct linear_leaves {
@@ -368,6 +387,8 @@ static enum err_code add(struct tree *tree, uint32_t output)
     snprintf(where, sizeof where, "%.100s: Tree=%u", tree->lines->file, tree->number);
     if (rc == ERR_OK)
         rc = forest_add_tree(tree->forest, &raw, where, tree->lines->err);
+    if (rc == ERR_OK)
+        rc = forest_set_means(tree->forest, tree->cover, tree->lines->err);
     if (rc == ERR_OK && is_linear == 1)
         rc = add_linear(tree);
     return rc;
@@ -387,8 +408,11 @@ enum err_code lightgbm_read_tree(struct lightgbm_lines *lines, struct forest *fo
     if (rc == ERR_OK)
         rc = read_leaves(&tree);
     if (rc == ERR_OK)
+        rc = read_cover(&tree);
+    if (rc == ERR_OK)
         rc = add(&tree, output);
     free(tree.node);
     free(tree.leaf);
+    free(tree.cover);
     return rc;
 }

@@ -156,6 +156,8 @@ static bool weigh_trees(struct xgboost_document *d)
                             forest->tree_count, d->weight_drop.count);
     for (uint32_t t = 0; t < d->weight_drop.count; t++) {
         const struct forest_tree *tree = &forest->tree[t];
+        for (uint32_t n = 0; n < tree->node_count; n++)
+            forest->node[tree->node_begin + n].mean *= (double)d->weight_drop.value[t];
         for (uint32_t leaf = 0; leaf < tree->leaf_count; leaf++) {
             double *value = &forest->leaf_value[tree->leaf_begin + leaf];
             *value = (double)((float)*value * d->weight_drop.value[t]);

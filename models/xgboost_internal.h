@@ -14,10 +14,11 @@
 struct xgboost_tree {
     int64_t node_count, size_leaf_vector;
     struct xgboost_integers left, right, feature, default_left, split_type;
-    struct xgboost_floats condition;
+    struct xgboost_floats condition, hessian;
     struct xgboost_integers set_node, set_begin, set_size, category;
     struct forest_node *node; /* node_room */
     double *leaf;             /* node_room */
+    double *cover;            /* node_room: of each leaf */
     int32_t *code;            /* node_room: node or ~leaf of the forest's numbering */
     uint32_t node_room;
 };

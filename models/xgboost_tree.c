@@ -36,6 +36,7 @@ enum {
     KEY_SET_BEGIN,
     KEY_SET_SIZE,
     KEY_CATEGORY,
+    KEY_HESSIAN,
 };
 #define KEYS_NEEDED ((1u << KEY_SPLIT_TYPE) - 1)
 #define KEYS_OF_SETS \
@@ -56,6 +57,7 @@ static bool read_key(struct xgboost_document *d, int key)
     case KEY_SET_NODE: return xgboost_next_integers(reader, NODES_MAX, &tree->set_node);
     case KEY_SET_BEGIN: return xgboost_next_integers(reader, NODES_MAX, &tree->set_begin);
     case KEY_SET_SIZE: return xgboost_next_integers(reader, NODES_MAX, &tree->set_size);
+    case KEY_HESSIAN: return xgboost_next_floats(reader, NODES_MAX, &tree->hessian);
     case KEY_CATEGORY: return xgboost_next_integers(reader, INT32_MAX, &tree->category);
     default: return true;
     }
@@ -89,6 +91,10 @@ static bool check_lengths(struct xgboost_document *d, uint64_t seen)
                             "categories_segments, categories_sizes: expected %u elements as in "
                             "categories_nodes, got %u and %u",
                             tree->set_node.count, tree->set_begin.count, tree->set_size.count);
+    if ((seen >> KEY_HESSIAN & 1) == 0)
+        tree->hessian.count = 0;
+    else if (!has_length(d, "sum_hessian", tree->hessian.count))
+        return false;
     return has_length(d, "left_children", tree->left.count) &&
            has_length(d, "right_children", tree->right.count) &&
            has_length(d, "split_indices", tree->feature.count) &&
@@ -104,11 +110,15 @@ static bool make_room(struct xgboost_document *d)
         return true;
     free(tree->node);
     free(tree->leaf);
+    free(tree->cover);
     free(tree->code);
     tree->node = malloc(count * sizeof *tree->node);
     tree->leaf = malloc(count * sizeof *tree->leaf);
+    tree->cover = malloc(count * sizeof *tree->cover);
     tree->code = malloc(count * sizeof *tree->code);
-    tree->node_room = tree->node == NULL || tree->leaf == NULL || tree->code == NULL ? 0 : count;
+    bool has_all =
+        tree->node != NULL && tree->leaf != NULL && tree->cover != NULL && tree->code != NULL;
+    tree->node_room = has_all ? count : 0;
     return tree->node_room > 0 || xgboost_fail(&d->reader, ERR_NOMEM, "out of memory");
 }
 
@@ -216,10 +226,14 @@ static bool add_tree(struct xgboost_document *d)
     char where[ERR_TEXT_BYTES / 2];
     uint32_t node_count = number_nodes(tree);
     for (int64_t i = 0; i < tree->node_count; i++) {
-        if (!is_split(tree, i))
-            tree->leaf[~tree->code[i]] = (double)tree->condition.value[i];
-        else if (!set_node(d, i))
-            return false;
+        if (is_split(tree, i)) {
+            if (!set_node(d, i))
+                return false;
+            continue;
+        }
+        tree->leaf[~tree->code[i]] = (double)tree->condition.value[i];
+        tree->cover[~tree->code[i]] =
+            tree->hessian.count > 0 ? (double)tree->hessian.value[i] : 0.0;
     }
     if (!set_categories(d))
         return false;
@@ -229,15 +243,26 @@ static bool add_tree(struct xgboost_document *d)
                                   .leaf_value = tree->leaf,
                                   .leaf_count = (uint32_t)tree->node_count - node_count};
     d->reader.rc = forest_add_tree(d->forest, &raw, where, d->reader.err);
+    if (d->reader.rc == ERR_OK)
+        d->reader.rc = forest_set_means(d->forest, tree->cover, d->reader.err);
     return d->reader.rc == ERR_OK;
 }
 
 bool xgboost_read_tree(struct xgboost_document *d)
 {
-    static const char *const keys[] = {
-        "tree_param",          "left_children",    "right_children", "split_indices",
-        "split_conditions",    "default_left",     "split_type",     "categories_nodes",
-        "categories_segments", "categories_sizes", "categories",     NULL};
+    static const char *const keys[] = {"tree_param",
+                                       "left_children",
+                                       "right_children",
+                                       "split_indices",
+                                       "split_conditions",
+                                       "default_left",
+                                       "split_type",
+                                       "categories_nodes",
+                                       "categories_segments",
+                                       "categories_sizes",
+                                       "categories",
+                                       "sum_hessian",
+                                       NULL};
     uint64_t seen = 0;
     int key = 0;
     d->tree.size_leaf_vector = 0;
@@ -260,11 +285,13 @@ void xgboost_tree_free(struct xgboost_tree *tree)
     free(tree->default_left.value);
     free(tree->split_type.value);
     free(tree->condition.value);
+    free(tree->hessian.value);
     free(tree->set_node.value);
     free(tree->set_begin.value);
     free(tree->set_size.value);
     free(tree->category.value);
     free(tree->node);
     free(tree->leaf);
+    free(tree->cover);
     free(tree->code);
 }

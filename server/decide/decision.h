@@ -57,6 +57,22 @@ struct decision_why {
     float value;        /* what it added to the score */
 };
 
+#define DECISION_CONTRIBUTIONS_MAX 8
+
+struct decision_contribution {
+    const char *feature;
+    double value; /* as the ranker saw it; NaN: unknown */
+    double adds;  /* to the margin, negative ones take from it */
+};
+
+/* Of an item's score by the ranker: base + top + rest (models/contributions.h). */
+struct decision_contributions {
+    const char *model; /* "name@version" */
+    double base, rest;
+    uint32_t count; /* the strongest */
+    struct decision_contribution top[DECISION_CONTRIBUTIONS_MAX];
+};
+
 struct decision_item {
     uint32_t item; /* number, IDMAP_NONE for an id that the store does not know */
     struct text id;
@@ -69,8 +85,9 @@ struct decision_item {
     const struct decision_why *why;
     uint32_t why_count;
     /* What the ranker saw of it, one value for each of its features, NaN for an unknown one; NULL
-     * unless the item was ranked and decide_env.keep_features was set. */
+     * unless the item was ranked, and features are kept or the decision is explained. */
     const double *features;
+    const struct decision_contributions *contributions; /* NULL unless explained by a ranker */
 };
 
 /* What became of the item that the request asks about. */

@@ -34,9 +34,35 @@ static void pack_why(struct pack *pack, const struct decision_why *why, uint32_t
     }
 }
 
+static void pack_contributions(struct pack *pack, const struct decision_contributions *told)
+{
+    pack_map(pack, 4);
+    pack_key(pack, "model");
+    pack_str(pack, told->model);
+    pack_key(pack, "base");
+    pack_real(pack, told->base);
+    pack_key(pack, "rest");
+    pack_real(pack, told->rest);
+    pack_key(pack, "top");
+    pack_array(pack, told->count);
+    for (uint32_t i = 0; i < told->count; i++) {
+        const struct decision_contribution *one = &told->top[i];
+        pack_map(pack, 3);
+        pack_key(pack, "feature");
+        pack_str(pack, one->feature);
+        pack_key(pack, "value");
+        if (isfinite(one->value))
+            pack_real(pack, one->value);
+        else
+            pack_nil(pack);
+        pack_key(pack, "adds");
+        pack_real(pack, one->adds);
+    }
+}
+
 static void pack_item(struct pack *pack, const struct decision_item *item)
 {
-    pack_map(pack, 2u + item->priced + (item->why != NULL));
+    pack_map(pack, 2u + item->priced + (item->why != NULL) + (item->contributions != NULL));
     pack_key(pack, "id");
     pack_text(pack, item->id);
     pack_key(pack, "score");
@@ -48,6 +74,10 @@ static void pack_item(struct pack *pack, const struct decision_item *item)
     if (item->why != NULL) {
         pack_key(pack, "why");
         pack_why(pack, item->why, item->why_count);
+    }
+    if (item->contributions != NULL) {
+        pack_key(pack, "contributions");
+        pack_contributions(pack, item->contributions);
     }
 }
 

@@ -210,6 +210,9 @@ const double *rank_features_of(const struct pipeline *p, uint32_t item);
  * *ret_good stays unless a score is no number. */
 bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good);
 
+/* ---- contributions.c: for an item that has its features, when the decision is explained */
+void contributions_tell(struct pipeline *p, struct decision_item *item);
+
 /* ---- price.c */
 void price_items(struct pipeline *p);
 void price_callers_items(struct pipeline *p);

@@ -74,7 +74,8 @@ static bool make_rows(struct pipeline *p, struct ranking *ranking, uint32_t item
 {
     size_t count = ranking->feature_count;
     ranking->shared = ARENA_NEW(p->arena, double, count);
-    ranking->kept = p->env->keep_features ? ARENA_NEW(p->arena, double, count *item_count) : NULL;
+    bool keep = p->env->keep_features || p->explains;
+    ranking->kept = keep ? ARENA_NEW(p->arena, double, count *item_count) : NULL;
     ranking->group = ranking->kept == NULL ? ARENA_NEW(p->arena, double, count *GROUP_ITEMS) : NULL;
     ranking->scratch =
         arena_alloc(p->arena, ranker_scratch_bytes(ranking->ranker), RANKER_ALIGN_BYTES);
@@ -210,6 +211,7 @@ static void emit_asked(struct pipeline *p, uint32_t index, float score, const do
     struct text id = p->request->items[index].id;
     p->out->items[p->out->count++] = (struct decision_item){
         .item = store_item_find(p->env->store, id), .id = id, .score = score, .features = features};
+    contributions_tell(p, &p->out->items[p->out->count - 1]);
 }
 
 static struct ranked asked_of(const struct pipeline *p, const struct request_item *asked)

@@ -233,6 +233,7 @@ static void take(struct selection *selection, uint32_t index, bool only_missing)
     item->features = rank_features_of(p, item->item);
     if (p->explains)
         explain(selection, index, only_missing, item);
+    contributions_tell(p, item);
     if (selection->has_mmr && index < selection->mmr.count)
         mmr_note(&selection->mmr, index);
 }

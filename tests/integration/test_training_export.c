@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,6 +253,50 @@ static void test_what_was_asked_is_in_the_log(void **state)
     cJSON_Delete(reply);
 }
 
+/* base + what is told + the rest is the score of the linear ranker, which adds weight * value. */
+static int check_contributions(const cJSON *reply)
+{
+    const cJSON *item, *one;
+    int told_count = 0;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(reply, "items"))
+    {
+        const cJSON *told = cJSON_GetObjectItemCaseSensitive(item, "contributions");
+        if (told == NULL)
+            continue;
+        assert_string_equal(reply_text(told, "model"), "rank@1");
+        double sum = number(told, "base") + number(told, "rest");
+        double last = 1e300;
+        cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(told, "top"))
+        {
+            const double adds = number(one, "adds");
+            assert_true(adds != 0.0 && fabs(adds) <= last);
+            last = fabs(adds);
+            sum += adds;
+        }
+        assert_true(fabs(sum - number(item, "score")) <= 1e-5 * fmax(1.0, fabs(sum)));
+        told_count++;
+    }
+    return told_count;
+}
+
+static void test_explanations_add_up_to_the_score(void **state)
+{
+    (void)state;
+    cJSON *reply = ask("recommend", "{\"user\": \"u\", \"n\": 4, \"explain\": true}");
+    assert_true(check_contributions(reply) >= 2);
+    cJSON_Delete(reply);
+    reply = ask("rank", "{\"user\": \"u\", \"explain\": true, \"items\": [{\"id\": \"i3\", "
+                        "\"score\": 2.5}, {\"id\": \"unknown\"}]}");
+    assert_int_equal(check_contributions(reply), 2);
+    cJSON_Delete(reply);
+    reply = ask("recommend", "{\"user\": \"u\", \"n\": 4}");
+    assert_int_equal(check_contributions(reply), 0);
+    cJSON_Delete(reply);
+    assert_non_null(strstr(ctl(0, "recommend", "u", "--explain", NULL, NULL), "rank@1"));
+    assert_non_null(strstr(program.out, " = base "));
+    assert_non_null(strstr(program.out, "item.price ("));
+}
+
 static void consent(const char *id, const char *what)
 {
     char event[256];
@@ -360,6 +405,7 @@ int main(void)
         TEST(test_rows_are_what_was_served_and_what_came_of_it),
         TEST(test_csv_has_a_column_for_each_feature),
         TEST(test_what_was_asked_is_in_the_log),
+        TEST(test_explanations_add_up_to_the_score),
         TEST(test_training_obeys_consent),
         TEST(test_a_kill_loses_nothing_that_was_committed),
         TEST(test_an_orderly_stop_loses_nothing_at_all),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* recommend, similar, rank, price: a decision asked for and shown. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,44 @@ static void show_items(struct cursor map, const char *op, const struct ask *ask)
     table_deinit(&table);
 }
 
+/* "  1. i4: rank@2 0.5 = base 0.1 + 0.3 source.neighbors (0.82) - 0.1 pair.age_s (?) + 0.2 rest" */
+static void print_contributions(uint32_t place, struct cursor item)
+{
+    struct cursor told, at;
+    if (!value_find(item, "contributions", &told))
+        return;
+    struct text id = value_text(item, "id"), model = value_text(told, "model");
+    double margin = value_real(told, "base", 0) + value_real(told, "rest", 0);
+    uint32_t count = value_array(told, "top", &at);
+    struct cursor sum_at = at;
+    for (uint32_t n = count; n > 0; n--)
+        margin += value_real(value_next(&sum_at), "adds", 0);
+    printf("%3u. %.*s: %.*s %.5g = base %.4g", place, (int)id.len, id.ptr, (int)model.len,
+           model.ptr, margin, value_real(told, "base", 0));
+    for (uint32_t n = count; n > 0; n--) {
+        struct cursor one = value_next(&at);
+        struct text feature = value_text(one, "feature");
+        const double adds = value_real(one, "adds", 0), value = value_real(one, "value", NAN);
+        printf(" %c %.3g %.*s", adds < 0 ? '-' : '+', fabs(adds), (int)feature.len, feature.ptr);
+        if (isnan(value))
+            fputs(" (?)", stdout);
+        else
+            printf(" (%.4g)", value);
+    }
+    const double rest = value_real(told, "rest", 0);
+    if (rest != 0.0)
+        printf(" %c %.3g rest", rest < 0 ? '-' : '+', fabs(rest));
+    putchar('\n');
+}
+
+static void show_contributions(struct cursor map)
+{
+    struct cursor at;
+    uint32_t count = value_array(map, "items", &at);
+    for (uint32_t i = 1; i <= count; i++)
+        print_contributions(i, value_next(&at));
+}
+
 static void print_text(const char *before, struct text text, const char *after)
 {
     if (text.ptr != NULL)
@@ -210,6 +249,7 @@ static void show(const struct decide_reply *reply, const char *op, const struct 
     struct cursor map = ctl_map(reply);
     struct cursor at;
     show_items(map, op, ask);
+    show_contributions(map);
     print_text("level ", value_text(map, "level"), "");
     if (!text_is(value_text(map, "level"), "full"))
         print_text(" (", value_text(map, "reason"), ")");
