@@ -66,7 +66,7 @@ bool lateness_allows(const struct lateness *machine, const struct hist *late_ns)
     bool fine =
         !hangs && (atomic_load(&late_ns->count) < COUNT_MIN || share_late(late_ns) < allowed);
     if (!fine)
-        fprintf(stderr, "%.3f of the late calls by more than 10 ms, worst %.1f ms; machine %.3f\n",
+        fprintf(stderr, "%.3f of the late calls by more than 25 ms, worst %.1f ms; machine %.3f\n",
                 share_late(late_ns), 1e-6 * (double)hist_quantile(late_ns, 1.0),
                 lateness_share(machine));
     return fine;

@@ -14,7 +14,7 @@
 
 #include "base/hist.h"
 
-#define LATENESS_NS UINT64_C(10000000)
+#define LATENESS_NS UINT64_C(25000000)
 
 struct lateness {
     pthread_t thread;
