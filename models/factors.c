@@ -8,15 +8,17 @@
 
 enum { GRAM_BLOCK_ROWS = 1024, LINE_BYTES = 64 };
 
-static enum err_code take_matrix(struct bundle *bundle, const char *key, uint64_t dim,
-                                 struct safetensors **ret_file, const struct tensor **ret_tensor,
-                                 struct err *err)
+static enum err_code take_matrix(struct bundle *bundle, struct model *model, const char *key,
+                                 uint64_t dim, struct safetensors **ret_file,
+                                 const struct tensor **ret_tensor, struct err *err)
 {
     const uint64_t dims[] = {UINT64_MAX, dim};
     struct bundle_file *source = NULL;
     enum err_code rc = bundle_file(bundle, key, &source, err);
     if (rc == ERR_OK)
         rc = model_take_tensors(bundle, key, 1, ret_file, err);
+    if (rc == ERR_OK)
+        rc = model_make_floats(model, *ret_file, key, TENSOR_F32, err);
     if (rc == ERR_OK)
         rc = safetensors_expect(*ret_file, key, TENSOR_F32, dims, 2, ret_tensor, err);
     if (rc == ERR_OK && ((*ret_tensor)->dim[1] < 1 || (*ret_tensor)->dim[1] > FACTORS_DIM_MAX))
@@ -93,9 +95,11 @@ enum err_code factors_load(struct bundle *bundle, struct model *model, struct er
         return err_set(err, ERR_NOMEM, "out of memory for model %s", model->label);
     enum err_code rc = load_params(bundle, factors, err);
     if (rc == ERR_OK)
-        rc = take_matrix(bundle, "item_factors", UINT64_MAX, &factors->item_file, &item, err);
+        rc =
+            take_matrix(bundle, model, "item_factors", UINT64_MAX, &factors->item_file, &item, err);
     if (rc == ERR_OK)
-        rc = take_matrix(bundle, "user_factors", item->dim[1], &factors->user_file, &user, err);
+        rc = take_matrix(bundle, model, "user_factors", item->dim[1], &factors->user_file, &user,
+                         err);
     if (rc == ERR_OK)
         rc = model_take_ids(bundle, "item_ids", item->dim[0], &model->items, err);
     if (rc == ERR_OK)

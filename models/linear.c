@@ -22,6 +22,10 @@ enum err_code linear_load(struct bundle *bundle, struct model *model, struct err
     if (rc == ERR_OK)
         rc = model_take_tensors(bundle, "weights", 2, &linear->file, err);
     if (rc == ERR_OK)
+        rc = model_make_floats(model, linear->file, "weights", TENSOR_F64, err);
+    if (rc == ERR_OK)
+        rc = model_make_floats(model, linear->file, "bias", TENSOR_F64, err);
+    if (rc == ERR_OK)
         rc = safetensors_expect(linear->file, "weights", TENSOR_F64,
                                 (const uint64_t[]){bundle->feature_count}, 1, &weights, err);
     if (rc == ERR_OK)

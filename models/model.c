@@ -6,21 +6,34 @@
 #include <string.h>
 
 #include "models/model_internal.h"
+#include "models/npy.h"
 
 enum err_code model_take_tensors(struct bundle *bundle, const char *key, uint32_t tensor_count,
                                  struct safetensors **ret_file, struct err *err)
 {
     struct bundle_file *source = NULL;
     enum err_code rc = bundle_file(bundle, key, &source, err);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && npy_is(source->bytes, source->len))
+        rc = npy_open(source->path, key, source->bytes, source->len, ret_file, err);
+    else if (rc == ERR_OK)
         rc = safetensors_open(source->path, source->bytes, source->len, ret_file, err);
     if (rc != ERR_OK)
         return rc;
     source->bytes = NULL; /* the tensors own them now */
-    if (safetensors_count(*ret_file) != tensor_count)
+    uint32_t count = safetensors_count(*ret_file) - safetensors_scale_count(*ret_file);
+    if (count != tensor_count)
         return err_set(err, ERR_CORRUPT, "%s: expected %u tensors, got %u", source->path,
-                       tensor_count, safetensors_count(*ret_file));
+                       tensor_count, count);
     return ERR_OK;
+}
+
+enum err_code model_make_floats(struct model *model, struct safetensors *file,
+                                const char *tensor_name, enum tensor_type type, struct err *err)
+{
+    model->bytes -= safetensors_bytes(file);
+    enum err_code rc = safetensors_make_floats(file, tensor_name, type, err);
+    model->bytes += safetensors_bytes(file);
+    return rc;
 }
 
 enum err_code model_take_ids(struct bundle *bundle, const char *key, uint64_t count,

@@ -136,6 +136,10 @@ float factors_to_bytes(const float *from, uint32_t dim, int8_t *ret_bytes, float
 MUST_CHECK enum err_code model_take_tensors(struct bundle *bundle, const char *key,
                                             uint32_t tensor_count, struct safetensors **ret_file,
                                             struct err *err);
+/* As safetensors_make_floats; model->bytes follows. */
+MUST_CHECK enum err_code model_make_floats(struct model *model, struct safetensors *file,
+                                           const char *tensor_name, enum tensor_type type,
+                                           struct err *err);
 MUST_CHECK enum err_code model_take_ids(struct bundle *bundle, const char *key, uint64_t count,
                                         struct ids **ret_ids, struct err *err);
 /* Of a tensor of floats: every value is finite and within min..max; ERR_CORRUPT names the first

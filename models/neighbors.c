@@ -80,6 +80,8 @@ enum err_code neighbors_load(struct bundle *bundle, struct model *model, struct 
     if (rc == ERR_OK)
         rc = safetensors_expect(neighbors->file, "rows", TENSOR_U32, any, 1, &rows, err);
     if (rc == ERR_OK)
+        rc = model_make_floats(model, neighbors->file, "weights", TENSOR_F32, err);
+    if (rc == ERR_OK)
         rc = safetensors_expect(neighbors->file, "weights", TENSOR_F32,
                                 (const uint64_t[]){rows->count}, 1, &weights, err);
     if (rc == ERR_OK)

@@ -25,6 +25,8 @@ enum err_code popularity_load(struct bundle *bundle, struct model *model, struct
     if (rc == ERR_OK)
         rc = model_take_tensors(bundle, "scores", 1, &popularity->file, err);
     if (rc == ERR_OK)
+        rc = model_make_floats(model, popularity->file, "scores", TENSOR_F32, err);
+    if (rc == ERR_OK)
         rc = safetensors_expect(popularity->file, "scores", TENSOR_F32,
                                 (const uint64_t[]){UINT64_MAX}, 1, &scores, err);
     if (rc == ERR_OK)

@@ -9,12 +9,6 @@
 #include "base/text.h"
 #include "models/safetensors_internal.h"
 
-struct safetensors {
-    char name[128];
-    uint8_t *bytes; /* owned */
-    struct safetensors_header header;
-};
-
 static const struct {
     const char *name;
     uint32_t bytes;
@@ -145,6 +139,37 @@ enum err_code safetensors_open(const char *name, uint8_t *bytes, size_t len,
         rc = place_data(name, &file->header, data, err);
     if (rc == ERR_OK) {
         file->bytes = bytes;
+        file->bytes_len = len;
+        *ret_file = file;
+        file = NULL;
+    }
+    safetensors_close(&file);
+    return rc;
+}
+
+enum err_code safetensors_of_one(const char *name, const char *tensor_name,
+                                 const struct tensor *tensor, uint8_t *bytes, size_t len,
+                                 size_t data, struct safetensors **ret_file, struct err *err)
+{
+    struct safetensors *file = calloc(1, sizeof *file);
+    struct safetensors_entry *entry = calloc(1, sizeof *entry);
+    char *names = strdup(tensor_name);
+    if (file == NULL || entry == NULL || names == NULL) {
+        free(file);
+        free(entry);
+        free(names);
+        return err_set(err, ERR_NOMEM, "%s: out of memory", name);
+    }
+    text_copy(text_of(name), file->name, sizeof file->name);
+    entry->tensor = *tensor;
+    entry->tensor.name = names;
+    entry->end = tensor->count * tensor_type_bytes(tensor->type);
+    file->header = (struct safetensors_header){
+        .entry = entry, .entry_count = 1, .entry_capacity = 1, .names = names};
+    enum err_code rc = place_data(name, &file->header, bytes + data, err);
+    if (rc == ERR_OK) {
+        file->bytes = bytes;
+        file->bytes_len = len;
         *ret_file = file;
         file = NULL;
     }

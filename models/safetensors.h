@@ -75,6 +75,15 @@ bool tensor_is_float(enum tensor_type type); /* F16, BF16, F32, F64 */
 /* A value of a tensor of such a type. */
 double tensor_float(const struct tensor *tensor, uint64_t index);
 
+/* The tensor becomes one of F32 or F64, whatever floats it held: each value is rounded to the
+ * nearest, and what is beyond a float becomes infinite (which no model takes).  Of I8 too, where
+ * the file has a tensor NAME_scale of floats: value = integer * scale of its row.  A tensor that is
+ * missing or of another type is left to safetensors_expect. */
+MUST_CHECK enum err_code safetensors_make_floats(struct safetensors *file, const char *tensor_name,
+                                                 enum tensor_type type, struct err *err);
+uint32_t safetensors_scale_count(const struct safetensors *file); /* such tensors of scales */
+uint64_t safetensors_bytes(const struct safetensors *file);       /* of values that it holds */
+
 const char *tensor_type_name(enum tensor_type type); /* "F32" */
 uint32_t tensor_type_bytes(enum tensor_type type);
 

@@ -23,6 +23,20 @@ struct safetensors_header {
     size_t names_used;
 };
 
+struct safetensors {
+    char name[128];
+    uint8_t *bytes; /* owned; NULL when every tensor has a copy */
+    size_t bytes_len;
+    struct safetensors_header header;
+};
+
+/* A file of one tensor, whose type, shape and count are checked and whose data begins at `data`.
+ * Takes over `bytes` on success. */
+MUST_CHECK enum err_code safetensors_of_one(const char *name, const char *tensor_name,
+                                            const struct tensor *tensor, uint8_t *bytes, size_t len,
+                                            size_t data, struct safetensors **ret_file,
+                                            struct err *err);
+
 /* Types, shapes and sizes agree with each other; whether the data is there is not looked at. */
 MUST_CHECK enum err_code safetensors_header_parse(const char *name, const char *json, size_t len,
                                                   struct safetensors_header *header,

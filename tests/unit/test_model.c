@@ -163,9 +163,9 @@ static void test_refuses_bad_factors(void **state)
     replace_tensors(MODEL_factors, file, t, 1);
     assert_refused("expected F32 [*, *], got F32 [8]");
     t[0] = (struct tensor){
-        .name = "item_factors", .type = TENSOR_F64, .dim_count = 2, .dim = {0, 3}, .count = 0};
+        .name = "item_factors", .type = TENSOR_I32, .dim_count = 2, .dim = {0, 3}, .count = 0};
     replace_tensors(MODEL_factors, file, t, 1);
-    assert_refused("got F64 [0, 3]");
+    assert_refused("got I32 [0, 3]");
     float wide[FACTORS_DIM_MAX + 1] = {0};
     t[0] = floats("item_factors", wide, 1, FACTORS_DIM_MAX + 1);
     replace_tensors(MODEL_factors, file, t, 1);
