@@ -21,7 +21,9 @@ enum cost {
     COST_CHOOSE_FULL,    /* with factors */
     COST_CHOOSE_REDUCED, /* without */
     COST_RANK,
-    COST_FINISH, /* prices and the reply */
+    COST_RANK_ITEM, /* picoseconds */
+    COST_MMR_ITEM,  /* picoseconds */
+    COST_FINISH,    /* prices and the reply */
     COST_COUNT
 };
 

@@ -15,6 +15,21 @@ void pipeline_lower(struct pipeline *p, enum level level, enum reason reason)
     }
 }
 
+void pipeline_leave_out(struct pipeline *p, enum left_out stage, enum reason reason)
+{
+    p->out->left_out |= 1u << stage;
+    pipeline_lower(p, LEVEL_reduced, reason);
+}
+
+uint32_t pipeline_within_budget(const struct pipeline *p, enum policy_stage stage, uint32_t item_ps,
+                                uint32_t count)
+{
+    uint64_t budget_ps = (uint64_t)p->slot->stage_ns[stage] * 1000;
+    if (budget_ps == 0 || item_ps == 0 || (uint64_t)item_ps * count <= budget_ps)
+        return count;
+    return (uint32_t)(budget_ps / item_ps);
+}
+
 uint32_t pipeline_spare(struct pipeline *p, uint32_t count, uint32_t least)
 {
     uint64_t kept = count - (uint64_t)count * p->env->spared_permille / 1000;
@@ -165,21 +180,111 @@ static uint32_t rank_depth(struct pipeline *p)
     return pipeline_spare(p, depth, p->wanted);
 }
 
+/* The ranker sees fewer candidates, or none, when all would take it too long. */
+static bool fits_budget(struct pipeline *p)
+{
+    uint32_t *item_ps = &p->worker->cost[COST_RANK_ITEM];
+    uint32_t count = pipeline_within_budget(p, STAGE_OF_RANKER, *item_ps, p->chosen_count);
+    if (count == p->chosen_count)
+        return true;
+    pipeline_leave_out(p, LEFT_OUT_ranker, REASON_budget);
+    if (count < p->wanted) {
+        cost_fade(item_ps);
+        return false;
+    }
+    p->chosen_count = count; /* the best come first */
+    return true;
+}
+
 static void rank_in_time(struct pipeline *p)
 {
     if (!pipeline_affords(p, 1u << COST_RANK | 1u << COST_FINISH)) {
         cost_fade(&p->worker->cost[COST_RANK]);
-        pipeline_lower(p, LEVEL_reduced, REASON_deadline);
+        pipeline_leave_out(p, LEFT_OUT_ranker, REASON_deadline);
         return;
     }
-    if (!pipeline_model_begin(p, p->models->ranker))
+    if (!fits_budget(p) || !pipeline_model_begin(p, p->models->ranker))
         return;
     pipeline_cost_begin(p);
     bool good = true;
+    uint64_t began_ns = p->cost_began_ns;
     if (!rank_candidates(p, &good))
         pipeline_lower(p, LEVEL_reduced, REASON_overload);
     pipeline_cost_learn(p, COST_RANK);
+    if (p->chosen_count > 0)
+        cost_learn(&p->worker->cost[COST_RANK_ITEM],
+                   (p->cost_began_ns - began_ns) * 1000 / p->chosen_count);
     pipeline_model_end(p, p->models->ranker, good);
+}
+
+/* What the slot's own sources have.  False when that is nothing but what is popular. */
+static bool recommend_own(struct pipeline *p, enum level level)
+{
+    sources_score(p, level);
+    bool ranker = p->models->ranker != NULL && level == LEVEL_full;
+    bool deep = ranker || p->rules != NULL;
+    pipeline_cost_begin(p);
+    bool personal = candidates_choose(p, deep ? rank_depth(p) : p->wanted);
+    pipeline_cost_learn(p, sources_have_vector(p) ? COST_CHOOSE_FULL : COST_CHOOSE_REDUCED);
+    pipeline_stage(p, STAGE_CANDIDATES);
+    if (is_personal_slot(p) ? !personal : p->chosen_count == 0)
+        return false;
+    if (p->models->missing || p->models->ranker_missing)
+        pipeline_lower(p, LEVEL_reduced, REASON_no_model);
+    if (ranker)
+        rank_in_time(p);
+    candidates_boost(p);
+    select_emit(p);
+    return true;
+}
+
+/* Goes on with the answer by the policy of another slot, whose own fallback is not looked at. */
+static void ask_other_slot(struct pipeline *p, enum level level)
+{
+    uint32_t slot = p->slot->fallback.slot;
+    struct pipeline other = *p;
+    sources_clear(p);
+    memset(other.touched_count, 0, sizeof other.touched_count);
+    memset(other.summed_rows, 0, sizeof other.summed_rows);
+    memset(other.scored, 0, sizeof other.scored);
+    memset(other.vector, 0, sizeof other.vector);
+    other.seed_count = other.cart_count = 0;
+    other.slot = &p->env->snapshot->policies->slot[slot];
+    other.models = &p->variant->slot[slot];
+    other.rules = NULL;
+    other.goes_on = true;
+    other.chosen = NULL;
+    other.chosen_count = 0;
+    other.ranked = false;
+    other.kept_rows = NULL;
+    if (!subject_resolve(&other) || !rules_begin(&other)) {
+        p->no_room = true;
+        return;
+    }
+    rules_take_over(&other, p);
+    uint32_t before = p->out->count;
+    (void)recommend_own(&other, level);
+    sources_clear(&other);
+    p->no_room = p->no_room || other.no_room;
+    if (p->out->count > before)
+        p->out->fallback = other.slot->name;
+    rules_take_over(p, &other); /* what fills up follows the first slot's limits */
+}
+
+/* When the slot has too few items of its own.  True: the answer is what it shall be. */
+static bool fall_back(struct pipeline *p, enum level level)
+{
+    const struct policy_fallback *fallback = &p->slot->fallback;
+    uint32_t enough = fallback->fewer_than < p->wanted ? fallback->fewer_than : p->wanted;
+    if (p->out->count >= enough)
+        return p->out->count > 0;
+    if (fallback->slot == POLICY_NO_SLOT) {
+        enum reason reason = p->out->reason;
+        ladder_descend(p, fallback->level, reason == REASON_none ? REASON_no_candidates : reason);
+        return true;
+    }
+    ask_other_slot(p, level);
+    return p->out->count > 0;
 }
 
 static void recommend(struct pipeline *p)
@@ -196,23 +301,18 @@ static void recommend(struct pipeline *p)
     }
     p->out->level = level;
     p->out->reason = reason;
-    sources_score(p, level);
-    bool ranker = p->models->ranker != NULL && level == LEVEL_full;
-    bool deep = ranker || p->rules != NULL;
-    pipeline_cost_begin(p);
-    bool personal = candidates_choose(p, deep ? rank_depth(p) : p->wanted);
-    pipeline_cost_learn(p, sources_have_vector(p) ? COST_CHOOSE_FULL : COST_CHOOSE_REDUCED);
-    pipeline_stage(p, STAGE_CANDIDATES);
-    if (is_personal_slot(p) ? !personal : p->chosen_count == 0) {
-        ladder_descend(p, LEVEL_generic, why_generic(p));
+    bool found = recommend_own(p, level);
+    enum reason why = found ? REASON_none : why_generic(p); /* before its sources are cleared */
+    if (p->slot->fallback.fewer_than > 0)
+        found = fall_back(p, level);
+    if (!found) {
+        if (p->no_room)
+            why = REASON_overload;
+        ladder_descend(p, LEVEL_generic, why == REASON_none ? REASON_no_candidates : why);
         return;
     }
-    if (p->models->missing || p->models->ranker_missing)
-        pipeline_lower(p, LEVEL_reduced, REASON_no_model);
-    if (ranker)
-        rank_in_time(p);
-    candidates_boost(p);
-    select_emit(p);
+    if (p->out->level > LEVEL_reduced)
+        return; /* the fallback was a level */
     ladder_remember(p);
     if (p->out->count < p->wanted)
         ladder_fill_generic(p);
@@ -317,6 +417,7 @@ static void rank(struct pipeline *p)
         sources_score(p, level);
     if (use_ranker && !pipeline_affords(p, 1u << COST_RANK | 1u << COST_FINISH)) {
         cost_fade(&p->worker->cost[COST_RANK]);
+        p->out->left_out |= 1u << LEFT_OUT_ranker;
         use_ranker = false;
         level = LEVEL_reduced;
         reason = REASON_deadline;

@@ -11,6 +11,16 @@ const char *level_name(enum level level)
     return level < LEVEL_COUNT ? names[level] : "static";
 }
 
+const char *left_out_name(enum left_out stage)
+{
+    static const char *const names[LEFT_OUT_COUNT] = {
+#define X(name) #name,
+        LEFT_OUT(X)
+#undef X
+    };
+    return stage < LEFT_OUT_COUNT ? names[stage] : "none";
+}
+
 const char *reason_name(enum reason reason)
 {
     static const char *const names[REASON_COUNT] = {

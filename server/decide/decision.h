@@ -37,6 +37,7 @@ enum level {
     X(breaker)      \
     X(unknown_user) \
     X(consent)      \
+    X(budget)       \
     X(no_candidates)
 
 enum reason {
@@ -46,6 +47,17 @@ enum reason {
         REASON_COUNT
 };
 
+/* Stages that may be left out, or cut down, for time. */
+#define LEFT_OUT(X) X(sources) X(factors) X(ranker) X(mmr)
+
+enum left_out {
+#define X(name) LEFT_OUT_##name,
+    LEFT_OUT(X)
+#undef X
+        LEFT_OUT_COUNT
+};
+
+const char *left_out_name(enum left_out stage);
 const char *level_name(enum level level);
 const char *reason_name(enum reason reason);
 bool level_parse(struct text name, enum level *ret_level);
@@ -111,6 +123,8 @@ struct decision {
     const struct model *ranker; /* whose features the items hold; NULL: none do */
     enum level level;
     enum reason reason;
+    uint32_t left_out;                      /* bits by enum left_out */
+    const char *fallback;                   /* the slot that had to help, or NULL */
     uint64_t epoch;                         /* of the snapshot */
     uint32_t trials;                        /* bits: the canaries that it was made with */
     const struct decision_why_not *why_not; /* NULL unless it was asked for */

@@ -109,6 +109,15 @@ static void pack_why_not(struct pack *pack, const struct decision_why_not *why_n
     pack_why(pack, why_not->why, why_not->why_count);
 }
 
+static void pack_left_out(struct pack *pack, uint32_t stages)
+{
+    pack_array(pack, (uint32_t)__builtin_popcount(stages));
+    for (uint32_t i = 0; i < LEFT_OUT_COUNT; i++) {
+        if ((stages >> i & 1) != 0)
+            pack_str(pack, left_out_name((enum left_out)i));
+    }
+}
+
 void decision_pack(const struct decision *decision, struct reply *reply)
 {
     struct pack *pack = &reply->pack;
@@ -131,6 +140,14 @@ void decision_pack(const struct decision *decision, struct reply *reply)
     if (decision->level != LEVEL_full) {
         reply_key(reply, "reason");
         pack_str(pack, reason_name(decision->reason));
+    }
+    if (decision->left_out != 0) {
+        reply_key(reply, "left_out");
+        pack_left_out(pack, decision->left_out);
+    }
+    if (decision->fallback != NULL) {
+        reply_key(reply, "fallback");
+        pack_str(pack, decision->fallback);
     }
     reply_key(reply, "epoch");
     pack_int(pack, (int64_t)decision->epoch);

@@ -217,6 +217,15 @@ static void write_made_by(struct writer *writer, const struct decide_env *env,
     pack_str(KEY(writer, "level"), level_name(decision->level));
     if (decision->level != LEVEL_full)
         pack_str(KEY(writer, "reason"), reason_name(decision->reason));
+    if (decision->left_out != 0) {
+        pack_array(KEY(writer, "left_out"), (uint32_t)__builtin_popcount(decision->left_out));
+        for (uint32_t i = 0; i < LEFT_OUT_COUNT; i++) {
+            if ((decision->left_out >> i & 1) != 0)
+                pack_str(writer->pack, left_out_name((enum left_out)i));
+        }
+    }
+    if (decision->fallback != NULL)
+        pack_str(KEY(writer, "fallback"), decision->fallback);
     pack_str(KEY(writer, "policy"), decision->policy);
     pack_array(KEY(writer, "models"), decision->model_count);
     for (uint32_t i = 0; i < decision->model_count; i++)

@@ -85,6 +85,7 @@ struct pipeline {
     bool scored[POLICY_SOURCES_MAX]; /* the source's dense scores are there, or can be had */
     const float *vector[POLICY_SOURCES_MAX]; /* of the person, for a source of factors */
 
+    bool goes_on;             /* with the answer of another slot, which has too few items */
     struct candidate *chosen; /* best blend first */
     uint32_t chosen_count;
     bool ranked;       /* scores are the ranker's */
@@ -110,6 +111,7 @@ enum standing {
     STANDING_NO_RECORD,
     STANDING_DELETED,
     STANDING_STOCK,
+    STANDING_SEEN,
     STANDING_ASKED_FILTER, /* of the request */
     STANDING_FILTER        /* of the slot */
 };
@@ -132,6 +134,8 @@ const char *rules_refusing(const struct pipeline *p, uint32_t item); /* the firs
 /* The number that an expression of the slot gives for the item; false: it is not known. */
 bool rules_number(const struct pipeline *p, const struct expr *expr, uint32_t item,
                   double *ret_number);
+/* It was shown to the person too short a time ago. */
+bool rules_seen(const struct pipeline *p, uint32_t item);
 bool rules_boost(const struct pipeline *p); /* has the slot boosts? */
 float rules_boosted(struct pipeline *p, uint32_t item, float score);
 /* What each boost did to the score; at most one for each boost of the slot, and one for freshness.
@@ -145,6 +149,9 @@ void rules_note(const struct pipeline *p, uint32_t place, uint32_t item); /* it 
 bool rules_next_pin(const struct pipeline *p, bool at_the_end, uint32_t *ret_item,
                     const char **ret_label);
 void rules_begin_again(const struct pipeline *p); /* the answer is empty again */
+/* These rules go on with an answer that those of `from` began: with their pins, and counting what
+ * is there. */
+void rules_take_over(struct pipeline *p, const struct pipeline *from);
 
 /* ---- sources.c */
 void sources_score(struct pipeline *p, enum level level);
@@ -254,6 +261,11 @@ static inline struct top pipeline_top(struct pipeline *p, uint32_t capacity)
 uint32_t pipeline_spare(struct pipeline *p, uint32_t count, uint32_t least);
 /* The decision is no better than `level`, because of `reason`. */
 void pipeline_lower(struct pipeline *p, enum level level, enum reason reason);
+/* The stage is left out, or does less, because of `reason`; the answer tells. */
+void pipeline_leave_out(struct pipeline *p, enum left_out stage, enum reason reason);
+/* How much of `count` the stage may do within its budget, at `item_ps` each. */
+uint32_t pipeline_within_budget(const struct pipeline *p, enum policy_stage stage, uint32_t item_ps,
+                                uint32_t count);
 bool pipeline_late(const struct pipeline *p);
 /* Whether there is time for these stages (bits by enum cost) before the deadline. */
 bool pipeline_affords(const struct pipeline *p, uint32_t stages);

@@ -33,10 +33,10 @@ static enum err_code parse_stock(const struct json_at *at, struct policy_slot *s
 static enum err_code parse_slot(const struct json_at *at, struct policy_set *set,
                                 struct policy_slot *slot, struct err *err)
 {
-    static const char *const known[] = {"sources",        "bought",    "in_stock", "min_stock",
-                                        "catalogue_only", "ranker",    "prices",   "generic_window",
-                                        "filters",        "boosts",    "pins",     "diversity",
-                                        "repeats",        "freshness", NULL};
+    static const char *const known[] = {
+        "sources", "bought",         "in_stock", "min_stock", "catalogue_only", "ranker",
+        "prices",  "generic_window", "filters",  "boosts",    "pins",           "diversity",
+        "repeats", "freshness",      "seen",     "fallback",  "budget_us",      NULL};
     const char *name = at->value->string;
     if (!file_is_plain_name(name))
         return err_set(err, ERR_BAD_INPUT,
@@ -130,6 +130,8 @@ static enum err_code parse_root(const struct json_at *root, struct policy_set *s
         rc = policy_parse_lists(root, set, err);
     if (rc == ERR_OK)
         rc = parse_slots(root, set, err);
+    for (uint32_t i = 0; i < set->slot_count && rc == ERR_OK; i++)
+        rc = policy_resolve_fallback(root, set, &set->slot[i], err);
     if (rc == ERR_OK)
         rc = parse_default(root, set, err);
     return rc;
@@ -187,6 +189,7 @@ void policy_destroy(struct policy_set **set)
     for (uint32_t i = 0; i < (*set)->slot_count; i++) {
         policy_free_sources(&(*set)->slot[i]);
         policy_free_rules(&(*set)->slot[i]);
+        expr_destroy(&(*set)->slot[i].seen.since);
     }
     policy_free_lists(*set);
     policy_fields_deinit(&(*set)->fields);

@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "featurestore/store.h"
 #include "models/bundle.h"
+#include "server/decide/decision.h"
 #include "server/decide/policy_fields.h"
 
 #define POLICY_SLOTS_MAX      64
@@ -128,6 +129,30 @@ struct policy_freshness {
     uint32_t half_life_s;
 };
 
+/* What was shown to the person lately is not shown again. */
+struct policy_seen {
+    uint32_t within_s;  /* 0: it is */
+    struct expr *since; /* seconds since it was shown last; owned */
+};
+
+/* Where an answer comes from that would have fewer items than this. */
+struct policy_fallback {
+    uint32_t fewer_than; /* 0: from nowhere else */
+    uint32_t slot;       /* POLICY_NO_SLOT: from `level` */
+    enum level level;
+    char slot_name[MODEL_NAME_BYTES];
+};
+#define POLICY_NO_SLOT UINT32_MAX
+
+/* What a stage may take; 0: however long. */
+enum policy_stage {
+    STAGE_OF_SOURCES,
+    STAGE_OF_FACTORS,
+    STAGE_OF_RANKER,
+    STAGE_OF_MMR,
+    POLICY_STAGE_COUNT
+};
+
 struct policy_slot {
     char name[MODEL_NAME_BYTES];
     uint32_t source_count;
@@ -146,6 +171,9 @@ struct policy_slot {
     uint32_t per_category, per_brand; /* at most so many of one; 0: any number */
     struct policy_mmr mmr;
     struct policy_freshness freshness;
+    struct policy_seen seen;
+    struct policy_fallback fallback;
+    uint32_t stage_ns[POLICY_STAGE_COUNT];
     bool has_quotas; /* some source has */
     uint32_t scopes; /* of all expressions, POLICY_SCOPE_ */
 };

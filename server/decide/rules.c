@@ -55,8 +55,8 @@ static bool has_rules(const struct policy_slot *slot)
             return true;
     }
     return slot->filter_count + slot->boost_count + slot->pin_count > 0 ||
-           slot->freshness.boost > 0.0f || slot->mmr.lambda < 1.0f || slot->has_quotas ||
-           slot->per_category + slot->per_brand > 0;
+           slot->freshness.boost > 0.0f || slot->seen.within_s > 0 || slot->mmr.lambda < 1.0f ||
+           slot->has_quotas || slot->per_category + slot->per_brand > 0;
 }
 
 static bool make_room(struct pipeline *p, struct rules *rules)
@@ -91,7 +91,7 @@ static void find_pins(struct pipeline *p, struct rules *rules)
 
 bool rules_begin(struct pipeline *p)
 {
-    if (!has_rules(p->slot))
+    if (!has_rules(p->slot) && !p->goes_on)
         return true;
     struct rules *rules = ARENA_NEW(p->arena, struct rules, 1);
     if (rules == NULL)
@@ -140,6 +140,13 @@ bool rules_number(const struct pipeline *p, const struct expr *expr, uint32_t it
         return false;
     policy_asked_item(&rules->asked, item);
     return expr_number(expr, &rules->env, ret_number);
+}
+
+bool rules_seen(const struct pipeline *p, uint32_t item)
+{
+    double since_s = 0.0;
+    return p->slot->seen.within_s > 0 && rules_number(p, p->slot->seen.since, item, &since_s) &&
+           since_s < (double)p->slot->seen.within_s;
 }
 
 /* ---- boosts ---------------------------------------------------------------------------------- */
@@ -267,6 +274,20 @@ bool rules_next_pin(const struct pipeline *p, bool at_the_end, uint32_t *ret_ite
     *ret_item = pin->item;
     *ret_label = pin->label;
     return true;
+}
+
+void rules_take_over(struct pipeline *p, const struct pipeline *from)
+{
+    if (p->rules == NULL)
+        return;
+    p->rules->pin_count = 0;
+    if (from->rules != NULL) {
+        p->rules->pin = from->rules->pin;
+        p->rules->pin_count = from->rules->pin_count;
+        p->rules->pin_next = from->rules->pin_next;
+    }
+    for (uint32_t i = 0; i < p->out->count; i++)
+        rules_note(p, i, p->out->items[i].item);
 }
 
 void rules_begin_again(const struct pipeline *p)

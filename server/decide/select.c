@@ -212,6 +212,16 @@ static void begin_mmr(struct selection *selection)
     uint32_t depth = p->slot->mmr.depth < selection->count ? p->slot->mmr.depth : selection->count;
     if (p->slot->mmr.lambda == 1.0f)
         return;
+    uint32_t *item_ps = &p->worker->cost[COST_MMR_ITEM];
+    uint32_t affordable = pipeline_within_budget(p, STAGE_OF_MMR, *item_ps, depth);
+    bool is_late = !pipeline_affords(p, 1u << COST_FINISH);
+    if (affordable < depth || is_late)
+        pipeline_leave_out(p, LEFT_OUT_mmr, is_late ? REASON_deadline : REASON_budget);
+    if (affordable < 2 || is_late) {
+        cost_fade(item_ps);
+        return;
+    }
+    depth = affordable;
     selection->has_mmr =
         mmr_begin(p, (const struct candidate *const *)selection->order, depth, &selection->mmr);
     p->no_room = p->no_room || !selection->has_mmr;
@@ -243,6 +253,7 @@ void select_emit(struct pipeline *p)
     struct selection selection;
     if (!begin(p, &selection))
         return;
+    pipeline_cost_begin(p);
     begin_mmr(&selection);
     while (p->out->count < p->wanted) {
         uint32_t missing = p->slot->has_quotas ? missing_places(&selection) : 0;
@@ -252,6 +263,10 @@ void select_emit(struct pipeline *p)
             break;
         take(&selection, next, only_missing);
     }
+    if (selection.has_mmr && selection.mmr.count > 0)
+        cost_learn(&p->worker->cost[COST_MMR_ITEM],
+                   (clock_now_ns(p->worker->clock) - p->cost_began_ns) * 1000 /
+                       selection.mmr.count);
     for (uint32_t i = 0; i < selection.count && p->slot->has_quotas; i++) {
         struct candidate *candidate = selection.order[i];
         if (candidate->fate == FATE_OPEN && is_full(&selection, candidate->source))

@@ -124,13 +124,25 @@ static float history_weight(const struct pipeline *p, uint32_t s, uint32_t posit
     return weight * exp2f(-(float)age_s / (float)half_life_s);
 }
 
+/* Fewer items speak when the sources took too long lately. */
+static uint32_t speaking_within_budget(struct pipeline *p, uint32_t count)
+{
+    uint64_t budget_ns = p->slot->stage_ns[STAGE_OF_SOURCES];
+    uint64_t lately_ns = p->worker->cost[COST_NEIGHBORS];
+    if (budget_ns == 0 || lately_ns <= budget_ns || count <= SPEAKING_MIN)
+        return count;
+    uint64_t kept = count * budget_ns / lately_ns;
+    pipeline_leave_out(p, LEFT_OUT_sources, REASON_budget);
+    return kept > SPEAKING_MIN ? (uint32_t)kept : SPEAKING_MIN;
+}
+
 const float *sources_history_weights(struct pipeline *p, uint32_t s, uint32_t *ret_count)
 {
     uint32_t count = p->slot->source[s].history;
     *ret_count = 0;
     if (count > p->history.count)
         count = p->history.count;
-    count = pipeline_spare(p, count, SPEAKING_MIN);
+    count = speaking_within_budget(p, pipeline_spare(p, count, SPEAKING_MIN));
     float *weight = ARENA_NEW(p->arena, float, count);
     if (weight == NULL) {
         p->no_room = true;
@@ -215,6 +227,17 @@ static bool score_factors(struct pipeline *p, uint32_t s)
     return good;
 }
 
+/* The person's vector, and what factors add to the choice. */
+static bool fits_budget(const struct pipeline *p)
+{
+    const uint32_t *cost = p->worker->cost;
+    uint32_t budget_ns = p->slot->stage_ns[STAGE_OF_FACTORS];
+    uint64_t needed_ns = cost[COST_FACTORS];
+    if (cost[COST_CHOOSE_FULL] > cost[COST_CHOOSE_REDUCED])
+        needed_ns += cost[COST_CHOOSE_FULL] - cost[COST_CHOOSE_REDUCED];
+    return budget_ns == 0 || needed_ns <= budget_ns;
+}
+
 /* Neighbors come first, so that there is something to fall back on when time gets short. */
 void sources_score(struct pipeline *p, enum level level)
 {
@@ -233,10 +256,16 @@ void sources_score(struct pipeline *p, enum level level)
     for (uint32_t s = 0; s < p->slot->source_count && level == LEVEL_full; s++) {
         if (p->slot->source[s].kind != SOURCE_factors || p->models->source[s] == NULL)
             continue;
+        if (!fits_budget(p)) {
+            cost_fade(&p->worker->cost[COST_FACTORS]);
+            cost_fade(&p->worker->cost[COST_CHOOSE_FULL]);
+            pipeline_leave_out(p, LEFT_OUT_factors, REASON_budget);
+            break;
+        }
         if (!pipeline_affords(p, full)) {
             cost_fade(&p->worker->cost[COST_FACTORS]);
             cost_fade(&p->worker->cost[COST_CHOOSE_FULL]);
-            pipeline_lower(p, LEVEL_reduced, REASON_deadline);
+            pipeline_leave_out(p, LEFT_OUT_factors, REASON_deadline);
             break;
         }
         if (!pipeline_model_begin(p, p->models->source[s]))

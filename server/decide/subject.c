@@ -176,6 +176,8 @@ enum standing standing_of(const struct pipeline *p, uint32_t item)
         if (p->filters.present && !passes(&p->filters, record))
             return STANDING_ASKED_FILTER;
     }
+    if (rules_seen(p, item))
+        return STANDING_SEEN;
     return rules_refusing(p, item) == NULL ? STANDING_ELIGIBLE : STANDING_FILTER;
 }
 

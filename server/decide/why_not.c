@@ -48,6 +48,7 @@ static const char *standing_stage(const struct pipeline *p, struct decision_why_
     case STANDING_NO_RECORD: return "no_record";
     case STANDING_DELETED: return "deleted";
     case STANDING_STOCK: return "stock";
+    case STANDING_SEEN: return "seen";
     case STANDING_ASKED_FILTER: return "request_filter";
     default: why_not->rule = rules_refusing(p, item); return "filter";
     }
@@ -122,7 +123,7 @@ static const char *stage_of(struct pipeline *p, struct decision_why_not *why_not
     enum standing standing = standing_of(p, item);
     if (standing != STANDING_ELIGIBLE)
         return standing_stage(p, why_not, item, standing);
-    if (p->out->level > LEVEL_reduced)
+    if (p->out->level > LEVEL_reduced || (p->out->fallback != NULL && chosen == NULL))
         return "level";
     return chosen == NULL ? cut_stage(p, why_not) : order_stage(p, chosen, why_not);
 }

@@ -24,6 +24,7 @@ void fixture_init(struct fixture *fixture)
                                                .people_max = 10000,
                                                .history_items_max = 50,
                                                .queue_events_max = 2000,
+                                               .feature_rows_max = 1000,
                                                .dedup_events_max = 0};
     struct err err;
     memset(fixture, 0, sizeof *fixture);

@@ -24,10 +24,29 @@ enum { ITEM_COUNT = 60, DIM = 2 };
 static struct fixture fixture;
 
 static const char policies[] =
-    "{\"slots\": {\"home\": {\"ranker\": \"rank\", \"prices\": \"sale\", \"bought\": \"allow\","
+    "{\"lists\": {\"picks\": [\"i1\", \"i30\", \"i1\", \"nobody\", \"i9\"]}, \"slots\": {\"home\": "
+    "{\"ranker\": \"rank\", \"prices\": \"sale\", \"bought\": \"allow\","
     "\"sources\": [{\"source\": \"neighbors\"}, {\"source\": \"factors\"}, {\"source\": "
     "\"repeat\"},"
     "{\"source\": \"popular\"}, {\"source\": \"model_popular\"}]},"
+    "\"every\": {\"ranker\": \"rank\", \"prices\": \"sale\", \"bought\": \"allow\","
+    "\"diversity\": {\"per_brand\": 50, \"mmr\": {\"lambda\": 0.6, \"by\": \"factors\", \"depth\": "
+    "40}},"
+    "\"freshness\": {\"boost\": 0.4}, \"seen\": {\"within\": \"1d\", \"since\": \"item.views_1d + "
+    "100000.0\"},"
+    "\"fallback\": {\"slot\": \"ruled\", \"fewer_than\": 60},"
+    "\"budget_us\": {\"sources\": 900000, \"factors\": 900000, \"ranker\": 900000, \"mmr\": "
+    "900000},"
+    "\"sources\": [{\"source\": \"neighbors\", \"half_life\": \"7d\"}, {\"source\": \"factors\"},"
+    "{\"source\": \"repeat\", \"interval\": \"864000.0\"}, {\"source\": \"popular\", \"at_most\": "
+    "5},"
+    "{\"source\": \"model_popular\"}, {\"source\": \"cart\"}, {\"source\": \"list\", \"list\": "
+    "\"picks\","
+    "\"at_least\": 1}, {\"source\": \"candidates\", \"at_least\": 2}, {\"source\": \"trending\"},"
+    "{\"source\": \"trending\", \"by\": \"category\"}, {\"source\": \"trending\", \"by\": "
+    "\"segment\","
+    "\"attribute\": \"country\"}, {\"source\": \"new\", \"at_least\": 2}, {\"source\": "
+    "\"content\"}]},"
     "\"ruled\": {\"ranker\": \"rank\", \"bought\": \"allow\", \"diversity\": {\"per_category\": 6},"
     "\"filters\": [\"item.price >= 100 && (item.views_1d >= 0.0 || has(item.category))\"],"
     "\"boosts\": [{\"when\": \"item.category in ['c0']\", \"multiply\": \"1.0 + user.items\"}],"
@@ -47,6 +66,14 @@ static const char *const requests[] = {
     "{\"op\": \"recommend\", \"user\": \"nobody\", \"n\": 10, \"explain\": true}",
     "{\"op\": \"recommend\", \"user\": \"u\", \"slot\": \"ruled\", \"n\": 10, \"explain\": true,"
     "\"why_not\": \"i9\"}",
+    "{\"op\": \"recommend\", \"user\": \"u\", \"slot\": \"every\", \"n\": 20, \"explain\": true, "
+    "\"price\": true,"
+    "\"seeds\": [\"i3\"], \"cart\": [{\"id\": \"i4\", \"qty\": 2}, \"i7\"], \"candidates\": "
+    "[\"i8\", {\"id\": \"i11\","
+    "\"score\": 0.5}], \"why_not\": \"i12\"}",
+    "{\"op\": \"recommend\", \"slot\": \"every\", \"n\": 100, \"filters\": {\"categories\": "
+    "[\"c1\"]}}",
+    "{\"op\": \"similar\", \"slot\": \"every\", \"items\": [\"i1\"], \"n\": 30}",
     "{\"op\": \"similar\", \"items\": [\"i1\", \"i2\"], \"user\": \"u\", \"n\": 10, \"price\": "
     "true}",
     "{\"op\": \"rank\", \"user\": \"u\", \"items\": [{\"id\": \"i1\", \"score\": 1},"
@@ -97,8 +124,8 @@ static int set_up(void **state)
         char json[256];
         snprintf(json, sizeof json,
                  "{\"type\": \"item_upsert\", \"items\": [{\"id\": \"i%u\", \"category\": \"c%u\","
-                 "\"price\": %u}]}",
-                 i, i % 3, 100 * i);
+                 "\"title\": \"word%u more\", \"price\": %u}]}",
+                 i, i % 3, i % 7, 100 * i);
         fixture_event(&fixture, json);
     }
     for (uint32_t i = 0; i < 40; i++) {
@@ -107,6 +134,9 @@ static int set_up(void **state)
         fixture_act(&fixture, i % 4 == 0 ? "purchase" : "view", i % 2 == 0 ? "u" : "v", item,
                     FIXTURE_NOW_MS - i * 1000);
     }
+    fixture_event(&fixture,
+                  "{\"type\": \"user_upsert\", \"user\": \"u\", \"attributes\": {\"country\": "
+                  "\"AT\"}}");
     load_models();
     fixture_serve(&fixture, policies);
     return 0;

@@ -119,6 +119,38 @@ static void test_refuses_and_says_where(void **state)
         {"{\"slots\": {\"a\": {\"diversity\": {\"mmr\": {\"lambda\": 0.5, \"by\": \"factors\"}}, "
          "\"sources\": [{\"source\": \"repeat\"}]}}}",
          "needs a source of factors"},
+        {"{\"slots\": {\"a\": {\"fallback\": {\"slot\": \"b\"}, \"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "slots.a.fallback.slot: there is no other slot 'b'"},
+        {"{\"slots\": {\"a\": {\"fallback\": {\"slot\": \"a\"}, \"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "there is no other slot 'a'"},
+        {"{\"slots\": {\"home\": {\"sources\": [{\"source\": \"repeat\"}]}, \"a\": {\"fallback\": "
+         "{\"slot\": "
+         "\"hom\"}, \"sources\": [{\"source\": \"repeat\"}]}}}",
+         "did you mean 'home'?"},
+        {"{\"slots\": {\"a\": {\"fallback\": {\"fewer_than\": 3}, \"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "give one of slot and level"},
+        {"{\"slots\": {\"a\": {\"fallback\": {\"level\": \"full\"}, \"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "slots.a.fallback.level"},
+        {"{\"slots\": {\"a\": {\"seen\": {\"within\": \"1h\"}, \"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "seen.since: missing"},
+        {"{\"slots\": {\"a\": {\"seen\": {\"since\": \"1.0\"}, \"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "seen.within: missing"},
+        {"{\"slots\": {\"a\": {\"seen\": {\"within\": \"1h\", \"since\": \"'a'\"}, \"sources\": "
+         "[{\"source\": "
+         "\"repeat\"}]}}}",
+         "seen.since: line 1, column 1"},
+        {"{\"slots\": {\"a\": {\"budget_us\": {\"rankr\": 5}, \"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "'ranker'"},
+        {"{\"slots\": {\"a\": {\"budget_us\": {\"mmr\": 0}, \"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "budget_us.mmr"},
         {"{\"slots\": {\"a\": {\"freshness\": {\"half_life\": \"1d\"}, \"sources\": [{\"source\": "
          "\"repeat\"}]}}}",
          "freshness.boost: missing"},

@@ -23,6 +23,7 @@ static const struct {
     {"no_record", "has no catalogue record, and one is needed"},
     {"deleted", "was deleted from the catalogue"},
     {"stock", "has too little in stock"},
+    {"seen", "was shown to this person a short time ago"},
     {"request_filter", "does not pass the filters of the request"},
     {"filter", "does not pass a filter of the policy"},
     {"level", "could be shown, but this answer ranks nothing"},
