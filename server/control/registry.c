@@ -61,7 +61,10 @@ enum err_code registry_create(const struct registry_options *options,
     registry->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&registry->queue.lock, NULL);
     registry->models_dir = strdup(options->models_dir);
-    if (registry->models_dir == NULL)
+    if (options->policies_path != NULL)
+        registry->config_policies = strdup(options->policies_path);
+    if (registry->models_dir == NULL ||
+        (options->policies_path != NULL && registry->config_policies == NULL))
         rc = err_set(err, ERR_NOMEM, "no memory for the registry of models");
     if (rc == ERR_OK && registry->wake_fd < 0)
         rc = err_set(err, ERR_IO, "cannot make an eventfd: %s", strerror(errno));
@@ -274,18 +277,44 @@ void registry_reload(struct registry *registry, const char *policies_path,
         command_finish(command, rc, &err);
 }
 
+void registry_release_install(struct registry *registry, const char *from, const char *id,
+                              registry_done_fn done, void *ctx)
+{
+    ASSERT(file_is_plain_name(id));
+    struct reg_command *command = command_on(COMMAND_RELEASE, id, "", done, ctx);
+    if (command == NULL)
+        return;
+    text_copy(text_of(from), command->path, sizeof command->path);
+    submit(registry, command);
+}
+
+void registry_release_rollback(struct registry *registry, registry_done_fn done, void *ctx)
+{
+    struct reg_command *command = command_new(COMMAND_RELEASE_ROLLBACK, done, ctx);
+    if (command != NULL)
+        submit(registry, command);
+}
+
 /* ---- the loader ------------------------------------------------------------------------------ */
 
 static enum err_code reload(struct registry *registry, struct reg_command *command, struct err *err)
 {
     struct reg_policies policies = {0};
-    enum err_code rc = reg_policies_read(command->path, &policies, err);
+    char *path = command->path[0] == '\0' ? NULL : strdup(command->path);
+    char *before = registry->config_policies;
+    if (path == NULL && command->path[0] != '\0')
+        return err_set(err, ERR_NOMEM, "no memory for the policies");
+    registry->config_policies = path;
+    enum err_code rc = reg_release_policies(registry, &policies, err);
     if (rc == ERR_OK)
         rc = reg_apply(registry, &policies, &command->static_list, err);
     if (rc != ERR_OK) {
+        registry->config_policies = before;
+        free(path);
         reg_policies_free(&policies);
         return rc;
     }
+    free(before);
     reg_policies_free(&registry->policies);
     reg_static_free(&registry->static_list);
     registry->policies = policies;
@@ -331,11 +360,18 @@ static void run(struct registry *registry, struct reg_command *command)
     case COMMAND_SHADOW_STOP:
     case COMMAND_ROLLBACK: rc = run_on_name(registry, command, &err); break;
     case COMMAND_RELOAD: rc = reload(registry, command, &err); break;
+    case COMMAND_RELEASE:
+        rc = reg_release_install(registry, command->path, command->name, &err);
+        break;
+    case COMMAND_RELEASE_ROLLBACK: rc = reg_release_rollback(registry, &err); break;
     }
+    bool of_all = command->kind == COMMAND_RELEASE || command->kind == COMMAND_RELEASE_ROLLBACK;
     command_finish(command, rc, &err);
     /* What keeps the next rollback instant need not be waited for. */
     struct reg_name *name = reg_find(registry, text);
-    if (name != NULL)
+    for (uint32_t i = 0; of_all && i < registry->count; i++)
+        reg_settle(registry, registry->name[i]);
+    if (name != NULL && !of_all)
         reg_settle(registry, name);
 }
 
@@ -393,7 +429,9 @@ static void *loader(void *arg)
 
 enum err_code registry_start(struct registry *registry, struct err *err)
 {
-    enum err_code rc = reg_apply(registry, &registry->policies, &registry->static_list, err);
+    enum err_code rc = reg_releases_start(registry, err);
+    if (rc == ERR_OK)
+        rc = reg_apply(registry, &registry->policies, &registry->static_list, err);
     if (rc != ERR_OK)
         return rc;
     if (registry->watch_fd < 0)
@@ -445,6 +483,7 @@ void registry_destroy(struct registry **registry_ref)
         close(registry->watch_fd);
     if (registry->lock_fd >= 0)
         close(registry->lock_fd);
+    free(registry->config_policies);
     free(registry->models_dir);
     free(registry);
 }

@@ -19,7 +19,8 @@
  * 3. models_dir/NAME/.serving remembers the line over restarts.
  * 4. With keys only bundles are loaded that one of them signed, and what arrives anew is no lower
  *    than what has served (server/control/ratchet.h).
- * 5. A version that is loaded goes on serving whatever happens to its folder; a name is retired
+ * 5. A release is in force as a whole or not at all, also after a crash: models_dir/.release.
+ * 6. A version that is loaded goes on serving whatever happens to its folder; a name is retired
  *    when models_dir/NAME itself is gone from the models_dir that was there at the start.
  *
  * Threads: create, start, stop, destroy on main; requests below from any thread: they are queued to
@@ -118,6 +119,22 @@ void registry_rollback(struct registry *registry, const char *name, registry_don
 void registry_reload(struct registry *registry, const char *policies_path,
                      const struct text *static_ids, uint32_t static_count, registry_done_fn done,
                      void *ctx);
+
+/* Verifies and loads all that the folder `from` (same file system) holds of models and policies
+ * (server/control/release.h), then puts it in force in one step, with one epoch, durably; what is
+ * wrong with any of it refuses all of it, and nothing changes.  ERR_EXISTS: the id is taken. */
+void registry_release_install(struct registry *registry, const char *from, const char *id,
+                              registry_done_fn done, void *ctx);
+/* What served before the release in force, in one step.  ERR_NOT_FOUND when there is none, or a
+ * version of before is gone. */
+void registry_release_rollback(struct registry *registry, registry_done_fn done, void *ctx);
+/* Packs {releases:[{release, at_ms, state, policies, models:[{name, version, before}]}]} as one
+ * pair, the newest first; any thread.  `state` is "in_force", "altered" when a model of it has
+ * changed since, or "previous". */
+void registry_pack_releases(struct registry *registry, struct pack *pack);
+/* The release in force, "" without one, and the epoch that answers; any thread. */
+char *registry_release(struct registry *registry, char ret_id[MODEL_NAME_BYTES],
+                       uint64_t *ret_epoch);
 
 /* Packs {models:[{name, version, kind, label, state, on_disk, loaded_at_ms, trained_at_ms, bytes}],
  * loads:[{name, version, outcome, message, at_ms}]} as two pairs; any thread.  `state` is

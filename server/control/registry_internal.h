@@ -11,6 +11,8 @@
  *   registry_serve.c  from labels, models and policies to a snapshot that serves
  *   registry_lists.c  the lists of the policies follow what the store learns
  *   registry_state.c  models_dir/NAME/.serving
+ *   registry_release.c  several models and the policies in one step, and back
+ *   registry_releases.c  releases that are in force, at a start and for operators
  *   registry_ratchet.c  no old version comes back as a new one
  *   registry_table.c  names and versions
  *   registry_view.c   what operators see: list, log, metrics
@@ -29,6 +31,7 @@
 #include "base/json.h"
 #include "server/control/ratchet.h"
 #include "server/control/registry.h"
+#include "server/control/release.h"
 #include "server/decide/tally.h"
 #include "server/metrics.h"
 
@@ -90,6 +93,7 @@ struct reg_name {
     struct reg_labels next; /* of the one that a change builds; the same as `now` otherwise */
     struct reg_resume canary_of_before, shadow_of_before;
     uint64_t saved_hash; /* of what .serving holds */
+    uint64_t change;     /* of releases, the last one that its line has seen */
 };
 
 enum reg_outcome { OUTCOME_LOADED, OUTCOME_REFUSED, OUTCOME_ROLLED_BACK };
@@ -118,6 +122,7 @@ struct reg_view {
     pthread_mutex_t lock;
     uint8_t *packed; /* owned, two pairs of MessagePack */
     size_t packed_bytes;
+    uint64_t epoch;
     uint32_t serving_count;
     struct {
         char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
@@ -133,14 +138,17 @@ enum reg_command_kind {
     COMMAND_SHADOW,
     COMMAND_SHADOW_STOP,
     COMMAND_ROLLBACK,
-    COMMAND_RELOAD
+    COMMAND_RELOAD,
+    COMMAND_RELEASE,
+    COMMAND_RELEASE_ROLLBACK
 };
 
 struct reg_command {
     struct reg_command *next;
     enum reg_command_kind kind;
     char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
-    char path[FILE_PATH_BYTES]; /* install: the folder; reload: the policies, "" for built in */
+    char path[FILE_PATH_BYTES]; /* install, release: the folder; reload: the policies, "" for built
+                                   in */
     struct reg_static static_list;
     struct canary_settings canary;
     uint32_t shadow_share_e4;
@@ -183,8 +191,11 @@ struct registry {
     uint64_t order; /* given last */
     uint64_t epoch;
     struct reg_policies policies;
+    char
+        *config_policies; /* owned; of the configuration, when no release has any; NULL: built in */
+    struct release_state releases; /* written within view.lock */
     struct reg_static static_list;
-    dev_t dir_device; /* of models_dir at the start, see invariant 5 */
+    dev_t dir_device; /* of models_dir at the start, see invariant 6 */
     ino_t dir_inode;
     int lock_fd;        /* of models_dir; -1 where it takes no lock */
     bool dir_failed;    /* told already that models_dir cannot be read */
@@ -244,6 +255,11 @@ MUST_CHECK enum err_code reg_bind(const struct registry *registry, struct reg_ve
 /* Moves the folder of a version into its place, durably, unless it is there. */
 MUST_CHECK enum err_code reg_move(const struct registry *registry, const struct reg_name *name,
                                   struct reg_version *version, struct err *err);
+/* A folder, whose files are synced first, to its place; durably. */
+MUST_CHECK enum err_code reg_move_into_place(const struct registry *registry, const char *from,
+                                             const char *name, const char *version,
+                                             struct err *err);
+MUST_CHECK enum err_code reg_sync_files(const char *dir, struct err *err);
 /* It stays loaded from now on. */
 void reg_keep(const struct registry *registry, struct reg_version *version);
 /* Loads a version without serving it. */
@@ -256,6 +272,16 @@ MUST_CHECK enum err_code reg_preload(const struct registry *registry, const stru
  * nothing has changed, fresh models are gone and `next` is `now` again. */
 MUST_CHECK enum err_code reg_apply(struct registry *registry, const struct reg_policies *policies,
                                    const struct reg_static *static_list, struct err *err);
+/* The same, with something else than moving folders to make it durable. */
+struct reg_change {
+    const struct reg_policies *policies;
+    const struct reg_static *static_list;
+    /* When all was found good and nothing is visible yet; ERR_OK: it will be. */
+    enum err_code (*commit)(struct registry *registry, void *ctx, struct err *err);
+    void *ctx;
+};
+MUST_CHECK enum err_code reg_change(struct registry *registry, const struct reg_change *change,
+                                    struct err *err);
 /* Forgets what a change prepared. */
 void reg_give_up(struct registry *registry);
 /* Loads the version unless it is loaded, and serves it as stable. */
@@ -276,6 +302,8 @@ MUST_CHECK enum err_code reg_rollback(struct registry *registry, struct reg_name
 MUST_CHECK enum err_code reg_install(struct registry *registry, const char *from,
                                      const char *name_text, const char *version_text,
                                      struct err *err);
+/* Whether two folders hold the same manifest. */
+bool reg_same_manifest(const char *dir_a, const char *dir_b);
 void reg_retire(struct registry *registry, struct reg_name *name);
 MUST_CHECK enum err_code reg_version_path(const struct registry *registry, const char *name,
                                           const char *version, char ret_path[FILE_PATH_BYTES],
@@ -321,6 +349,33 @@ void reg_shadow_resume(struct registry *registry, struct reg_name *name);
 void reg_shadow_follow(struct reg_name *name);
 void reg_shadow_pack(const struct registry *registry, const struct reg_name *name,
                      struct pack *pack);
+
+/* ---- registry_release.c */
+MUST_CHECK enum err_code reg_release_install(struct registry *registry, const char *from,
+                                             const char *id, struct err *err);
+MUST_CHECK enum err_code reg_release_rollback(struct registry *registry, struct err *err);
+
+/* ---- registry_releases.c */
+/* models_dir/.releases/ID, and dir/NAME/VERSION. */
+MUST_CHECK enum err_code reg_release_path(const struct registry *registry, const char *id,
+                                          char ret_path[FILE_PATH_BYTES], struct err *err);
+MUST_CHECK enum err_code reg_path_below(const char *dir, const char *name, const char *version,
+                                        char ret_path[FILE_PATH_BYTES], struct err *err);
+/* The bundles of the release in force go to their places; what fails is done with the next one. */
+void reg_release_move(const struct registry *registry);
+/* Removes the folders of releases that never were in force, or are forgotten. */
+void reg_release_tidy(const struct registry *registry);
+/* The policies of that release; "": those of the configuration. */
+MUST_CHECK enum err_code reg_release_read_policies(const struct registry *registry, const char *id,
+                                                   struct reg_policies *ret_policies,
+                                                   struct err *err);
+/* Before the first look: reads what is in force, and does what a crash left undone. */
+MUST_CHECK enum err_code reg_releases_start(struct registry *registry, struct err *err);
+/* The line of a name gets what the last change of releases says, once. */
+void reg_release_follow(struct registry *registry, struct reg_name *name);
+/* Those of the release in force, or else of the configuration. */
+MUST_CHECK enum err_code reg_release_policies(const struct registry *registry,
+                                              struct reg_policies *ret_policies, struct err *err);
 
 /* ---- registry_ratchet.c; nothing without keys */
 /* A folder that came, or changed. */

@@ -155,7 +155,7 @@ enum err_code reg_rollback(struct registry *registry, struct reg_name *name, str
     return ERR_OK;
 }
 
-static bool same_manifest(const char *dir_a, const char *dir_b)
+bool reg_same_manifest(const char *dir_a, const char *dir_b)
 {
     char path[FILE_PATH_BYTES];
     const char *const dirs[2] = {dir_a, dir_b};
@@ -179,7 +179,7 @@ static enum err_code install(struct registry *registry, struct reg_name *name,
     uint64_t stamp = 0;
     int64_t written_ns = 0;
     bool exists = reg_stamp(to, &stamp, &written_ns);
-    if (exists && !same_manifest(from, to))
+    if (exists && !reg_same_manifest(from, to))
         return err_set(err, ERR_EXISTS,
                        "version %s of '%s' exists with other content; a version never changes: "
                        "publish under a new one",

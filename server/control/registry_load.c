@@ -70,7 +70,7 @@ static enum err_code bind_items(const struct registry *registry, struct model *m
     return rc;
 }
 
-static enum err_code sync_files(const char *dir, struct err *err)
+enum err_code reg_sync_files(const char *dir, struct err *err)
 {
     enum err_code rc = ERR_OK;
     DIR *list = opendir(dir);
@@ -92,15 +92,15 @@ static enum err_code sync_files(const char *dir, struct err *err)
 }
 
 /* Durable before it serves: a restart must find what was answered from. */
-static enum err_code move_into_place(const struct registry *registry, const char *from,
-                                     const char *name, const char *version, struct err *err)
+enum err_code reg_move_into_place(const struct registry *registry, const char *from,
+                                  const char *name, const char *version, struct err *err)
 {
     char parent[FILE_PATH_BYTES], to[FILE_PATH_BYTES];
     enum err_code rc = file_join(registry->models_dir, name, parent, sizeof parent, err);
     if (rc == ERR_OK)
         rc = file_join(parent, version, to, sizeof to, err);
     if (rc == ERR_OK)
-        rc = sync_files(from, err);
+        rc = reg_sync_files(from, err);
     if (rc == ERR_OK)
         rc = file_make_dir(parent, err);
     if (rc == ERR_OK && rename(from, to) != 0)
@@ -140,7 +140,7 @@ enum err_code reg_move(const struct registry *registry, const struct reg_name *n
 {
     if (version->from == NULL)
         return ERR_OK;
-    return move_into_place(registry, version->from, name->name, version->version, err);
+    return reg_move_into_place(registry, version->from, name->name, version->version, err);
 }
 
 void reg_keep(const struct registry *registry, struct reg_version *version)

@@ -192,6 +192,7 @@ static void look_at_name(struct scan *scan, const char *text, const char *dir)
     free_list(list, count);
     look_for_gone(name);
     line_up(registry, name);
+    reg_release_follow(registry, name);
     reg_settle(registry, name);
 }
 

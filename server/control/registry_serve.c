@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From labels, models and policies to a snapshot that serves.  Every change takes the same steps:
- * `next` of the names that change is set and their versions are loaded (reg_load); reg_apply builds
- * the snapshot, binds, moves and publishes; when anything fails, reg_give_up undoes the first. */
+ * `next` of the names that change is set and their versions are loaded (reg_load); reg_change
+ * builds the snapshot, binds, commits (moves the folders) and publishes; when anything fails,
+ * reg_give_up undoes the first. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,7 +153,7 @@ static void publish(struct registry *registry, const struct built *built)
 
 /* ---- a change -------------------------------------------------------------------------------- */
 
-static enum err_code bind_and_move(struct registry *registry, struct err *err)
+static enum err_code bind_all(const struct registry *registry, struct err *err)
 {
     struct reg_version *version[REG_LABELS_MAX + 1];
     enum err_code rc = ERR_OK;
@@ -161,6 +162,15 @@ static enum err_code bind_and_move(struct registry *registry, struct err *err)
         for (uint32_t v = 0; version[v] != NULL && rc == ERR_OK; v++)
             rc = reg_bind(registry, version[v], err);
     }
+    return rc;
+}
+
+/* The commit of a change of one name. */
+static enum err_code move_all(struct registry *registry, void *ctx, struct err *err)
+{
+    struct reg_version *version[REG_LABELS_MAX + 1];
+    enum err_code rc = ERR_OK;
+    (void)ctx;
     for (uint32_t i = 0; i < registry->count && rc == ERR_OK; i++) {
         reg_labelled(&registry->name[i]->next, version);
         for (uint32_t v = 0; version[v] != NULL && rc == ERR_OK; v++)
@@ -230,6 +240,14 @@ static void settle_name(struct registry *registry, struct reg_name *name)
 enum err_code reg_apply(struct registry *registry, const struct reg_policies *policies,
                         const struct reg_static *static_list, struct err *err)
 {
+    const struct reg_change change = {
+        .policies = policies, .static_list = static_list, .commit = move_all};
+    return reg_change(registry, &change, err);
+}
+
+enum err_code reg_change(struct registry *registry, const struct reg_change *change,
+                         struct err *err)
+{
     struct built built = {NULL, NULL};
     enum err_code rc = check_room(registry, err);
     for (uint32_t i = 0; i < registry->count && rc == ERR_OK; i++) {
@@ -237,9 +255,11 @@ enum err_code reg_apply(struct registry *registry, const struct reg_policies *po
         reg_shadow_follow(registry->name[i]);
     }
     if (rc == ERR_OK)
-        rc = build_both(registry, policies, static_list, &built, err);
+        rc = build_both(registry, change->policies, change->static_list, &built, err);
     if (rc == ERR_OK)
-        rc = bind_and_move(registry, err);
+        rc = bind_all(registry, err);
+    if (rc == ERR_OK)
+        rc = change->commit(registry, change->ctx, err);
     if (rc != ERR_OK) {
         snapshot_destroy(&built.serving);
         snapshot_destroy(&built.shadows);

@@ -4,6 +4,7 @@
  *    "canary": {"version": "4", "share_e4": 500, ...}, "shadow": {"version": "3", "share_e4":
  * 10000}}
  *
+ * `change`: the last one of releases that the line has seen (server/control/release.h).
  * `line` are the versions in the order in which they came, the last one serves; `aside` are those
  * that must not serve by themselves: they were rolled back, or wait to be promoted, which `waiting`
  * says.  A version in none of the lists arrived while nobody looked.  Losing the file is no
@@ -137,9 +138,12 @@ enum err_code reg_state_take(struct registry *registry, struct reg_name *name, c
                              const cJSON *tree, struct err *err)
 {
     struct json_at root = json_root(path, tree);
-    int64_t format = 0;
-    struct json_at at = json_member(&root, "format");
+    int64_t format = 0, change = 0;
+    struct json_at at = json_member(&root, "format"), change_at = json_member(&root, "change");
     enum err_code rc = json_int(&at, 1, 1, &format, err);
+    if (rc == ERR_OK && change_at.value != NULL)
+        rc = json_int(&change_at, 0, INT64_MAX / 2, &change, err);
+    name->change = (uint64_t)change;
     if (rc == ERR_OK)
         rc = read_list(registry, name, &root, "line", true, err);
     if (rc == ERR_OK)
@@ -238,6 +242,8 @@ void reg_state_save(const struct registry *registry, struct reg_name *name)
     buffer_put_str(&buffer, "], \"waiting\": [");
     put_aside(&buffer, name, true);
     buffer_put_char(&buffer, ']');
+    if (name->change > 0)
+        buffer_put_fmt(&buffer, ", \"change\": %llu", (unsigned long long)name->change);
     if (name->now.canary != NULL)
         put_canary(&buffer, name->now.canary->version->version, &name->now.canary->settings);
     else if (name->canary_of_before.version[0] != '\0')

@@ -143,6 +143,7 @@ void reg_view_update(struct registry *registry)
     pack_view(registry, &pack);
     ASSERT(!pack.overflow);
     view->packed_bytes = pack.used;
+    view->epoch = registry->epoch;
     view->serving_count = 0;
     for (uint32_t n = 0; n < registry->count; n++) {
         const struct reg_name *name = registry->name[n];

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Releases that are in force: what a switch leaves to do, what a start finds, what operators see.
+ */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "server/control/registry_internal.h"
+
+enum err_code reg_release_path(const struct registry *registry, const char *id,
+                               char ret_path[FILE_PATH_BYTES], struct err *err)
+{
+    char parent[FILE_PATH_BYTES];
+    enum err_code rc = file_join(registry->models_dir, RELEASE_DIR, parent, sizeof parent, err);
+    return rc == ERR_OK ? file_join(parent, id, ret_path, FILE_PATH_BYTES, err) : rc;
+}
+
+enum err_code reg_path_below(const char *dir, const char *name, const char *version,
+                             char ret_path[FILE_PATH_BYTES], struct err *err)
+{
+    char parent[FILE_PATH_BYTES];
+    enum err_code rc = file_join(dir, name, parent, sizeof parent, err);
+    return rc == ERR_OK ? file_join(parent, version, ret_path, FILE_PATH_BYTES, err) : rc;
+}
+
+static bool is_dir(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* ---- what is left to do after a switch ------------------------------------------------------- */
+
+static enum err_code move_bundle(const struct registry *registry, const char *from,
+                                 const struct release_model *model, struct err *err)
+{
+    char place[FILE_PATH_BYTES];
+    enum err_code rc = reg_version_path(registry, model->name, model->version, place, err);
+    if (rc != ERR_OK || !is_dir(from))
+        return rc;
+    if (is_dir(place)) /* it was there, with the same manifest */
+        return file_remove_tree(from, err);
+    return reg_move_into_place(registry, from, model->name, model->version, err);
+}
+
+/* The bundles of the release in force go to their places. */
+void reg_release_move(const struct registry *registry)
+{
+    const struct release *release = release_in_force(&registry->releases);
+    for (uint32_t i = 0; release != NULL && i < release->count; i++) {
+        const struct release_model *model = &release->model[i];
+        char dir[FILE_PATH_BYTES], from[FILE_PATH_BYTES];
+        struct err err = {.text = ""};
+        enum err_code rc = reg_release_path(registry, release->id, dir, &err);
+        if (rc == ERR_OK)
+            rc = reg_path_below(dir, model->name, model->version, from, &err);
+        if (rc == ERR_OK)
+            rc = move_bundle(registry, from, model, &err);
+        if (rc != ERR_OK)
+            log_at(LOG_ERROR, "a bundle of a release is not in its place yet",
+                   LOG_STR("model", model->name), LOG_STR("version", model->version),
+                   LOG_STR("error", err.text));
+    }
+}
+
+static bool is_needed(const struct release_state *state, const char *id)
+{
+    const struct release *release = release_in_force(state);
+    for (uint32_t i = 0; i < state->count; i++) {
+        if (strcmp(state->line[i].policies, id) == 0)
+            return true;
+    }
+    return release != NULL && strcmp(release->id, id) == 0;
+}
+
+void reg_release_tidy(const struct registry *registry)
+{
+    char dir[FILE_PATH_BYTES], path[FILE_PATH_BYTES];
+    struct dirent **list = NULL;
+    if (file_join(registry->models_dir, RELEASE_DIR, dir, sizeof dir, NULL) != ERR_OK)
+        return;
+    int count = scandir(dir, &list, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        const char *id = list[i]->d_name;
+        if (file_is_plain_name(id) && !is_needed(&registry->releases, id) &&
+            file_join(dir, id, path, sizeof path, NULL) == ERR_OK)
+            (void)!file_remove_tree(path, NULL); /* the next one tries again */
+        free(list[i]);
+    }
+    free(list);
+}
+
+/* The policies of that release; "": those of the configuration. */
+enum err_code reg_release_read_policies(const struct registry *registry, const char *id,
+                                        struct reg_policies *ret_policies, struct err *err)
+{
+    char dir[FILE_PATH_BYTES], path[FILE_PATH_BYTES];
+    if (id[0] == '\0')
+        return reg_policies_read(registry->config_policies, ret_policies, err);
+    enum err_code rc = reg_release_path(registry, id, dir, err);
+    if (rc == ERR_OK)
+        rc = file_join(dir, RELEASE_POLICIES, path, sizeof path, err);
+    return rc == ERR_OK ? reg_policies_read(path, ret_policies, err) : rc;
+}
+
+/* ---- at a start, and with a reload ----------------------------------------------------------- */
+
+void reg_release_follow(struct registry *registry, struct reg_name *name)
+{
+    const struct release_state *state = &registry->releases;
+    if (name->change >= state->change)
+        return;
+    for (uint32_t i = 0; i < state->apply_count; i++) {
+        const struct release_apply *apply = &state->apply[i];
+        if (strcmp(apply->name, name->name) != 0)
+            continue;
+        name->change = state->change;
+        struct reg_version *serve = reg_version_find(name, apply->serve);
+        for (uint32_t v = 0; v < name->count; v++) {
+            struct reg_version *version = name->version[v];
+            if (apply->serve[0] == '\0' || strcmp(version->version, apply->aside) == 0)
+                version->in_line = version->waits = false;
+        }
+        if (serve == NULL)
+            continue;
+        serve->order = ++registry->order;
+        serve->in_line = true;
+        serve->waits = false;
+    }
+}
+
+enum err_code reg_releases_start(struct registry *registry, struct err *err)
+{
+    char path[FILE_PATH_BYTES];
+    struct reg_policies policies = {0};
+    enum err_code rc = file_join(registry->models_dir, RELEASE_FILE, path, sizeof path, err);
+    if (rc == ERR_OK)
+        rc = release_state_read(path, &registry->releases, err);
+    const struct release *release = release_in_force(&registry->releases);
+    if (rc != ERR_OK)
+        return rc;
+    reg_release_move(registry);
+    reg_release_tidy(registry);
+    if (release == NULL || release->policies[0] == '\0')
+        return ERR_OK;
+    rc = reg_release_read_policies(registry, release->policies, &policies, err);
+    if (rc != ERR_OK)
+        return rc;
+    reg_policies_free(&registry->policies);
+    registry->policies = policies;
+    return ERR_OK;
+}
+
+enum err_code reg_release_policies(const struct registry *registry,
+                                   struct reg_policies *ret_policies, struct err *err)
+{
+    const struct release *release = release_in_force(&registry->releases);
+    return reg_release_read_policies(registry, release == NULL ? "" : release->policies,
+                                     ret_policies, err);
+}
+
+/* ---- what operators see ---------------------------------------------------------------------- */
+
+/* Whether all of it still serves.  Within the lock of the view. */
+static bool serves_as_it_came(const struct registry *registry, const struct release *release)
+{
+    const struct reg_view *view = &registry->view;
+    for (uint32_t m = 0; m < release->count; m++) {
+        bool found = false;
+        for (uint32_t i = 0; i < view->serving_count && !found; i++)
+            found = strcmp(view->serving[i].name, release->model[m].name) == 0 &&
+                    strcmp(view->serving[i].version, release->model[m].version) == 0;
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static void pack_release(struct pack *pack, const struct release *release, const char *state)
+{
+    pack_map(pack, 5);
+    pack_key(pack, "release");
+    pack_str(pack, release->id);
+    pack_key(pack, "at_ms");
+    pack_int(pack, release->at_ms);
+    pack_key(pack, "state");
+    pack_str(pack, state);
+    pack_key(pack, "policies");
+    pack_str(pack, release->policies);
+    pack_key(pack, "models");
+    pack_array(pack, release->count);
+    for (uint32_t i = 0; i < release->count; i++) {
+        pack_map(pack, 3);
+        pack_key(pack, "name");
+        pack_str(pack, release->model[i].name);
+        pack_key(pack, "version");
+        pack_str(pack, release->model[i].version);
+        pack_key(pack, "before");
+        pack_str(pack, release->model[i].before);
+    }
+}
+
+void registry_pack_releases(struct registry *registry, struct pack *pack)
+{
+    pthread_mutex_lock(&registry->view.lock);
+    const struct release_state *state = &registry->releases;
+    pack_key(pack, "releases");
+    pack_array(pack, state->count);
+    for (uint32_t i = state->count; i-- > 0;) {
+        const struct release *release = &state->line[i];
+        const char *word = i + 1 < state->count                   ? "previous"
+                           : serves_as_it_came(registry, release) ? "in_force"
+                                                                  : "altered";
+        pack_release(pack, release, word);
+    }
+    pthread_mutex_unlock(&registry->view.lock);
+}
+
+char *registry_release(struct registry *registry, char ret_id[MODEL_NAME_BYTES],
+                       uint64_t *ret_epoch)
+{
+    pthread_mutex_lock(&registry->view.lock);
+    const struct release *release = release_in_force(&registry->releases);
+    text_copy(text_of(release == NULL ? "" : release->id), ret_id, MODEL_NAME_BYTES);
+    *ret_epoch = registry->view.epoch;
+    pthread_mutex_unlock(&registry->view.lock);
+    return ret_id;
+}

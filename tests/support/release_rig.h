@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* release_rig - releases of the models "a" and "b" and a policies file, for tests of registries.
+ *
+ * In release `version` both models and the policies have that version, so that a mixture shows.
+ * Failures abort the program.  Threads: one owner. */
+#ifndef TESTS_SUPPORT_RELEASE_RIG_H
+#define TESTS_SUPPORT_RELEASE_RIG_H
+
+#include "tests/support/registry_rig.h"
+
+/* Writes the folder of a release to DIR/below. */
+void release_write(const struct registry_rig *rig, const char *below, const char *version);
+/* Its policies alone, of any version. */
+void release_write_policies(const struct registry_rig *rig, const char *below, const char *version);
+enum err_code release_install(struct registry_rig *rig, const char *below, const char *id,
+                              struct err *ret_err);
+enum err_code release_rollback(struct registry_rig *rig, struct err *ret_err);
+/* Writes and installs release `version` under the id "r<version>"; it must be taken. */
+void release_push(struct registry_rig *rig, const char *version);
+
+/* "1 1 1" - versions of a, b ("-" for none) and the policies in the snapshot that serves. */
+const char *release_serving(const struct registry_rig *rig);
+
+#endif
