@@ -49,6 +49,8 @@ static uint64_t patience_ns(const struct admission *admission, enum op op)
     case OP_decide:
     case OP_features: return admission->max_ns;
     case OP_events: return admission->max_ns / EVENTS_SHARE;
+    case OP_release_begin:
+    case OP_release_commit:
     case OP_model_begin:
     case OP_model_chunk:
     case OP_model_commit: return admission->max_ns / UPLOADS_SHARE;

@@ -86,8 +86,11 @@ static enum call_state list(const struct model_ops *ops, struct call *call,
 {
     struct reply reply;
     reply_begin(&reply, call, request->id_raw, ops->clock);
-    registry_pack(ops->registry, &reply.pack);
-    reply.pair_count += 2;
+    if (request->op == OP_release_list)
+        registry_pack_releases(ops->registry, &reply.pack);
+    else
+        registry_pack(ops->registry, &reply.pack);
+    reply.pair_count += request->op == OP_release_list ? 1 : 2;
     reply_end(&reply);
     return CALL_DONE;
 }
@@ -95,15 +98,20 @@ static enum call_state list(const struct model_ops *ops, struct call *call,
 static enum call_state begin(struct model_ops *ops, struct call *call,
                              const struct request *request)
 {
-    char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES], id[ULID_BYTES];
+    char id[ULID_BYTES];
+    struct upload_info what = {.name = ""};
     const char *field = NULL;
     struct err err = {0};
     struct reply reply;
-    enum err_code rc = model_ops_name(request, "name", name, &field, &err);
+    enum err_code rc = ERR_OK;
+    if (request->op == OP_release_begin)
+        rc = model_ops_name(request, "release", what.release, &field, &err);
+    else
+        rc = model_ops_name(request, "name", what.name, &field, &err);
+    if (rc == ERR_OK && request->op == OP_model_begin)
+        rc = model_ops_name(request, "version", what.version, &field, &err);
     if (rc == ERR_OK)
-        rc = model_ops_name(request, "version", version, &field, &err);
-    if (rc == ERR_OK)
-        rc = uploads_begin(ops->uploads, name, version, id, &err);
+        rc = uploads_begin(ops->uploads, &what, id, &err);
     if (rc != ERR_OK)
         return model_ops_fail(ops, call, request, rc, &err, field);
     reply_begin(&reply, call, request->id_raw, ops->clock);
@@ -165,16 +173,29 @@ static enum call_state abort_upload(struct model_ops *ops, struct call *call,
 
 /* ---- answered by the loader ------------------------------------------------------------------ */
 
+/* An upload of the sort that is committed, or none that is known. */
+static enum err_code take_upload(struct model_ops *ops, const struct request *request,
+                                 struct text upload, struct upload_info *ret_info, struct err *err)
+{
+    enum err_code rc = uploads_take(ops->uploads, upload, ret_info, err);
+    bool of_release = ret_info->release[0] != '\0';
+    if (rc != ERR_OK || of_release == (request->op == OP_release_commit))
+        return rc;
+    uploads_remove(ops->uploads, upload);
+    return err_set(err, ERR_BAD_INPUT, "upload: begun for a %s: commit it as one; it was given up",
+                   of_release ? "release" : "model");
+}
+
 static enum call_state commit(struct model_ops *ops, struct call *call,
                               const struct request *request, const struct audit_who *who)
 {
     struct text upload = {0};
-    struct upload_info info;
+    struct upload_info info = {.name = ""};
     const char *field = NULL;
     struct err err = {0};
     enum err_code rc = need_text(request, "upload", &upload, &field, &err);
     if (rc == ERR_OK)
-        rc = uploads_take(ops->uploads, upload, &info, &err);
+        rc = take_upload(ops, request, upload, &info, &err);
     if (rc != ERR_OK)
         return model_ops_fail(ops, call, request, rc, &err, field);
     struct model_task *task = model_task_new(ops, call, request, who);
@@ -186,7 +207,26 @@ static enum call_state commit(struct model_ops *ops, struct call *call,
     task->upload = upload;
     text_copy(text_of(info.name), task->name, sizeof task->name);
     text_copy(text_of(info.version), task->version, sizeof task->version);
-    registry_install(ops->registry, info.dir, info.name, info.version, model_task_done, task);
+    text_copy(text_of(info.release), task->release, sizeof task->release);
+    if (request->op == OP_release_commit)
+        registry_release_install(ops->registry, info.dir, info.release, release_task_done, task);
+    else
+        registry_install(ops->registry, info.dir, info.name, info.version, model_task_done, task);
+    return CALL_DEFERRED;
+}
+
+static enum call_state roll_back(struct model_ops *ops, struct call *call,
+                                 const struct request *request, const struct audit_who *who)
+{
+    struct err err = {0};
+    uint64_t epoch = 0;
+    struct model_task *task = model_task_new(ops, call, request, who);
+    if (task == NULL) {
+        enum err_code rc = err_set(&err, ERR_NOMEM, "no memory for a rollback");
+        return model_ops_fail(ops, call, request, rc, &err, NULL);
+    }
+    (void)registry_release(ops->registry, task->release, &epoch);
+    registry_release_rollback(ops->registry, release_task_done, task);
     return CALL_DEFERRED;
 }
 
@@ -194,9 +234,13 @@ enum call_state model_ops_call(struct model_ops *ops, struct call *call,
                                const struct request *request, const struct audit_who *who)
 {
     switch (request->op) {
+    case OP_release_list:
     case OP_model_list: return list(ops, call, request);
+    case OP_release_begin:
     case OP_model_begin: return begin(ops, call, request);
     case OP_model_chunk: return chunk(ops, call, request);
+    case OP_release_rollback: return roll_back(ops, call, request, who);
+    case OP_release_commit:
     case OP_model_commit: return commit(ops, call, request, who);
     case OP_model_abort: return abort_upload(ops, call, request);
     case OP_model_canary:

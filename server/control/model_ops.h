@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model_ops - the operations model_list, model_begin, model_chunk, model_commit, model_abort and
- * model_rollback: uploads of bundles in pieces, and what an operator asks of the registry.
+/* model_ops - the operations on models and on releases: uploads in pieces, and what an operator
+ * asks of the registry.
  *
  * An upload grows in models_dir/.incoming/ULID/; at commit the registry verifies and loads it
  * there, renames it to models_dir/NAME/VERSION as a whole and serves it (registry_install); the
- * reply to commit is the outcome.  A refused upload leaves nothing behind.  Paths are checked
+ * reply to commit is the outcome.  A release grows and is committed in the same way, with all its
+ * models.  A refused upload leaves nothing behind.  Paths are checked
  * (file_is_plain_path) and offsets must follow each other; the chunk that was written last may come
  * again, so that a client may repeat what got no reply.
  *

@@ -29,6 +29,7 @@ struct model_task {
     struct audit_who who;
     char name[MODEL_NAME_BYTES];
     char version[MODEL_NAME_BYTES]; /* of a rollback: "", then what serves; of a stop: "" */
+    char release[MODEL_NAME_BYTES]; /* its id; of a rollback: the one that is left */
     uint32_t share_e4;              /* of a canary or shadow; 0: it is stopped */
 };
 
@@ -36,6 +37,7 @@ struct model_task *model_task_new(struct model_ops *ops, struct call *call,
                                   const struct request *request, const struct audit_who *who);
 /* A registry_done_fn: records the act and answers. */
 void model_task_done(void *task, enum err_code rc, const struct err *err);
+void release_task_done(void *task, enum err_code rc, const struct err *err); /* of releases */
 
 /* A key of the body that must be a plain name. */
 MUST_CHECK enum err_code model_ops_name(const struct request *request, const char *key,

@@ -90,3 +90,46 @@ void model_task_done(void *ctx, enum err_code rc, const struct err *err)
     free(task);
     call->complete(call);
 }
+
+/* ---- releases -------------------------------------------------------------------------------- */
+
+static void reply_release(const struct model_task *task, const char *release, uint64_t epoch,
+                          const char *warning)
+{
+    struct reply reply;
+    reply_begin(&reply, task->call, task->id_raw, task->ops->clock);
+    reply_key(&reply, "release");
+    if (release[0] == '\0')
+        pack_nil(&reply.pack);
+    else
+        pack_str(&reply.pack, release);
+    reply_key(&reply, "epoch");
+    pack_uint(&reply.pack, epoch);
+    if (warning != NULL) {
+        reply_key(&reply, "warning");
+        pack_str(&reply.pack, warning);
+    }
+    reply_end(&reply);
+}
+
+void release_task_done(void *ctx, enum err_code rc, const struct err *err)
+{
+    struct model_task *task = ctx;
+    struct call *call = task->call;
+    struct err unaudited = {.text = ""};
+    char release[MODEL_NAME_BYTES];
+    uint64_t epoch = 0;
+    const char *act = task->op == OP_release_commit ? "release_push" : "release_rollback";
+    if (task->upload.ptr != NULL)
+        uploads_remove(task->ops->uploads, task->upload);
+    (void)registry_release(task->ops->registry, release, &epoch);
+    enum err_code audited = audit_record(
+        task->ops->audit, &task->who, act, rc, err,
+        AUDIT_WHAT(LOG_STR("release", task->release), LOG_INT("epoch", epoch)), &unaudited);
+    if (rc != ERR_OK)
+        reply_error(call, task->id_raw, task->ops->clock, reply_code_of(rc), err->text, NULL);
+    else
+        reply_release(task, release, epoch, audited != ERR_OK ? unaudited.text : NULL);
+    free(task);
+    call->complete(call);
+}

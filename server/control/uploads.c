@@ -11,11 +11,14 @@
 
 #include "base/log.h"
 #include "server/control/model_ops.h"
+#include "server/control/release.h"
 
-#define FILES_MAX (BUNDLE_FILES_MAX + 3) /* manifest, its signature, and golden.json */
+#define BUNDLE_ALL_FILES_MAX (BUNDLE_FILES_MAX + 3) /* manifest, its signature, and golden.json */
+#define FILES_MAX            (RELEASE_MODELS_MAX * BUNDLE_ALL_FILES_MAX + 1) /* of a release */
+#define PATH_BYTES           (3 * MODEL_NAME_BYTES)
 
 struct upload_file {
-    char path[MODEL_NAME_BYTES];
+    char path[PATH_BYTES];
     int64_t bytes;
     int64_t last_offset; /* of the piece written last */
 };
@@ -100,7 +103,8 @@ void uploads_expire(struct uploads *uploads)
         if (!idle)
             continue;
         log_at(LOG_WARN, "an upload was given up: nothing came for ten minutes",
-               LOG_STR("model", info.name), LOG_STR("version", info.version));
+               LOG_STR("model", info.name), LOG_STR("version", info.version),
+               LOG_STR("release", info.release));
         remove_folder(info.dir);
     }
 }
@@ -143,7 +147,7 @@ static void give_back(struct uploads *uploads, struct upload *upload)
     pthread_mutex_unlock(&uploads->lock);
 }
 
-enum err_code uploads_begin(struct uploads *uploads, const char *name, const char *version,
+enum err_code uploads_begin(struct uploads *uploads, const struct upload_info *what,
                             char ret_id[ULID_BYTES], struct err *err)
 {
     struct upload *upload = NULL;
@@ -154,7 +158,10 @@ enum err_code uploads_begin(struct uploads *uploads, const char *name, const cha
             upload = &uploads->upload[i];
     }
     if (upload != NULL) {
-        *upload = (struct upload){.taken = true};
+        upload->taken = true;
+        upload->touched_ns = clock_now_ns(uploads->clock);
+        upload->bytes = 0;
+        upload->file_count = 0;
         ulid_make(&uploads->rand, clock_wall_ms(uploads->clock), upload->id);
     }
     pthread_mutex_unlock(&uploads->lock);
@@ -164,8 +171,7 @@ enum err_code uploads_begin(struct uploads *uploads, const char *name, const cha
                        "minutes",
                        MODEL_UPLOADS_MAX);
     struct upload_info *info = &upload->info;
-    text_copy(text_of(name), info->name, sizeof info->name);
-    text_copy(text_of(version), info->version, sizeof info->version);
+    *info = *what;
     enum err_code rc = file_join(uploads->dir, upload->id, info->dir, sizeof info->dir, err);
     if (rc == ERR_OK)
         rc = file_make_dir(info->dir, err);
@@ -178,24 +184,41 @@ enum err_code uploads_begin(struct uploads *uploads, const char *name, const cha
     return ERR_OK;
 }
 
+/* The length too: a NUL within the text would end the path early. */
+static enum err_code read_path(const struct upload *upload, struct text path_text,
+                               char ret_path[PATH_BYTES], struct err *err)
+{
+    char path[2 * PATH_BYTES];
+    bool of_release = upload->info.release[0] != '\0';
+    text_copy(path_text, path, sizeof path);
+    bool fits = strlen(path) == path_text.len && path_text.len < PATH_BYTES;
+    if (fits && (of_release ? file_is_plain_path(path) : file_is_plain_name(path))) {
+        text_copy(path_text, ret_path, PATH_BYTES);
+        return ERR_OK;
+    }
+    return err_set(err, ERR_BAD_INPUT,
+                   "path: expected %s of plain names of 1..64 characters, got '%.80s'",
+                   of_release ? "NAME/VERSION/FILE or a file" : "a file", path);
+}
+
 /* The file of that path, which is added when it is new and its first piece comes. */
 static enum err_code find_file(struct upload *upload, struct text path_text,
                                struct upload_file **ret_file, struct err *err)
 {
-    char path[2 * MODEL_NAME_BYTES];
-    text_copy(path_text, path, sizeof path);
-    /* The length too: a NUL within the text would end the name early. */
-    if (strlen(path) != path_text.len || !file_is_plain_name(path))
-        return err_set(err, ERR_BAD_INPUT,
-                       "path: expected a plain file name of 1..64 characters, got '%.80s'", path);
+    char path[PATH_BYTES];
+    uint32_t most = upload->info.release[0] == '\0' ? BUNDLE_ALL_FILES_MAX : FILES_MAX;
+    enum err_code rc = read_path(upload, path_text, path, err);
+    if (rc != ERR_OK)
+        return rc;
     for (uint32_t i = 0; i < upload->file_count; i++) {
         if (strcmp(upload->file[i].path, path) == 0) {
             *ret_file = &upload->file[i];
             return ERR_OK;
         }
     }
-    if (upload->file_count == FILES_MAX)
-        return err_set(err, ERR_LIMIT, "path: a bundle has at most %d files", FILES_MAX);
+    if (upload->file_count == most)
+        return err_set(err, ERR_LIMIT, "path: a bundle has at most %d files, a release %d",
+                       BUNDLE_ALL_FILES_MAX, FILES_MAX);
     struct upload_file *file = &upload->file[upload->file_count++];
     *file = (struct upload_file){.last_offset = 0};
     text_copy(path_text, file->path, sizeof file->path);
@@ -228,11 +251,20 @@ static enum err_code write_error(const char *path, int64_t offset, struct err *e
                    strerror(errno));
 }
 
+static enum err_code make_parent(const char *path, struct err *err)
+{
+    char parent[FILE_PATH_BYTES];
+    text_copy((struct text){path, (uint32_t)(strrchr(path, '/') - path)}, parent, sizeof parent);
+    return file_make_dir(parent, err);
+}
+
 static enum err_code write_piece(const struct upload *upload, const char *path, int64_t offset,
                                  struct text data, struct err *err)
 {
     char full[FILE_PATH_BYTES];
     enum err_code rc = file_join(upload->info.dir, path, full, sizeof full, err);
+    if (rc == ERR_OK && offset == 0 && strchr(path, '/') != NULL)
+        rc = make_parent(full, err);
     if (rc != ERR_OK)
         return rc;
     int fd = open(full, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);

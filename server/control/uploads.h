@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* uploads - bundles that arrive in pieces, each in a folder of its own: models_dir/.incoming/ULID/.
+/* uploads - bundles and releases that arrive in pieces, each in a folder of its own:
+ * models_dir/.incoming/ULID/.
  *
  * Nothing but plain names, pieces that follow each other, and bounded sizes; the piece that was
  * written last may come again.  A piece that cannot be written ends its upload.
@@ -20,7 +21,8 @@ struct uploads;
 
 struct upload_info {
     char dir[FILE_PATH_BYTES];
-    char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
+    char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES]; /* "", of a release */
+    char release[MODEL_NAME_BYTES];                         /* its id; "", of a bundle */
 };
 
 /* Removes what an earlier daemon left in .incoming. */
@@ -29,11 +31,12 @@ MUST_CHECK enum err_code uploads_create(const char *models_dir, const struct clo
 void uploads_destroy(struct uploads **uploads); /* with all that is unfinished */
 void uploads_expire(struct uploads *uploads);
 
-/* ERR_BUSY when MODEL_UPLOADS_MAX are open. */
-MUST_CHECK enum err_code uploads_begin(struct uploads *uploads, const char *name,
-                                       const char *version, char ret_id[ULID_BYTES],
-                                       struct err *err);
-/* *ret_bytes: the length of the file now, which is the next offset. */
+/* `what`: name and version of a bundle, or the id of a release; its folder is set here.  ERR_BUSY
+ * when MODEL_UPLOADS_MAX are open. */
+MUST_CHECK enum err_code uploads_begin(struct uploads *uploads, const struct upload_info *what,
+                                       char ret_id[ULID_BYTES], struct err *err);
+/* `path`: a plain name; of a release also NAME/VERSION/FILE.  *ret_bytes: the length of the file
+ * now, which is the next offset. */
 MUST_CHECK enum err_code uploads_write(struct uploads *uploads, struct text id, struct text path,
                                        int64_t offset, struct text data, int64_t *ret_bytes,
                                        struct err *err);

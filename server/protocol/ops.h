@@ -4,38 +4,42 @@
 #define SERVER_PROTOCOL_OPS_H
 
 /* name, who may call it: PUBLIC, or ADMIN (token or loopback, see docs/protocol.md) */
-#define OPS(X)              \
-    X(ping, PUBLIC)         \
-    X(recommend, PUBLIC)    \
-    X(similar, PUBLIC)      \
-    X(rank, PUBLIC)         \
-    X(price, PUBLIC)        \
-    X(decide, PUBLIC)       \
-    X(events, PUBLIC)       \
-    X(features, PUBLIC)     \
-    X(status, PUBLIC)       \
-    X(mode, ADMIN)          \
-    X(breaker, ADMIN)       \
-    X(reload, ADMIN)        \
-    X(drain, ADMIN)         \
-    X(restart, ADMIN)       \
-    X(export, ADMIN)        \
-    X(checkpoint, ADMIN)    \
-    X(snapshot, ADMIN)      \
-    X(state_hash, ADMIN)    \
-    X(audit, ADMIN)         \
-    X(person, ADMIN)        \
-    X(erase, ADMIN)         \
-    X(erasures, ADMIN)      \
-    X(model_list, ADMIN)    \
-    X(model_begin, ADMIN)   \
-    X(model_chunk, ADMIN)   \
-    X(model_commit, ADMIN)  \
-    X(model_abort, ADMIN)   \
-    X(model_canary, ADMIN)  \
-    X(model_shadow, ADMIN)  \
-    X(model_promote, ADMIN) \
-    X(model_rollback, ADMIN)
+#define OPS(X)               \
+    X(ping, PUBLIC)          \
+    X(recommend, PUBLIC)     \
+    X(similar, PUBLIC)       \
+    X(rank, PUBLIC)          \
+    X(price, PUBLIC)         \
+    X(decide, PUBLIC)        \
+    X(events, PUBLIC)        \
+    X(features, PUBLIC)      \
+    X(status, PUBLIC)        \
+    X(mode, ADMIN)           \
+    X(breaker, ADMIN)        \
+    X(reload, ADMIN)         \
+    X(drain, ADMIN)          \
+    X(restart, ADMIN)        \
+    X(export, ADMIN)         \
+    X(checkpoint, ADMIN)     \
+    X(snapshot, ADMIN)       \
+    X(state_hash, ADMIN)     \
+    X(audit, ADMIN)          \
+    X(person, ADMIN)         \
+    X(erase, ADMIN)          \
+    X(erasures, ADMIN)       \
+    X(model_list, ADMIN)     \
+    X(model_begin, ADMIN)    \
+    X(model_chunk, ADMIN)    \
+    X(model_commit, ADMIN)   \
+    X(model_abort, ADMIN)    \
+    X(model_canary, ADMIN)   \
+    X(model_shadow, ADMIN)   \
+    X(model_promote, ADMIN)  \
+    X(model_rollback, ADMIN) \
+    X(release_list, ADMIN)   \
+    X(release_begin, ADMIN)  \
+    X(release_commit, ADMIN) \
+    X(release_rollback, ADMIN)
 
 enum op {
 #define X(name, who) OP_##name,

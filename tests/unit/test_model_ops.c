@@ -133,16 +133,14 @@ static bool replied(const struct ask *ask, const char *text)
     return memmem(ask->bench->reply, ask->call.reply_bytes, text, strlen(text)) != NULL;
 }
 
-static enum reply_code begin(struct bench *bench, const char *name, const char *version,
-                             char ret_upload[ULID_BYTES])
+/* Sends a request whose reply names an upload. */
+static enum reply_code send_begin(struct ask *ask, char ret_upload[ULID_BYTES])
 {
-    struct ask ask = ask_begin(bench, "model_begin");
-    ask_text(&ask, "name", name);
-    ask_text(&ask, "version", version);
-    enum reply_code code = ask_send(&ask);
+    const struct bench *bench = ask->bench;
+    enum reply_code code = ask_send(ask);
     if (code != REPLY_ok)
         return code;
-    struct cursor at = cursor_of(bench->reply, ask.call.reply_bytes);
+    struct cursor at = cursor_of(bench->reply, ask->call.reply_bytes);
     uint32_t pairs = 0;
     assert_true(cursor_map(&at, &pairs));
     ret_upload[0] = '\0';
@@ -156,6 +154,23 @@ static enum reply_code begin(struct bench *bench, const char *name, const char *
     }
     assert_int_equal(strlen(ret_upload), ULID_BYTES - 1);
     return code;
+}
+
+static enum reply_code begin(struct bench *bench, const char *name, const char *version,
+                             char ret_upload[ULID_BYTES])
+{
+    struct ask ask = ask_begin(bench, "model_begin");
+    ask_text(&ask, "name", name);
+    ask_text(&ask, "version", version);
+    return send_begin(&ask, ret_upload);
+}
+
+static enum reply_code begin_release(struct bench *bench, const char *id,
+                                     char ret_upload[ULID_BYTES])
+{
+    struct ask ask = ask_begin(bench, "release_begin");
+    ask_text(&ask, "release", id);
+    return send_begin(&ask, ret_upload);
 }
 
 static enum reply_code chunk(struct bench *bench, const char *upload, const char *path,
@@ -362,6 +377,42 @@ static void test_uploads_and_files_are_bounded(void **state)
     assert_int_equal(begin(bench, "m", "1", upload[0]), REPLY_ok);
 }
 
+static void test_paths_of_a_release_stay_within_it(void **state)
+{
+    static const char *const bad[] = {"../x",     "a/../x", "/etc/x",  "a//b",      "a/1/",
+                                      "a/.hid/x", "a/1/..", ".hidden", "a/1/2/3/4", "",
+                                      "a b",      "./a",    "a/-x"};
+    struct bench *bench = *state;
+    char upload[ULID_BYTES], long_path[400];
+    assert_int_equal(begin_release(bench, "..", upload), REPLY_bad_request);
+    assert_int_equal(begin_release(bench, "r1", upload), REPLY_ok);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(chunk(bench, upload, bad[i], 0, "x", 1), REPLY_bad_request);
+    memset(long_path, 'a', sizeof long_path - 1);
+    long_path[sizeof long_path - 1] = '\0';
+    assert_int_equal(chunk(bench, upload, long_path, 0, "x", 1), REPLY_bad_request);
+    assert_int_equal(chunk(bench, upload, "a/1/x", 0, "x", 1), REPLY_ok);
+    assert_int_equal(chunk(bench, upload, "a/1/x", 1, "y", 1), REPLY_ok);
+    /* Neither is what the other is committed as. */
+    assert_int_equal(finish(bench, "model_commit", upload, "begun for a release"),
+                     REPLY_bad_request);
+    assert_int_equal(entries(bench, "models/.incoming"), 0);
+    assert_int_equal(begin(bench, "m", "1", upload), REPLY_ok);
+    assert_int_equal(chunk(bench, upload, "a/1/x", 0, "x", 1), REPLY_bad_request);
+    assert_int_equal(finish(bench, "release_commit", upload, "begun for a model"),
+                     REPLY_bad_request);
+    /* What is no release leaves nothing behind. */
+    assert_int_equal(begin_release(bench, "r1", upload), REPLY_ok);
+    assert_int_equal(chunk(bench, upload, "a/1/x", 0, "x", 1), REPLY_ok);
+    assert_int_equal(finish(bench, "release_commit", upload, "a/1: "), REPLY_not_found);
+    assert_int_equal(entries(bench, "models/.incoming"), 0);
+    struct ask ask = ask_begin(bench, "release_list");
+    assert_int_equal(ask_send(&ask), REPLY_ok);
+    assert_false(replied(&ask, "r1"));
+    ask = ask_begin(bench, "release_rollback");
+    assert_int_equal(ask_send(&ask), REPLY_not_found);
+}
+
 static void test_an_upload_that_nobody_goes_on_with_is_removed(void **state)
 {
     struct bench *bench = *state;
@@ -448,6 +499,7 @@ int main(void)
         WITH_BENCH(test_names_and_paths_that_lead_elsewhere_are_refused),
         WITH_BENCH(test_pieces_follow_each_other_and_the_last_may_come_again),
         WITH_BENCH(test_uploads_and_files_are_bounded),
+        WITH_BENCH(test_paths_of_a_release_stay_within_it),
         WITH_BENCH(test_an_upload_that_nobody_goes_on_with_is_removed),
         WITH_BENCH(test_a_full_disk_ends_the_upload_and_is_said),
         WITH_BENCH(test_missing_and_mistyped_keys_are_named),

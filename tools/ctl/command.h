@@ -91,6 +91,7 @@ int command_verify(struct ctl *ctl, int argc, char **argv);    /* snapshot.c */
 int command_restore(struct ctl *ctl, int argc, char **argv);   /* snapshot.c */
 int command_audit(struct ctl *ctl, int argc, char **argv);     /* audit.c */
 int command_model(struct ctl *ctl, int argc, char **argv);     /* model.c */
+int command_release(struct ctl *ctl, int argc, char **argv);   /* release.c */
 int command_mode(struct ctl *ctl, int argc, char **argv);      /* operate.c */
 int command_breaker(struct ctl *ctl, int argc, char **argv);   /* operate.c */
 int command_reload(struct ctl *ctl, int argc, char **argv);    /* operate.c */

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* release push, list, rollback: models and policies that change together. */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "models/model.h"
+#include "tools/cli/value.h"
+#include "tools/ctl/args.h"
+#include "tools/ctl/model_table.h"
+#include "tools/ctl/table.h"
+#include "tools/ctl/upload.h"
+
+#define MODELS_MAX  16 /* of a release, by the daemon */
+#define POLICIES    "policies.json"
+#define BODY_BYTES  256
+#define WAIT_MAX_US 600000000 /* for loads that are under way */
+
+/* A release as it lies in its folder. */
+struct folder {
+    const char *dir;
+    char prefix[MODELS_MAX][2 * MODEL_NAME_BYTES]; /* "NAME/VERSION" */
+    struct bundle *bundle[MODELS_MAX];             /* owned */
+    uint32_t count;
+    bool has_policies;
+    uint64_t bytes;
+};
+
+/* ---- push ------------------------------------------------------------------------------------ */
+
+static int no_dots(const struct dirent *entry)
+{
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
+static bool is_dir(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* Opens and checks the bundle dir/NAME/VERSION. */
+static int take_bundle(const struct ctl *ctl, struct folder *folder, const char *name,
+                       const char *version)
+{
+    char path[FILE_PATH_BYTES];
+    struct model *model = NULL;
+    struct bundle *bundle = NULL;
+    struct err err = {0};
+    if (folder->count == MODELS_MAX)
+        return ctl_fail("release", "%s: expected at most %d models", folder->dir, MODELS_MAX);
+    char *prefix = folder->prefix[folder->count];
+    if (file_join(name, version, prefix, sizeof folder->prefix[0], &err) != ERR_OK ||
+        file_join(folder->dir, prefix, path, sizeof path, &err) != ERR_OK)
+        return ctl_fail("release", "%s", err.text);
+    if (model_open(path, NULL, &bundle, &model, &err) != ERR_OK)
+        return model_refused(ctl, path, &err);
+    model_destroy(&model);
+    folder->bundle[folder->count++] = bundle;
+    folder->bytes += bundle->bytes;
+    if (strcmp(bundle->name, name) == 0 && strcmp(bundle->version, version) == 0)
+        return EXIT_FINE;
+    return ctl_fail("release", "%s: the manifest says %s %s", path, bundle->name, bundle->version);
+}
+
+static int take_name(const struct ctl *ctl, struct folder *folder, const char *name)
+{
+    char path[FILE_PATH_BYTES];
+    struct dirent **list = NULL;
+    if (file_join(folder->dir, name, path, sizeof path, NULL) != ERR_OK || !is_dir(path))
+        return ctl_fail("release",
+                        "'%s/%s': a release holds folders NAME/VERSION and policies.json, nothing "
+                        "else",
+                        folder->dir, name);
+    int count = scandir(path, &list, no_dots, alphasort);
+    int code =
+        count == 1 && file_is_plain_name(list[0]->d_name)
+            ? take_bundle(ctl, folder, name, list[0]->d_name)
+            : ctl_fail("release", "%s: expected one folder VERSION, got %d entries", path, count);
+    for (int i = 0; i < count; i++)
+        free(list[i]);
+    free(list);
+    return code;
+}
+
+static int take_folder(const struct ctl *ctl, struct folder *folder)
+{
+    struct dirent **list = NULL;
+    int count = scandir(folder->dir, &list, no_dots, alphasort);
+    int code = EXIT_FINE;
+    if (count < 0)
+        return ctl_fail("release", "cannot read '%s': %s", folder->dir, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        if (code == EXIT_FINE && strcmp(list[i]->d_name, POLICIES) == 0)
+            folder->has_policies = true;
+        else if (code == EXIT_FINE)
+            code = take_name(ctl, folder, list[i]->d_name);
+        free(list[i]);
+    }
+    free(list);
+    if (code == EXIT_FINE && folder->count == 0 && !folder->has_policies)
+        return ctl_fail("release", "%s holds neither models nor policies", folder->dir);
+    return code;
+}
+
+/* "release r2 is in force, snapshot 17", from the reply of a push or a rollback. */
+static int print_outcome(const struct ctl *ctl, struct decide_reply *reply)
+{
+    int code = EXIT_FINE;
+    struct cursor map = ctl_map(reply);
+    struct text release = value_text(map, "release");
+    if (ctl->json)
+        code = ctl_print_json(reply);
+    else if (release.ptr == NULL)
+        printf("no release is in force, snapshot %" PRId64 "\n", value_int(map, "epoch", 0));
+    else
+        printf("release %.*s is in force, snapshot %" PRId64 "\n", (int)release.len, release.ptr,
+               value_int(map, "epoch", 0));
+    decide_reply_free(reply);
+    return code;
+}
+
+static int send_all(struct upload *upload, const struct folder *folder)
+{
+    int code = EXIT_FINE;
+    if (folder->has_policies)
+        code = upload_file(upload, folder->dir, NULL, POLICIES);
+    for (uint32_t i = 0; i < folder->count && code == EXIT_FINE; i++) {
+        char path[FILE_PATH_BYTES];
+        struct err err = {0};
+        if (file_join(folder->dir, folder->prefix[i], path, sizeof path, &err) != ERR_OK)
+            return ctl_fail("release", "%s", err.text);
+        code = upload_bundle(upload, path, folder->prefix[i], folder->bundle[i]);
+    }
+    return code;
+}
+
+static int send_release(struct ctl *ctl, const struct folder *folder, const char *id)
+{
+    struct upload upload;
+    struct decide_reply *reply = NULL;
+    uint8_t bytes[BODY_BYTES];
+    struct pack body = pack_into(bytes, sizeof bytes);
+    pack_map(&body, 1);
+    pack_key(&body, "release");
+    pack_str(&body, id);
+    int code = upload_begin(&upload, ctl, "release_begin", &body, folder->bytes);
+    if (code == EXIT_FINE) {
+        code = send_all(&upload, folder);
+        if (code == EXIT_FINE)
+            code = upload_commit(&upload, "release_commit", &reply);
+        else
+            upload_give_up(&upload);
+    }
+    upload_deinit(&upload);
+    return reply == NULL ? code : print_outcome(ctl, reply);
+}
+
+/* The last component of the path: "releases/2026-11-23/" is 2026-11-23. */
+static void id_of_path(const char *dir, char ret_id[MODEL_NAME_BYTES])
+{
+    size_t len = strlen(dir);
+    while (len > 0 && dir[len - 1] == '/')
+        len--;
+    size_t begin = len;
+    while (begin > 0 && dir[begin - 1] != '/')
+        begin--;
+    text_copy((struct text){dir + begin, (uint32_t)(len - begin)}, ret_id, MODEL_NAME_BYTES);
+}
+
+static int push(struct ctl *ctl, int argc, char **argv)
+{
+    static struct folder folder;
+    char id[MODEL_NAME_BYTES];
+    const char *as = NULL;
+    const struct arg args[] = {{"as", 0, ARG_TEXT, &as, 0, 0}};
+    if (args_parse_count(ctl, argc, argv, args, 1, 2, 2, "push DIR [--as ID]") < 0)
+        return EXIT_USAGE;
+    id_of_path(argv[2], id);
+    if (as != NULL)
+        text_copy(text_of(as), id, sizeof id);
+    if (!file_is_plain_name(id) || (as != NULL && strcmp(as, id) != 0))
+        return ctl_usage("release",
+                         "push: '%s' is no name for a release: give --as ID of 1..64 letters, "
+                         "digits, '.', '_' or '-'",
+                         as == NULL ? id : as);
+    folder = (struct folder){.dir = argv[2]};
+    int code = take_folder(ctl, &folder);
+    if (code == EXIT_FINE)
+        code = send_release(ctl, &folder, id);
+    for (uint32_t i = 0; i < folder.count; i++)
+        bundle_close(&folder.bundle[i]);
+    return code;
+}
+
+/* ---- list, rollback -------------------------------------------------------------------------- */
+
+static void put_models(struct table *table, struct cursor release)
+{
+    char text[512] = "";
+    size_t used = 0;
+    struct cursor at;
+    for (uint32_t n = value_array(release, "models", &at); n > 0 && used < sizeof text; n--) {
+        struct cursor model = value_next(&at);
+        struct text name = value_text(model, "name"), version = value_text(model, "version");
+        int len = snprintf(text + used, sizeof text - used, "%s%.*s@%.*s", used == 0 ? "" : " ",
+                           (int)name.len, name.ptr, (int)version.len, version.ptr);
+        used += len > 0 ? (size_t)len : 0;
+    }
+    table_put(table, text_of(text));
+}
+
+static void print_list(struct cursor map)
+{
+    struct cursor at;
+    struct table table;
+    char when[MODEL_TIME_BYTES];
+    uint32_t count = value_array(map, "releases", &at);
+    if (count == 0) {
+        puts("no release is in force");
+        return;
+    }
+    table_init(&table, "RELEASE PUSHED STATE POLICIES MODELS");
+    for (; count > 0; count--) {
+        struct cursor release = value_next(&at);
+        struct text policies = value_text(release, "policies");
+        table_put(&table, value_text(release, "release"));
+        table_put(&table, text_of(model_time(value_int(release, "at_ms", 0), when)));
+        table_put(&table, value_text(release, "state"));
+        table_put(&table, policies.len == 0 ? TEXT_LITERAL("configuration") : policies);
+        put_models(&table, release);
+    }
+    table_print(&table, stdout);
+    table_deinit(&table);
+}
+
+static int list(struct ctl *ctl)
+{
+    struct decide_reply *reply = NULL;
+    int code = ctl_call(ctl, "release_list", NULL, ctl->timeout_us, &reply);
+    if (reply == NULL)
+        return code;
+    if (ctl->json)
+        code = ctl_print_json(reply);
+    else
+        print_list(ctl_map(reply));
+    decide_reply_free(reply);
+    return code;
+}
+
+static int roll_back(struct ctl *ctl)
+{
+    struct decide_reply *reply = NULL;
+    uint64_t timeout_us = ctl->timeout_us > WAIT_MAX_US ? ctl->timeout_us : WAIT_MAX_US;
+    int code = ctl_call(ctl, "release_rollback", NULL, timeout_us, &reply);
+    return reply == NULL ? code : print_outcome(ctl, reply);
+}
+
+int command_release(struct ctl *ctl, int argc, char **argv)
+{
+    static const char wanted[] = "push DIR, list or rollback";
+    if (argc > 1 && strcmp(argv[1], "push") == 0)
+        return push(ctl, argc, argv);
+    int count = args_parse_count(ctl, argc, argv, NULL, 0, 1, 1, wanted);
+    if (count < 0)
+        return EXIT_USAGE;
+    if (strcmp(argv[1], "list") == 0)
+        return list(ctl);
+    if (strcmp(argv[1], "rollback") == 0)
+        return roll_back(ctl);
+    return ctl_usage("release", "expected %s, got '%s'", wanted, argv[1]);
+}
