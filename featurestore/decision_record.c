@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "featurestore/decision_record.h"
 
+#include <math.h>
 #include <stddef.h>
 
 #include "base/rand.h"
@@ -45,6 +46,7 @@ static const struct field {
     {"prices", INTEGER_OF, MAY_BE_NIL, AT(prices), 0},
     {"currencies", TEXT_OF, MAY_BE_NIL, AT(currencies), 0},
     {"features", ROW_OF, MAY_BE_NIL, AT(features), 0},
+    {"ranked", REAL_OF, MAY_BE_NIL, AT(ranked), 0},
 #undef AT
 };
 
@@ -200,7 +202,7 @@ enum err_code decision_record_read(struct text bytes, struct decision_record *re
 
 bool decision_record_next(struct decision_record *record, struct decision_record_item *ret_item)
 {
-    struct decision_record_item item = {.position = record->next_position};
+    struct decision_record_item item = {.position = record->next_position, .ranked = NAN};
     if (record->next_position > record->item_count)
         return false;
     record->next_position++;
@@ -210,6 +212,8 @@ bool decision_record_next(struct decision_record *record, struct decision_record
         item.has_price = cursor_int(&record->prices, &item.price_minor);
     if (record->currencies.at != NULL && !cursor_nil(&record->currencies))
         (void)cursor_text(&record->currencies, &item.currency);
+    if (record->ranked.at != NULL && !cursor_nil(&record->ranked))
+        (void)cursor_real(&record->ranked, &item.ranked);
     if (record->features.at != NULL && !cursor_nil(&record->features)) {
         uint32_t count = 0;
         item.features = record->features;

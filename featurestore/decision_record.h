@@ -27,8 +27,9 @@ struct decision_record {
     struct text op, level, policy;
     struct text slot, user, anon, session, reason, ranker; /* .ptr NULL: absent */
     uint32_t model_count, item_count, name_count;
-    struct cursor models, names;                               /* at the first text */
-    struct cursor items, scores, prices, currencies, features; /* at the next; .at NULL: absent */
+    struct cursor models, names;                                       /* at the first text */
+    struct cursor items, scores, prices, currencies, features, ranked; /* at the next; .at NULL:
+                                                                          absent */
     uint32_t next_position;
 };
 
@@ -41,6 +42,7 @@ struct decision_record_item {
     uint32_t position; /* 1 is the first */
     struct text item;
     double score;
+    double ranked; /* the ranker's own score, before boosts; NaN: not logged */
     bool has_price, has_features;
     int64_t price_minor;
     struct text currency;   /* .ptr NULL: not known */

@@ -99,6 +99,7 @@ struct decision_item {
     /* What the ranker saw of it, one value for each of its features, NaN for an unknown one; NULL
      * unless the item was ranked, and features are kept or the decision is explained. */
     const double *features;
+    float ranked; /* with features: the ranker's own score, before boosts */
     const struct decision_contributions *contributions; /* NULL unless explained by a ranker */
 };
 

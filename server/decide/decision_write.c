@@ -197,6 +197,19 @@ static void write_features(struct writer *writer, const struct decision *decisio
     }
 }
 
+static void write_ranked(struct writer *writer, const struct decision *decision)
+{
+    if (decision->ranker == NULL)
+        return;
+    pack_array(KEY(writer, "ranked"), decision->count);
+    for (uint32_t i = 0; i < decision->count; i++) {
+        if (decision->items[i].features != NULL)
+            pack_real32(writer->pack, decision->items[i].ranked);
+        else
+            pack_nil(writer->pack);
+    }
+}
+
 static void write_shown(struct writer *writer, const struct decision *decision)
 {
     pack_array(KEY(writer, "items"), decision->count);
@@ -207,6 +220,7 @@ static void write_shown(struct writer *writer, const struct decision *decision)
         pack_real32(writer->pack, decision->items[i].score);
     write_prices(writer, decision);
     write_features(writer, decision);
+    write_ranked(writer, decision);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */

@@ -25,6 +25,7 @@ struct ranking {
     double *shared; /* a row in which the values are that are the same for all items */
     double *kept;   /* a row of values for each item, for the log; NULL unless kept */
     double *group;  /* rows of one group, when they are not kept */
+    float *plain;   /* `rank`: the score of each item before boosts */
     struct ranked ranked[GROUP_ITEMS];
     uint32_t item[GROUP_ITEMS];
     double score[GROUP_ITEMS];
@@ -206,11 +207,16 @@ static void use_popularity_models(struct pipeline *p)
 }
 
 /* Unlike pipeline_emit it takes what it is given: the caller may name an item twice. */
-static void emit_asked(struct pipeline *p, uint32_t index, float score, const double *features)
+static void emit_asked(struct pipeline *p, uint32_t index, float score, float ranked,
+                       const double *features)
 {
     struct text id = p->request->items[index].id;
-    p->out->items[p->out->count++] = (struct decision_item){
-        .item = store_item_find(p->env->store, id), .id = id, .score = score, .features = features};
+    p->out->items[p->out->count++] =
+        (struct decision_item){.item = store_item_find(p->env->store, id),
+                               .id = id,
+                               .score = score,
+                               .features = features,
+                               .ranked = ranked};
     contributions_tell(p, &p->out->items[p->out->count - 1]);
 }
 
@@ -234,7 +240,8 @@ static void rank_asked(struct pipeline *p, struct ranking *ranking, struct top *
             ranking->ranked[i] = asked_of(p, &p->request->items[first + i]);
         score_group(p, ranking, first, count, ret_good);
         for (uint32_t i = 0; i < count; i++) {
-            float score = rules_boosted(p, ranking->item[i], finite_score(ranking->score[i]));
+            ranking->plain[first + i] = finite_score(ranking->score[i]);
+            float score = rules_boosted(p, ranking->item[i], ranking->plain[first + i]);
             if (top_wants(top, score, first + i))
                 top_put(top, score, first + i);
         }
@@ -247,18 +254,20 @@ bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
     uint32_t count = p->request->item_count;
     struct ranking *ranking = use_ranker ? ranking_begin(p, count) : NULL;
     struct top top = top_make(p->arena, p->wanted < count ? p->wanted : count);
-    bool ranks = ranking != NULL && top.slot != NULL;
+    float *plain = ARENA_NEW(p->arena, float, count);
+    bool ranks = ranking != NULL && top.slot != NULL && plain != NULL;
     if (ranks) {
+        ranking->plain = plain;
         rank_asked(p, ranking, &top, ret_good);
         use_popularity_models(p);
         pipeline_use_model(p, p->models->ranker);
         for (uint32_t i = 0; i < top.count; i++)
-            emit_asked(p, top.slot[i].key, top.slot[i].score,
+            emit_asked(p, top.slot[i].key, top.slot[i].score, ranking->plain[top.slot[i].key],
                        kept_row(ranking->kept, ranking->feature_count, top.slot[i].key));
     } else {
         for (uint32_t i = 0; i < count && i < p->wanted; i++) {
             double score = p->request->items[i].score;
-            emit_asked(p, i, isnan(score) ? 0.0f : finite_score(score), NULL);
+            emit_asked(p, i, isnan(score) ? 0.0f : finite_score(score), 0.0f, NULL);
         }
     }
     pipeline_stage(p, STAGE_RANK);

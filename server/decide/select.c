@@ -241,6 +241,7 @@ static void take(struct selection *selection, uint32_t index, bool only_missing)
     selection->have[candidate->source]++;
     struct decision_item *item = &p->out->items[p->out->count - 1];
     item->features = rank_features_of(p, item->item);
+    item->ranked = candidate->plain;
     if (p->explains)
         explain(selection, index, only_missing, item);
     contributions_tell(p, item);

@@ -79,6 +79,7 @@ int command_features(struct ctl *ctl, int argc, char **argv);  /* inspect.c */
 int command_recommend(struct ctl *ctl, int argc, char **argv); /* decisions.c */
 int command_page(struct ctl *ctl, int argc, char **argv);      /* page.c */
 int command_why_not(struct ctl *ctl, int argc, char **argv);   /* why_not.c */
+int command_replay(struct ctl *ctl, int argc, char **argv);    /* replay.c */
 int command_similar(struct ctl *ctl, int argc, char **argv);   /* decisions.c */
 int command_rank(struct ctl *ctl, int argc, char **argv);      /* decisions.c */
 int command_price(struct ctl *ctl, int argc, char **argv);     /* decisions.c */

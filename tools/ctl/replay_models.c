@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "models/ranker.h"
+#include "tools/ctl/replay.h"
+
+static enum err_code load(const char *dir, const char *name, const char *version,
+                          struct model **ret_model, struct err *err)
+{
+    struct bundle *bundle = NULL;
+    struct model *model = NULL;
+    enum err_code rc = bundle_open(dir, name, version, &bundle, err);
+    if (rc == ERR_OK)
+        rc = model_load(bundle, &model, err);
+    bundle_close(&bundle);
+    if (rc == ERR_OK && !ranker_is(model->kind)) {
+        rc = err_set(err, ERR_UNSUPPORTED, "%s@%s is of the kind %s, which ranks nothing", name,
+                     version, model_kind_name(model->kind));
+        model_destroy(&model);
+    }
+    if (rc == ERR_OK)
+        *ret_model = model;
+    return rc;
+}
+
+static enum err_code split_label(struct text label, char name[MODEL_NAME_BYTES],
+                                 char version[MODEL_NAME_BYTES], struct err *err)
+{
+    const char *at = memchr(label.ptr, '@', label.len);
+    const uint32_t len = at != NULL ? (uint32_t)(at - label.ptr) : 0;
+    if (at != NULL && len < MODEL_NAME_BYTES && label.len - len - 1 < MODEL_NAME_BYTES) {
+        text_copy((struct text){label.ptr, len}, name, MODEL_NAME_BYTES);
+        text_copy((struct text){at + 1, label.len - len - 1}, version, MODEL_NAME_BYTES);
+        if (file_is_plain_name(name) && file_is_plain_name(version))
+            return ERR_OK;
+    }
+    return err_set(err, ERR_BAD_INPUT, "expected NAME@VERSION, got '%.*s'",
+                   label.len < 80 ? (int)label.len : 80, label.ptr);
+}
+
+enum err_code replay_model(struct replay_models *models, struct text label,
+                           const struct model **ret_model, struct err *err)
+{
+    char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
+    char parent[FILE_PATH_BYTES], dir[FILE_PATH_BYTES];
+    struct stat st;
+    for (uint32_t i = 0; i < models->count; i++) {
+        if (text_is(label, models->model[i]->label)) {
+            *ret_model = models->model[i];
+            return ERR_OK;
+        }
+    }
+    enum err_code rc = split_label(label, name, version, err);
+    if (rc == ERR_OK && models->count == REPLAY_MODELS_MAX)
+        rc = err_set(err, ERR_LIMIT, "more than %d versions of models", REPLAY_MODELS_MAX);
+    if (rc == ERR_OK)
+        rc = file_join(models->dir, name, parent, sizeof parent, err);
+    if (rc == ERR_OK)
+        rc = file_join(parent, version, dir, sizeof dir, err);
+    if (rc == ERR_OK && stat(dir, &st) != 0)
+        rc = err_set(err, ERR_NOT_FOUND, "%s@%s is not in '%s'", name, version, models->dir);
+    if (rc == ERR_OK)
+        rc = load(dir, name, version, &models->model[models->count], err);
+    if (rc == ERR_OK)
+        *ret_model = models->model[models->count++];
+    return rc;
+}
+
+void replay_models_close(struct replay_models *models)
+{
+    for (uint32_t i = 0; i < models->count; i++)
+        model_destroy(&models->model[i]);
+    models->count = 0;
+}
