@@ -19,9 +19,9 @@
 
 #include <float.h>
 
+#include "base/top.h"
 #include "server/decide/costs.h"
 #include "server/decide/decide.h"
-#include "server/decide/top.h"
 
 /* Item numbers that may not be shown: open addressing, linear probing, at most half full. */
 struct item_set {

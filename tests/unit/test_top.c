@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/rand.h"
-#include "server/decide/top.h"
+#include "base/top.h"
 
 #define STREAM_MAX 2000
 

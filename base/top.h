@@ -7,8 +7,8 @@
  *   top_sort(&top);                 best first
  *
  * Threads: one owner.  Memory: the caller's. */
-#ifndef SERVER_DECIDE_TOP_H
-#define SERVER_DECIDE_TOP_H
+#ifndef BASE_TOP_H
+#define BASE_TOP_H
 
 #include <math.h>
 #include <stdbool.h>

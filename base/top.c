@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/decide/top.h"
+#include "base/top.h"
 
 /* `a` is worse than `b`: it belongs nearer to the root. */
 static bool worse(const struct top_slot *a, const struct top_slot *b)
