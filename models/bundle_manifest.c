@@ -15,10 +15,11 @@
 /* What a kind is made of: the files (all needed) and the parameters it knows. */
 static const struct {
     const char *files[5];
-    const char *params[5];
+    const char *params[6];
 } parts[MODEL_KIND_COUNT] = {
     [MODEL_factors] = {{"user_factors", "item_factors", "user_ids", "item_ids"},
-                       {"unobserved_weight", "regularization", "regularization_exponent"}},
+                       {"unobserved_weight", "regularization", "regularization_exponent",
+                        "index_items", "index_recall"}},
     [MODEL_neighbors] = {{"neighbors", "item_ids"}, {NULL}},
     [MODEL_popularity] = {{"scores", "item_ids"}, {NULL}},
     [MODEL_linear] = {{"weights"}, {"logistic"}},

@@ -2,11 +2,12 @@
 #include <cblas-openblas.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "models/model_internal.h"
 
-enum { GRAM_BLOCK_ROWS = 1024, LINE_BYTES = 64 };
+enum { GRAM_BLOCK_ROWS = 1024 };
+
+_Static_assert(FACTORS_DIM_MAX <= SIEVE_DIM_MAX, "a sieve takes every row");
 
 static enum err_code take_matrix(struct bundle *bundle, struct model *model, const char *key,
                                  uint64_t dim, struct safetensors **ret_file,
@@ -50,29 +51,6 @@ static bool compute_gram(struct factors *factors)
     return ok;
 }
 
-/* The copy in bytes that factors_upper reads. */
-static bool make_bytes(struct factors *factors)
-{
-    uint32_t dim = factors->dim;
-    factors->stride = (dim + DOT_INT8_ALIGN - 1) / DOT_INT8_ALIGN * DOT_INT8_ALIGN;
-    size_t bytes = (size_t)factors->item_count * factors->stride;
-    bytes = (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
-    factors->bytes = aligned_alloc(LINE_BYTES, bytes); /* no load goes across two lines */
-    factors->row = malloc(factors->item_count * sizeof *factors->row);
-    factors->dot = dot_int8_best();
-    if (factors->bytes == NULL || factors->row == NULL)
-        return false;
-    memset(factors->bytes, 0, bytes);
-    for (uint32_t i = 0; i < factors->item_count; i++) {
-        const float *from = factors->item + (size_t)i * dim;
-        struct factors_row *row = &factors->row[i];
-        row->step =
-            factors_to_bytes(from, dim, factors->bytes + (size_t)i * factors->stride, &row->rest);
-        row->length = cblas_snrm2((int)dim, from, 1);
-    }
-    return true;
-}
-
 static enum err_code load_params(struct bundle *bundle, struct factors *factors, struct err *err)
 {
     enum err_code rc =
@@ -82,6 +60,30 @@ static enum err_code load_params(struct bundle *bundle, struct factors *factors,
     if (rc == ERR_OK)
         rc = bundle_param(bundle, "regularization_exponent", 0, 2, 1,
                           &factors->regularization_exponent, err);
+    return rc;
+}
+
+/* Every item is read where there are few, and the lists of an index where there are more. */
+static enum err_code prepare(const struct bundle *bundle, struct factors *factors, struct err *err)
+{
+    double index_items = INDEX_ITEMS_DEFAULT;
+    struct factors_index_spec spec = {.items = factors->item,
+                                      .item_count = factors->item_count,
+                                      .dim = factors->dim,
+                                      .users = factors->user,
+                                      .user_count = factors->user_count};
+    enum err_code rc =
+        bundle_param(bundle, "index_items", 1, UINT32_MAX, INDEX_ITEMS_DEFAULT, &index_items, err);
+    if (rc == ERR_OK)
+        rc = bundle_param(bundle, "index_recall", 0.5, 1, INDEX_RECALL_DEFAULT, &spec.recall, err);
+    if (rc != ERR_OK)
+        return rc;
+    if (factors->item_count < index_items)
+        return sieve_create(factors->item, factors->item_count, factors->dim, NULL, 1,
+                            &factors->sieve, err);
+    rc = factors_index_create(&spec, &factors->index, err);
+    if (rc == ERR_OK)
+        factors->sieve = factors->index->lists;
     return rc;
 }
 
@@ -113,12 +115,16 @@ enum err_code factors_load(struct bundle *bundle, struct model *model, struct er
     factors->user_count = (uint32_t)user->dim[0];
     factors->item = item->data;
     factors->user = user->data;
-    if (!compute_gram(factors) || !make_bytes(factors))
+    if (!compute_gram(factors))
         return err_set(err, ERR_NOMEM, "out of memory for %u factors of model %s", factors->dim,
                        model->label);
+    rc = prepare(bundle, factors, err);
+    if (rc != ERR_OK)
+        return rc;
     model->bytes += sizeof *factors + ids_bytes(factors->user_ids) +
                     (uint64_t)factors->dim * factors->dim * sizeof *factors->gram +
-                    factors->item_count * (factors->stride + sizeof *factors->row);
+                    (factors->index == NULL ? sieve_bytes(factors->sieve)
+                                            : factors_index_bytes(factors->index));
     return ERR_OK;
 }
 
@@ -130,7 +136,8 @@ void factors_destroy(struct factors *factors)
     safetensors_close(&factors->item_file);
     ids_close(&factors->user_ids);
     free(factors->gram);
-    free(factors->bytes);
-    free(factors->row);
+    if (factors->index == NULL)
+        sieve_destroy(&factors->sieve);
+    factors_index_destroy(&factors->index);
     free(factors);
 }

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/money.h"
 #include "base/text.h"
+#include "base/top.h"
 #include "models/bundle.h"
 
 #define MODEL_NO_ROW UINT32_MAX
@@ -108,6 +109,40 @@ float factors_score(const struct factors *factors, const float *user, uint32_t r
 /* For each row a number that its score does not exceed: ret_upper[model_row_count].  Close to the
  * score, and several times as fast to get: what a caller wants to know exactly it asks for. */
 void factors_upper(const struct factors *factors, const float *user, float *ret_upper);
+
+/* How the best items are found: by reading all of them in bytes, or through an index that the
+ * loader made (models/factors_index.h). */
+struct factors_retrieval {
+    bool is_exact;
+    uint32_t list_count, probes; /* of the index: lists, and how many a query reads */
+    double recall;               /* of the index: measured at the best 100, over recall_queries */
+    uint32_t recall_queries;
+};
+void factors_retrieval(const struct factors *factors, struct factors_retrieval *ret_retrieval);
+
+/* The best items of all that pass a filter.  The filter is asked only about items that score high
+ * enough, and a narrow one still gets its n where there are n. */
+struct factors_query {
+    const float *user;
+    uint32_t n;
+    const uint64_t *allowed; /* bits by item number, in whole words; NULL: all are */
+    uint32_t allowed_count;  /* bits that count; those behind them are 0 */
+    bool (*admits)(const void *ctx, uint32_t item); /* asked after the bits; NULL: all are */
+    const void *ctx;
+};
+
+struct factors_found {
+    struct top top;        /* item numbers, best first, ties to the smaller one; in the arena */
+    float unseen;          /* no item besides these scores more; -INFINITY: there is none */
+    bool is_exact;         /* no: `unseen` and `top` are as good as the index is */
+    uint32_t lists_probed; /* of an index; 0 without one */
+};
+
+/* Before model_bind an item's number is its row.  False when the arena is full: it takes
+ * FACTORS_TOP_BYTES(n) and gives back all but the items. */
+#define FACTORS_TOP_BYTES(n) ((size_t)(n)*88 + 368640)
+bool factors_top(const struct model *model, const struct factors_query *query, struct arena *arena,
+                 struct factors_found *ret_found);
 
 /* ---- neighbors: item to item, the strongest few per row -------------------------------------- */
 

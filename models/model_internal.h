@@ -7,13 +7,15 @@
 #ifndef MODELS_MODEL_INTERNAL_H
 #define MODELS_MODEL_INTERNAL_H
 
-#include "models/dot_int8.h"
+#include "models/factors_index.h"
 #include "models/forest_fast.h"
 #include "models/ids.h"
 #include "models/model.h"
 #include "models/safetensors.h"
 
 #define FACTOR_ABS_MAX        1e9 /* also for the weights of neighbors */
+#define INDEX_ITEMS_DEFAULT   200000
+#define INDEX_RECALL_DEFAULT  0.95
 #define POPULARITY_MAX        1e30
 #define LINEAR_ABS_MAX        1e12 /* weights and values */
 #define NEIGHBORS_PER_ROW_MAX 4096
@@ -24,15 +26,6 @@
 #define MLP_VALUE_MAX         1e15
 #define RULES_BYTES_MAX       ((size_t)16 << 20)
 
-/* Of an item's row: the step between its whole numbers, and the lengths of what they leave out and
- * of the row itself. */
-struct factors_row {
-    float step, rest, length;
-};
-
-#define FACTORS_STRIDE_MAX \
-    ((FACTORS_DIM_MAX + DOT_INT8_ALIGN - 1) / DOT_INT8_ALIGN * DOT_INT8_ALIGN)
-
 struct factors {
     uint32_t user_count, item_count, dim;
     const float *user, *item;                  /* rows of dim floats, in the files below */
@@ -40,11 +33,9 @@ struct factors {
     struct ids *user_ids;                      /* owned */
     double unobserved_weight;                  /* alpha0 */
     double regularization, regularization_exponent;
-    double *gram;            /* owned: alpha0 V'V, the upper triangle of dim rows */
-    uint32_t stride;         /* of a row in bytes, dim filled up */
-    int8_t *bytes;           /* owned: the items' rows in whole numbers */
-    struct factors_row *row; /* owned */
-    dot_int8_fn dot;
+    double *gram;                /* owned: alpha0 V'V, the upper triangle of dim rows */
+    struct factors_index *index; /* owned; NULL: every item is read */
+    struct sieve *sieve;         /* the items' rows in bytes: the index's, or owned */
 };
 
 struct neighbors {
@@ -127,10 +118,6 @@ void linear_destroy(struct linear *linear);
 void trees_destroy(struct trees *trees);
 void mlp_destroy(struct mlp *mlp);
 void prices_destroy(struct prices *prices);
-
-/* The vector in whole numbers -127..127 times the step that is returned; *ret_rest is the length of
- * what they leave out. */
-float factors_to_bytes(const float *from, uint32_t dim, int8_t *ret_bytes, float *ret_rest);
 
 /* Takes the file of that key out of the bundle; it holds `tensor_count` tensors. */
 MUST_CHECK enum err_code model_take_tensors(struct bundle *bundle, const char *key,

@@ -103,10 +103,12 @@ struct model *small_factors(const char *name, const char *version,
     write_tensors(&dir, "item_factors.safetensors", &item, 1);
     write_ids(&dir, "user_ids.txt", factors->users);
     write_ids(&dir, "item_ids.txt", factors->items);
-    snprintf(extra, sizeof extra,
-             "{\"params\": {\"unobserved_weight\": 0.1, \"regularization\": %g}, "
-             "\"trained\": {\"at\": \"%s\"}}",
-             factors->regularization, factors->trained_at);
+    snprintf(
+        extra, sizeof extra,
+        "{\"params\": {\"unobserved_weight\": 0.1, \"regularization\": %g, \"index_items\": %u}, "
+        "\"trained\": {\"at\": \"%s\"}}",
+        factors->regularization, factors->index_items > 0 ? factors->index_items : UINT32_MAX,
+        factors->trained_at);
     return finish(&dir, name, version, MODEL_factors, files, 4, extra);
 }
 

@@ -18,6 +18,7 @@ struct small_factors {
     uint32_t dim;
     double regularization;
     const char *trained_at;
+    uint32_t index_items; /* from so many items on there is an index; 0: as without the parameter */
 };
 struct model *small_factors(const char *name, const char *version,
                             const struct small_factors *factors);

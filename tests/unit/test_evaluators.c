@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "base/rand.h"
-#include "models/dot_int8.h"
 #include "models/model.h"
 #include "models/safetensors.h"
 #include "tests/support/alloc_fail.h"
@@ -330,33 +329,6 @@ static void test_no_score_exceeds_its_upper_bound(void **state)
     end_world(&world);
 }
 
-static void test_the_kernel_of_this_machine_agrees_with_the_reference(void **state)
-{
-    (void)state;
-    enum { ROWS = 9, STRIDE = 96 };
-    static int8_t rows[ROWS * STRIDE + 1];
-    static int8_t vector[STRIDE];
-    int32_t expected[ROWS], got[ROWS + 1];
-    struct rand rand;
-    rand_init(&rand, 5);
-    for (int round = 0; round < 100; round++) {
-        bool extreme = round % 2 == 0; /* where sums of pairs are as large as they get */
-        for (size_t i = 0; i < ROWS * STRIDE; i++)
-            rows[i + 1] = (int8_t)(extreme ? (rand_below(&rand, 2) ? 127 : -127)
-                                           : (int)rand_below(&rand, 255) - 127);
-        for (size_t i = 0; i < STRIDE; i++)
-            vector[i] = (int8_t)(extreme ? (rand_below(&rand, 2) ? 127 : -127)
-                                         : (int)rand_below(&rand, 255) - 127);
-        for (uint32_t count = 0; count <= ROWS; count++) {
-            got[count] = 77;
-            dot_int8_portable(rows + 1, count, STRIDE, vector, expected);
-            dot_int8_best()(rows + 1, count, STRIDE, vector, got);
-            assert_memory_equal(got, expected, count * sizeof got[0]);
-            assert_int_equal(got[count], 77);
-        }
-    }
-}
-
 struct caller {
     const struct world *world;
     uint64_t seed;
@@ -526,7 +498,6 @@ int main(void)
         cmocka_unit_test(test_fold_in_refuses_a_singular_system),
         cmocka_unit_test(test_scores_are_the_products),
         cmocka_unit_test(test_no_score_exceeds_its_upper_bound),
-        cmocka_unit_test(test_the_kernel_of_this_machine_agrees_with_the_reference),
         cmocka_unit_test(test_many_threads_get_the_same_bits),
         cmocka_unit_test(test_neighbors_are_those_of_the_file),
         cmocka_unit_test(test_popularity_is_ordered_with_ties_by_row),
