@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every source adds its weighted natural scores to an array by item number; factors add upper
- * bounds of them to a second one.  Then the items that were reached, which are those whose sum is
- * not zero, compete for the places, and only those that may get one are looked at and, where there
- * are factors, computed. */
+/* Every source adds its weighted natural scores to an array by item number.  Of factors the best
+ * items are marked in a second one (retrieve.c), or upper bounds for all items added there.  Then
+ * the items that were reached, which are those where an array is not zero, compete for the places,
+ * and only those that may get one are looked at and, where there are factors, computed. */
+#include <math.h>
+
 #include "server/decide/pipeline.h"
 
 /* Looking at each place of the array costs less than half of finding it through a list. */
@@ -14,6 +16,12 @@ static struct summed scored_rows(const struct pipeline *p, uint32_t s)
     if (p->slot->source[s].kind != SOURCE_factors)
         return sources_summed(p, p->models->place[s]);
     return (struct summed){NULL, model_row_count(p->models->source[s])};
+}
+
+/* A source of factors of which the best items were found. */
+static bool lists_found(const struct pipeline *p, uint32_t s)
+{
+    return p->vector[s] != NULL && !p->adds_all;
 }
 
 static void add_items(const struct pipeline *p, uint32_t s)
@@ -52,6 +60,13 @@ static void add_factors(const struct pipeline *p, uint32_t s)
     factors_upper(model->as.factors, p->vector[s], row_upper);
     for (uint32_t row = 0; row < rows; row++)
         upper[item[row]] += weight * row_upper[row];
+}
+
+/* What was found is computed, whatever its bound. */
+static void mark_found(const struct pipeline *p, uint32_t s)
+{
+    for (uint32_t i = 0; i < p->found[s].top.count; i++)
+        p->scratch->upper[p->found[s].top.slot[i].key] = INFINITY;
 }
 
 /* What all sources of factors add, exactly. */
@@ -120,7 +135,9 @@ static void add_all(struct pipeline *p)
                 add_neighbors(p, s);
             break;
         case SOURCE_factors:
-            if (p->scored[s])
+            if (lists_found(p, s))
+                mark_found(p, s);
+            else if (p->scored[s])
                 add_factors(p, s);
             break;
         default:
@@ -148,8 +165,14 @@ static void compete(const struct pipeline *p, struct top *top, uint32_t item)
     float upper = p->scratch->upper[item];
     p->scratch->blend[item] = 0.0f;
     p->scratch->upper[item] = 0.0f;
-    if (blend + upper >= top_least(top) && (blend != 0.0f || upper != 0.0f))
+    if (blend + upper + p->unseen >= top_least(top) && (blend != 0.0f || upper != 0.0f))
         compute_and_put(p, top, item, blend);
+}
+
+static void compete_found(const struct pipeline *p, struct top *top, uint32_t s)
+{
+    for (uint32_t i = 0; i < p->found[s].top.count; i++)
+        compete(p, top, p->found[s].top.slot[i].key);
 }
 
 /* The items of one source, in any order. */
@@ -169,6 +192,10 @@ static void compete_of(struct pipeline *p, struct top *top, uint32_t s)
             compete(p, top, model->item_of_row[popularity_order(model->as.popularity)[i]]);
         break;
     default:
+        if (lists_found(p, s)) {
+            compete_found(p, top, s);
+            break;
+        }
         if (p->scored[s])
             rows = scored_rows(p, s);
         for (uint32_t i = 0; i < rows.count; i++) {
@@ -184,7 +211,8 @@ static void compete_by_number(const struct pipeline *p, struct top *top, uint32_
     float *restrict upper = p->scratch->upper;
     float least = top_least(top);
     for (uint32_t item = 0; item < item_count; item++) {
-        if (blend[item] + upper[item] >= least && (blend[item] != 0.0f || upper[item] != 0.0f)) {
+        if (blend[item] + upper[item] + p->unseen >= least &&
+            (blend[item] != 0.0f || upper[item] != 0.0f)) {
             compute_and_put(p, top, item, blend[item]);
             least = top_least(top);
         }
@@ -198,7 +226,7 @@ static void compete_all(struct pipeline *p, struct top *top)
     uint32_t item_count = store_item_count(p->env->store);
     uint64_t dense_count = 0;
     for (uint32_t s = 0; s < p->slot->source_count; s++)
-        dense_count += p->scored[s] ? scored_rows(p, s).count : 0;
+        dense_count += p->scored[s] && !lists_found(p, s) ? scored_rows(p, s).count : 0;
     if (SCAN_ALL_SHARE * dense_count >= item_count) {
         compete_by_number(p, top, item_count);
         return;
@@ -257,8 +285,16 @@ bool candidates_choose(struct pipeline *p, uint32_t depth)
         p->no_room = true;
         return false;
     }
+    p->adds_all = !retrieve_factors(p, depth);
     add_all(p);
     compete_all(p, &top);
+    if (!p->adds_all && !retrieve_is_enough(p, &top)) {
+        p->adds_all = true;
+        p->unseen = 0.0f;
+        top.count = 0;
+        add_all(p);
+        compete_all(p, &top);
+    }
     top_sort(&top);
     for (uint32_t i = 0; i < top.count; i++)
         p->chosen[p->chosen_count++] = (struct candidate){

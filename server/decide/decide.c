@@ -367,6 +367,40 @@ static void emit_neighbors(struct pipeline *p, const struct model *model)
         pipeline_use_model(p, model);
 }
 
+static const struct model *factors_for_similar(const struct pipeline *p)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->slot->source[s].kind == SOURCE_factors && p->models->source[s] != NULL)
+            return p->models->source[s];
+    }
+    return NULL;
+}
+
+/* What those want who act on the items: where there is nothing else to ask. */
+static void similar_by_factors(struct pipeline *p, const struct model *model)
+{
+    struct factors_found found;
+    uint32_t depth = p->rules == NULL ? p->wanted : rank_depth(p);
+    if (!pipeline_model_begin(p, model)) {
+        ladder_descend(p, LEVEL_generic, REASON_breaker);
+        return;
+    }
+    bool is_found = retrieve_similar(p, model, depth, &found);
+    pipeline_model_end(p, model, true);
+    for (uint32_t i = 0; is_found && i < found.top.count; i++) {
+        if (found.top.slot[i].score != 0.0f)
+            (void)pipeline_emit(p, found.top.slot[i].key, found.top.slot[i].score, "factors");
+    }
+    pipeline_stage(p, STAGE_CANDIDATES);
+    if (p->out->count == 0) {
+        ladder_descend(p, LEVEL_generic, p->no_room ? REASON_overload : REASON_no_candidates);
+        return;
+    }
+    pipeline_use_model(p, model);
+    if (p->out->count < p->wanted)
+        ladder_fill_generic(p);
+}
+
 /* The neighbors of the items that the caller names, and where the slot has such a source what is
  * like them behind those; nothing of the person goes in but what they must not see. */
 static void similar(struct pipeline *p)
@@ -376,6 +410,13 @@ static void similar(struct pipeline *p)
     const struct model *model = neighbors_for_similar(p);
     uint32_t content = first_source(p, SOURCE_content);
     bool has_content = content < p->slot->source_count;
+    const struct model *factors = factors_for_similar(p);
+    if (level < LEVEL_cached && model == NULL && !has_content && factors != NULL) {
+        p->out->level = level;
+        p->out->reason = reason;
+        similar_by_factors(p, factors);
+        return;
+    }
     if (level >= LEVEL_cached || (model == NULL && !has_content)) {
         bool lowered = level >= LEVEL_cached;
         ladder_descend(p, lowered ? level : LEVEL_generic, lowered ? reason : REASON_no_model);

@@ -5,6 +5,7 @@
  *   rules.c       filters, boosts, pins and limits of the slot
  *   sources.c     natural scores of each source over its model's rows -> scratch
  *   sources_listed.c  ... of those that bring items by number -> scratch
+ *   retrieve.c    the best items by factors                           -> found[]
  *   candidates.c  the best of all items by their blended scores       -> chosen[]
  *   select.c      the order in which the chosen are shown: quotas, marginal relevance
  *   rank.c        the ranker's score over named features
@@ -84,6 +85,13 @@ struct pipeline {
     uint32_t summed_rows[SNAPSHOT_PLACES_MAX];
     bool scored[POLICY_SOURCES_MAX]; /* the source's dense scores are there, or can be had */
     const float *vector[POLICY_SOURCES_MAX]; /* of the person, for a source of factors */
+
+    /* Sources of factors: what each found, unless `adds_all`; what all together give at most to an
+     * item that none of them found; how many left something unseen, and how many have an index. */
+    bool adds_all;
+    struct factors_found found[POLICY_SOURCES_MAX];
+    float unseen;
+    uint32_t unseen_sources, indexed_sources;
 
     bool goes_on;             /* with the answer of another slot, which has too few items */
     struct candidate *chosen; /* best blend first */
@@ -181,6 +189,17 @@ float source_value(const struct pipeline *p, uint32_t s, uint32_t item);
 float source_natural(const struct pipeline *p, uint32_t s, uint32_t item);
 /* log(1 + score) / log(1 + best), 0..1 */
 float source_popular(float score, float best);
+
+/* ---- retrieve.c */
+/* Finds the best items of each source of factors.  False without room for it where all items can
+ * be added up instead. */
+bool retrieve_factors(struct pipeline *p, uint32_t depth);
+/* Whether `top`, the best of what was found and of what other sources brought, is the best of all.
+ */
+bool retrieve_is_enough(const struct pipeline *p, const struct top *top);
+/* The n best items for who would act on the seeds.  False when the model knows none of them. */
+bool retrieve_similar(struct pipeline *p, const struct model *model, uint32_t n,
+                      struct factors_found *ret_found);
 
 /* Reasons of one item: sources, ranker, boosts, freshness, and what select.c adds. */
 #define WHY_MAX(slot) (POLICY_SOURCES_MAX + 4 + (slot)->boost_count)

@@ -66,7 +66,7 @@ static double exact(uint32_t item, const uint32_t seed[SEEDS], double factors_we
     return score;
 }
 
-static void add_models(struct fixture *fixture)
+static void add_models(struct fixture *fixture, uint32_t index_items)
 {
     for (int m = 0; m < 2; m++) {
         struct small_factors factors = {.users = "u",
@@ -75,60 +75,106 @@ static void add_models(struct fixture *fixture)
                                         .item_factors = item_factors[m],
                                         .dim = DIM,
                                         .regularization = 0.01,
-                                        .trained_at = "2023-11-14T00:00:00Z"};
+                                        .trained_at = "2023-11-14T00:00:00Z",
+                                        .index_items = index_items};
         fixture_add_model(fixture, small_factors(m == 0 ? "one" : "two", "1", &factors));
     }
     fixture_add_model(fixture, small_neighbors("near", "1", names, neighbor_weight));
 }
 
-/* Neighbors alone, factors alone, and everything together: the reply has the best by their exact
- * sums, in that order, with those scores. */
+/* Neighbors alone, factors alone, and everything together; of the answer, how many items have the
+ * score of the item that has its place by the exact sums. */
+static uint32_t count_right(struct rand *rand, int round, uint32_t index_items)
+{
+    static struct fixture fixture;
+    static const double weights[] = {0.001, 0.3, 40};
+    char policies[1024], request[256];
+    double weight = weights[round % 3];
+    uint32_t right = 0;
+    fill(rand);
+    fixture_init(&fixture);
+    add_models(&fixture, index_items);
+    snprintf(policies, sizeof policies,
+             "{\"slots\": {\"home\": {\"sources\": ["
+             "{\"source\": \"neighbors\", \"model\": \"near\"},"
+             "{\"source\": \"factors\", \"model\": \"one\", \"weight\": %g},"
+             "{\"source\": \"factors\", \"model\": \"two\", \"weight\": %g}]}}}",
+             weight, weight / 4);
+    fixture_serve(&fixture, policies);
+    /* Seeds would fold the person in anew; what they saw before training does not. */
+    uint32_t seed[SEEDS];
+    for (uint32_t s = 0; s < SEEDS; s++) {
+        char name[16];
+        seed[s] = s * 60 + (uint32_t)rand_below(rand, 60);
+        snprintf(name, sizeof name, "i%u", seed[s]);
+        fixture_act(&fixture, "purchase", "u", name, FIXTURE_NOW_MS - INT64_C(172800000));
+    }
+    struct scored all[ITEMS];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        if (i != seed[0] && i != seed[1] && i != seed[2])
+            all[count++] = (struct scored){exact(i, seed, weight), i};
+    }
+    qsort(all, count, sizeof all[0], better_first);
+    snprintf(request, sizeof request, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": %d}",
+             WANTED);
+    const struct decision *decision = fixture_decide(&fixture, request);
+    assert_int_equal(decision->level, LEVEL_full);
+    assert_int_equal(decision->count, WANTED);
+    for (uint32_t i = 0; i < WANTED; i++) {
+        double tolerance = 1e-5 * (1.0 + fabs(all[i].score)) * (1.0 + weight);
+        right += fabs(decision->items[i].score - all[i].score) <= tolerance;
+    }
+    fixture_deinit(&fixture);
+    return right;
+}
+
 static void test_bounds_leave_no_better_item_out(void **state)
 {
     (void)state;
-    static struct fixture fixture;
     struct rand rand;
-    char policies[1024], request[256];
     rand_init(&rand, 3);
-    for (int round = 0; round < ROUNDS; round++) {
-        static const double weights[] = {0.001, 0.3, 40};
-        double weight = weights[round % 3];
-        fill(&rand);
-        fixture_init(&fixture);
-        add_models(&fixture);
-        snprintf(policies, sizeof policies,
-                 "{\"slots\": {\"home\": {\"sources\": ["
-                 "{\"source\": \"neighbors\", \"model\": \"near\"},"
-                 "{\"source\": \"factors\", \"model\": \"one\", \"weight\": %g},"
-                 "{\"source\": \"factors\", \"model\": \"two\", \"weight\": %g}]}}}",
-                 weight, weight / 4);
-        fixture_serve(&fixture, policies);
-        /* Seeds would fold the person in anew; what they saw before training does not. */
-        uint32_t seed[SEEDS];
-        for (uint32_t s = 0; s < SEEDS; s++) {
-            char name[16];
-            seed[s] = s * 60 + (uint32_t)rand_below(&rand, 60);
-            snprintf(name, sizeof name, "i%u", seed[s]);
-            fixture_act(&fixture, "purchase", "u", name, FIXTURE_NOW_MS - INT64_C(172800000));
-        }
-        struct scored all[ITEMS];
-        uint32_t count = 0;
-        for (uint32_t i = 0; i < ITEMS; i++) {
-            if (i != seed[0] && i != seed[1] && i != seed[2])
-                all[count++] = (struct scored){exact(i, seed, weight), i};
-        }
-        qsort(all, count, sizeof all[0], better_first);
-        snprintf(request, sizeof request, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": %d}",
-                 WANTED);
-        const struct decision *decision = fixture_decide(&fixture, request);
-        assert_int_equal(decision->level, LEVEL_full);
-        assert_int_equal(decision->count, WANTED);
-        for (uint32_t i = 0; i < WANTED; i++) {
-            double tolerance = 1e-5 * (1.0 + fabs(all[i].score)) * (1.0 + weight);
-            assert_true(fabs(decision->items[i].score - all[i].score) <= tolerance);
-        }
-        fixture_deinit(&fixture);
-    }
+    for (int round = 0; round < ROUNDS; round++)
+        assert_int_equal(count_right(&rand, round, 0), WANTED);
+}
+
+/* An index reads some lists; what it leaves out may move what follows up by a place. */
+static void test_an_index_leaves_little_out(void **state)
+{
+    (void)state;
+    struct rand rand;
+    uint32_t right = 0;
+    rand_init(&rand, 3);
+    for (int round = 0; round < ROUNDS; round++)
+        right += count_right(&rand, round, 1);
+    assert_true(right >= ROUNDS * WANTED * 9 / 10);
+}
+
+/* Who has no neighbors is answered by factors: what those want who act on the item. */
+static void test_similar_by_factors(void **state)
+{
+    (void)state;
+    static struct fixture fixture;
+    static const float items[] = {1, 0, 0.9f, 0.1f, 0, 1, 0.8f, 0.3f};
+    struct small_factors factors = {.users = "u",
+                                    .user_factors = items,
+                                    .items = "a b c d",
+                                    .item_factors = items,
+                                    .dim = 2,
+                                    .regularization = 0.01,
+                                    .trained_at = "2023-11-14T00:00:00Z"};
+    fixture_init(&fixture);
+    fixture_add_model(&fixture, small_factors("taste", "1", &factors));
+    fixture_serve(&fixture, NULL);
+    assert_string_equal(
+        fixture_ask(&fixture, "{\"op\": \"similar\", \"items\": [\"a\"], \"n\": 2}"), "full: b d");
+    assert_string_equal(fixture_ask(&fixture, "{\"op\": \"similar\", \"items\": [\"a\"], \"n\": 2, "
+                                              "\"exclude\": [\"b\"]}"),
+                        "full: d c");
+    assert_string_equal(
+        fixture_ask(&fixture, "{\"op\": \"similar\", \"items\": [\"nobody\"], \"n\": 1}"),
+        "static/no_candidates: s1");
+    fixture_deinit(&fixture);
 }
 
 /* The newest items speak, as many as the policy lets. */
@@ -273,6 +319,8 @@ int main(void)
         cmocka_unit_test(test_less_effort_is_less_of_the_history),
         cmocka_unit_test(test_a_stage_that_would_be_late_is_left_out),
         cmocka_unit_test(test_bounds_leave_no_better_item_out),
+        cmocka_unit_test(test_an_index_leaves_little_out),
+        cmocka_unit_test(test_similar_by_factors),
         cmocka_unit_test(test_history_says_how_many_items_speak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The best items of each source of factors, by which most decisions are made without adding up
+ * what factors give to every item.
+ *
+ * An item that no source of factors found scores at most p->unseen by all of them together.  So
+ * the best of those that were found and of those that other sources brought are the best of all
+ * when the last of them scores more than that; otherwise all items are added up.  An index has no
+ * such bound: what it found, and what others bring, is what there is. */
+#include <math.h>
+
+#include "server/decide/pipeline.h"
+
+/* More than are wanted, so that the last of the chosen stands clear of what was not found. */
+static uint32_t with_spare(uint32_t depth)
+{
+    return depth + depth / 4 + 8;
+}
+
+static bool is_eligible(const void *ctx, uint32_t item)
+{
+    return eligible(ctx, item);
+}
+
+static bool is_indexed(const struct pipeline *p, uint32_t s)
+{
+    struct factors_retrieval retrieval;
+    factors_retrieval(p->models->source[s]->as.factors, &retrieval);
+    return !retrieval.is_exact;
+}
+
+static bool find(struct pipeline *p, const struct model *model, const float *vector, uint32_t n,
+                 struct factors_found *ret_found)
+{
+    const struct factors_query query = {.user = vector, .n = n, .admits = is_eligible, .ctx = p};
+    return factors_top(model, &query, p->arena, ret_found);
+}
+
+bool retrieve_factors(struct pipeline *p, uint32_t depth)
+{
+    p->unseen = 0.0f;
+    p->unseen_sources = p->indexed_sources = 0;
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->vector[s] == NULL)
+            continue;
+        bool indexed = is_indexed(p, s);
+        if (!find(p, p->models->source[s], p->vector[s], with_spare(depth), &p->found[s])) {
+            if (!indexed) {
+                p->unseen = 0.0f;
+                return false;
+            }
+            p->found[s] = (struct factors_found){.unseen = -INFINITY};
+            p->no_room = true;
+        }
+        p->indexed_sources += indexed;
+        p->unseen_sources += p->found[s].unseen > -INFINITY;
+        p->unseen += p->slot->source[s].weight * fmaxf(p->found[s].unseen, 0.0f);
+    }
+    return true;
+}
+
+bool retrieve_is_enough(const struct pipeline *p, const struct top *top)
+{
+    return p->unseen_sources == 0 || p->indexed_sources > 0 ||
+           (top->count == top->capacity && top_least(top) > p->unseen);
+}
+
+bool retrieve_similar(struct pipeline *p, const struct model *model, uint32_t n,
+                      struct factors_found *ret_found)
+{
+    uint32_t *row = ARENA_NEW(p->arena, uint32_t, p->seed_count);
+    float *vector = ARENA_NEW(p->arena, float, factors_dim(model->as.factors));
+    uint32_t count = 0;
+    if (row == NULL || vector == NULL) {
+        p->no_room = true;
+        return false;
+    }
+    for (uint32_t i = 0; i < p->seed_count; i++) {
+        row[count] = model_row(model, p->seed[i]);
+        count += row[count] != MODEL_NO_ROW;
+    }
+    return factors_fold_in(model->as.factors, row, count, p->arena, vector) &&
+           find(p, model, vector, n, ret_found);
+}
