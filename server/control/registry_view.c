@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "server/control/model_view.h"
 #include "server/control/registry_internal.h"
 #include "server/metrics.h"
 
@@ -57,7 +58,7 @@ static const char *label_of(const struct reg_name *name, const struct reg_versio
 static void pack_model(const struct registry *registry, struct pack *pack,
                        const struct reg_name *name, const struct reg_version *version)
 {
-    pack_map(pack, 9u + is_canary(name, version) + (version == name->now.shadow));
+    pack_map(pack, 10u + is_canary(name, version) + (version == name->now.shadow));
     pack_key(pack, "name");
     pack_str(pack, name->name);
     pack_key(pack, "version");
@@ -79,6 +80,8 @@ static void pack_model(const struct registry *registry, struct pack *pack,
         pack_int(pack, version->model->trained_at_ms);
     pack_key(pack, "bytes");
     pack_int(pack, (int64_t)version->model->bytes);
+    pack_key(pack, "retrieval");
+    model_view_pack_retrieval(version->model, pack);
     if (is_canary(name, version)) {
         pack_key(pack, "canary");
         reg_canary_pack(pack, name->now.canary);
@@ -178,6 +181,20 @@ static void add_load(struct registry *registry, const char *name, const char *ve
     pthread_mutex_unlock(&registry->view.lock);
 }
 
+/* What an index over factors is worth, which depends on the factors. */
+static void tell_index(const struct reg_name *name, const struct reg_version *version)
+{
+    struct factors_retrieval retrieval = {.is_exact = true};
+    if (version->model->kind == MODEL_factors)
+        factors_retrieval(version->model->as.factors, &retrieval);
+    if (!retrieval.is_exact)
+        log_at(LOG_INFO, "an index was built over the factors of a version",
+               LOG_STR("model", name->name), LOG_STR("version", version->version),
+               LOG_INT("lists", retrieval.list_count), LOG_INT("probes", retrieval.probes),
+               LOG_REAL("recall_at_100", retrieval.recall),
+               LOG_INT("measured_with", retrieval.recall_queries));
+}
+
 void reg_tell_loaded(struct registry *registry, const struct reg_name *name,
                      const struct reg_version *version, uint64_t took_ns)
 {
@@ -187,6 +204,7 @@ void reg_tell_loaded(struct registry *registry, const struct reg_name *name,
            LOG_STR("version", version->version),
            LOG_STR("kind", model_kind_name(version->model->kind)),
            LOG_INT("bytes", version->model->bytes), LOG_INT("took_ms", took_ns / 1000000));
+    tell_index(name, version);
     reg_view_update(registry);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the daemon is and has. */
 #include "base/rcu.h"
+#include "server/control/model_view.h"
 #include "server/control/service_internal.h"
 
 static void pack_models(struct pack *pack, const struct snapshot *snapshot)
@@ -8,7 +9,7 @@ static void pack_models(struct pack *pack, const struct snapshot *snapshot)
     const struct model *model = NULL;
     pack_array(pack, snapshot->model_count + snapshot->trial_count);
     for (uint32_t i = 0; (model = snapshot_model(snapshot, i)) != NULL; i++) {
-        pack_map(pack, 7);
+        pack_map(pack, 8);
         pack_key(pack, "name");
         pack_str(pack, model->name);
         pack_key(pack, "version");
@@ -24,6 +25,8 @@ static void pack_models(struct pack *pack, const struct snapshot *snapshot)
             pack_int(pack, model->trained_at_ms);
         pack_key(pack, "bytes");
         pack_int(pack, (int64_t)model->bytes);
+        pack_key(pack, "retrieval");
+        model_view_pack_retrieval(model, pack);
         pack_key(pack, "breaker");
         pack_str(pack, breaker_name(model->breaker));
     }

@@ -32,6 +32,19 @@ static void put_loaded(struct table *table, struct cursor model)
     table_put(table, text_of(model_time(value_int(model, "loaded_at_ms", 0), when)));
 }
 
+/* An index over factors with the recall that was measured when it was built. */
+static void put_kind(struct table *table, struct cursor model)
+{
+    struct cursor retrieval;
+    struct text kind = value_text(model, "kind");
+    if (value_find(model, "retrieval", &retrieval) && cursor_peek(&retrieval) == CURSOR_MAP &&
+        text_is(value_text(retrieval, "by"), "index"))
+        table_put_fmt(table, "%.*s (index, recall %.3f)", (int)kind.len, kind.ptr,
+                      value_real(retrieval, "recall", 0));
+    else
+        table_put(table, kind);
+}
+
 void model_table_print(struct cursor map, bool loaded)
 {
     struct cursor at;
@@ -48,7 +61,7 @@ void model_table_print(struct cursor map, bool loaded)
         struct cursor model = value_next(&at);
         table_put(&table, value_text(model, "name"));
         table_put(&table, value_text(model, "version"));
-        table_put(&table, value_text(model, "kind"));
+        put_kind(&table, model);
         table_put(&table, value_text(model, "label"));
         table_put(&table, text_of(model_time(value_int(model, "trained_at_ms", 0), trained)));
         table_put_fmt(&table, "%.2f", (double)value_int(model, "bytes", 0) / 1e6);
