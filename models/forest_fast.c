@@ -159,11 +159,18 @@ static bool add_split(struct plan *plan, const struct forest_tree *tree, uint32_
     return true;
 }
 
+/* NULL for a single leaf: a forest of those has no nodes at all. */
+static const struct forest_node *nodes_of(const struct forest *forest,
+                                          const struct forest_tree *tree)
+{
+    return tree->node_count == 0 ? NULL : forest->node + tree->node_begin;
+}
+
 /* Of each node: how many leaves hang below, and which is the first.  Parents stand before their
  * children. */
 static void count_leaves(struct plan *plan, const struct forest_tree *tree)
 {
-    const struct forest_node *nodes = plan->forest->node + tree->node_begin;
+    const struct forest_node *nodes = nodes_of(plan->forest, tree);
     for (uint32_t n = tree->node_count; n-- > 0;) {
         uint32_t left = nodes[n].left < 0 ? 1 : plan->leaf_count[nodes[n].left];
         uint32_t right = nodes[n].right < 0 ? 1 : plan->leaf_count[nodes[n].right];
@@ -182,7 +189,7 @@ static void count_leaves(struct plan *plan, const struct forest_tree *tree)
 /* The splits that take leaves from..from+piece_leaves-1 away. */
 static bool add_piece(struct plan *plan, const struct forest_tree *tree, uint32_t from)
 {
-    const struct forest_node *nodes = plan->forest->node + tree->node_begin;
+    const struct forest_node *nodes = nodes_of(plan->forest, tree);
     uint32_t end = from + plan->piece_leaves;
     for (uint32_t n = 0; n < tree->node_count; n++) {
         uint32_t lo = plan->leaf_first[n];
