@@ -45,6 +45,7 @@ struct reg_version {
     bool in_line, waits;
     bool refused;       /* by the last attempt */
     bool verified;      /* waits: it was loaded once and found good */
+    bool by_hand;       /* it was found in models_dir, and nobody knows what became of it yet */
     uint64_t stamp;     /* of the folder as it was looked at last; 0: not since the start */
     int64_t written_ns; /* modification of manifest.json */
     bool seen;          /* by the scan that is under way */
@@ -400,6 +401,13 @@ void reg_tell_loaded(struct registry *registry, const struct reg_name *name,
                      const struct reg_version *version, uint64_t took_ns);
 void reg_tell_waiting(struct registry *registry, const struct reg_name *name,
                       const struct reg_version *version);
+/* Loaded, to be there for a rollback. */
+void reg_tell_kept(struct registry *registry, const struct reg_name *name,
+                   const struct reg_version *version);
+/* What became of a version that was put into models_dir by hand, once, into the audit log: nobody
+ * called.  `err` says why it is refused. */
+void reg_audit_arrival(struct registry *registry, const struct reg_name *name,
+                       struct reg_version *version, enum err_code rc, const struct err *err);
 /* An end of a canary; `reason` NULL: somebody stopped or promoted it. */
 void reg_tell_canary_ended(struct registry *registry, const struct reg_name *name,
                            const struct reg_version *version, enum canary_end end,

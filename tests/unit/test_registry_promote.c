@@ -87,7 +87,8 @@ static void test_any_version_that_is_there_can_be_promoted(void **state)
     uint64_t loaded = rig_loaded_count(rig);
     assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
     assert_string_equal(rig_serving(rig, "m"), "3");
-    assert_int_equal(rig_loaded_count(rig), loaded);            /* it was loaded: instant */
+    /* It was loaded: instant.  One more may be by now, to be there for the next. */
+    assert_true(rig_loaded_count(rig) <= loaded + 1);
     assert_int_equal(rig_promote(rig, "m", "1", &err), ERR_OK); /* though it was rolled back */
     assert_string_equal(rig_serving(rig, "m"), "1");
     publish(rig, "4"); /* what comes serves by itself as ever */
