@@ -20,6 +20,7 @@ static const struct {
     {"item.price", FIELD_ITEM_PRICE, EXPR_INT, POLICY_SCOPE_ITEM},
     {"item.cost", FIELD_ITEM_COST, EXPR_INT, POLICY_SCOPE_ITEM},
     {"item.stock", FIELD_ITEM_STOCK, EXPR_INT, POLICY_SCOPE_ITEM},
+    {"item.age_s", FIELD_ITEM_AGE_S, EXPR_INT, POLICY_SCOPE_ITEM},
     {"user.id", FIELD_USER_ID, EXPR_STRING, 0},
     {"query", FIELD_QUERY, EXPR_STRING, 0},
     {"now", FIELD_NOW, EXPR_INT, 0},
@@ -27,11 +28,27 @@ static const struct {
     {"now.weekday", FIELD_WEEKDAY, EXPR_INT, 0},
     {"score", FIELD_SCORE, EXPR_DOUBLE, POLICY_SCOPE_SCORE},
 };
-static const char *const names[] = {
-    "item.id",      "item.title",  "item.category", "item.brand",     "item.currency",
-    "item.price",   "item.cost",   "item.stock",    "user.id",        "query",
-    "now",          "now.hour",    "now.weekday",   "score",          "item.attributes.NAME",
-    "context.NAME", "item.margin", "user.events",   "user.purchases", NULL};
+static const char *const names[] = {"item.id",
+                                    "item.title",
+                                    "item.category",
+                                    "item.brand",
+                                    "item.currency",
+                                    "item.age_s",
+                                    "item.price",
+                                    "item.cost",
+                                    "item.stock",
+                                    "user.id",
+                                    "query",
+                                    "now",
+                                    "now.hour",
+                                    "now.weekday",
+                                    "score",
+                                    "item.attributes.NAME",
+                                    "context.NAME",
+                                    "item.margin",
+                                    "user.events",
+                                    "user.purchases",
+                                    NULL};
 
 void policy_fields_deinit(struct policy_fields *fields)
 {

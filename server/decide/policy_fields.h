@@ -2,7 +2,7 @@
 /* policy_fields - what the expressions of policies may ask, by name:
  *
  *   item.id item.title item.category item.brand item.currency    texts
- *   item.price item.cost item.stock                              ints; money in minor units
+ *   item.price item.cost item.stock item.age_s                   ints; money in minor units
  *   item.attributes.NAME                                         as the catalogue has it
  *   item.NAME user.NAME user_category.NAME ...                   features (docs/features.md),
  * doubles user.id query context.NAME                                   texts of the request now
@@ -31,6 +31,7 @@ enum policy_field_kind {
     FIELD_ITEM_PRICE,
     FIELD_ITEM_COST,
     FIELD_ITEM_STOCK,
+    FIELD_ITEM_AGE_S,
     FIELD_ITEM_ATTRIBUTE, /* of that name */
     FIELD_USER_ID,
     FIELD_QUERY,

@@ -103,6 +103,9 @@ static bool read_item(struct policy_asked *asked, const struct policy_field *fie
         return give_int(record->cost_minor, record->cost_minor != EVENT_ABSENT, ret_value);
     case FIELD_ITEM_STOCK:
         return give_int(record->stock, record->stock != STORE_STOCK_UNKNOWN, ret_value);
+    case FIELD_ITEM_AGE_S:
+        return give_int(store_watermark_ms(asked->store) / 1000 - record->added_s,
+                        record->added_s != 0, ret_value);
     default: return read_attribute(record, field->name, type, ret_value);
     }
 }

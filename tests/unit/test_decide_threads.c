@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deciders run while snapshots are swapped and events arrive: every decision is made of one
- * snapshot, and an old one is freed while nobody looks. */
+/* Deciders run while snapshots are swapped, policies are others, lists are made anew and events
+ * arrive: every decision is made of one snapshot, and an old one is freed while nobody looks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,10 +56,20 @@ static struct snapshot *make_snapshot(uint32_t epoch, struct model *const *model
     struct err err;
     struct policy_set *set = NULL;
     struct snapshot *snapshot = NULL;
-    static const char policies[] =
-        "{\"slots\": {\"home\": {\"sources\": [{\"source\": \"neighbors\"}]}}}";
-    assert_int_equal(policy_parse("policies", policies, sizeof policies - 1, NULL, &set, &err),
-                     ERR_OK);
+    /* What the lists bring is too little to change the first place. */
+    static const char *const policies[] = {
+        "{\"slots\": {\"home\": {\"sources\": [{\"source\": \"neighbors\"}]}}}",
+        "{\"slots\": {\"home\": {\"diversity\": {\"mmr\": {\"lambda\": 0.9, \"by\": \"content\"}},"
+        "\"sources\": [{\"source\": \"neighbors\", \"half_life\": \"30d\"},"
+        "{\"source\": \"content\", \"weight\": 0.001}, {\"source\": \"new\", \"weight\": 0.001},"
+        "{\"source\": \"trending\", \"weight\": 0.001}]}}}",
+        "{\"lists\": {\"l\": [\"d\", \"z\"]}, \"slots\": {\"home\": {\"sources\": [{\"source\": "
+        "\"neighbors\","
+        "\"at_least\": 1}, {\"source\": \"list\", \"list\": \"l\", \"weight\": 0.001},"
+        "{\"source\": \"trending\", \"by\": \"segment\", \"attribute\": \"x\", \"weight\": 0.001},"
+        "{\"source\": \"trending\", \"by\": \"category\", \"weight\": 0.001}]}}}"};
+    const char *text = policies[epoch % 3];
+    assert_int_equal(policy_parse("policies", text, strlen(text), NULL, &set, &err), ERR_OK);
     const struct snapshot_spec spec = {.epoch = epoch,
                                        .policies = set,
                                        .models = model,
@@ -95,7 +105,7 @@ static void *decider_main(void *arg)
 {
     struct decider *decider = arg;
     struct worker *worker = workers_claim(workers);
-    static const char json[] = "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 1}";
+    static const char json[] = "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 3}";
     uint8_t bytes[256];
     struct err err;
     struct pack pack = pack_into(bytes, sizeof bytes);
@@ -130,6 +140,15 @@ static void submit_events(uint32_t round)
     for (uint32_t i = 0; i < 20; i++)
         events_add(&events, "view", i % 2 == 0 ? "u" : "v", i % 4 == 0 ? "a" : "d",
                    NOW_MS - 100000 + round);
+    events_add_json(
+        &events,
+        round % 2 == 0
+            ? "{\"type\": \"item_upsert\", \"items\": [{\"id\": \"d\", \"title\": "
+              "\"red hat\", \"category\": \"x\"}, {\"id\": \"b\", \"title\": \"red shoe\"}]}"
+            : "{\"type\": \"item_upsert\", \"items\": [{\"id\": \"d\", \"title\": "
+              "\"blue shoe\"}, {\"id\": \"z\", \"title\": \"blue hat\"}]}");
+    events_add_json(&events,
+                    "{\"type\": \"user_upsert\", \"user\": \"v\", \"attributes\": {\"x\": \"y\"}}");
     size_t len = events_end(&events);
     /* A full queue is fine: the store is busy, which is what is wanted. */
     enum err_code rc =
@@ -147,8 +166,12 @@ static void swap(uint32_t epoch, struct model **model)
     model_destroy(model);
     *model = next;
     uint64_t seen = decided;
-    while (decided < seen + DECIDERS)
+    struct snapshot *current = atomic_load(&serving.current);
+    struct err err;
+    while (decided < seen + DECIDERS) {
         submit_events(epoch);
+        assert_int_equal(snapshot_refresh_lists(current, store, &err), ERR_OK);
+    }
 }
 
 static void test_snapshots_are_swapped_while_decisions_are_made(void **state)

@@ -193,6 +193,13 @@ static void new_items_come_newest_first_and_not_for_ever(void **state)
            "full: n3 n2 n1");
     assert_true(fabsf(fixture_item(&fixture, "n2")->score - 0.6f) < 1e-3f);
     assert_string_equal(fixture_item(&fixture, "n2")->why[0].source, "new");
+    /* expressions know how old an item is */
+    fixture_serve(
+        &fixture,
+        "{\"lists\": {\"l\": [\"n1\", \"n2\", \"g\"]}, \"slots\": {\"home\": {\"filters\": "
+        "[\"item.age_s >= 4 * 86400\"], \"sources\": [{\"source\": \"list\", \"list\": "
+        "\"l\"}]}}}");
+    expect("{\"op\": \"recommend\", \"n\": 2}", "full: n1 n2");
     /* delisted and listed again it is no new item */
     fixture_event(&fixture,
                   "{\"type\": \"item_delete\", \"items\": [{\"id\": \"n4\"}, {\"id\": \"n3\"}]}");
