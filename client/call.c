@@ -74,6 +74,8 @@ bool client_call_ready(struct client_call *call, enum decide_status status,
 static void drop(struct client_call *call, struct client_attempt *attempt,
                  enum client_outcome outcome, uint64_t took_or_pause_ns, uint64_t now_ns)
 {
+    if (attempt->conn != NULL && attempt->sent && outcome == CLIENT_OUTCOME_SLOW)
+        client_conn_was_slow(attempt->conn);
     if (attempt->conn != NULL)
         client_conn_give_up(attempt->conn, attempt, now_ns);
     call->live_count--;

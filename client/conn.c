@@ -36,6 +36,7 @@ enum decide_status client_conn_open(struct client_conn *conn, const struct clien
     conn->ipc = address->ipc;
     conn->state = CLIENT_CONN_CONNECTING;
     conn->retired = false;
+    conn->slowness = 0;
     conn->watched_for_room = false;
     conn->slot_count = conn->sent_count = conn->live_count = 0;
     conn->out_used = conn->out_sent = 0;
@@ -110,6 +111,12 @@ void client_conn_give_up(struct client_conn *conn, struct client_attempt *attemp
     conn->slots[index].attempt = NULL;
     conn->live_count--;
     attempt->conn = NULL;
+}
+
+void client_conn_was_slow(struct client_conn *conn)
+{
+    conn->slowness += 2;
+    conn->retired |= conn->slowness >= 2 * CLIENT_CONN_SLOW_MAX;
 }
 
 struct client_attempt *client_conn_orphan(struct client_conn *conn)
@@ -310,6 +317,7 @@ enum decide_status client_conn_next(struct client_conn *conn, uint64_t now_ns,
         struct client_attempt *attempt = conn->slots[index].attempt;
         remove_slot(conn, index);
         if (attempt != NULL) {
+            conn->slowness -= conn->slowness > 0 ? 1 : 0;
             *ret_attempt = attempt;
             *ret_body = message.body;
             *ret_body_bytes = message.body_bytes;

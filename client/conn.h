@@ -7,11 +7,12 @@
  * that its late reply is known and skipped, and a frame that was begun is always sent to its end.
  *
  * Threads: one owner.  Limits: CLIENT_CONN_SLOTS requests; CLIENT_CONN_GIVEN_UP_MAX late replies or
- * CLIENT_CONN_PATIENCE_NS with one retire a connection: it takes no further request, and is closed
- * when nobody waits for it.  (It is not left for less: nng's listener pauses for 100 ms when a peer
- * leaves in its greeting.)
- * Invariants: closed <=> fd is -1.  Slots stand in the order of sending, unsent ones last.
- * given_up_count + live_count is slot_count. */
+ * CLIENT_CONN_PATIENCE_NS with one retire a connection, and so do CLIENT_CONN_SLOW_MAX replies that
+ * were late in a row, or among twice as many that were not, which a path that only trickles brings
+ * for ever: it takes no further request, and is closed when nobody waits for it.  (It is not left
+ * for less: nng's listener pauses for 100 ms when a peer leaves in its greeting.) Invariants:
+ * closed <=> fd is -1.  Slots stand in the order of sending, unsent ones last. given_up_count +
+ * live_count is slot_count. */
 #ifndef CLIENT_CONN_H
 #define CLIENT_CONN_H
 
@@ -26,6 +27,7 @@
 
 #define CLIENT_CONN_SLOTS        32
 #define CLIENT_CONN_GIVEN_UP_MAX 8
+#define CLIENT_CONN_SLOW_MAX     8
 #define CLIENT_CONN_PATIENCE_NS  (200 * CLIENT_NS_PER_MS)
 #define CLIENT_CONNECT_NS_MAX    (3000 * CLIENT_NS_PER_MS) /* connect and greeting, over all calls */
 #define CLIENT_CONN_ERROR_BYTES  96
@@ -59,6 +61,7 @@ struct client_conn {
     uint32_t request_count;
     struct client_slot slots[CLIENT_CONN_SLOTS];
     uint32_t slot_count, sent_count, live_count;
+    uint32_t slowness;   /* 2 for each reply that was late, less 1 for each in time */
     uint64_t waiting_ns; /* since when: it connects, or the oldest given up reply is awaited */
     uint8_t *out;        /* owned: the rest of the frame that the socket did not take */
     size_t out_capacity, out_used, out_sent;
@@ -81,6 +84,8 @@ bool client_conn_has_room(const struct client_conn *conn);
 void client_conn_add(struct client_conn *conn, struct client_attempt *attempt);
 /* Its call waits no longer. */
 void client_conn_give_up(struct client_conn *conn, struct client_attempt *attempt, uint64_t now_ns);
+/* Before it is given up for having no answer in time. */
+void client_conn_was_slow(struct client_conn *conn);
 /* An attempt that a closed connection still had, or NULL. */
 struct client_attempt *client_conn_orphan(struct client_conn *conn);
 

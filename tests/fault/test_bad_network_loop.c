@@ -156,6 +156,24 @@ static void every_call_ends_in_time_and_truthfully(void **state)
         assert_true(atomic_load(&proxies[i].fault_count) > 50);
 }
 
+/* Connections that trickle live on when the network is well again: nobody may go on using them. */
+static void what_trickles_is_left(void **state)
+{
+    (void)state;
+    static struct run run;
+    for (uint64_t round = 0; round < 6; round++) {
+        for (int i = 0; i < 2; i++)
+            fault_proxy_set(&proxies[i], FAULT_TRICKLE);
+        run = (struct run){0};
+        rand_init(&run.rand, round + 100);
+        run_calls(&run, CALLS / 2);
+        assert_string_equal(run.wrong, "");
+        for (int i = 0; i < 2; i++)
+            fault_proxy_set(&proxies[i], FAULT_NONE);
+        expect_recovery();
+    }
+}
+
 static int set_up(void **state)
 {
     static char urls[160];
@@ -187,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_call_ends_in_time_and_truthfully, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_trickles_is_left, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

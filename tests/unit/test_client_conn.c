@@ -297,12 +297,61 @@ static void replies_that_stay_away_retire_a_connection(void **state)
     close_bench(&bench);
 }
 
+/* One request, whose reply comes, in time or after its call has gone. */
+static void exchange(struct bench *bench, bool in_time)
+{
+    uint64_t before = bench->answered_count;
+    client_asks(bench);
+    while (bench->pending_count == 0) {
+        assert_int_equal(client_conn_push(&bench->conn, NOW_NS), DECIDE_OK);
+        peer_reads(bench);
+    }
+    if (!in_time) {
+        client_conn_was_slow(&bench->conn);
+        client_conn_give_up(&bench->conn, &bench->tracked[0].attempt, NOW_NS);
+        bench->tracked[0].waits = false;
+    }
+    peer_answers(bench);
+    while (bench->out_used > 0)
+        peer_sends(bench);
+    while (bench->conn.slot_count > 0)
+        client_reads(bench);
+    assert_int_equal(bench->answered_count - before, in_time ? 1 : 0);
+}
+
+/* A path that trickles brings every reply, too late, for as long as one goes on asking on it. */
+static void replies_that_are_always_late_retire_a_connection(void **state)
+{
+    (void)state;
+    static struct bench bench;
+    open_bench(&bench, 3);
+    while (bench.out_used > 0)
+        peer_sends(&bench);
+    assert_int_equal(client_conn_pull(&bench.conn), DECIDE_OK);
+    assert_int_equal(bench.conn.state, CLIENT_CONN_READY);
+    for (int i = 0; i < 100; i++) { /* one in three is late: that may be the daemon's day */
+        exchange(&bench, false);
+        exchange(&bench, true);
+        exchange(&bench, true);
+        assert_true(client_conn_has_room(&bench.conn));
+    }
+    for (int i = 0; i < CLIENT_CONN_SLOW_MAX; i++) {
+        assert_true(client_conn_has_room(&bench.conn));
+        exchange(&bench, false);
+    }
+    assert_false(client_conn_has_room(&bench.conn));
+    client_conn_refresh(&bench.conn, NOW_NS);
+    assert_int_equal(bench.conn.fd, -1);
+    close_bench(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everybody_gets_his_own_reply),
         cmocka_unit_test(a_lost_connection_gives_back_who_waited),
         cmocka_unit_test(replies_that_stay_away_retire_a_connection),
+        cmocka_unit_test(replies_that_are_always_late_retire_a_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
