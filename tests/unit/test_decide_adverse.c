@@ -295,8 +295,8 @@ static void nobody_and_nothing_known_have_an_answer(void **state)
     static const char *const requests[] = {
         "{\"op\": \"recommend\", \"user\": \"nobody\", \"n\": 2}",
         "{\"op\": \"recommend\", \"anon\": \"nobody\", \"n\": 2, \"slot\": \"nowhere\"}",
-        "{\"op\": \"recommend\", \"n\": 2, \"cart\": [\"nothing\"], \"candidates\": [\"nothing\"],"
-        "\"seeds\": [\"nothing\"], \"exclude\": [\"nothing\"], \"why_not\": \"nothing\"}",
+        ("{\"op\": \"recommend\", \"n\": 2, \"cart\": [\"nothing\"], \"candidates\": [\"nothing\"],"
+         "\"seeds\": [\"nothing\"], \"exclude\": [\"nothing\"], \"why_not\": \"nothing\"}"),
         "{\"op\": \"recommend\", \"n\": 2, \"filters\": {\"categories\": [\"none\", \"shoes\"]}}",
         "{\"op\": \"similar\", \"items\": [\"nothing\"], \"n\": 2}"};
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
