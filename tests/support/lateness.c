@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/lateness.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -23,8 +24,12 @@ static void *run(void *argument)
         due_ns += PERIOD_NS;
         struct timespec due = {.tv_sec = (time_t)(due_ns / NS_PER_S),
                                .tv_nsec = (long)(due_ns % NS_PER_S)};
-        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) != 0)
-            ;
+        int rc;
+        do
+            rc = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+        while (rc == EINTR);
+        if (rc != 0)
+            abort();
         uint64_t now_ns = clock_now_ns(clock_system());
         hist_record(&lateness->late_ns, now_ns > due_ns ? now_ns - due_ns : 1);
     }

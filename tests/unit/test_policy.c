@@ -74,13 +74,29 @@ static void test_reads_what_is_written(void **state)
     policy_destroy(&set);
 }
 
-static void test_refuses_and_says_where(void **state)
+struct refusal {
+    const char *text;
+    const char *says; /* must be part of the message */
+};
+
+static void expect_refusals(const struct refusal *bad, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct policy_set *set = NULL;
+        struct err err = {0};
+        enum err_code rc =
+            policy_parse("p.json", bad[i].text, strlen(bad[i].text), NULL, &set, &err);
+        assert_int_not_equal(rc, ERR_OK);
+        assert_null(set);
+        if (strstr(err.text, bad[i].says) == NULL)
+            fail_msg("%s\n  says: %s\n  without: %s", bad[i].text, err.text, bad[i].says);
+    }
+}
+
+static void test_refuses_what_is_no_set_of_slots(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text;
-        const char *says; /* must be part of the message */
-    } bad[] = {
+    static const struct refusal bad[] = {
         {"", "p.json"},
         {"[]", "p.json"},
         {"{}", "slots"},
@@ -90,6 +106,18 @@ static void test_refuses_and_says_where(void **state)
         {"{\"slots\": {\"a b\": {\"sources\": [{\"source\": \"repeat\"}]}}}", "slot name"},
         {"{\"slots\": {\"a\": {\"sources\": []}}}", "1..16"},
         {"{\"slots\": {\"a\": {}}}", "sources"},
+        {"{\"default\": \"b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
+         "no slot 'b'"},
+        {"{\"version\": \"a b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
+         "version"},
+    };
+    expect_refusals(bad, sizeof bad / sizeof bad[0]);
+}
+
+static void test_refuses_bad_sources(void **state)
+{
+    (void)state;
+    static const struct refusal bad[] = {
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbours\"}]}}}", "'neighbors'"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"foo\"}]}}}",
          "unknown name 'foo', expected one of neighbors, factors, repeat, popular, model_popular, "
@@ -109,6 +137,63 @@ static void test_refuses_and_says_where(void **state)
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"at_least\": 3, "
          "\"at_most\": 2}]}}}",
          "'at_least' is more than 'at_most'"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"new\", \"max_age\": \"5m\"}]}}}",
+         "expected 1h to 366d"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"since\": \"1.0\"}]}}}",
+         "says nothing without 'interval'"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"interval\": \"1 +\"}]}}}",
+         "sources[0].interval: line 1, column 4"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"half_life\": \"1d\"}]}}}",
+         "half_life: only the source neighbors or content takes it"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"half_life\": 3}]}}}",
+         "half_life"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"half_life\": "
+         "\"1s\"}]}}}",
+         "expected 1m to 366d"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"model\": \"m\"}]}}}",
+         "uses no model"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"weight\": -1}]}}}",
+         "slots.a.sources[0].weight"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"history\": 1001}]}}}",
+         "slots.a.sources[0].history"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"factors\", \"history\": 5}]}}}",
+         "slots.a.sources[0].history"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"count\": 0}]}}}",
+         "slots.a.sources[0].count"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\", \"window\": \"2d\"}]}}}",
+         "window"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"factors\", \"model\": \"../x\"}]}}}",
+         "model name"},
+    };
+    expect_refusals(bad, sizeof bad / sizeof bad[0]);
+}
+
+static void test_refuses_bad_lists(void **state)
+{
+    (void)state;
+    static const struct refusal bad[] = {
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"list\"}]}}}",
+         "sources[0].list: missing"},
+        {"{\"lists\": {\"summer\": [\"x\"]}, \"slots\": {\"a\": {\"sources\": [{\"source\": "
+         "\"list\","
+         "\"list\": \"sumer\"}]}}}",
+         "there is no list 'sumer', did you mean 'summer'?"},
+        {"{\"lists\": {\"a b\": []}, \"slots\": {\"a\": {\"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "name of a list"},
+        {"{\"lists\": {\"l\": [\"x\", 3]}, \"slots\": {\"a\": {\"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "lists.l[1]: expected the id of an item"},
+        {"{\"list\": {}, \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
+         "'lists'"},
+    };
+    expect_refusals(bad, sizeof bad / sizeof bad[0]);
+}
+
+static void test_refuses_bad_choices(void **state)
+{
+    (void)state;
+    static const struct refusal bad[] = {
         {"{\"slots\": {\"a\": {\"diversity\": {\"mmr\": {\"lamda\": 1}}, \"sources\": "
          "[{\"source\": "
          "\"repeat\"}]}}}",
@@ -154,66 +239,12 @@ static void test_refuses_and_says_where(void **state)
         {"{\"slots\": {\"a\": {\"freshness\": {\"half_life\": \"1d\"}, \"sources\": [{\"source\": "
          "\"repeat\"}]}}}",
          "freshness.boost: missing"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"new\", \"max_age\": \"5m\"}]}}}",
-         "expected 1h to 366d"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"since\": \"1.0\"}]}}}",
-         "says nothing without 'interval'"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"interval\": \"1 +\"}]}}}",
-         "sources[0].interval: line 1, column 4"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"half_life\": \"1d\"}]}}}",
-         "half_life: only the source neighbors or content takes it"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"half_life\": 3}]}}}",
-         "half_life"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"half_life\": "
-         "\"1s\"}]}}}",
-         "expected 1m to 366d"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"list\"}]}}}",
-         "sources[0].list: missing"},
-        {"{\"lists\": {\"summer\": [\"x\"]}, \"slots\": {\"a\": {\"sources\": [{\"source\": "
-         "\"list\","
-         "\"list\": \"sumer\"}]}}}",
-         "there is no list 'sumer', did you mean 'summer'?"},
-        {"{\"lists\": {\"a b\": []}, \"slots\": {\"a\": {\"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
-         "name of a list"},
-        {"{\"lists\": {\"l\": [\"x\", 3]}, \"slots\": {\"a\": {\"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
-         "lists.l[1]: expected the id of an item"},
-        {"{\"list\": {}, \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
-         "'lists'"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"model\": \"m\"}]}}}",
-         "uses no model"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"weight\": -1}]}}}",
-         "slots.a.sources[0].weight"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"history\": 1001}]}}}",
-         "slots.a.sources[0].history"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"factors\", \"history\": 5}]}}}",
-         "slots.a.sources[0].history"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"count\": 0}]}}}",
-         "slots.a.sources[0].count"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\", \"window\": \"2d\"}]}}}",
-         "window"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"factors\", \"model\": \"../x\"}]}}}",
-         "model name"},
         {"{\"slots\": {\"a\": {\"bought\": \"no\", \"sources\": [{\"source\": \"repeat\"}]}}}",
          "slots.a.bought"},
         {"{\"slots\": {\"a\": {\"in_stok\": true, \"sources\": [{\"source\": \"repeat\"}]}}}",
          "in_stock"},
-        {"{\"default\": \"b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
-         "no slot 'b'"},
-        {"{\"version\": \"a b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
-         "version"},
     };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct policy_set *set = NULL;
-        struct err err = {0};
-        enum err_code rc =
-            policy_parse("p.json", bad[i].text, strlen(bad[i].text), NULL, &set, &err);
-        assert_int_not_equal(rc, ERR_OK);
-        assert_null(set);
-        if (strstr(err.text, bad[i].says) == NULL)
-            fail_msg("%s\n  says: %s\n  without: %s", bad[i].text, err.text, bad[i].says);
-    }
+    expect_refusals(bad, sizeof bad / sizeof bad[0]);
 }
 
 /* No piece of a good file is a good file: a cut upload cannot be taken for a policy. */
@@ -266,7 +297,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_what_is_written),
-        cmocka_unit_test(test_refuses_and_says_where),
+        cmocka_unit_test(test_refuses_what_is_no_set_of_slots),
+        cmocka_unit_test(test_refuses_bad_sources),
+        cmocka_unit_test(test_refuses_bad_lists),
+        cmocka_unit_test(test_refuses_bad_choices),
         cmocka_unit_test(test_every_truncation_is_refused),
         cmocka_unit_test(test_too_many_slots),
         cmocka_unit_test(test_no_memory),
