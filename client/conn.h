@@ -10,9 +10,10 @@
  * CLIENT_CONN_PATIENCE_NS with one retire a connection, and so do CLIENT_CONN_SLOW_MAX replies that
  * were late in a row, or among twice as many that were not, which a path that only trickles brings
  * for ever: it takes no further request, and is closed when nobody waits for it.  (It is not left
- * for less: nng's listener pauses for 100 ms when a peer leaves in its greeting.) Invariants:
- * closed <=> fd is -1.  Slots stand in the order of sending, unsent ones last. given_up_count +
- * live_count is slot_count. */
+ * for less: nng's listener pauses for 100 ms when a peer leaves in its greeting.)
+ *
+ * Invariants: closed <=> fd is -1.  Slots stand in the order of sending, unsent ones last.
+ * given_up_count + live_count is slot_count. */
 #ifndef CLIENT_CONN_H
 #define CLIENT_CONN_H
 

@@ -111,6 +111,20 @@ static void test_every_option_is_read(void **state)
     assert_string_equal(o.slot_any, "b");
 }
 
+/* Nothing is changed by it. */
+static void expect_refusal(const char *line, const char *says)
+{
+    struct train_options o;
+    struct train_options before;
+    struct err err = {0};
+    memset(&o, 0x5a, sizeof o);
+    before = o;
+    assert_int_equal(parse(line, &o, &err), ERR_BAD_INPUT);
+    assert_memory_equal(&o, &before, sizeof o);
+    if (strstr(err.text, says) == NULL)
+        fail_msg("%s\n  says: %s\n  without: %s", line, err.text, says);
+}
+
 static void test_what_is_wrong_is_said(void **state)
 {
     (void)state;
@@ -171,17 +185,8 @@ static void test_what_is_wrong_is_said(void **state)
         {"neighbors --events e --out o --shrinkage -1", "--shrinkage: expected a number"},
         {"popularity --events e --out o --days 0", "--days: expected a whole number 1..36500"},
     };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct train_options o;
-        struct train_options before;
-        struct err err = {0};
-        memset(&o, 0x5a, sizeof o);
-        before = o;
-        assert_int_equal(parse(bad[i].line, &o, &err), ERR_BAD_INPUT);
-        assert_memory_equal(&o, &before, sizeof o);
-        if (strstr(err.text, bad[i].says) == NULL)
-            fail_msg("%s\n  says: %s\n  without: %s", bad[i].line, err.text, bad[i].says);
-    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        expect_refusal(bad[i].line, bad[i].says);
 }
 
 /* Each option of a command is in its help, and no other's. */
