@@ -72,6 +72,9 @@ struct forest_fast {
     float *leaf32; /* has_floats: forest->leaf_value */
 };
 
+/* The ordered splits from those of the trees, which are complete: forest_fast_order.c. */
+MUST_CHECK enum err_code forest_fast_order(struct forest_fast *fast, struct err *err);
+
 /* Columns of the rows, one behind the other, FOREST_FAST_ROWS values each of which `lanes` are
  * written: forest_fast_columns.c. */
 void forest_fast_fill32(const struct forest_fast *fast, const double *values, uint32_t row_count,

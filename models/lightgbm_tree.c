@@ -15,44 +15,14 @@
 #define DECISION_MISSING      2 /* how far to shift for 0 none, 1 zero, 2 NaN */
 #define DECISION_MOST         11
 
-enum key {
-    KEY_NUM_LEAVES,
-    KEY_NUM_CAT,
-    KEY_SPLIT_FEATURE,
-    KEY_THRESHOLD,
-    KEY_DECISION_TYPE,
-    KEY_LEFT_CHILD,
-    KEY_RIGHT_CHILD,
-    KEY_LEAF_VALUE,
-    KEY_CAT_BOUNDARIES,
-    KEY_CAT_THRESHOLD,
-    KEY_IS_LINEAR,
-    KEY_LEAF_CONST,
-    KEY_NUM_FEATURES,
-    KEY_LEAF_FEATURES,
-    KEY_LEAF_COEFF,
-    KEY_LEAF_COUNT,
-    KEY_COUNT
-};
-
-static const char *const key_names[KEY_COUNT] = {
+static const char *const key_names[TREE_KEY_COUNT] = {
     "num_leaves",     "num_cat",       "split_feature", "threshold",
     "decision_type",  "left_child",    "right_child",   "leaf_value",
     "cat_boundaries", "cat_threshold", "is_linear",     "leaf_const",
     "num_features",   "leaf_features", "leaf_coeff",    "leaf_count"};
 
-struct tree {
-    struct lightgbm_lines *lines;
-    struct forest *forest;
-    uint32_t number;
-    struct text value[KEY_COUNT]; /* .ptr NULL: the key is not there */
-    uint32_t leaf_count, node_count, set_count, set_begin;
-    struct forest_node *node; /* owned */
-    double *leaf;             /* owned */
-    double *cover;            /* owned: rows of the training data in each leaf */
-};
-
-static enum err_code fail(const struct tree *tree, enum key key, const char *what)
+enum err_code lightgbm_tree_fail(const struct lightgbm_tree *tree, enum lightgbm_key key,
+                                 const char *what)
 {
     return lightgbm_fail(tree->lines, ERR_CORRUPT, "Tree=%u: %s: %s", tree->number, key_names[key],
                          what);
@@ -61,12 +31,12 @@ static enum err_code fail(const struct tree *tree, enum key key, const char *wha
 /* ---- numbers --------------------------------------------------------------------------------- */
 
 /* The next number of a list; a fault when there is none. */
-static enum err_code next_integer(const struct tree *tree, enum key key, struct text *rest,
-                                  int64_t min, int64_t max, int64_t *ret_value)
+enum err_code lightgbm_tree_integer(const struct lightgbm_tree *tree, enum lightgbm_key key,
+                                    struct text *rest, int64_t min, int64_t max, int64_t *ret_value)
 {
     struct text token;
     if (!lightgbm_next_token(rest, &token))
-        return fail(tree, key, "too few numbers");
+        return lightgbm_tree_fail(tree, key, "too few numbers");
     return num_parse_int(token, min, max, ret_value)
                ? ERR_OK
                : lightgbm_fail(tree->lines, ERR_CORRUPT,
@@ -75,12 +45,12 @@ static enum err_code next_integer(const struct tree *tree, enum key key, struct 
                                token.len < 40 ? (int)token.len : 40, token.ptr);
 }
 
-static enum err_code next_real(const struct tree *tree, enum key key, struct text *rest,
-                               double *ret_value)
+enum err_code lightgbm_tree_real(const struct lightgbm_tree *tree, enum lightgbm_key key,
+                                 struct text *rest, double *ret_value)
 {
     struct text token;
     if (!lightgbm_next_token(rest, &token))
-        return fail(tree, key, "too few numbers");
+        return lightgbm_tree_fail(tree, key, "too few numbers");
     if (num_parse_real(token, ret_value))
         return ERR_OK;
     if (text_is(token, "inf") || text_is(token, "-inf")) {
@@ -92,15 +62,17 @@ static enum err_code next_real(const struct tree *tree, enum key key, struct tex
                          token.ptr);
 }
 
-static enum err_code no_more(const struct tree *tree, enum key key, struct text rest)
+enum err_code lightgbm_tree_no_more(const struct lightgbm_tree *tree, enum lightgbm_key key,
+                                    struct text rest)
 {
     struct text token;
-    return lightgbm_next_token(&rest, &token) ? fail(tree, key, "too many numbers") : ERR_OK;
+    return lightgbm_next_token(&rest, &token) ? lightgbm_tree_fail(tree, key, "too many numbers")
+                                              : ERR_OK;
 }
 
 /* ---- the lines ------------------------------------------------------------------------------- */
 
-static enum err_code collect(struct tree *tree)
+static enum err_code collect(struct lightgbm_tree *tree)
 {
     struct lightgbm_lines *lines = tree->lines;
     while (lightgbm_next_line(lines) && lines->line.len > 0) {
@@ -109,24 +81,24 @@ static enum err_code collect(struct tree *tree)
         lightgbm_split(lines->line, &key, &value);
         if (value.ptr == NULL)
             return lightgbm_fail(lines, ERR_CORRUPT, "Tree=%u: expected key=value", tree->number);
-        for (uint32_t i = 0; i < KEY_COUNT; i++) {
+        for (uint32_t i = 0; i < TREE_KEY_COUNT; i++) {
             if (!text_is(key, key_names[i]))
                 continue;
             if (tree->value[i].ptr != NULL)
-                return fail(tree, (enum key)i, "stands twice");
+                return lightgbm_tree_fail(tree, (enum lightgbm_key)i, "stands twice");
             tree->value[i] = value;
         }
     }
     return ERR_OK;
 }
 
-static enum err_code require(const struct tree *tree, enum key key)
+enum err_code lightgbm_tree_require(const struct lightgbm_tree *tree, enum lightgbm_key key)
 {
-    return tree->value[key].ptr != NULL ? ERR_OK : fail(tree, key, "missing");
+    return tree->value[key].ptr != NULL ? ERR_OK : lightgbm_tree_fail(tree, key, "missing");
 }
 
-static enum err_code read_count(const struct tree *tree, enum key key, int64_t min, int64_t max,
-                                uint32_t *ret_count)
+static enum err_code read_count(const struct lightgbm_tree *tree, enum lightgbm_key key,
+                                int64_t min, int64_t max, uint32_t *ret_count)
 {
     int64_t count = 0;
     enum err_code rc =
@@ -136,18 +108,18 @@ static enum err_code read_count(const struct tree *tree, enum key key, int64_t m
     return rc;
 }
 
-static enum err_code read_counts(struct tree *tree)
+static enum err_code read_counts(struct lightgbm_tree *tree)
 {
-    enum err_code rc = require(tree, KEY_NUM_LEAVES);
+    enum err_code rc = lightgbm_tree_require(tree, TREE_NUM_LEAVES);
     if (rc == ERR_OK)
-        rc = read_count(tree, KEY_NUM_LEAVES, 1, LEAVES_MAX, &tree->leaf_count);
+        rc = read_count(tree, TREE_NUM_LEAVES, 1, LEAVES_MAX, &tree->leaf_count);
     if (rc == ERR_OK)
-        rc = require(tree, KEY_LEAF_VALUE);
-    if (rc == ERR_OK && tree->value[KEY_NUM_CAT].ptr != NULL)
-        rc = read_count(tree, KEY_NUM_CAT, 0, LEAVES_MAX, &tree->set_count);
+        rc = lightgbm_tree_require(tree, TREE_LEAF_VALUE);
+    if (rc == ERR_OK && tree->value[TREE_NUM_CAT].ptr != NULL)
+        rc = read_count(tree, TREE_NUM_CAT, 0, LEAVES_MAX, &tree->set_count);
     /* A number takes at least two bytes, so this bounds what is allocated. */
-    if (rc == ERR_OK && tree->leaf_count > tree->value[KEY_LEAF_VALUE].len)
-        rc = fail(tree, KEY_LEAF_VALUE, "too few numbers");
+    if (rc == ERR_OK && tree->leaf_count > tree->value[TREE_LEAF_VALUE].len)
+        rc = lightgbm_tree_fail(tree, TREE_LEAF_VALUE, "too few numbers");
     if (rc != ERR_OK)
         return rc;
     tree->node_count = tree->leaf_count - 1;
@@ -161,7 +133,7 @@ static enum err_code read_counts(struct tree *tree)
 
 /* ---- categories ------------------------------------------------------------------------------ */
 
-static enum err_code read_set(struct tree *tree, struct text *words, uint32_t count)
+static enum err_code read_set(struct lightgbm_tree *tree, struct text *words, uint32_t count)
 {
     uint32_t word[FOREST_CATEGORY_MAX / 32 + 1];
     uint32_t set = 0;
@@ -171,7 +143,7 @@ static enum err_code read_set(struct tree *tree, struct text *words, uint32_t co
                              tree->number, FOREST_CATEGORY_MAX);
     for (uint32_t i = 0; i < count && rc == ERR_OK; i++) {
         int64_t value = 0;
-        rc = next_integer(tree, KEY_CAT_THRESHOLD, words, 0, UINT32_MAX, &value);
+        rc = lightgbm_tree_integer(tree, TREE_CAT_THRESHOLD, words, 0, UINT32_MAX, &value);
         word[i] = (uint32_t)value;
     }
     if (rc == ERR_OK)
@@ -179,34 +151,34 @@ static enum err_code read_set(struct tree *tree, struct text *words, uint32_t co
     return rc;
 }
 
-static enum err_code read_sets(struct tree *tree)
+static enum err_code read_sets(struct lightgbm_tree *tree)
 {
-    struct text bounds = tree->value[KEY_CAT_BOUNDARIES];
-    struct text words = tree->value[KEY_CAT_THRESHOLD];
+    struct text bounds = tree->value[TREE_CAT_BOUNDARIES];
+    struct text words = tree->value[TREE_CAT_THRESHOLD];
     int64_t begin = 0;
     tree->set_begin = tree->forest->set_count;
     if (tree->set_count == 0)
         return ERR_OK;
-    enum err_code rc = require(tree, KEY_CAT_BOUNDARIES);
+    enum err_code rc = lightgbm_tree_require(tree, TREE_CAT_BOUNDARIES);
     if (rc == ERR_OK)
-        rc = require(tree, KEY_CAT_THRESHOLD);
+        rc = lightgbm_tree_require(tree, TREE_CAT_THRESHOLD);
     if (rc == ERR_OK)
-        rc = next_integer(tree, KEY_CAT_BOUNDARIES, &bounds, 0, 0, &begin);
+        rc = lightgbm_tree_integer(tree, TREE_CAT_BOUNDARIES, &bounds, 0, 0, &begin);
     for (uint32_t k = 0; k < tree->set_count && rc == ERR_OK; k++) {
         int64_t end = 0;
-        rc = next_integer(tree, KEY_CAT_BOUNDARIES, &bounds, begin, INT32_MAX, &end);
+        rc = lightgbm_tree_integer(tree, TREE_CAT_BOUNDARIES, &bounds, begin, INT32_MAX, &end);
         if (rc == ERR_OK)
             rc = read_set(tree, &words, (uint32_t)(end - begin));
         begin = end;
     }
     if (rc == ERR_OK)
-        rc = no_more(tree, KEY_CAT_BOUNDARIES, bounds);
-    return rc == ERR_OK ? no_more(tree, KEY_CAT_THRESHOLD, words) : rc;
+        rc = lightgbm_tree_no_more(tree, TREE_CAT_BOUNDARIES, bounds);
+    return rc == ERR_OK ? lightgbm_tree_no_more(tree, TREE_CAT_THRESHOLD, words) : rc;
 }
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
-static enum err_code set_decision(const struct tree *tree, int64_t decision,
+static enum err_code set_decision(const struct lightgbm_tree *tree, int64_t decision,
                                   struct forest_node *node)
 {
     int64_t missing = decision >> DECISION_MISSING;
@@ -219,34 +191,38 @@ static enum err_code set_decision(const struct tree *tree, int64_t decision,
     }
     if (!(node->threshold >= 0.0 && node->threshold < (double)tree->set_count) ||
         node->threshold != floor(node->threshold))
-        return fail(tree, KEY_THRESHOLD, "a categorical split has no set in cat_boundaries");
+        return lightgbm_tree_fail(tree, TREE_THRESHOLD,
+                                  "a categorical split has no set in cat_boundaries");
     node->flags |= NODE_CATEGORICAL;
     node->set = tree->set_begin + (uint32_t)node->threshold;
     return ERR_OK;
 }
 
-static enum err_code read_nodes(struct tree *tree)
+static enum err_code read_nodes(struct lightgbm_tree *tree)
 {
-    struct text feature = tree->value[KEY_SPLIT_FEATURE];
-    struct text threshold = tree->value[KEY_THRESHOLD];
-    struct text decision = tree->value[KEY_DECISION_TYPE];
-    struct text left = tree->value[KEY_LEFT_CHILD];
-    struct text right = tree->value[KEY_RIGHT_CHILD];
+    struct text feature = tree->value[TREE_SPLIT_FEATURE];
+    struct text threshold = tree->value[TREE_THRESHOLD];
+    struct text decision = tree->value[TREE_DECISION_TYPE];
+    struct text left = tree->value[TREE_LEFT_CHILD];
+    struct text right = tree->value[TREE_RIGHT_CHILD];
     int64_t leaf_most = tree->leaf_count;
     int64_t number[4] = {0};
     enum err_code rc = ERR_OK;
     for (uint32_t i = 0; i < tree->node_count && rc == ERR_OK; i++) {
         struct forest_node *node = &tree->node[i];
-        rc = next_integer(tree, KEY_SPLIT_FEATURE, &feature, 0,
-                          (int64_t)tree->forest->feature_count - 1, &number[0]);
+        rc = lightgbm_tree_integer(tree, TREE_SPLIT_FEATURE, &feature, 0,
+                                   (int64_t)tree->forest->feature_count - 1, &number[0]);
         if (rc == ERR_OK)
-            rc = next_real(tree, KEY_THRESHOLD, &threshold, &node->threshold);
-        if (rc == ERR_OK && tree->value[KEY_DECISION_TYPE].ptr != NULL)
-            rc = next_integer(tree, KEY_DECISION_TYPE, &decision, 0, DECISION_MOST, &number[1]);
+            rc = lightgbm_tree_real(tree, TREE_THRESHOLD, &threshold, &node->threshold);
+        if (rc == ERR_OK && tree->value[TREE_DECISION_TYPE].ptr != NULL)
+            rc = lightgbm_tree_integer(tree, TREE_DECISION_TYPE, &decision, 0, DECISION_MOST,
+                                       &number[1]);
         if (rc == ERR_OK)
-            rc = next_integer(tree, KEY_LEFT_CHILD, &left, -leaf_most, leaf_most - 2, &number[2]);
+            rc = lightgbm_tree_integer(tree, TREE_LEFT_CHILD, &left, -leaf_most, leaf_most - 2,
+                                       &number[2]);
         if (rc == ERR_OK)
-            rc = next_integer(tree, KEY_RIGHT_CHILD, &right, -leaf_most, leaf_most - 2, &number[3]);
+            rc = lightgbm_tree_integer(tree, TREE_RIGHT_CHILD, &right, -leaf_most, leaf_most - 2,
+                                       &number[3]);
         node->feature = (uint32_t)number[0];
         node->left = (int32_t)number[2];
         node->right = (int32_t)number[3];
@@ -255,122 +231,37 @@ static enum err_code read_nodes(struct tree *tree)
     }
     const struct text rest[] = {feature, threshold, decision, left, right};
     for (uint32_t k = 0; k < 5 && rc == ERR_OK && tree->node_count > 0; k++)
-        rc = no_more(tree, (enum key)(KEY_SPLIT_FEATURE + k), rest[k]);
+        rc = lightgbm_tree_no_more(tree, (enum lightgbm_key)(TREE_SPLIT_FEATURE + k), rest[k]);
     return rc;
 }
 
-static enum err_code read_leaves(struct tree *tree)
+static enum err_code read_leaves(struct lightgbm_tree *tree)
 {
-    struct text rest = tree->value[KEY_LEAF_VALUE];
+    struct text rest = tree->value[TREE_LEAF_VALUE];
     enum err_code rc = ERR_OK;
     for (uint32_t i = 0; i < tree->leaf_count && rc == ERR_OK; i++)
-        rc = next_real(tree, KEY_LEAF_VALUE, &rest, &tree->leaf[i]);
-    return rc == ERR_OK ? no_more(tree, KEY_LEAF_VALUE, rest) : rc;
+        rc = lightgbm_tree_real(tree, TREE_LEAF_VALUE, &rest, &tree->leaf[i]);
+    return rc == ERR_OK ? lightgbm_tree_no_more(tree, TREE_LEAF_VALUE, rest) : rc;
 }
 
 /* Nothing stands there for a tree without splits. */
-static enum err_code read_cover(struct tree *tree)
+static enum err_code read_cover(struct lightgbm_tree *tree)
 {
-    struct text rest = tree->value[KEY_LEAF_COUNT];
+    struct text rest = tree->value[TREE_LEAF_COUNT];
     enum err_code rc = ERR_OK;
     if (rest.ptr == NULL || tree->node_count == 0)
         return ERR_OK;
     for (uint32_t i = 0; i < tree->leaf_count && rc == ERR_OK; i++) {
         int64_t count = 0;
-        rc = next_integer(tree, KEY_LEAF_COUNT, &rest, INT32_MIN, INT32_MAX, &count);
+        rc = lightgbm_tree_integer(tree, TREE_LEAF_COUNT, &rest, INT32_MIN, INT32_MAX, &count);
         tree->cover[i] = (double)count;
     }
-    return rc == ERR_OK ? no_more(tree, KEY_LEAF_COUNT, rest) : rc;
-}
-
-/* ---- linear leaves --------------------------------------------------------------------------- */
-
-struct linear_leaves {
-    double *constant;         /* owned: leaf_count */
-    uint32_t *begin;          /* owned: leaf_count + 1 places in term */
-    struct forest_term *term; /* owned */
-};
-
-static enum err_code read_terms(const struct tree *tree, struct linear_leaves *linear)
-{
-    struct text features = tree->value[KEY_LEAF_FEATURES];
-    struct text coefficients = tree->value[KEY_LEAF_COEFF];
-    uint32_t count = linear->begin[tree->leaf_count];
-    enum err_code rc = ERR_OK;
-    /* As above: each of them takes two bytes. */
-    if (count > features.len)
-        return fail(tree, KEY_LEAF_FEATURES, "too few numbers");
-    linear->term = malloc((count + 1ULL) * sizeof *linear->term);
-    if (linear->term == NULL)
-        return lightgbm_fail(tree->lines, ERR_NOMEM, "out of memory");
-    for (uint32_t i = 0; i < count && rc == ERR_OK; i++) {
-        int64_t feature = 0;
-        double *coefficient = &linear->term[i].coefficient;
-        rc = next_integer(tree, KEY_LEAF_FEATURES, &features, 0,
-                          (int64_t)tree->forest->feature_count - 1, &feature);
-        if (rc == ERR_OK)
-            rc = next_real(tree, KEY_LEAF_COEFF, &coefficients, coefficient);
-        if (rc == ERR_OK && !isfinite(*coefficient))
-            rc = fail(tree, KEY_LEAF_COEFF, "expected finite numbers");
-        linear->term[i].feature = (uint32_t)feature;
-    }
-    if (rc == ERR_OK)
-        rc = no_more(tree, KEY_LEAF_FEATURES, features);
-    return rc == ERR_OK ? no_more(tree, KEY_LEAF_COEFF, coefficients) : rc;
-}
-
-static enum err_code read_linear(const struct tree *tree, struct linear_leaves *linear)
-{
-    enum err_code rc = ERR_OK;
-    uint64_t count = 0;
-    for (enum key key = KEY_LEAF_CONST; key <= KEY_LEAF_COEFF && rc == ERR_OK; key++)
-        rc = require(tree, key);
-    struct text constants = tree->value[KEY_LEAF_CONST];
-    struct text counts = tree->value[KEY_NUM_FEATURES];
-    linear->constant = malloc(tree->leaf_count * sizeof *linear->constant);
-    linear->begin = malloc((tree->leaf_count + 1ULL) * sizeof *linear->begin);
-    if (rc == ERR_OK && (linear->constant == NULL || linear->begin == NULL))
-        rc = lightgbm_fail(tree->lines, ERR_NOMEM, "out of memory");
-    for (uint32_t i = 0; i < tree->leaf_count && rc == ERR_OK; i++) {
-        int64_t term_count = 0;
-        linear->begin[i] = (uint32_t)count;
-        rc = next_real(tree, KEY_LEAF_CONST, &constants, &linear->constant[i]);
-        if (rc == ERR_OK && !isfinite(linear->constant[i]))
-            rc = fail(tree, KEY_LEAF_CONST, "expected finite numbers");
-        if (rc == ERR_OK)
-            rc = next_integer(tree, KEY_NUM_FEATURES, &counts, 0, FOREST_FEATURES_MAX, &term_count);
-        count += (uint64_t)term_count;
-        if (rc == ERR_OK && count > FOREST_TERMS_MAX)
-            rc = fail(tree, KEY_NUM_FEATURES, "too many terms");
-    }
-    if (rc != ERR_OK)
-        return rc;
-    linear->begin[tree->leaf_count] = (uint32_t)count;
-    rc = no_more(tree, KEY_LEAF_CONST, constants);
-    if (rc == ERR_OK)
-        rc = no_more(tree, KEY_NUM_FEATURES, counts);
-    return rc == ERR_OK ? read_terms(tree, linear) : rc;
-}
-
-static enum err_code add_linear(const struct tree *tree)
-{
-    struct linear_leaves linear = {0};
-    enum err_code rc = read_linear(tree, &linear);
-    for (uint32_t i = 0; i < tree->leaf_count && rc == ERR_OK; i++) {
-        uint32_t leaf = tree->forest->leaf_from[i];
-        uint32_t begin = linear.begin[leaf];
-        rc = forest_add_linear_leaf(tree->forest, linear.constant[leaf], linear.term + begin,
-                                    linear.begin[leaf + 1] - begin, tree->lines->err);
-    }
-    free(linear.constant);
-    free(linear.begin);
-    free(linear.term);
-    return rc;
+    return rc == ERR_OK ? lightgbm_tree_no_more(tree, TREE_LEAF_COUNT, rest) : rc;
 }
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
-static enum err_code add(struct tree *tree, uint32_t output)
+static enum err_code add(struct lightgbm_tree *tree, uint32_t output)
 {
     char where[ERR_TEXT_BYTES / 2];
     struct forest_raw_tree raw = {.node = tree->node,
@@ -381,8 +272,8 @@ static enum err_code add(struct tree *tree, uint32_t output)
                                   .is_whole = true};
     int64_t is_linear = 0;
     enum err_code rc = ERR_OK;
-    if (tree->value[KEY_IS_LINEAR].ptr != NULL)
-        rc = lightgbm_integer(tree->lines, "is_linear", tree->value[KEY_IS_LINEAR], 0, 1,
+    if (tree->value[TREE_IS_LINEAR].ptr != NULL)
+        rc = lightgbm_integer(tree->lines, "is_linear", tree->value[TREE_IS_LINEAR], 0, 1,
                               &is_linear);
     snprintf(where, sizeof where, "%.100s: Tree=%u", tree->lines->file, tree->number);
     if (rc == ERR_OK)
@@ -390,14 +281,14 @@ static enum err_code add(struct tree *tree, uint32_t output)
     if (rc == ERR_OK)
         rc = forest_set_means(tree->forest, tree->cover, tree->lines->err);
     if (rc == ERR_OK && is_linear == 1)
-        rc = add_linear(tree);
+        rc = lightgbm_add_linear(tree);
     return rc;
 }
 
 enum err_code lightgbm_read_tree(struct lightgbm_lines *lines, struct forest *forest,
                                  uint32_t output)
 {
-    struct tree tree = {.lines = lines, .forest = forest, .number = forest->tree_count};
+    struct lightgbm_tree tree = {.lines = lines, .forest = forest, .number = forest->tree_count};
     enum err_code rc = collect(&tree);
     if (rc == ERR_OK)
         rc = read_counts(&tree);

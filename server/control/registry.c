@@ -100,201 +100,6 @@ int registry_lock_fd(const struct registry *registry)
     return registry->lock_fd;
 }
 
-/* ---- requests -------------------------------------------------------------------------------- */
-
-static void command_finish(struct reg_command *command, enum err_code rc, const struct err *err)
-{
-    command->done(command->ctx, rc, err);
-    reg_static_free(&command->static_list);
-    free(command);
-}
-
-static void wake(const struct registry *registry)
-{
-    const uint64_t one = 1;
-    (void)!write(registry->wake_fd, &one, sizeof one); /* fails only when it is awake already */
-}
-
-static bool queue_push(struct registry *registry, struct reg_command *command)
-{
-    struct reg_queue *queue = &registry->queue;
-    pthread_mutex_lock(&queue->lock);
-    bool taken = !queue->stopping && queue->count < REGISTRY_QUEUE_MAX;
-    if (taken) {
-        if (queue->last == NULL)
-            queue->first = command;
-        else
-            queue->last->next = command;
-        queue->last = command;
-        queue->count++;
-    }
-    pthread_mutex_unlock(&queue->lock);
-    return taken;
-}
-
-static struct reg_command *queue_pop(struct registry *registry, bool *ret_stopping)
-{
-    struct reg_queue *queue = &registry->queue;
-    pthread_mutex_lock(&queue->lock);
-    struct reg_command *command = queue->first;
-    if (command != NULL) {
-        queue->first = command->next;
-        queue->count--;
-        if (queue->first == NULL)
-            queue->last = NULL;
-    }
-    *ret_stopping = queue->stopping;
-    pthread_mutex_unlock(&queue->lock);
-    return command;
-}
-
-/* Takes a command whose further fields `fill` has set. */
-static struct reg_command *command_new(enum reg_command_kind kind, registry_done_fn done, void *ctx)
-{
-    struct reg_command *command = calloc(1, sizeof *command);
-    if (command == NULL) {
-        struct err err = {0};
-        done(ctx, err_set(&err, ERR_NOMEM, "no memory for a request to the registry"), &err);
-        return NULL;
-    }
-    command->kind = kind;
-    command->done = done;
-    command->ctx = ctx;
-    return command;
-}
-
-static void submit(struct registry *registry, struct reg_command *command)
-{
-    struct err err = {0};
-    if (queue_push(registry, command)) {
-        wake(registry);
-        return;
-    }
-    enum err_code rc = err_set(&err, ERR_BUSY,
-                               "the registry of models is stopping or has %d "
-                               "requests waiting",
-                               REGISTRY_QUEUE_MAX);
-    command_finish(command, rc, &err);
-}
-
-void registry_scan(struct registry *registry, registry_done_fn done, void *ctx)
-{
-    struct reg_command *command = command_new(COMMAND_SCAN, done, ctx);
-    if (command != NULL)
-        submit(registry, command);
-}
-
-void registry_install(struct registry *registry, const char *from, const char *name,
-                      const char *version, registry_done_fn done, void *ctx)
-{
-    ASSERT(file_is_plain_name(name) && file_is_plain_name(version));
-    struct reg_command *command = command_new(COMMAND_INSTALL, done, ctx);
-    if (command == NULL)
-        return;
-    text_copy(text_of(name), command->name, sizeof command->name);
-    text_copy(text_of(version), command->version, sizeof command->version);
-    text_copy(text_of(from), command->path, sizeof command->path);
-    submit(registry, command);
-}
-
-static struct reg_command *command_on(enum reg_command_kind kind, const char *name,
-                                      const char *version, registry_done_fn done, void *ctx)
-{
-    struct reg_command *command = command_new(kind, done, ctx);
-    if (command == NULL)
-        return NULL;
-    text_copy(text_of(name), command->name, sizeof command->name);
-    text_copy(text_of(version), command->version, sizeof command->version);
-    return command;
-}
-
-void registry_promote(struct registry *registry, const char *name, const char *version,
-                      registry_done_fn done, void *ctx)
-{
-    struct reg_command *command = command_on(COMMAND_PROMOTE, name, version, done, ctx);
-    if (command != NULL)
-        submit(registry, command);
-}
-
-void registry_canary(struct registry *registry, const char *name, const char *version,
-                     const struct canary_settings *settings, registry_done_fn done, void *ctx)
-{
-    struct reg_command *command = command_on(COMMAND_CANARY, name, version, done, ctx);
-    if (command == NULL)
-        return;
-    command->canary = *settings;
-    submit(registry, command);
-}
-
-void registry_canary_stop(struct registry *registry, const char *name, registry_done_fn done,
-                          void *ctx)
-{
-    struct reg_command *command = command_on(COMMAND_CANARY_STOP, name, "", done, ctx);
-    if (command != NULL)
-        submit(registry, command);
-}
-
-void registry_shadow(struct registry *registry, const char *name, const char *version,
-                     uint32_t share_e4, registry_done_fn done, void *ctx)
-{
-    struct reg_command *command = command_on(COMMAND_SHADOW, name, version, done, ctx);
-    if (command == NULL)
-        return;
-    command->shadow_share_e4 = share_e4;
-    submit(registry, command);
-}
-
-void registry_shadow_stop(struct registry *registry, const char *name, registry_done_fn done,
-                          void *ctx)
-{
-    struct reg_command *command = command_on(COMMAND_SHADOW_STOP, name, "", done, ctx);
-    if (command != NULL)
-        submit(registry, command);
-}
-
-void registry_rollback(struct registry *registry, const char *name, registry_done_fn done,
-                       void *ctx)
-{
-    struct reg_command *command = command_on(COMMAND_ROLLBACK, name, "", done, ctx);
-    if (command != NULL)
-        submit(registry, command);
-}
-
-void registry_reload(struct registry *registry, const char *policies_path,
-                     const struct text *static_ids, uint32_t static_count, registry_done_fn done,
-                     void *ctx)
-{
-    struct err err = {0};
-    struct reg_command *command = command_new(COMMAND_RELOAD, done, ctx);
-    if (command == NULL)
-        return;
-    if (policies_path != NULL)
-        text_copy(text_of(policies_path), command->path, sizeof command->path);
-    enum err_code rc = reg_static_copy(static_ids, static_count, &command->static_list, &err);
-    if (rc == ERR_OK)
-        submit(registry, command);
-    else
-        command_finish(command, rc, &err);
-}
-
-void registry_release_install(struct registry *registry, const char *from, const char *id,
-                              registry_done_fn done, void *ctx)
-{
-    ASSERT(file_is_plain_name(id));
-    struct reg_command *command = command_on(COMMAND_RELEASE, id, "", done, ctx);
-    if (command == NULL)
-        return;
-    text_copy(text_of(from), command->path, sizeof command->path);
-    submit(registry, command);
-}
-
-void registry_release_rollback(struct registry *registry, registry_done_fn done, void *ctx)
-{
-    struct reg_command *command = command_new(COMMAND_RELEASE_ROLLBACK, done, ctx);
-    if (command != NULL)
-        submit(registry, command);
-}
-
 /* ---- the loader ------------------------------------------------------------------------------ */
 
 static enum err_code reload(struct registry *registry, struct reg_command *command, struct err *err)
@@ -366,7 +171,7 @@ static void run(struct registry *registry, struct reg_command *command)
     case COMMAND_RELEASE_ROLLBACK: rc = reg_release_rollback(registry, &err); break;
     }
     bool of_all = command->kind == COMMAND_RELEASE || command->kind == COMMAND_RELEASE_ROLLBACK;
-    command_finish(command, rc, &err);
+    reg_command_finish(command, rc, &err);
     /* What keeps the next rollback instant need not be waited for. */
     struct reg_name *name = reg_find(registry, text);
     for (uint32_t i = 0; of_all && i < registry->count; i++)
@@ -410,12 +215,12 @@ static void *loader(void *arg)
         bool stopping = false;
         reg_canaries_check(registry);
         reg_lists_check(registry);
-        struct reg_command *command = queue_pop(registry, &stopping);
+        struct reg_command *command = reg_command_pop(registry, &stopping);
         if (stopping) {
             struct err err = {0};
             if (command == NULL)
                 return NULL;
-            command_finish(command, err_set(&err, ERR_BUSY, "the daemon is stopping"), &err);
+            reg_command_finish(command, err_set(&err, ERR_BUSY, "the daemon is stopping"), &err);
         } else if (command != NULL) {
             run(registry, command);
         } else if (wait_for_news(registry, rescan_at_ns)) {
@@ -450,7 +255,7 @@ void registry_stop(struct registry *registry)
     pthread_mutex_lock(&registry->queue.lock);
     registry->queue.stopping = true;
     pthread_mutex_unlock(&registry->queue.lock);
-    wake(registry);
+    reg_wake(registry);
     if (registry->started)
         pthread_join(registry->thread, NULL);
     registry->started = false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* registry_internal - the tables of the registry and what its parts do for each other.
  *
- *   registry.c        life, the loader thread, requests
+ *   registry.c        life, the loader thread
+ *   registry_commands.c  what others ask of it
  *   registry_scan.c   what lies in models_dir, and what of it is new
  *   registry_line.c   the line of versions of a name: who serves, who stays loaded, rollback
  *   registry_promote.c  what operators serve by name
@@ -210,6 +211,13 @@ struct registry {
     pthread_t thread;
     bool started;
 };
+
+/* ---- registry_commands.c */
+/* The one that waits longest, or NULL. */
+struct reg_command *reg_command_pop(struct registry *registry, bool *ret_stopping);
+/* Tells who asked, and frees it. */
+void reg_command_finish(struct reg_command *command, enum err_code rc, const struct err *err);
+void reg_wake(const struct registry *registry);
 
 /* ---- registry_table.c */
 struct reg_name *reg_find(const struct registry *registry, const char *name); /* or NULL */
