@@ -122,10 +122,11 @@ char *config_dump_markdown(void);
 /* Reads and parses the files named; ERR_BAD_INPUT and the like with their path. */
 MUST_CHECK enum err_code config_check_files(const struct config *config, struct err *err);
 
-/* Which configuration it is: SHA-256 in hex of the effective values, and of the files that it names
- * as they are now; "none" without a file, "unreadable" when it cannot be read. */
+/* Which configuration it is: SHA-256 in hex of the effective values, and of the file of features as
+ * it is now; "none" without one, "unreadable" when it cannot be read.  The policies that count may
+ * be those of a release: registry_policies_sha256. */
 struct config_digests {
-    char config[SHA256_HEX_BYTES], policies[SHA256_HEX_BYTES], features[SHA256_HEX_BYTES];
+    char config[SHA256_HEX_BYTES], features[SHA256_HEX_BYTES];
 };
 void config_digest(const struct config *config, struct config_digests *ret_digests);
 

@@ -89,6 +89,5 @@ void config_digest(const struct config *config, struct config_digests *ret_diges
     sha256_of(shown, strlen(shown), digest);
     sha256_hex(digest, ret_digests->config);
     free(text);
-    digest_file(config->policies, ret_digests->policies);
     digest_file(config->features, ret_digests->features);
 }

@@ -125,6 +125,7 @@ static enum err_code reload(struct registry *registry, struct reg_command *comma
     registry->policies = policies;
     registry->static_list = command->static_list;
     command->static_list = (struct reg_static){0};
+    reg_view_update(registry);
     return ERR_OK;
 }
 

@@ -35,6 +35,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/metrics.h"
 #include "base/pack.h"
 #include "featurestore/store.h"
@@ -135,6 +136,9 @@ void registry_pack_releases(struct registry *registry, struct pack *pack);
 /* The release in force, "" without one, and the epoch that answers; any thread. */
 char *registry_release(struct registry *registry, char ret_id[MODEL_NAME_BYTES],
                        uint64_t *ret_epoch);
+/* SHA-256 of the policies that answer, of a release or of the configuration; "none": built in; any
+ * thread. */
+char *registry_policies_sha256(struct registry *registry, char ret_hex[SHA256_HEX_BYTES]);
 
 /* Packs {models:[{name, version, kind, label, state, on_disk, loaded_at_ms, trained_at_ms, bytes}],
  * loads:[{name, version, outcome, message, at_ms}]} as two pairs; any thread.  `state` is

@@ -29,6 +29,7 @@
 #include <sys/types.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "server/control/ratchet.h"
 #include "server/control/registry.h"
@@ -51,6 +52,7 @@ struct reg_version {
     int64_t written_ns; /* modification of manifest.json */
     bool seen;          /* by the scan that is under way */
     bool on_disk;
+    bool unplaced; /* its folder is still in .releases */
     enum reg_retry retry;
     uint64_t message_hash; /* of the last refusal, so that it is told once */
     struct model *model;   /* owned; of the versions that reg_settle keeps loaded */
@@ -117,6 +119,7 @@ struct reg_policies {
     char *path;     /* owned; NULL: built in */
     uint8_t *bytes; /* owned; parsed anew for each snapshot, which takes the result over */
     size_t len;
+    char sha256[SHA256_HEX_BYTES]; /* of the bytes; "": built in */
 };
 
 /* What other threads see.  `packed` is written anew as a whole after each change. */
@@ -125,6 +128,7 @@ struct reg_view {
     uint8_t *packed; /* owned, two pairs of MessagePack */
     size_t packed_bytes;
     uint64_t epoch;
+    char policies_sha256[SHA256_HEX_BYTES];
     uint32_t serving_count;
     struct {
         char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
@@ -196,6 +200,7 @@ struct registry {
     char
         *config_policies; /* owned; of the configuration, when no release has any; NULL: built in */
     struct release_state releases; /* written within view.lock */
+    bool has_unplaced;             /* bundles of the release in force are not in their places yet */
     struct reg_static static_list;
     dev_t dir_device; /* of models_dir at the start, see invariant 6 */
     ino_t dir_inode;
@@ -370,8 +375,9 @@ MUST_CHECK enum err_code reg_release_path(const struct registry *registry, const
                                           char ret_path[FILE_PATH_BYTES], struct err *err);
 MUST_CHECK enum err_code reg_path_below(const char *dir, const char *name, const char *version,
                                         char ret_path[FILE_PATH_BYTES], struct err *err);
-/* The bundles of the release in force go to their places; what fails is done with the next one. */
-void reg_release_move(const struct registry *registry);
+/* The bundles of the release in force go to their places.  What fails is logged once; it is tried
+ * again at every look at models_dir, and before the next release. */
+MUST_CHECK enum err_code reg_release_move(struct registry *registry, struct err *err);
 /* Removes the folders of releases that never were in force, or are forgotten. */
 void reg_release_tidy(const struct registry *registry);
 /* The policies of that release; "": those of the configuration. */

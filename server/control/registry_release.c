@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "server/control/registry_internal.h"
 
 /* A change while it is prepared. */
@@ -82,10 +83,13 @@ static enum err_code prepare_model(struct registry *registry, const char *dir,
     if (rc != ERR_OK)
         return rc;
     bool exists = reg_stamp(place, &stamp, &written_ns);
-    if (exists ? !reg_same_manifest(switching->from[index], place) : version->model != NULL)
+    if (exists && !reg_same_manifest(switching->from[index], place))
         return err_set(err, ERR_EXISTS,
                        "it exists with other content; a version never changes: publish under a new "
                        "one");
+    if (!exists && version->model != NULL)
+        return err_set(err, ERR_EXISTS,
+                       "it is loaded, though its folder is gone; publish under a new version");
     if (name->now.stable != NULL)
         text_copy(text_of(name->now.stable->version), model->before, sizeof model->before);
     version->from = exists ? NULL : switching->from[index];
@@ -120,23 +124,12 @@ static enum err_code write_state(struct registry *registry, void *ctx, struct er
     char path[FILE_PATH_BYTES];
     const struct switching *switching = ctx;
     enum err_code rc = file_join(registry->models_dir, RELEASE_FILE, path, sizeof path, err);
-    if (rc == ERR_OK)
-        rc = release_state_write(path, &switching->state, err);
+    if (rc != ERR_OK)
+        return rc;
+    rc = release_state_write(path, &switching->state, err);
     if (rc != ERR_OK)
         (void)!release_state_write(path, &registry->releases, NULL);
     return rc;
-}
-
-/* As the next look will find it. */
-static void note_place(const struct registry *registry, const struct reg_name *name,
-                       const char *version_text)
-{
-    char place[FILE_PATH_BYTES];
-    struct reg_version *version = reg_version_find(name, version_text);
-    if (version != NULL &&
-        reg_version_path(registry, name->name, version_text, place, NULL) == ERR_OK &&
-        reg_stamp(place, &version->stamp, &version->written_ns))
-        version->on_disk = true;
 }
 
 static void take_state(struct registry *registry, const struct release_state *state)
@@ -150,6 +143,7 @@ static void take_state(struct registry *registry, const struct release_state *st
 static enum err_code make_switch(struct registry *registry, struct switching *switching,
                                  struct err *err)
 {
+    struct err why = {.text = ""};
     const struct reg_change change = {.policies = switching->has_policies ? &switching->policies
                                                                           : &registry->policies,
                                       .static_list = &registry->static_list,
@@ -164,12 +158,11 @@ static enum err_code make_switch(struct registry *registry, struct switching *sw
         switching->policies = (struct reg_policies){0};
     }
     take_state(registry, &switching->state);
-    reg_release_move(registry);
+    (void)!reg_release_move(registry, &why); /* told, and tried again at every look */
     for (uint32_t i = 0; i < switching->state.apply_count; i++) {
         struct reg_name *name = reg_find(registry, switching->state.apply[i].name);
         if (name == NULL)
             continue;
-        note_place(registry, name, switching->state.apply[i].serve);
         reg_release_follow(registry, name);
         reg_state_save(registry, name);
     }
@@ -207,6 +200,12 @@ static enum err_code begin_state(const struct registry *registry, const char *fr
             return err_set(err, ERR_EXISTS,
                            "there is a release '%s' already: publish under another name", id);
     }
+    if (release_is_kept(state, id))
+        return err_set(
+            err, ERR_EXISTS,
+            "'.releases/%s' of an earlier release is still needed: publish under another "
+            "name",
+            id);
     const struct release *before = release_in_force(state);
     struct release next;
     enum err_code rc = release_read(from, id, &next, ret_has_policies, err);
@@ -230,7 +229,9 @@ enum err_code reg_release_install(struct registry *registry, const char *from, c
     struct switching *switching = calloc(1, sizeof *switching);
     if (switching == NULL)
         return err_set(err, ERR_NOMEM, "no memory for a release");
-    enum err_code rc = begin_state(registry, from, id, switching, &switching->has_policies, err);
+    enum err_code rc = reg_release_move(registry, err);
+    if (rc == ERR_OK)
+        rc = begin_state(registry, from, id, switching, &switching->has_policies, err);
     const struct release *release = release_in_force(&switching->state);
     if (rc != ERR_OK)
         goto out;
@@ -301,6 +302,27 @@ static enum err_code prepare_back(struct registry *registry, struct switching *s
     return rc;
 }
 
+/* What is rolled back before it is in its place is kept where it is.  One more that could be lost
+ * is not rolled back. */
+static enum err_code keep_unplaced(struct registry *registry, struct release_state *state,
+                                   struct err *err)
+{
+    struct err why = {.text = ""};
+    if (reg_release_move(registry, &why) == ERR_OK)
+        return ERR_OK;
+    if (state->left_count == RELEASES_MAX)
+        return err_set(err, ERR_LIMIT,
+                       "%s; the bundles of %d releases that were rolled back are in "
+                       "models_dir/" RELEASE_DIR " already, which is the limit",
+                       why.text, RELEASES_MAX);
+    const struct release *release = release_in_force(state);
+    text_copy(text_of(release->id), state->left[state->left_count++], MODEL_NAME_BYTES);
+    log_at(LOG_WARN,
+           "a release is rolled back whose bundles are not in their places; they are kept",
+           LOG_STR("release", release->id), LOG_STR("error", why.text));
+    return ERR_OK;
+}
+
 enum err_code reg_release_rollback(struct registry *registry, struct err *err)
 {
     if (release_in_force(&registry->releases) == NULL)
@@ -309,10 +331,12 @@ enum err_code reg_release_rollback(struct registry *registry, struct err *err)
     if (switching == NULL)
         return err_set(err, ERR_NOMEM, "no memory for a release");
     switching->state = registry->releases;
+    enum err_code rc = keep_unplaced(registry, &switching->state, err);
     switching->state.count--;
     switching->state.change++;
     switching->state.apply_count = 0;
-    enum err_code rc = prepare_back(registry, switching, err);
+    if (rc == ERR_OK)
+        rc = prepare_back(registry, switching, err);
     if (rc == ERR_OK)
         rc = make_switch(registry, switching, err);
     else

@@ -37,42 +37,64 @@ static enum err_code move_bundle(const struct registry *registry, const char *fr
                                  const struct release_model *model, struct err *err)
 {
     char place[FILE_PATH_BYTES];
+    uint64_t stamp = 0;
+    int64_t written_ns = 0;
     enum err_code rc = reg_version_path(registry, model->name, model->version, place, err);
     if (rc != ERR_OK || !is_dir(from))
         return rc;
-    if (is_dir(place)) /* it was there, with the same manifest */
-        return file_remove_tree(from, err);
+    bool is_half_removed = !reg_stamp(from, &stamp, &written_ns);
+    if (is_dir(place) && (is_half_removed || reg_same_manifest(from, place)))
+        return file_remove_tree(from, err); /* it was there */
     return reg_move_into_place(registry, from, model->name, model->version, err);
 }
 
-/* The bundles of the release in force go to their places. */
-void reg_release_move(const struct registry *registry)
+static enum err_code place_bundle(const struct registry *registry, const char *id,
+                                  const struct release_model *model, struct err *err)
 {
-    const struct release *release = release_in_force(&registry->releases);
-    for (uint32_t i = 0; release != NULL && i < release->count; i++) {
-        const struct release_model *model = &release->model[i];
-        char dir[FILE_PATH_BYTES], from[FILE_PATH_BYTES];
-        struct err err = {.text = ""};
-        enum err_code rc = reg_release_path(registry, release->id, dir, &err);
-        if (rc == ERR_OK)
-            rc = reg_path_below(dir, model->name, model->version, from, &err);
-        if (rc == ERR_OK)
-            rc = move_bundle(registry, from, model, &err);
-        if (rc != ERR_OK)
-            log_at(LOG_ERROR, "a bundle of a release is not in its place yet",
-                   LOG_STR("model", model->name), LOG_STR("version", model->version),
-                   LOG_STR("error", err.text));
-    }
+    char dir[FILE_PATH_BYTES], from[FILE_PATH_BYTES];
+    enum err_code rc = reg_release_path(registry, id, dir, err);
+    if (rc == ERR_OK)
+        rc = reg_path_below(dir, model->name, model->version, from, err);
+    return rc == ERR_OK ? move_bundle(registry, from, model, err) : rc;
 }
 
-static bool is_needed(const struct release_state *state, const char *id)
+/* As the next look will find it. */
+static void note_place(const struct registry *registry, const struct release_model *model,
+                       bool is_placed)
 {
-    const struct release *release = release_in_force(state);
-    for (uint32_t i = 0; i < state->count; i++) {
-        if (strcmp(state->line[i].policies, id) == 0)
-            return true;
+    char place[FILE_PATH_BYTES];
+    const struct reg_name *name = reg_find(registry, model->name);
+    struct reg_version *version = name == NULL ? NULL : reg_version_find(name, model->version);
+    if (version == NULL)
+        return;
+    version->unplaced = !is_placed;
+    if (is_placed && !version->on_disk &&
+        reg_version_path(registry, model->name, model->version, place, NULL) == ERR_OK)
+        version->on_disk = reg_stamp(place, &version->stamp, &version->written_ns);
+}
+
+enum err_code reg_release_move(struct registry *registry, struct err *err)
+{
+    const struct release *release = release_in_force(&registry->releases);
+    bool told = registry->has_unplaced;
+    enum err_code first = ERR_OK;
+    for (uint32_t i = 0; release != NULL && i < release->count; i++) {
+        const struct release_model *model = &release->model[i];
+        struct err why = {.text = ""};
+        enum err_code rc = place_bundle(registry, release->id, model, &why);
+        note_place(registry, model, rc == ERR_OK);
+        if (rc != ERR_OK && !told)
+            log_at(LOG_ERROR,
+                   "a bundle of a release is not in its place yet; it serves on and is moved when "
+                   "that can be done",
+                   LOG_STR("release", release->id), LOG_STR("model", model->name),
+                   LOG_STR("version", model->version), LOG_STR("error", why.text));
+        if (rc != ERR_OK && first == ERR_OK)
+            first = err_set(err, rc, "%s/%s of the release '%s' is not in its place yet: %s",
+                            model->name, model->version, release->id, why.text);
     }
-    return release != NULL && strcmp(release->id, id) == 0;
+    registry->has_unplaced = first != ERR_OK;
+    return first;
 }
 
 void reg_release_tidy(const struct registry *registry)
@@ -84,7 +106,7 @@ void reg_release_tidy(const struct registry *registry)
     int count = scandir(dir, &list, NULL, alphasort);
     for (int i = 0; i < count; i++) {
         const char *id = list[i]->d_name;
-        if (file_is_plain_name(id) && !is_needed(&registry->releases, id) &&
+        if (file_is_plain_name(id) && !release_is_kept(&registry->releases, id) &&
             file_join(dir, id, path, sizeof path, NULL) == ERR_OK)
             (void)!file_remove_tree(path, NULL); /* the next one tries again */
         free(list[i]);
@@ -116,8 +138,10 @@ void reg_release_follow(struct registry *registry, struct reg_name *name)
         const struct release_apply *apply = &state->apply[i];
         if (strcmp(apply->name, name->name) != 0)
             continue;
-        name->change = state->change;
         struct reg_version *serve = reg_version_find(name, apply->serve);
+        if (serve == NULL && apply->serve[0] != '\0' && registry->has_unplaced)
+            return; /* its folder may still come */
+        name->change = state->change;
         for (uint32_t v = 0; v < name->count; v++) {
             struct reg_version *version = name->version[v];
             if (apply->serve[0] == '\0' || strcmp(version->version, apply->aside) == 0)
@@ -135,13 +159,14 @@ enum err_code reg_releases_start(struct registry *registry, struct err *err)
 {
     char path[FILE_PATH_BYTES];
     struct reg_policies policies = {0};
+    struct err why = {.text = ""};
     enum err_code rc = file_join(registry->models_dir, RELEASE_FILE, path, sizeof path, err);
     if (rc == ERR_OK)
         rc = release_state_read(path, &registry->releases, err);
     const struct release *release = release_in_force(&registry->releases);
     if (rc != ERR_OK)
         return rc;
-    reg_release_move(registry);
+    (void)!reg_release_move(registry, &why); /* told, and tried again at every look */
     reg_release_tidy(registry);
     if (release == NULL || release->policies[0] == '\0')
         return ERR_OK;
@@ -227,4 +252,13 @@ char *registry_release(struct registry *registry, char ret_id[MODEL_NAME_BYTES],
     *ret_epoch = registry->view.epoch;
     pthread_mutex_unlock(&registry->view.lock);
     return ret_id;
+}
+
+char *registry_policies_sha256(struct registry *registry, char ret_hex[SHA256_HEX_BYTES])
+{
+    pthread_mutex_lock(&registry->view.lock);
+    const char *hex = registry->view.policies_sha256;
+    text_copy(text_of(hex[0] == '\0' ? "none" : hex), ret_hex, SHA256_HEX_BYTES);
+    pthread_mutex_unlock(&registry->view.lock);
+    return ret_hex;
 }

@@ -197,6 +197,13 @@ static void look_at_name(struct scan *scan, const char *text, const char *dir)
     reg_settle(registry, name);
 }
 
+/* Not so where it serves from a release whose bundle could not be moved to its place. */
+static bool is_gone(const struct reg_name *name)
+{
+    const struct reg_version *stable = name->now.stable;
+    return !name->seen && !(stable != NULL && stable->unplaced);
+}
+
 /* A name whose folder is gone is retired, but not because models_dir itself is another directory
  * now, such as the empty place where a disk was mounted before. */
 static void retire_gone(struct registry *registry)
@@ -205,7 +212,7 @@ static void retire_gone(struct registry *registry)
     bool same = stat(registry->models_dir, &info) == 0 && info.st_dev == registry->dir_device &&
                 info.st_ino == registry->dir_inode;
     for (uint32_t i = registry->count; i-- > 0 && same;) {
-        if (!registry->name[i]->seen)
+        if (is_gone(registry->name[i]))
             reg_retire(registry, registry->name[i]);
     }
     if (same)
@@ -217,6 +224,9 @@ void reg_scan(struct registry *registry)
     struct scan scan = {.registry = registry};
     struct dirent **list = NULL;
     char path[FILE_PATH_BYTES];
+    struct err why = {.text = ""};
+    if (registry->has_unplaced)
+        (void)!reg_release_move(registry, &why); /* it was told */
     reg_watch_add(registry, registry->models_dir);
     int count = scandir(registry->models_dir, &list, not_hidden, versionsort);
     if (count < 0) {

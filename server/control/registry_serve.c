@@ -24,6 +24,9 @@ enum err_code reg_policies_read(const char *path, struct reg_policies *ret_polic
     enum err_code rc = file_read(path, POLICIES_BYTES_MAX, &policies.bytes, &policies.len, err);
     if (rc != ERR_OK)
         return rc;
+    uint8_t digest[SHA256_BYTES];
+    sha256_of(policies.bytes, policies.len, digest);
+    sha256_hex(digest, policies.sha256);
     policies.path = strdup(path);
     if (policies.path == NULL) {
         reg_policies_free(&policies);

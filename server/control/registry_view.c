@@ -147,6 +147,8 @@ void reg_view_update(struct registry *registry)
     ASSERT(!pack.overflow);
     view->packed_bytes = pack.used;
     view->epoch = registry->epoch;
+    text_copy(text_of(registry->policies.sha256), view->policies_sha256,
+              sizeof view->policies_sha256);
     view->serving_count = 0;
     for (uint32_t n = 0; n < registry->count; n++) {
         const struct reg_name *name = registry->name[n];

@@ -108,17 +108,23 @@ enum err_code release_read(const char *dir, const char *id, struct release *ret_
 /* ---- the file -------------------------------------------------------------------------------- */
 
 /* A plain name, or "" where `may_be_empty`. */
-static enum err_code read_name(const struct json_at *object, const char *key, bool may_be_empty,
-                               char ret_name[MODEL_NAME_BYTES], struct err *err)
+static enum err_code read_name_at(const struct json_at *at, bool may_be_empty,
+                                  char ret_name[MODEL_NAME_BYTES], struct err *err)
 {
     const char *value = NULL;
-    struct json_at at = json_member(object, key);
-    enum err_code rc = json_string(&at, &value, err);
+    enum err_code rc = json_string(at, &value, err);
     if (rc == ERR_OK && !file_is_plain_name(value) && !(may_be_empty && value[0] == '\0'))
-        rc = err_set(err, ERR_BAD_INPUT, "%s: expected a name, got '%.64s'", at.path, value);
+        rc = err_set(err, ERR_BAD_INPUT, "%s: expected a name, got '%.64s'", at->path, value);
     if (rc == ERR_OK)
         text_copy(text_of(value), ret_name, MODEL_NAME_BYTES);
     return rc;
+}
+
+static enum err_code read_name(const struct json_at *object, const char *key, bool may_be_empty,
+                               char ret_name[MODEL_NAME_BYTES], struct err *err)
+{
+    struct json_at at = json_member(object, key);
+    return read_name_at(&at, may_be_empty, ret_name, err);
 }
 
 /* The key of a member of an object that is a table by name. */
@@ -136,8 +142,8 @@ static enum err_code read_table(const struct json_at *at, const cJSON **ret_firs
 {
     enum err_code rc = json_object(at, err);
     if (rc == ERR_OK && cJSON_GetArraySize(at->value) > RELEASE_MODELS_MAX)
-        rc = err_set(err, ERR_BAD_INPUT, "%s: expected at most %d models", at->path,
-                     RELEASE_MODELS_MAX);
+        rc = err_set(err, ERR_BAD_INPUT, "%s: expected at most %d models, got %d", at->path,
+                     RELEASE_MODELS_MAX, cJSON_GetArraySize(at->value));
     *ret_first = rc == ERR_OK ? at->value->child : NULL;
     return rc;
 }
@@ -184,6 +190,25 @@ static enum err_code read_apply(const struct json_at *root, struct release_state
     return rc;
 }
 
+static enum err_code read_left(const struct json_at *root, struct release_state *state,
+                               struct err *err)
+{
+    struct json_at left = json_member(root, "left");
+    int count = 0;
+    if (left.value == NULL)
+        return ERR_OK;
+    enum err_code rc = json_array(&left, &count, err);
+    if (rc == ERR_OK && count > RELEASES_MAX)
+        rc = err_set(err, ERR_BAD_INPUT, "%s: expected at most %d releases, got %d", left.path,
+                     RELEASES_MAX, count);
+    for (int i = 0; i < count && rc == ERR_OK; i++) {
+        struct json_at at = json_element(&left, i);
+        rc = read_name_at(&at, false, state->left[state->left_count], err);
+        state->left_count += rc == ERR_OK;
+    }
+    return rc;
+}
+
 static enum err_code read_tree(const char *path, const cJSON *tree, struct release_state *state,
                                struct err *err)
 {
@@ -199,15 +224,17 @@ static enum err_code read_tree(const char *path, const cJSON *tree, struct relea
     if (rc == ERR_OK)
         rc = json_array(&line, &count, err);
     if (rc == ERR_OK && count > RELEASES_MAX)
-        rc = err_set(err, ERR_BAD_INPUT, "%s: expected at most %d releases", line.path,
-                     RELEASES_MAX);
+        rc = err_set(err, ERR_BAD_INPUT, "%s: expected at most %d releases, got %d", line.path,
+                     RELEASES_MAX, count);
     for (int i = 0; i < count && rc == ERR_OK; i++) {
         struct json_at at = json_element(&line, i);
         rc = read_release(&at, &state->line[state->count], err);
         state->count += rc == ERR_OK;
     }
     state->change = (uint64_t)change;
-    return rc == ERR_OK ? read_apply(&root, state, err) : rc;
+    if (rc == ERR_OK)
+        rc = read_apply(&root, state, err);
+    return rc == ERR_OK ? read_left(&root, state, err) : rc;
 }
 
 enum err_code release_state_read(const char *path, struct release_state *ret_state, struct err *err)
@@ -259,11 +286,28 @@ enum err_code release_state_write(const char *path, const struct release_state *
         buffer_put_fmt(&buffer, "%s\"%s\": {\"serve\": \"%s\", \"aside\": \"%s\"}",
                        i == 0 ? "" : ", ", state->apply[i].name, state->apply[i].serve,
                        state->apply[i].aside);
-    buffer_put_str(&buffer, "}}\n");
+    buffer_put_str(&buffer, "},\n \"left\": [");
+    for (uint32_t i = 0; i < state->left_count; i++)
+        buffer_put_fmt(&buffer, "%s\"%s\"", i == 0 ? "" : ", ", state->left[i]);
+    buffer_put_str(&buffer, "]}\n");
     char *text = buffer_take(&buffer, &len);
     if (text == NULL)
         return err_set(err, ERR_NOMEM, "no memory to write '%s'", path);
     enum err_code rc = file_write_atomic(path, text, len, err);
     free(text);
     return rc;
+}
+
+bool release_is_kept(const struct release_state *state, const char *id)
+{
+    for (uint32_t i = 0; i < state->count; i++) {
+        if (strcmp(state->line[i].policies, id) == 0)
+            return true;
+    }
+    for (uint32_t i = 0; i < state->left_count; i++) {
+        if (strcmp(state->left[i], id) == 0)
+            return true;
+    }
+    const struct release *release = release_in_force(state);
+    return release != NULL && strcmp(release->id, id) == 0;
 }

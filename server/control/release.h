@@ -10,13 +10,15 @@
  *     {"format": 1, "change": 7,
  *      "line": [{"id": "r1", "at_ms": 1, "policies": "r1",
  *                "models": {"home": {"version": "2", "before": "1"}}}, ...],
- *      "apply": {"home": {"serve": "2", "aside": "1"}}}
+ *      "apply": {"home": {"serve": "2", "aside": "1"}},
+ *      "left": ["r0"]}
  *
  * The file is written as a whole, and that is the moment in which a release is in force or gone:
  * what is left to do then (bundles to their places, the lines of the names) is in `apply`, and is
  * done again at a start, for every name whose .serving has not seen the change.  The last release
  * of the line is the one in force; "policies" names the release whose policies.json counts, "" the
- * file of the configuration.
+ * file of the configuration.  "left" (which may be absent) names releases that were rolled back
+ * before all of their bundles could go to their places: those stay in .releases/ID for people.
  *
  * Threads: one at a time.  Limits: RELEASE_MODELS_MAX models each, RELEASES_MAX in the line, of
  * which the oldest are forgotten. */
@@ -57,9 +59,10 @@ struct release_apply {
 
 struct release_state {
     uint64_t change; /* counts up; 0: there never was one */
-    uint32_t count, apply_count;
+    uint32_t count, apply_count, left_count;
     struct release line[RELEASES_MAX];
     struct release_apply apply[RELEASE_MODELS_MAX];
+    char left[RELEASES_MAX][MODEL_NAME_BYTES];
 };
 
 /* What is in the folder of a release: at least one model or policies; each model in one version;
@@ -72,6 +75,10 @@ MUST_CHECK enum err_code release_state_read(const char *path, struct release_sta
                                             struct err *err);
 MUST_CHECK enum err_code release_state_write(const char *path, const struct release_state *state,
                                              struct err *err);
+
+/* The folder .releases/ID holds what is nowhere else: policies that count or may again, or bundles
+ * that are not in their places. */
+bool release_is_kept(const struct release_state *state, const char *id);
 
 static inline const struct release *release_in_force(const struct release_state *state)
 {

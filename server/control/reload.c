@@ -114,11 +114,12 @@ static void record(struct reload *reload, const struct audit_who *who, enum err_
                    const struct reload_result *result, const struct err *err)
 {
     struct config_digests digests;
+    char policies[SHA256_HEX_BYTES];
     config_digest(reload->running, &digests);
+    registry_policies_sha256(reload->registry, policies);
     /* A failure is counted and logged, and undoes nothing. */
     (void)!audit_record(reload->audit, who, "reload", rc, err,
-                        AUDIT_WHAT(LOG_STR("config", digests.config),
-                                   LOG_STR("policies", digests.policies),
+                        AUDIT_WHAT(LOG_STR("config", digests.config), LOG_STR("policies", policies),
                                    LOG_STR("features", digests.features),
                                    LOG_INT("restart_needed", result->restart_count)),
                         NULL);

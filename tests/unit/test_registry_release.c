@@ -224,22 +224,44 @@ static void test_a_version_of_before_that_is_gone_refuses_the_way_back(void **st
     assert_int_equal(epoch_of(rig), epoch);
 }
 
+/* Whether the policies that answer are those of that file. */
+static bool answers_by(const struct registry_rig *rig, const char *below)
+{
+    char path[2 * TEMP_DIR_BYTES], wanted[SHA256_HEX_BYTES], got[SHA256_HEX_BYTES];
+    uint8_t digest[SHA256_BYTES];
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    assert_int_equal(file_read(rig_path(rig, below, path), 65536, &bytes, &len, NULL), ERR_OK);
+    sha256_of(bytes, len, digest);
+    sha256_hex(digest, wanted);
+    free(bytes);
+    return strcmp(registry_policies_sha256(rig->registry, got), wanted) == 0;
+}
+
 static void test_policies_of_a_release_outlive_a_reload(void **state)
 {
     static const struct text no_ids[1];
     struct registry_rig *rig = *state;
     struct outcome outcome;
     struct err err = {.text = ""};
-    char path[2 * TEMP_DIR_BYTES];
+    char path[2 * TEMP_DIR_BYTES], hex[SHA256_HEX_BYTES];
+    assert_string_equal(registry_policies_sha256(rig->registry, hex), "none");
     release_push(rig, "1");
+    assert_true(answers_by(rig, "models/.releases/r1/policies.json"));
     release_write_policies(rig, "own", "own");
     outcome_init(&outcome);
     registry_reload(rig->registry, rig_path(rig, "own/policies.json", path), no_ids, 0,
                     outcome_done, &outcome);
     assert_int_equal(outcome_wait(&outcome), ERR_OK);
     assert_string_equal(release_serving(rig), "1 1 1");
+    assert_true(answers_by(rig, "models/.releases/r1/policies.json"));
     assert_int_equal(release_rollback(rig, &err), ERR_OK);
     assert_string_equal(release_serving(rig), "- - own");
+    assert_true(answers_by(rig, "own/policies.json"));
+    outcome_init(&outcome);
+    registry_reload(rig->registry, NULL, no_ids, 0, outcome_done, &outcome);
+    assert_int_equal(outcome_wait(&outcome), ERR_OK);
+    assert_string_equal(registry_policies_sha256(rig->registry, hex), "none");
 }
 
 static void test_many_releases_leave_nothing_behind(void **state)
@@ -272,7 +294,9 @@ static void test_a_file_that_says_nonsense_is_named(void **state)
         "{\"format\": 1, \"change\": 1, \"line\": [{\"id\": \"x\", \"policies\": \"\", \"at_ms\": "
         "1,"
         " \"models\": {\"m\": {\"version\": \"\", \"before\": \"\"}}}], \"apply\": {}}",
-        "{\"format\": 1, \"change\": 1, \"line\": [], \"apply\": {\"m\": {\"serve\": \"/\"}}}"};
+        "{\"format\": 1, \"change\": 1, \"line\": [], \"apply\": {\"m\": {\"serve\": \"/\"}}}",
+        "{\"format\": 1, \"change\": 1, \"line\": [], \"apply\": {}, \"left\": 1}",
+        "{\"format\": 1, \"change\": 1, \"line\": [], \"apply\": {}, \"left\": [\"..\"]}"};
     struct registry_rig *rig = *state;
     struct release_state *read = calloc(1, sizeof *read);
     assert_non_null(read);
@@ -296,7 +320,8 @@ static void test_without_memory_nothing_changes(void **state)
     assert_true(written != NULL && read != NULL);
     temp_dir_create(&dir);
     temp_dir_path(&dir, "state", path);
-    *written = (struct release_state){.change = 3, .count = 1, .apply_count = 1};
+    *written = (struct release_state){.change = 3, .count = 1, .apply_count = 1, .left_count = 1};
+    text_copy(TEXT_LITERAL("r0"), written->left[0], sizeof written->left[0]);
     written->line[0] = (struct release){.id = "r1", .policies = "r1", .at_ms = 5, .count = 1};
     written->line[0].model[0] = (struct release_model){"m", "2", ""};
     written->apply[0] = (struct release_apply){"m", "2", "1"};
@@ -314,6 +339,10 @@ static void test_without_memory_nothing_changes(void **state)
     assert_int_equal(read->change, 3);
     assert_string_equal(read->line[0].model[0].version, "2");
     assert_string_equal(read->apply[0].aside, "1");
+    assert_int_equal(read->left_count, 1);
+    assert_string_equal(read->left[0], "r0");
+    assert_true(release_is_kept(read, "r0") && release_is_kept(read, "r1"));
+    assert_false(release_is_kept(read, "r2"));
     free(written);
     free(read);
     temp_dir_remove(&dir);
