@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "featurestore/store.h"
 #include "models/bundle.h"
+#include "models/decision_features.h"
 #include "server/decide/decision.h"
 #include "server/decide/policy_fields.h"
 
@@ -34,15 +35,9 @@
 #define POLICY_LISTS_MAX      64  /* of all slots, those of editors included */
 #define POLICY_LIST_ITEMS_MAX 1000
 
-/* clang-format off */
-#define POLICY_SOURCES(X) \
-    X(neighbors) X(factors) X(repeat) X(popular) X(model_popular) X(cart) X(list) X(candidates) \
-    X(trending) X(new) X(content)
-/* clang-format on */
-
 enum policy_source_kind {
 #define X(name) SOURCE_##name,
-    POLICY_SOURCES(X)
+    DECISION_SOURCES(X)
 #undef X
         SOURCE_KIND_COUNT
 };

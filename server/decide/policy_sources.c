@@ -12,7 +12,7 @@
 
 static const char *const source_names[] = {
 #define X(name) #name,
-    POLICY_SOURCES(X)
+    DECISION_SOURCES(X)
 #undef X
         NULL};
 static const char *const window_names[] = {"1h", "1d", "7d", "14d", "30d", NULL};

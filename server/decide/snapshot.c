@@ -72,15 +72,6 @@ static enum err_code find_model(const struct snapshot *snapshot, uint32_t varian
     return ERR_OK;
 }
 
-static bool starts_with(struct text name, const char *prefix, struct text *ret_rest)
-{
-    uint32_t len = (uint32_t)strlen(prefix);
-    if (name.len <= len || memcmp(name.ptr, prefix, len) != 0)
-        return false;
-    *ret_rest = (struct text){name.ptr + len, name.len - len};
-    return true;
-}
-
 static enum err_code bind_source(const struct policy_slot *slot, struct text kind,
                                  struct rank_binding *binding, struct err *err)
 {
@@ -115,46 +106,33 @@ static enum err_code bind_feature(const struct policy_slot *slot, const struct s
     struct text rest = {0};
     if (bind_stored(store, text, binding))
         return ERR_OK;
-    if (text_is(text, "caller.score"))
-        *binding = (struct rank_binding){.from = BIND_CALLER_SCORE};
-    else if (text_is(text, "blend.score"))
-        *binding = (struct rank_binding){.from = BIND_BLEND_SCORE};
-    else if (text_is(text, "pair.days"))
-        *binding = (struct rank_binding){.from = BIND_PAIR_DAYS};
-    else if (text_is(text, "pair.age_s"))
-        *binding = (struct rank_binding){.from = BIND_PAIR_AGE_S};
-    else if (starts_with(text, "request.", &rest))
-        *binding = (struct rank_binding){.from = BIND_REQUEST, .name = rest};
-    else if (starts_with(text, "source.", &rest))
-        return bind_source(slot, rest, binding, err);
-    else
+    *binding = (struct rank_binding){.of_item = true};
+    switch (decision_feature_find(text, &rest)) {
+    case DECISION_FEATURE_CALLER_SCORE: binding->from = BIND_CALLER_SCORE; break;
+    case DECISION_FEATURE_BLEND_SCORE: binding->from = BIND_BLEND_SCORE; break;
+    case DECISION_FEATURE_PAIR_DAYS: binding->from = BIND_PAIR_DAYS; break;
+    case DECISION_FEATURE_PAIR_AGE_S: binding->from = BIND_PAIR_AGE_S; break;
+    case DECISION_FEATURE_REQUEST:
+        binding->from = BIND_REQUEST;
+        binding->name = rest;
+        break;
+    case DECISION_FEATURE_SOURCE: return bind_source(slot, rest, binding, err);
+    case DECISION_FEATURE_NONE:
         return err_set(err, ERR_BAD_INPUT, "slot %s: ranker %s: unknown feature '%.64s'",
                        slot->name, slot->ranker, name);
-    binding->of_item = true;
-    return ERR_OK;
-}
-
-static bool is_source(struct text kind)
-{
-    for (uint32_t i = 0; i < SOURCE_KIND_COUNT; i++) {
-        if (text_is(kind, policy_source_name((enum policy_source_kind)i)))
-            return true;
     }
-    return false;
+    return ERR_OK;
 }
 
 enum err_code snapshot_check_features(const struct model *ranker, const struct store *store,
                                       struct err *err)
 {
-    static const struct policy_slot none = {.name = "none"};
     for (uint32_t i = 0; i < ranker->feature_count; i++) {
         const char *name = ranker->feature[i].name;
         struct rank_binding binding;
-        struct text kind = {0};
-        bool known = starts_with(text_of(name), "source.", &kind)
-                         ? is_source(kind)
-                         : bind_feature(&none, store, name, &binding, NULL) == ERR_OK;
-        if (!known)
+        struct text rest;
+        if (!bind_stored(store, text_of(name), &binding) &&
+            decision_feature_find(text_of(name), &rest) == DECISION_FEATURE_NONE)
             return err_set(err, ERR_BAD_INPUT,
                            "manifest.json: features[%u]: nothing supplies '%.64s' "
                            "(docs/policies.md)",

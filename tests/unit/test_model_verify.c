@@ -78,6 +78,23 @@ static void test_the_daemon_supplies_the_same_features(void **state)
     store_rig_destroy(&rig);
 }
 
+static void test_a_list_of_ids_has_no_number(void **state)
+{
+    struct err err = {.text = ""};
+    struct definitions *definitions = feature_rig_parse(
+        VIEWS("item") COMMA "\"user.seen\": {\"kind\": \"last\", \"events\": [\"view\"], "
+                            "\"value\": \"item\", \"n\": 3}",
+        &err);
+    (void)state;
+    assert_non_null(definitions);
+    assert_int_equal(model_feature_origin(TEXT_LITERAL("user.seen"), definitions), ORIGIN_DEFINED);
+    assert_false(model_feature_has_number(TEXT_LITERAL("user.seen"), definitions));
+    assert_true(model_feature_has_number(TEXT_LITERAL("item.views"), definitions));
+    assert_true(model_feature_has_number(TEXT_LITERAL("item.price"), definitions));
+    assert_true(model_feature_has_number(TEXT_LITERAL("user.seen"), NULL));
+    definitions_destroy(&definitions);
+}
+
 static void test_every_kind_has_figures_and_a_speed(void **state)
 {
     static const struct {
@@ -160,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_daemon_supplies_the_same_features),
+        cmocka_unit_test(test_a_list_of_ids_has_no_number),
         cmocka_unit_test(test_every_kind_has_figures_and_a_speed),
         cmocka_unit_test(test_the_deepest_tree_counts),
     };

@@ -57,10 +57,16 @@ static enum feature_origin origin_of(const struct report *report, uint32_t featu
 static void judge_features(struct report *report)
 {
     for (uint32_t f = 0; f < report->model->feature_count; f++) {
+        const char *name = report->model->feature[f].name;
         if (origin_of(report, f) == ORIGIN_NOWHERE)
-            doubt(report, "nothing supplies the feature '%.100s'%s", report->model->feature[f].name,
+            doubt(report, "nothing supplies the feature '%.100s'%s", name,
                   report->definitions == NULL ? "; give --features FILE if it is defined there"
                                               : "");
+        else if (!model_feature_has_number(text_of(name), report->definitions))
+            doubt(report,
+                  "the feature '%.100s' is a list of ids and has no number: every row gets its "
+                  "default",
+                  name);
     }
 }
 
