@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader - files of events, line by line: CSV (RFC 4180) and NDJSON, plain or gzipped.
+/* reader - files of events, line by line: CSV (RFC 4180) and NDJSON, plain, gzipped or packed by
+ * Zstandard.
  *
  * Each good line becomes one event in the wire's form (featurestore/event.h), so importing and
  * training read a file in the same way.  A bad line is an error that names line and field, and the
@@ -21,7 +22,7 @@
 #define READER_RULES_MAX      32 /* rules of a map that leave lines out */
 #define READER_RULE_BYTES     64 /* of a rule's name, with a NUL behind it */
 
-enum reader_format { READER_AUTO, READER_CSV, READER_NDJSON }; /* AUTO: by file name, .gz aside */
+enum reader_format { READER_AUTO, READER_CSV, READER_NDJSON }; /* AUTO: by file name */
 enum reader_kind { READER_EVENTS, READER_ITEMS };              /* items: each line an item_upsert */
 
 struct reader;
@@ -31,6 +32,12 @@ struct reader_options {
     enum reader_kind kind;
     const char *map_path; /* NULL: none */
 };
+
+/* READER_AUTO becomes what the name says, ".gz" or ".zst" aside; ERR_BAD_INPUT when it says
+ * nothing.
+ */
+MUST_CHECK enum err_code reader_find_format(const char *path, enum reader_format *format,
+                                            struct err *err);
 
 MUST_CHECK enum err_code reader_open(const char *path, const struct reader_options *options,
                                      struct reader **ret_reader, struct err *err);
@@ -51,7 +58,7 @@ enum reader_outcome reader_next(struct reader *reader, struct text *ret_event, s
 
 struct reader_progress {
     uint64_t line;        /* of the outcome just returned; the header is line 1 */
-    uint64_t bytes_read;  /* of the file on disk (compressed bytes of a .gz) */
+    uint64_t bytes_read;  /* of the file on disk (packed, when it is) */
     uint64_t bytes_total; /* 0 when unknown */
 };
 void reader_progress(const struct reader *reader, struct reader_progress *ret_progress);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader_input - the bytes of a file through a window, gunzipped on the way when they are gzip.
+/* reader_input - the bytes of a file through a window, unpacked on the way when they are gzip or
+ * Zstandard.
  *
- * The first two bytes decide (1f 8b), not the name.  Several gzip members in a row are one text, as
- * gzip(1) reads them; a member that breaks off is an error that says at which byte of the file.  A
- * UTF-8 byte order mark is stepped over, UTF-16 is refused.  Pipes work as well as files.
+ * The first bytes decide, not the name.  Several gzip members or Zstandard frames in a row are one
+ * text, as gzip(1) and zstd(1) read them; one that breaks off is an error that says at which byte
+ * of the file.  A UTF-8 byte order mark is stepped over, UTF-16 is refused.  Pipes work as well as
+ * files.
  *
- * Threads: one owner.  Memory: the window and one block of compressed bytes. */
+ * Threads: one owner.  Memory: the window and one block of compressed bytes; Zstandard has a window
+ * of its own, at most 128 MiB, which is as large as `zstd` makes it without --ultra or --long. */
 #ifndef FEATURESTORE_READER_INPUT_H
 #define FEATURESTORE_READER_INPUT_H
 
@@ -20,17 +23,23 @@
 #define INPUT_WINDOW_BYTES (4 * READER_LINE_BYTES_MAX)
 #define INPUT_BLOCK_BYTES  65536
 
+enum input_packing { INPUT_PLAIN, INPUT_GZIP, INPUT_ZSTD };
+
 struct reader_input {
     char *path;  /* owned; for messages */
     int fd;      /* -1: not open */
     bool at_end; /* what is in the window is all that is left */
-    bool is_gzip;
+    enum input_packing packing;
     bool member_ended;
-    z_stream inflater; /* .state is NULL unless is_gzip */
-    char *window;      /* owned; unread bytes are begin..end */
+    bool has_more;            /* of the bytes that were taken from the block, in `zstd` */
+    z_stream inflater;        /* INPUT_GZIP */
+    struct ZSTD_DCtx_s *zstd; /* owned; INPUT_ZSTD */
+    char *window;             /* owned; unread bytes are begin..end */
     size_t begin;
     size_t end;
-    uint8_t *block; /* owned; compressed bytes */
+    uint8_t *block; /* owned; packed bytes, block_begin..block_end */
+    size_t block_begin;
+    size_t block_end;
     uint64_t bytes_read;
     uint64_t bytes_total; /* 0: unknown */
     uint64_t changed_ns;  /* when the file was changed last */

@@ -102,13 +102,15 @@ static bool ends_with(const char *text, size_t len, const char *suffix)
     return len >= suffix_len && strncasecmp(text + len - suffix_len, suffix, suffix_len) == 0;
 }
 
-static enum err_code find_format(const char *path, enum reader_format *format, struct err *err)
+enum err_code reader_find_format(const char *path, enum reader_format *format, struct err *err)
 {
     size_t len = strlen(path);
     if (*format != READER_AUTO)
         return ERR_OK;
     if (ends_with(path, len, ".gz"))
         len -= strlen(".gz");
+    else if (ends_with(path, len, ".zst"))
+        len -= strlen(".zst");
     if (ends_with(path, len, ".csv"))
         *format = READER_CSV;
     else if (ends_with(path, len, ".ndjson") || ends_with(path, len, ".jsonl"))
@@ -123,7 +125,7 @@ static enum err_code find_format(const char *path, enum reader_format *format, s
 static enum err_code open_reader(struct reader *reader, const char *path, const char *map_path,
                                  struct err *err)
 {
-    enum err_code rc = find_format(path, &reader->format, err);
+    enum err_code rc = reader_find_format(path, &reader->format, err);
     bool is_csv = reader->format == READER_CSV;
     if (rc == ERR_OK && is_csv && map_path == NULL)
         rc = err_set(err, ERR_BAD_INPUT, "'%s': a CSV file needs a map of its columns", path);

@@ -18,7 +18,7 @@
 
 static const struct argument rows[] = {
     {"url", TEXT(url), "URL", "the daemon to ask (DECIDED_URL, or " FALLBACK_URL ")", NULL},
-    {"events", TEXT(events), "FILE", "events: CSV or NDJSON, also gzipped", NULL},
+    {"events", TEXT(events), "FILE", "events: CSV or NDJSON, also packed", NULL},
     {"map", TEXT(map), "FILE", "which columns make an event (docs/import.md)", NULL},
     {"eval", TEXT(eval), "time:DATE",
      "what the daemon knows ends there (UTC); what is to be met begins", NULL},

@@ -54,7 +54,7 @@ const struct command ctl_commands[] = {
      "  --anon ID       an anonymous id, beside USER or alone\n"
      "`export person` gives everything about them.\n"},
     {"import", "events|items FILE [--format csv|ndjson] [--map FILE] ...",
-     "send a file of events or items, also gzipped", command_import,
+     "send a file of events or items, also packed", command_import,
      "  --format F      csv or ndjson; by the name of the file otherwise\n"
      "  --map FILE      how columns become events: docs/import.md\n"
      "  --since T, --before T\n"

@@ -12,7 +12,7 @@
 #include "tools/ctl/model_table.h"
 #include "tools/ctl/table.h"
 
-#define POLL_NS 200000000L
+#define POLL_NS UINT64_C(200000000)
 #define WAIT_US UINT64_C(3600000000) /* --for, when it is not given */
 
 /* ---- how it stands --------------------------------------------------------------------------- */
@@ -144,9 +144,9 @@ static int list(struct ctl *ctl, int64_t request)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
+/* One call is bounded by --timeout, all of them by `wait_us`. */
 static int wait_until_done(struct ctl *ctl, int64_t request, uint64_t wait_us)
 {
-    const struct timespec pause = {.tv_nsec = POLL_NS};
     uint64_t end_ns = clock_now_ns(clock_system()) + wait_us * 1000;
     for (;;) {
         struct decide_reply *reply = NULL;
@@ -157,11 +157,14 @@ static int wait_until_done(struct ctl *ctl, int64_t request, uint64_t wait_us)
         decide_reply_free(reply);
         if (is_done)
             return list(ctl, request);
-        if (clock_now_ns(clock_system()) >= end_ns)
+        uint64_t now_ns = clock_now_ns(clock_system());
+        if (now_ns >= end_ns)
             return ctl_fail("erase",
                             "request %" PRId64
                             " is not done yet; the daemon goes on: erase --list tells how far",
                             request);
+        uint64_t left_ns = end_ns - now_ns;
+        const struct timespec pause = {.tv_nsec = (long)(left_ns < POLL_NS ? left_ns : POLL_NS)};
         (void)nanosleep(&pause, NULL); /* one that is cut short is as good */
     }
 }

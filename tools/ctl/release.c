@@ -202,7 +202,7 @@ static int push(struct ctl *ctl, int argc, char **argv)
 
 static void put_models(struct table *table, struct cursor release)
 {
-    char text[512] = "";
+    char text[MODELS_MAX * (2 * MODEL_NAME_BYTES + 2)] = "";
     size_t used = 0;
     struct cursor at;
     for (uint32_t n = value_array(release, "models", &at); n > 0 && used < sizeof text; n--) {

@@ -20,7 +20,7 @@
 
 const struct option train_option[TRAIN_OPTION_ROWS] = {
     {"--events", "FILE", OPTION_TEXT, V, V, AT(events), 0, 0, NULL,
-     "events: CSV or NDJSON, also gzipped"},
+     "events: CSV or NDJSON, also packed"},
     {"--map", "FILE", OPTION_TEXT, V, 0, AT(map), 0, 0, NULL,
      "which columns make an event (CSV needs one; see docs/import.md)"},
     {"--out", "DIR", OPTION_TEXT, W, W, AT(out), 0, 0, NULL, "where DIR/NAME/VERSION is written"},
@@ -64,7 +64,7 @@ const struct option train_option[TRAIN_OPTION_ROWS] = {
     {"--days", "D", OPTION_COUNT, P, 0, AT(days), 1, 36500, NULL,
      "count only the last D days before the newest event (default: all)"},
     {"--rows", "FILE", OPTION_TEXT, R, R, AT(rows), 0, 0, NULL,
-     "what decidectl export training wrote, also gzipped"},
+     "what decidectl export training wrote, also packed"},
     {"--features", "NAMES", OPTION_TEXT, S, S, AT(features), 0, 0, NULL,
      "what is to be logged, separated by commas (docs/policies.md)"},
     {"--slot", "SLOT", OPTION_TEXT, R, 0, AT(slot), 0, 0, NULL,

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "featurestore/reader_input.h"
 #include "tools/train/ranker_line.h"
@@ -22,28 +21,6 @@ static enum err_code fill(struct row_file *file, struct err *err)
     enum err_code rc = input_fill(&file->input, err);
     file->input_failed = rc != ERR_OK;
     return rc;
-}
-
-static bool ends_with(const char *path, size_t len, const char *suffix)
-{
-    const size_t suffix_len = strlen(suffix);
-    return len >= suffix_len && strncasecmp(path + len - suffix_len, suffix, suffix_len) == 0;
-}
-
-static enum err_code choose_format(const char *path, enum reader_format *format, struct err *err)
-{
-    size_t len = strlen(path);
-    if (*format != READER_AUTO)
-        return ERR_OK;
-    if (ends_with(path, len, ".gz"))
-        len -= strlen(".gz");
-    if (!ends_with(path, len, ".csv") && !ends_with(path, len, ".ndjson") &&
-        !ends_with(path, len, ".jsonl"))
-        return err_set(err, ERR_BAD_INPUT,
-                       "'%s': the format cannot be told from the name; say --format csv or ndjson",
-                       path);
-    *format = ends_with(path, len, ".csv") ? READER_CSV : READER_NDJSON;
-    return ERR_OK;
 }
 
 static void show_progress(const struct row_file *file)
@@ -154,7 +131,7 @@ enum err_code ranker_read(const struct ranker_read_options *options, struct rank
     file->line.impressed_only = options->impressed_only;
     file->line.slot = options->slot;
     file->line.rows = rows;
-    enum err_code rc = choose_format(options->path, &format, err);
+    enum err_code rc = reader_find_format(options->path, &format, err);
     if (rc == ERR_OK)
         rc = input_open(options->path, &file->input, err);
     if (rc == ERR_OK) {

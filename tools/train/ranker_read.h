@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ranker_read - a file of training rows (`decidectl export training`), NDJSON or CSV, plain or
- * gzipped, into struct ranker_rows.  The first bad line is an error: such a file is written by a
- * program, and one that is damaged is not learned from.  Threads: one owner. */
+/* ranker_read - a file of training rows (`decidectl export training`), NDJSON or CSV, plain,
+ * gzipped or packed by Zstandard, into struct ranker_rows.  The first bad line is an error: such a
+ * file is written by a program, and one that is damaged is not learned from.  Threads: one owner.
+ */
 #ifndef TOOLS_TRAIN_RANKER_READ_H
 #define TOOLS_TRAIN_RANKER_READ_H
 
