@@ -12,7 +12,9 @@
  *   emit.c        items into the answer, with pins and limits
  *   ladder.c      the lower levels: cached, generic, static
  *   trial.c       which versions on trial take part, and how they do
- *   decide.c      the order of all this, per operation
+ *   recommend.c, similar.c, rank.c, price.c
+ *                 the order of all this, per operation
+ *   pipeline.c    what they share: level, time, uses of models
  *
  * Threads: one owner; everything lives in the worker's arena and scratch. */
 #ifndef SERVER_DECIDE_PIPELINE_H
@@ -232,9 +234,6 @@ void select_emit(struct pipeline *p);
 bool rank_candidates(struct pipeline *p, bool *ret_good);
 /* What the ranker saw of a chosen item; NULL when that was not kept. */
 const double *rank_features_of(const struct pipeline *p, uint32_t item);
-/* False when the ranker was to be used and there is no room for it: the caller's order stands.
- * *ret_good stays unless a score is no number. */
-bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good);
 
 /* ---- contributions.c: for an item that has its features, when the decision is explained */
 void contributions_tell(struct pipeline *p, struct decision_item *item);
@@ -258,7 +257,12 @@ bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *s
 /* The pins that are left, behind the last item. */
 void pipeline_emit_pins(struct pipeline *p);
 
-/* ---- decide.c */
+/* ---- the operations: recommend.c, similar.c, rank.c */
+void recommend_answer(struct pipeline *p);
+void similar_answer(struct pipeline *p);
+void rank_answer(struct pipeline *p);
+
+/* ---- pipeline.c */
 /* Models and callers may bring in what no float holds; a reply holds finite numbers alone. */
 static inline float finite_score(double score)
 {
@@ -278,6 +282,10 @@ static inline struct top pipeline_top(struct pipeline *p, uint32_t capacity)
 /* As much of `count` as the effort allows, but at least `least`; less than that lowers the level.
  */
 uint32_t pipeline_spare(struct pipeline *p, uint32_t count, uint32_t least);
+/* How many candidates the ranker and the rules of the slot get. */
+uint32_t pipeline_depth(struct pipeline *p);
+/* The level that the mode and the time left allow, and why it is not full. */
+enum level pipeline_best_level(const struct pipeline *p, enum reason *ret_reason);
 /* The decision is no better than `level`, because of `reason`. */
 void pipeline_lower(struct pipeline *p, enum level level, enum reason reason);
 /* The stage is left out, or does less, because of `reason`; the answer tells. */
@@ -285,7 +293,6 @@ void pipeline_leave_out(struct pipeline *p, enum left_out stage, enum reason rea
 /* How much of `count` the stage may do within its budget, at `item_ps` each. */
 uint32_t pipeline_within_budget(const struct pipeline *p, enum policy_stage stage, uint32_t item_ps,
                                 uint32_t count);
-bool pipeline_late(const struct pipeline *p);
 /* Whether there is time for these stages (bits by enum cost) before the deadline. */
 bool pipeline_affords(const struct pipeline *p, uint32_t stages);
 void pipeline_cost_begin(struct pipeline *p);

@@ -249,7 +249,9 @@ static void rank_asked(struct pipeline *p, struct ranking *ranking, struct top *
     top_sort(top);
 }
 
-bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
+/* False when the ranker was to be used and there is no room for it: the caller's order stands.
+ * *ret_good stays unless a score is no number. */
+static bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
 {
     uint32_t count = p->request->item_count;
     struct ranking *ranking = use_ranker ? ranking_begin(p, count) : NULL;
@@ -272,4 +274,44 @@ bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
     }
     pipeline_stage(p, STAGE_RANK);
     return ranks || !use_ranker;
+}
+
+/* A slot without a ranker keeps the caller's order, and so does whatever keeps a ranker from being
+ * asked: it is the cheapest ranking there is. */
+void rank_answer(struct pipeline *p)
+{
+    enum reason reason = REASON_none;
+    enum level level = pipeline_best_level(p, &reason);
+    bool use_ranker = level == LEVEL_full && p->models->ranker != NULL;
+    if (use_ranker)
+        sources_score(p, level);
+    if (use_ranker && !pipeline_affords(p, 1u << COST_RANK | 1u << COST_FINISH)) {
+        cost_fade(&p->worker->cost[COST_RANK]);
+        p->out->left_out |= 1u << LEFT_OUT_ranker;
+        use_ranker = false;
+        level = LEVEL_reduced;
+        reason = REASON_deadline;
+    }
+    if (use_ranker && !pipeline_model_begin(p, p->models->ranker)) {
+        use_ranker = false;
+        level = LEVEL_reduced;
+        reason = REASON_breaker;
+    }
+    bool good = true;
+    pipeline_cost_begin(p);
+    bool ranked = rank_callers_items(p, use_ranker, &good);
+    if (use_ranker) {
+        pipeline_cost_learn(p, COST_RANK);
+        pipeline_model_end(p, p->models->ranker, good);
+    }
+    if (p->env->floor >= LEVEL_cached) /* no answer is remembered for a caller's list */
+        pipeline_lower(p, p->env->floor == LEVEL_static ? LEVEL_static : LEVEL_generic, reason);
+    else if (level > LEVEL_full)
+        pipeline_lower(p, LEVEL_reduced, reason);
+    else if (p->models->ranker_missing)
+        pipeline_lower(p, LEVEL_reduced, REASON_no_model);
+    else if (!ranked)
+        pipeline_lower(p, LEVEL_reduced, REASON_overload);
+    if (p->is_hidden && use_ranker)
+        pipeline_lower(p, LEVEL_reduced, REASON_consent);
 }

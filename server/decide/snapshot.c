@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/rcu.h"
-#include "models/ranker.h"
+#include "server/decide/snapshot_internal.h"
 #include "server/decide/trial.h"
 
 /* Kinds as bits. */
@@ -72,90 +71,6 @@ static enum err_code find_model(const struct snapshot *snapshot, uint32_t varian
     return ERR_OK;
 }
 
-static enum err_code bind_source(const struct policy_slot *slot, struct text kind,
-                                 struct rank_binding *binding, struct err *err)
-{
-    for (uint32_t i = 0; i < slot->source_count; i++) {
-        if (text_is(kind, policy_source_name(slot->source[i].kind))) {
-            *binding = (struct rank_binding){.from = BIND_SOURCE, .id = i, .of_item = true};
-            return ERR_OK;
-        }
-    }
-    return err_set(err, ERR_BAD_INPUT, "slot %s: feature source.%.*s: the slot has no such source",
-                   slot->name, (int)kind.len, kind.ptr);
-}
-
-static bool bind_stored(const struct store *store, struct text name, struct rank_binding *binding)
-{
-    struct feature feature;
-    rcu_read_begin();
-    bool is_known = feature_find(store, name, &feature);
-    rcu_read_end();
-    if (!is_known)
-        return false;
-    feature.name = NULL;
-    *binding = (struct rank_binding){
-        .from = BIND_FEATURE, .feature = feature, .of_item = feature_needs_item(&feature)};
-    return true;
-}
-
-static enum err_code bind_feature(const struct policy_slot *slot, const struct store *store,
-                                  const char *name, struct rank_binding *binding, struct err *err)
-{
-    struct text text = text_of(name);
-    struct text rest = {0};
-    if (bind_stored(store, text, binding))
-        return ERR_OK;
-    *binding = (struct rank_binding){.of_item = true};
-    switch (decision_feature_find(text, &rest)) {
-    case DECISION_FEATURE_CALLER_SCORE: binding->from = BIND_CALLER_SCORE; break;
-    case DECISION_FEATURE_BLEND_SCORE: binding->from = BIND_BLEND_SCORE; break;
-    case DECISION_FEATURE_PAIR_DAYS: binding->from = BIND_PAIR_DAYS; break;
-    case DECISION_FEATURE_PAIR_AGE_S: binding->from = BIND_PAIR_AGE_S; break;
-    case DECISION_FEATURE_REQUEST:
-        binding->from = BIND_REQUEST;
-        binding->name = rest;
-        break;
-    case DECISION_FEATURE_SOURCE: return bind_source(slot, rest, binding, err);
-    case DECISION_FEATURE_NONE:
-        return err_set(err, ERR_BAD_INPUT, "slot %s: ranker %s: unknown feature '%.64s'",
-                       slot->name, slot->ranker, name);
-    }
-    return ERR_OK;
-}
-
-enum err_code snapshot_check_features(const struct model *ranker, const struct store *store,
-                                      struct err *err)
-{
-    for (uint32_t i = 0; i < ranker->feature_count; i++) {
-        const char *name = ranker->feature[i].name;
-        struct rank_binding binding;
-        struct text rest;
-        if (!bind_stored(store, text_of(name), &binding) &&
-            decision_feature_find(text_of(name), &rest) == DECISION_FEATURE_NONE)
-            return err_set(err, ERR_BAD_INPUT,
-                           "manifest.json: features[%u]: nothing supplies '%.64s' "
-                           "(docs/policies.md)",
-                           i, name);
-    }
-    return ERR_OK;
-}
-
-static enum err_code bind_ranker(const struct policy_slot *slot, const struct store *store,
-                                 struct slot_models *models, struct err *err)
-{
-    enum err_code rc = ERR_OK;
-    if (models->ranker == NULL)
-        return ERR_OK;
-    uint32_t count = models->ranker->feature_count;
-    models->binding = calloc(count > 0 ? count : 1, sizeof *models->binding);
-    if (models->binding == NULL)
-        return err_set(err, ERR_NOMEM, "slot %s: no memory for its ranker", slot->name);
-    for (uint32_t i = 0; i < count && rc == ERR_OK; i++)
-        rc = bind_feature(slot, store, models->ranker->feature[i].name, &models->binding[i], err);
-    return rc;
-}
-
 /* Which trials have a part in what these models answer. */
 static uint32_t trials_of(const struct snapshot *snapshot, const struct slot_models *models,
                           const struct snapshot_variant *variant)
@@ -204,7 +119,7 @@ static enum err_code resolve_slot(struct snapshot *snapshot, const struct store 
         rc = find_model(snapshot, variant, slot->name, slot->prices, KIND(MODEL_prices),
                         &models->prices, &models->prices_missing, err);
     if (rc == ERR_OK)
-        rc = bind_ranker(slot, store, models, err);
+        rc = snapshot_bind_ranker(slot, store, models, err);
     snprintf(models->policy, sizeof models->policy, "%s@%s", slot->name,
              snapshot->policies->version);
     return rc;
@@ -227,75 +142,6 @@ static enum err_code resolve_variant(struct snapshot *snapshot, const struct sto
         variant->slot[i].trials =
             trials_of(snapshot, &snapshot->variant[0].slot[i], &snapshot->variant[0]);
     return rc;
-}
-
-/* How many places for sums a worker needs. */
-static void count_places(struct snapshot *snapshot)
-{
-    snapshot->row_places = 1; /* `similar` always has one */
-    for (uint32_t i = 0; i < snapshot->policies->slot_count; i++) {
-        const struct policy_slot *slot = &snapshot->policies->slot[i];
-        uint32_t rows = 0, items = 0;
-        for (uint32_t s = 0; s < slot->source_count; s++) {
-            rows += policy_sums_rows(slot->source[s].kind);
-            items += policy_sums_items(slot->source[s].kind);
-        }
-        snapshot->row_places = rows > snapshot->row_places ? rows : snapshot->row_places;
-        snapshot->item_places = items > snapshot->item_places ? items : snapshot->item_places;
-    }
-}
-
-static size_t rows_max(const struct snapshot *snapshot)
-{
-    size_t most = 1;
-    const struct model *model = NULL;
-    for (uint32_t i = 0; (model = snapshot_model(snapshot, i)) != NULL; i++) {
-        uint32_t rows = model_row_count(model);
-        most = rows > most ? rows : most;
-    }
-    return most;
-}
-
-/* Gives the worker its arrays; returns what is left of the memory. */
-static float *share_out(const struct snapshot *snapshot, struct worker_scratch *scratch,
-                        float *next, size_t rows, size_t items)
-{
-    for (uint32_t i = 0; i < snapshot->row_places + snapshot->item_places; i++) {
-        size_t length = i < snapshot->row_places ? rows : items;
-        scratch->sum[i] = next;
-        scratch->touched[i] = (uint32_t *)(void *)(next + length);
-        next += 2 * length;
-    }
-    scratch->row_upper = next;
-    scratch->blend = next + rows;
-    scratch->upper = scratch->blend + items;
-    return scratch->upper + items;
-}
-
-static enum err_code scratch_create(struct snapshot *snapshot, uint32_t item_count_max,
-                                    struct err *err)
-{
-    /* Whole cache lines, so that each array has lines of its own. */
-    size_t rows = (rows_max(snapshot) + 15) & ~(size_t)15;
-    size_t items = ((size_t)item_count_max + 15) & ~(size_t)15;
-    size_t per_worker = rows * (1 + 2 * (size_t)snapshot->row_places) +
-                        items * (2 + 2 * (size_t)snapshot->item_places);
-    snapshot->scratch = calloc(snapshot->worker_count, sizeof *snapshot->scratch);
-    /* Straight from the kernel, zeroed and resident only where it is used; calloc would sooner or
-     * later recycle what it was given back, and touch all of it. */
-    size_t bytes = per_worker * snapshot->worker_count * sizeof(float);
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory != MAP_FAILED) {
-        snapshot->scratch_memory = memory;
-        snapshot->scratch_bytes = bytes;
-    }
-    if (snapshot->scratch == NULL || snapshot->scratch_memory == NULL)
-        return err_set(err, ERR_NOMEM, "no memory for the scratch of %u workers, %zu rows",
-                       snapshot->worker_count, rows);
-    float *next = snapshot->scratch_memory;
-    for (uint32_t w = 0; w < snapshot->worker_count; w++)
-        next = share_out(snapshot, &snapshot->scratch[w], next, rows, items);
-    return ERR_OK;
 }
 
 enum err_code snapshot_refresh_lists(struct snapshot *snapshot, const struct store *store,
@@ -357,12 +203,12 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     }
     snapshot->policies = spec->policies;
     snapshot->slot_count = spec->policies->slot_count;
-    count_places(snapshot);
+    snapshot_count_places(snapshot);
     enum err_code rc = copy_static(snapshot, spec, err);
     for (uint32_t i = 0; i < 1u << snapshot->trial_count && rc == ERR_OK; i++)
         rc = resolve_variant(snapshot, spec->store, i, err);
     if (rc == ERR_OK)
-        rc = scratch_create(snapshot, spec->item_count_max, err);
+        rc = snapshot_make_scratch(snapshot, spec->item_count_max, err);
     struct list_set *lists = NULL;
     if (rc == ERR_OK)
         rc = lists_make(snapshot->policies, spec->store,
@@ -397,8 +243,6 @@ void snapshot_destroy(struct snapshot **snapshot)
     policy_destroy(&old->policies);
     free(old->static_text);
     free(old->static_ids);
-    free(old->scratch);
-    if (old->scratch_memory != NULL)
-        munmap(old->scratch_memory, old->scratch_bytes);
+    snapshot_free_scratch(old);
     free(old);
 }

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operation `similar`. */
+#include "server/decide/pipeline.h"
+#include "server/metrics.h"
+
+/* The best of these sums. */
+static void emit_best(struct pipeline *p, uint32_t place, const struct model *model,
+                      const char *source)
+{
+    struct top top = pipeline_top(p, p->rules == NULL ? p->wanted : pipeline_depth(p));
+    struct summed summed = sources_summed(p, place);
+    for (uint32_t i = 0; i < summed.count; i++) {
+        uint32_t row = summed.row != NULL ? summed.row[i] : i;
+        uint32_t item = model != NULL ? model->item_of_row[row] : row;
+        float score = p->scratch->sum[place][row];
+        if (score != 0.0f && top_wants(&top, score, item) && eligible(p, item))
+            top_put(&top, score, item);
+    }
+    top_sort(&top);
+    for (uint32_t i = 0; i < top.count; i++)
+        (void)pipeline_emit(p, top.slot[i].key, top.slot[i].score, source);
+}
+
+/* The first source of that kind; source_count when the slot has none. */
+static uint32_t first_source(const struct pipeline *p, enum policy_source_kind kind)
+{
+    uint32_t s = 0;
+    while (s < p->slot->source_count && p->slot->source[s].kind != kind)
+        s++;
+    return s;
+}
+
+/* Whose neighbors are asked: those of the slot, or the first that are loaded unless the slot goes
+ * by content alone. */
+static const struct model *neighbors_for_similar(const struct pipeline *p)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->slot->source[s].kind == SOURCE_neighbors && p->models->source[s] != NULL)
+            return p->models->source[s];
+    }
+    bool by_content = first_source(p, SOURCE_content) < p->slot->source_count &&
+                      first_source(p, SOURCE_neighbors) == p->slot->source_count;
+    return by_content ? NULL : p->variant->similar;
+}
+
+static void emit_neighbors(struct pipeline *p, const struct model *model)
+{
+    sources_sum_neighbors(p, model, 0, p->seed, NULL, p->seed_count);
+    pipeline_model_end(p, model, true);
+    emit_best(p, 0, model, "neighbors");
+    if (p->out->count > 0)
+        pipeline_use_model(p, model);
+}
+
+static const struct model *factors_for_similar(const struct pipeline *p)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->slot->source[s].kind == SOURCE_factors && p->models->source[s] != NULL)
+            return p->models->source[s];
+    }
+    return NULL;
+}
+
+/* What those want who act on the items: where there is nothing else to ask. */
+static void similar_by_factors(struct pipeline *p, const struct model *model)
+{
+    struct factors_found found;
+    uint32_t depth = p->rules == NULL ? p->wanted : pipeline_depth(p);
+    if (!pipeline_model_begin(p, model)) {
+        ladder_descend(p, LEVEL_generic, REASON_breaker);
+        return;
+    }
+    bool is_found = retrieve_similar(p, model, depth, &found);
+    pipeline_model_end(p, model, true);
+    for (uint32_t i = 0; is_found && i < found.top.count; i++) {
+        if (found.top.slot[i].score != 0.0f)
+            (void)pipeline_emit(p, found.top.slot[i].key, found.top.slot[i].score, "factors");
+    }
+    pipeline_stage(p, STAGE_CANDIDATES);
+    if (p->out->count == 0) {
+        ladder_descend(p, LEVEL_generic, p->no_room ? REASON_overload : REASON_no_candidates);
+        return;
+    }
+    pipeline_use_model(p, model);
+    if (p->out->count < p->wanted)
+        ladder_fill_generic(p);
+}
+
+/* The neighbors of the items that the caller names, and where the slot has such a source what is
+ * like them behind those; nothing of the person goes in but what they must not see. */
+void similar_answer(struct pipeline *p)
+{
+    enum reason reason = REASON_none;
+    enum level level = pipeline_best_level(p, &reason);
+    const struct model *model = neighbors_for_similar(p);
+    uint32_t content = first_source(p, SOURCE_content);
+    bool has_content = content < p->slot->source_count;
+    const struct model *factors = factors_for_similar(p);
+    if (level < LEVEL_cached && model == NULL && !has_content && factors != NULL) {
+        p->out->level = level;
+        p->out->reason = reason;
+        similar_by_factors(p, factors);
+        return;
+    }
+    if (level >= LEVEL_cached || (model == NULL && !has_content)) {
+        bool lowered = level >= LEVEL_cached;
+        ladder_descend(p, lowered ? level : LEVEL_generic, lowered ? reason : REASON_no_model);
+        return;
+    }
+    p->out->level = level;
+    p->out->reason = reason;
+    bool is_open = model != NULL && !pipeline_model_begin(p, model);
+    if (is_open && !has_content) {
+        ladder_descend(p, LEVEL_generic, REASON_breaker);
+        return;
+    }
+    if (model != NULL && !is_open)
+        emit_neighbors(p, model);
+    if (has_content && p->out->count < p->wanted) {
+        sources_sum_content(p, content, p->seed, NULL, p->seed_count);
+        emit_best(p, p->models->place[content], NULL, "content");
+    }
+    pipeline_stage(p, STAGE_CANDIDATES);
+    if (p->out->count == 0) {
+        enum reason why = p->no_room ? REASON_overload
+                          : is_open  ? REASON_breaker
+                                     : REASON_no_candidates;
+        ladder_descend(p, LEVEL_generic, why);
+        return;
+    }
+    if (p->out->count < p->wanted)
+        ladder_fill_generic(p);
+}

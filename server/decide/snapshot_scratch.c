@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The arrays of the workers, as long as the models and the store of this snapshot need them. */
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "server/decide/snapshot_internal.h"
+
+void snapshot_count_places(struct snapshot *snapshot)
+{
+    snapshot->row_places = 1; /* `similar` always has one */
+    for (uint32_t i = 0; i < snapshot->policies->slot_count; i++) {
+        const struct policy_slot *slot = &snapshot->policies->slot[i];
+        uint32_t rows = 0, items = 0;
+        for (uint32_t s = 0; s < slot->source_count; s++) {
+            rows += policy_sums_rows(slot->source[s].kind);
+            items += policy_sums_items(slot->source[s].kind);
+        }
+        snapshot->row_places = rows > snapshot->row_places ? rows : snapshot->row_places;
+        snapshot->item_places = items > snapshot->item_places ? items : snapshot->item_places;
+    }
+}
+
+static size_t rows_max(const struct snapshot *snapshot)
+{
+    size_t most = 1;
+    const struct model *model = NULL;
+    for (uint32_t i = 0; (model = snapshot_model(snapshot, i)) != NULL; i++) {
+        uint32_t rows = model_row_count(model);
+        most = rows > most ? rows : most;
+    }
+    return most;
+}
+
+/* Gives the worker its arrays; returns what is left of the memory. */
+static float *share_out(const struct snapshot *snapshot, struct worker_scratch *scratch,
+                        float *next, size_t rows, size_t items)
+{
+    for (uint32_t i = 0; i < snapshot->row_places + snapshot->item_places; i++) {
+        size_t length = i < snapshot->row_places ? rows : items;
+        scratch->sum[i] = next;
+        scratch->touched[i] = (uint32_t *)(void *)(next + length);
+        next += 2 * length;
+    }
+    scratch->row_upper = next;
+    scratch->blend = next + rows;
+    scratch->upper = scratch->blend + items;
+    return scratch->upper + items;
+}
+
+enum err_code snapshot_make_scratch(struct snapshot *snapshot, uint32_t item_count_max,
+                                    struct err *err)
+{
+    /* Whole cache lines, so that each array has lines of its own. */
+    size_t rows = (rows_max(snapshot) + 15) & ~(size_t)15;
+    size_t items = ((size_t)item_count_max + 15) & ~(size_t)15;
+    size_t per_worker = rows * (1 + 2 * (size_t)snapshot->row_places) +
+                        items * (2 + 2 * (size_t)snapshot->item_places);
+    snapshot->scratch = calloc(snapshot->worker_count, sizeof *snapshot->scratch);
+    /* Straight from the kernel, zeroed and resident only where it is used; calloc would sooner or
+     * later recycle what it was given back, and touch all of it. */
+    size_t bytes = per_worker * snapshot->worker_count * sizeof(float);
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED) {
+        snapshot->scratch_memory = memory;
+        snapshot->scratch_bytes = bytes;
+    }
+    if (snapshot->scratch == NULL || snapshot->scratch_memory == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the scratch of %u workers, %zu rows",
+                       snapshot->worker_count, rows);
+    float *next = snapshot->scratch_memory;
+    for (uint32_t w = 0; w < snapshot->worker_count; w++)
+        next = share_out(snapshot, &snapshot->scratch[w], next, rows, items);
+    return ERR_OK;
+}
+
+void snapshot_free_scratch(struct snapshot *snapshot)
+{
+    free(snapshot->scratch);
+    if (snapshot->scratch_memory != NULL)
+        munmap(snapshot->scratch_memory, snapshot->scratch_bytes);
+}
