@@ -154,7 +154,11 @@ enum err_code definitions_lay_out(const char *name, struct definitions *definiti
 enum err_code definitions_empty(struct definitions **ret_definitions, struct err *err)
 {
     static const char none[] = "{\"version\": \"none\", \"features\": {}}";
-    return definitions_parse("no features", none, sizeof none - 1, ret_definitions, err);
+    enum err_code rc =
+        definitions_parse("no features", none, sizeof none - 1, ret_definitions, err);
+    if (rc == ERR_OK)
+        (*ret_definitions)->sha256[0] = '\0';
+    return rc;
 }
 
 void definitions_destroy(struct definitions **definitions)

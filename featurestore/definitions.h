@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "featurestore/event.h"
@@ -163,6 +164,7 @@ struct definition {
 
 struct definitions {
     char version[65];
+    char sha256[SHA256_HEX_BYTES]; /* of the file; "": none at all */
     uint32_t count;
     struct definition *definition;           /* owned; sorted by name */
     struct definition_lists *lists;          /* owned; in the order of the file */

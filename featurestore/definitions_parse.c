@@ -411,6 +411,9 @@ enum err_code definitions_parse(const char *name, const char *bytes, size_t len,
         cJSON_Delete(file);
         return err_set(err, ERR_NOMEM, "%s: no memory for the features", name);
     }
+    uint8_t digest[SHA256_BYTES];
+    sha256_of(bytes, len, digest);
+    sha256_hex(digest, definitions->sha256);
     definitions->file = file;
     struct json_at root = json_root(name, file);
     rc = read_root(name, &root, definitions, err);

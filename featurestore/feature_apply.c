@@ -11,6 +11,7 @@ struct input {
     struct store *store;
     struct feature_tables *tables;
     const struct feature_set *set;
+    const struct feature_set *beside; /* the one in force, while `set` is staged; or NULL */
     const struct event *event;
     struct feature_names names;
     uint32_t time_s;
@@ -140,7 +141,8 @@ static enum err_code edit(struct input *input, uint32_t table, enum feature_key 
         }
     }
     struct feature_pending *pending = &tables->pending[tables->pending_count];
-    *pending = (struct feature_pending){.table = table, .number = number};
+    *pending = (struct feature_pending){
+        .rows = rows, .is_staged = input->beside != NULL, .table = table, .number = number};
     pending->slot = feature_rows_slot(rows, number);
     if (pending->slot != NULL)
         pending->block = block_copy(input->set, key, rows,
@@ -251,6 +253,12 @@ static enum err_code apply_key(struct input *input, enum feature_key key)
 
 /* ---- the whole event ------------------------------------------------------------------------- */
 
+/* Both sets have the rows of the key: what the event does to them is done. */
+static bool is_shared(const struct input *input, enum feature_key key)
+{
+    return input->beside != NULL && input->set->rows[key] == input->beside->rows[key];
+}
+
 /* Marks the features that the event is for; returns their keys, as bits. */
 static uint32_t find_wanted(struct input *input, enum feature_part part)
 {
@@ -259,7 +267,7 @@ static uint32_t find_wanted(struct input *input, enum feature_part part)
     for (uint32_t i = 0; i < set->definitions->count; i++) {
         const struct definition *definition = &set->definitions->definition[i];
         bool wants = set->is_filling[i] == (part == FEATURES_FILLING) &&
-                     feature_wants(definition, input->event);
+                     !is_shared(input, definition->key) && feature_wants(definition, input->event);
         input->tables->wants[i] = wants;
         if (wants)
             keys |= 1u << definition->key;
@@ -284,6 +292,19 @@ static enum err_code prepare(struct input *input, uint32_t keys)
     return rc;
 }
 
+static enum err_code prepare_set(struct input *input, const struct feature_set *set,
+                                 enum feature_part part)
+{
+    const struct feature_set *in_force =
+        atomic_load_explicit(&input->tables->set, memory_order_relaxed);
+    input->set = set;
+    input->beside = set == in_force ? NULL : in_force;
+    if (part == FEATURES_FILLING && !set->any_is_filling)
+        return ERR_OK;
+    uint32_t keys = find_wanted(input, part);
+    return keys == 0 ? ERR_OK : prepare(input, keys);
+}
+
 enum err_code feature_tables_prepare(struct store *store, const struct event *event,
                                      uint32_t time_s, enum feature_part part, struct err *err)
 {
@@ -291,17 +312,17 @@ enum err_code feature_tables_prepare(struct store *store, const struct event *ev
     struct input input = {
         .store = store,
         .tables = tables,
-        .set = atomic_load_explicit(&tables->set, memory_order_relaxed),
         .event = event,
         .names = {store->item_ids, store->category_ids, store->brand_ids},
         .time_s = time_s > 0 ? time_s : 1,
         .err = err,
     };
     ASSERT(tables->pending_count == 0);
-    if (part == FEATURES_FILLING && !input.set->any_is_filling)
-        return ERR_OK;
-    uint32_t keys = find_wanted(&input, part);
-    enum err_code rc = keys == 0 ? ERR_OK : prepare(&input, keys);
+    enum err_code rc = ERR_OK;
+    if (part == FEATURES_LIVE)
+        rc = prepare_set(&input, feature_set_of(tables), part);
+    if (rc == ERR_OK && (part == FEATURES_FILLING || tables->staged != NULL))
+        rc = prepare_set(&input, feature_tables_filling(tables), part);
     if (rc != ERR_OK)
         feature_tables_cancel(store);
     return rc;
@@ -310,12 +331,12 @@ enum err_code feature_tables_prepare(struct store *store, const struct event *ev
 void feature_tables_commit(struct store *store)
 {
     struct feature_tables *tables = store->features;
-    const struct feature_set *set = atomic_load_explicit(&tables->set, memory_order_relaxed);
     for (uint32_t i = 0; i < tables->pending_count; i++) {
         struct feature_pending *pending = &tables->pending[i];
-        store_keep(store, (enum store_row)(ROW_FEATURES + pending->table), pending->number);
-        retire_block(&store->retire, feature_rows_publish(set->rows[pending->table], pending->slot,
-                                                          pending->block));
+        if (!pending->is_staged) /* a checkpoint holds what is in force */
+            store_keep(store, (enum store_row)(ROW_FEATURES + pending->table), pending->number);
+        retire_block(&store->retire,
+                     feature_rows_publish(pending->rows, pending->slot, pending->block));
     }
     tables->pending_count = 0;
 }

@@ -17,7 +17,12 @@ static void clear_row(struct store *store, uint32_t table, uint32_t number)
 
 void feature_tables_erase(struct store *store, uint32_t number, bool is_anon)
 {
-    clear_row(store, is_anon ? FEATURE_TABLE_ANON : KEY_user, number);
+    uint32_t table = is_anon ? FEATURE_TABLE_ANON : KEY_user;
+    const struct feature_set *staged = store->features->staged;
+    clear_row(store, table, number);
+    struct feature_rows *rows = staged == NULL ? NULL : staged->rows[table];
+    if (rows != NULL && feature_rows_block(rows, number) != NULL)
+        retire_block(&store->retire, feature_rows_clear(rows, number));
 }
 
 static bool is_of_people(uint32_t table)
@@ -67,4 +72,18 @@ bool store_erasure_sweep(struct store *store, struct erasure_sweep *at)
     struct sweep sweep = {.at = at};
     store_ask(store, run_sweep, &sweep);
     return sweep.has_more;
+}
+
+void feature_tables_erase_new(struct store *store, const struct feature_set *old)
+{
+    const struct feature_set *set = feature_set_of(store->features);
+    for (uint32_t table = 0; table < FEATURE_KEY_COUNT; table++) {
+        if (!is_of_people(table) || set->rows[table] == old->rows[table])
+            continue;
+        uint32_t count = store_feature_row_count(store, (enum store_row)(ROW_FEATURES + table));
+        for (uint32_t row = 0; row < count; row++) {
+            if (feature_row_is_erased(store, table, row))
+                clear_row(store, table, row);
+        }
+    }
 }

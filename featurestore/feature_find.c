@@ -13,34 +13,30 @@ static struct feature feature_of(const struct feature_tables *tables,
                             .key = (uint8_t)definition->key};
 }
 
-/* A name that was declared but is not in force yet has its key in front all the same. */
-static bool key_of_name(struct text name, uint8_t *ret_key)
-{
-    for (uint32_t key = 0; key < FEATURE_KEY_COUNT; key++) {
-        struct text prefix = text_of(feature_key_name((enum feature_key)key));
-        if (name.len > prefix.len && name.ptr[prefix.len] == '.' &&
-            memcmp(name.ptr, prefix.ptr, prefix.len) == 0) {
-            *ret_key = (uint8_t)key;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool feature_find(const struct store *store, struct text name, struct feature *ret_feature)
+static bool find(const struct store *store, const struct definitions *definitions, struct text name,
+                 struct feature *ret_feature)
 {
     const struct feature *builtin = feature_builtin(name);
     if (builtin != NULL) {
         *ret_feature = *builtin;
         return true;
     }
-    uint32_t number = idmap_find(store->features->names, name);
-    struct feature feature = {.subject = FEATURE_DEFINED, .id = number};
-    if (number == IDMAP_NONE || !key_of_name(name, &feature.key))
-        return false;
-    feature.name = idmap_text(store->features->names, number).ptr;
-    *ret_feature = feature;
-    return true;
+    const struct definition *definition = definitions_find(definitions, name);
+    if (definition != NULL)
+        *ret_feature = feature_of(store->features, definition);
+    return definition != NULL;
+}
+
+bool feature_find(const struct store *store, struct text name, struct feature *ret_feature)
+{
+    return find(store, feature_set_of(store->features)->definitions, name, ret_feature);
+}
+
+bool feature_bind(const struct store *store, struct text name, struct feature *ret_feature)
+{
+    const struct definitions *next = store->features->next;
+    return next != NULL ? find(store, next, name, ret_feature)
+                        : feature_find(store, name, ret_feature);
 }
 
 bool feature_next(const struct store *store, uint32_t *at, struct feature *ret_feature)

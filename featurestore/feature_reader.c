@@ -42,7 +42,7 @@ void feature_reader_begin(struct feature_reader *reader, const struct store *sto
     char buf[ID_BYTES_MAX];
     const struct feature_tables *tables = store->features;
     reader->store = store;
-    reader->set = feature_set_of(tables);
+    reader->set = asker->set != NULL ? asker->set : feature_set_of(tables);
     reader->history = asker->history;
     reader->now_s = (uint32_t)(store_watermark_ms(store) / 1000);
     find_person(reader, asker);

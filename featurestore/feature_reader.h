@@ -22,9 +22,12 @@
 enum feature_status { FEATURE_PRESENT, FEATURE_DEFAULT, FEATURE_STALE, FEATURE_MISSING };
 const char *feature_status_name(enum feature_status status);
 
-/* Finds a feature by its name.  `name` of the result is valid until rcu_read_end; its id as long as
- * the store, also when the feature is defined anew or no longer. */
+/* Finds a feature that is in force by its name.  `name` of the result is valid until rcu_read_end;
+ * its id as long as the store, also when the feature is defined anew or no longer. */
 bool feature_find(const struct store *store, struct text name, struct feature *ret_feature);
+/* The same for what is bound to it: while definitions are declared, one that will be in force.  On
+ * the thread that declares. */
+bool feature_bind(const struct store *store, struct text name, struct feature *ret_feature);
 /* All features, one after the other: *at begins at 0. */
 bool feature_next(const struct store *store, uint32_t *at, struct feature *ret_feature);
 
@@ -32,6 +35,7 @@ bool feature_next(const struct store *store, uint32_t *at, struct feature *ret_f
 struct feature_asker {
     struct text user, anon, query, slot;
     const struct history *history; /* as store_history gives it; NULL: none */
+    const struct feature_set *set; /* NULL: those in force */
 };
 
 enum { FEATURE_ITEMS_MAX = AGGREGATE_COLUMN_MAX }; /* that a reader stands at */

@@ -3,9 +3,11 @@
  *
  * One table for each kind of key that a feature has, in which a row holds the states of all
  * features of one key (featurestore/feature_rows.h); users and anonymous ids have a table each.
- * Definitions and tables are published together, as a set: a reload makes the next one beside it
- * and replaces it by pointer.  States of definitions that did not change are taken over: whole
- * tables when nothing in them changed, else row by row.
+ * Definitions and tables are published together, as a set.  Others are staged: the next set is made
+ * beside the one in force, filled, and learns from every event as that one does, so that a reader
+ * may be given either; then it takes its place.  States of definitions that did not change are
+ * taken over: whole tables when nothing in them changed, which both sets have then, else row by
+ * row.
  *
  * An event is prepared first: all that it does to features is put into new blocks, which need
  * memory; feature_tables_commit publishes them and cannot fail.  A key that does not fit any more
@@ -43,6 +45,8 @@ struct feature_set {
 
 /* A block that waits for the commit. */
 struct feature_pending {
+    struct feature_rows *rows;
+    bool is_staged;
     uint32_t table, number;
     _Atomic(const uint8_t *) *slot;
     uint8_t *block;
@@ -50,6 +54,8 @@ struct feature_pending {
 
 struct feature_tables {
     _Atomic(struct feature_set *) set; /* owned; never NULL */
+    struct feature_set *staged;        /* owned; NULL: none */
+    const struct definitions *next;    /* borrowed: declared, and not yet in force; NULL: none */
     uint32_t rows_max;
     struct idmap *names;                /* of features, by number */
     struct idmap *query_ids, *slot_ids; /* made when a feature needs them; never replaced */
@@ -71,15 +77,25 @@ static inline const struct feature_set *feature_set_of(const struct feature_tabl
     return atomic_load_explicit(&tables->set, memory_order_acquire);
 }
 
+/* The set takes the definitions over; its rows are its owner's, since the next set may have them.
+ */
+MUST_CHECK enum err_code feature_set_create(const struct feature_tables *tables,
+                                            struct definitions *definitions,
+                                            struct feature_set **ret_set, struct err *err);
+void feature_set_destroy(struct feature_set **set);
+
 /* Gives numbers to all names, so that models can be bound before the definitions are in force. */
 MUST_CHECK enum err_code feature_tables_declare(struct feature_tables *tables,
                                                 const struct definitions *definitions,
                                                 struct err *err);
-/* These are in force from now on; takes them over on success, waits for readers.  With `fill` the
- * states that begin anew wait to be filled; *ret_new_count says how many they are.  ERR_NOMEM,
- * ERR_LIMIT: nothing changed. */
-MUST_CHECK enum err_code feature_tables_adopt(struct store *store, struct definitions *definitions,
+/* Makes the set that comes next; takes the definitions over on success.  With `fill` the states
+ * that begin anew wait to be filled; *ret_new_count says how many they are.  ERR_NOMEM, ERR_LIMIT:
+ * nothing changed. */
+MUST_CHECK enum err_code feature_tables_stage(struct store *store, struct definitions *definitions,
                                               bool fill, uint32_t *ret_new_count, struct err *err);
+/* What is staged is in force from now on; waits for readers. */
+void feature_tables_adopt(struct store *store);
+void feature_tables_unstage(struct feature_tables *tables); /* nobody reads it; none is fine */
 
 enum feature_part { FEATURES_LIVE, FEATURES_FILLING };
 
@@ -91,6 +107,15 @@ void feature_tables_commit(struct store *store); /* what was prepared */
 void feature_tables_cancel(struct store *store);
 /* What was filled takes part from now on. */
 void feature_tables_filled(struct feature_tables *tables);
+/* Of people who were erased, in the tables that the set in force has and `old` has not. */
+void feature_tables_erase_new(struct store *store, const struct feature_set *old);
+
+/* The set that is being filled, if any is. */
+static inline struct feature_set *feature_tables_filling(const struct feature_tables *tables)
+{
+    return tables->staged != NULL ? tables->staged
+                                  : atomic_load_explicit(&tables->set, memory_order_relaxed);
+}
 
 uint64_t feature_tables_bytes(const struct feature_tables *tables);
 uint64_t feature_tables_row_count(const struct feature_tables *tables);

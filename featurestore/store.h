@@ -37,6 +37,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/idmap.h"
 #include "base/money.h"
 #include "base/text.h"
@@ -387,22 +388,41 @@ double feature_of_user(const struct store *store, uint32_t id, const struct hist
 /* ---- features that are defined: featurestore/definitions.h ----------------------------------- */
 
 struct definitions;
+struct feature_set;
 
 /* Before store_start: what is applied from then on is computed by these, which are taken over.
  * ERR_NOMEM; ERR_LIMIT. */
 MUST_CHECK enum err_code store_define_features(struct store *store,
                                                struct definitions **definitions, struct err *err);
-/* Names become known, so that models can be bound to them; they read as unknown until they are in
- * force.  Any thread. */
+/* Others come into force in steps, so that they can do so together with what is bound to them: by
+ * one thread, which waits in each step for the store thread.
+ *
+ *   store_declare_features   the names are those that models and policies are bound to from now on
+ *                            (feature_bind), in the place of those in force
+ *   store_stage_features     what they compute stands beside what is in force; what did not change
+ *                            keeps its state
+ *   store_fill_features      until it is done: what is new gets its state from the log, a piece at
+ *                            a time between batches
+ *   store_adopt_features     they are in force; what was is freed when nobody reads it any more
+ *
+ * From the end of filling on, what is staged learns as what is in force does: it may be read (the
+ * set that staging returned) by whoever goes before adopting.  store_cancel_features ends it before
+ * that; nothing has changed then. */
+
+/* Borrowed until they are staged or cancelled.  ERR_LIMIT, ERR_NOMEM; cancel then. */
 MUST_CHECK enum err_code
 store_declare_features(struct store *store, const struct definitions *definitions, struct err *err);
-/* Puts these in force in one step, on the store thread, and waits for it; takes them over on
- * success.  What did not change keeps its state.  What is new is filled from the log, when there is
- * one, a piece at a time between batches, and reads as unknown until all of it is there; this
- * returns then.  ERR_NOMEM, ERR_LIMIT: nothing changed.  ERR_CORRUPT, ERR_IO: they are in force,
- * and what is new holds what came since. */
-MUST_CHECK enum err_code store_redefine_features(struct store *store,
-                                                 struct definitions **definitions,
-                                                 uint32_t *ret_new_count, struct err *err);
+/* Those that were declared; takes them over on success.  *ret_new_count: how many begin anew.
+ * ERR_BUSY: the store is being recovered; ERR_NOMEM, ERR_LIMIT. */
+MUST_CHECK enum err_code store_stage_features(struct store *store, struct definitions **definitions,
+                                              const struct feature_set **ret_set,
+                                              uint32_t *ret_new_count, struct err *err);
+/* ERR_CORRUPT, ERR_IO: the log cannot be read; cancel then. */
+MUST_CHECK enum err_code store_fill_features(struct store *store, bool *ret_is_done,
+                                             struct err *err);
+void store_adopt_features(struct store *store);
+void store_cancel_features(struct store *store);
+/* SHA-256 of the file of those in force, "none" without one.  Any thread. */
+char *store_features_sha256(const struct store *store, char ret_hex[SHA256_HEX_BYTES]);
 
 #endif

@@ -197,6 +197,10 @@ struct store {
     struct feature_tables *features; /* owned */
 
     /* The writer's own. */
+    struct {
+        uint64_t at;   /* the record that comes next */
+        uint64_t next; /* the one that the log gets next, as of the last turn */
+    } filling;         /* of the definitions that are staged */
     struct dedup *dedup;
     struct retire retire;
     uint32_t *active; /* owned: items that have a block of windows */

@@ -8,6 +8,7 @@
 #include "server/control/config_keys.h"
 #include "server/control/config_retention.h"
 #include "server/control/ratchet.h"
+#include "server/control/release.h"
 #include "server/daemon.h"
 
 bool daemon_is_heir(const struct daemon *daemon)
@@ -68,8 +69,13 @@ static enum err_code open_erasures(struct daemon *daemon, struct err *err)
 
 static enum err_code define_features(struct daemon *daemon, struct err *err)
 {
+    char path[FILE_PATH_BYTES];
     struct definitions *definitions = NULL;
-    enum err_code rc = reload_features(daemon->config->features, &definitions, err);
+    enum err_code rc =
+        release_features_path(daemon->config->models_dir, daemon->config->features, path, err);
+    if (rc == ERR_OK)
+        rc = path[0] == '\0' ? definitions_empty(&definitions, err)
+                             : definitions_parse_file(path, &definitions, err);
     if (rc == ERR_OK)
         rc = store_define_features(daemon->store, &definitions, err);
     definitions_destroy(&definitions);
@@ -169,6 +175,7 @@ enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
     struct registry_options options = {
         .models_dir = config->models_dir,
         .policies_path = config->policies[0] == '\0' ? NULL : config->policies,
+        .features_path = config->features[0] == '\0' ? NULL : config->features,
         .static_ids = static_ids,
         .static_count = config->static_items.count,
         .worker_count = daemon->worker_count,

@@ -174,16 +174,15 @@ static enum err_code sign_locks(struct daemon *daemon, struct err *err)
 static void record_start(struct daemon *daemon)
 {
     struct audit_who who = audit_who_named("decided");
-    struct config_digests digests;
-    char policies[SHA256_HEX_BYTES];
-    config_digest(daemon->config, &digests);
+    char config[SHA256_HEX_BYTES], policies[SHA256_HEX_BYTES], features[SHA256_HEX_BYTES];
+    config_digest(daemon->config, config);
     registry_policies_sha256(daemon->registry, policies);
+    registry_features_sha256(daemon->registry, features);
     daemon->has_served = true;
     /* A failure is counted and logged: a shop without decisions is worse. */
     (void)!audit_record(daemon->audit, &who, "start", ERR_OK, NULL,
-                        AUDIT_WHAT(LOG_STR("version", DECIDED_VERSION),
-                                   LOG_STR("config", digests.config), LOG_STR("policies", policies),
-                                   LOG_STR("features", digests.features),
+                        AUDIT_WHAT(LOG_STR("version", DECIDED_VERSION), LOG_STR("config", config),
+                                   LOG_STR("policies", policies), LOG_STR("features", features),
                                    LOG_BOOL("takes_over", daemon_is_heir(daemon))),
                         NULL);
 }

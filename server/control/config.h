@@ -122,12 +122,8 @@ char *config_dump_markdown(void);
 /* Reads and parses the files named; ERR_BAD_INPUT and the like with their path. */
 MUST_CHECK enum err_code config_check_files(const struct config *config, struct err *err);
 
-/* Which configuration it is: SHA-256 in hex of the effective values, and of the file of features as
- * it is now; "none" without one, "unreadable" when it cannot be read.  The policies that count may
- * be those of a release: registry_policies_sha256. */
-struct config_digests {
-    char config[SHA256_HEX_BYTES], features[SHA256_HEX_BYTES];
-};
-void config_digest(const struct config *config, struct config_digests *ret_digests);
+/* Which configuration it is: SHA-256 in hex of the effective values.  The policies and features
+ * that count may be those of a release: registry_policies_sha256, registry_features_sha256. */
+char *config_digest(const struct config *config, char ret_hex[SHA256_HEX_BYTES]);
 
 #endif

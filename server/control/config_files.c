@@ -65,29 +65,12 @@ enum err_code config_check_files(const struct config *config, struct err *err)
     return rc == ERR_OK ? access_read_token(config->admin_token_file, &token, err) : rc;
 }
 
-static void digest_file(const char *path, char ret_hex[SHA256_HEX_BYTES])
-{
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    uint8_t digest[SHA256_BYTES];
-    if (path[0] == '\0') {
-        text_copy(TEXT_LITERAL("none"), ret_hex, SHA256_HEX_BYTES);
-    } else if (file_read(path, CONFIG_FILE_BYTES_MAX, &bytes, &len, NULL) != ERR_OK) {
-        text_copy(TEXT_LITERAL("unreadable"), ret_hex, SHA256_HEX_BYTES);
-    } else {
-        sha256_of(bytes, len, digest);
-        sha256_hex(digest, ret_hex);
-    }
-    free(bytes);
-}
-
-void config_digest(const struct config *config, struct config_digests *ret_digests)
+char *config_digest(const struct config *config, char ret_hex[SHA256_HEX_BYTES])
 {
     uint8_t digest[SHA256_BYTES];
     char *text = config_dump(config);
     const char *shown = text == NULL ? "" : text;
     sha256_of(shown, strlen(shown), digest);
-    sha256_hex(digest, ret_digests->config);
     free(text);
-    digest_file(config->features, ret_digests->features);
+    return sha256_hex(digest, ret_hex);
 }

@@ -117,17 +117,18 @@ void release_task_done(void *ctx, enum err_code rc, const struct err *err)
     struct model_task *task = ctx;
     struct call *call = task->call;
     struct err unaudited = {.text = ""};
-    char release[MODEL_NAME_BYTES], policies[SHA256_HEX_BYTES];
+    char release[MODEL_NAME_BYTES], policies[SHA256_HEX_BYTES], features[SHA256_HEX_BYTES];
     uint64_t epoch = 0;
     const char *act = task->op == OP_release_commit ? "release_push" : "release_rollback";
     if (task->upload.ptr != NULL)
         uploads_remove(task->ops->uploads, task->upload);
     (void)registry_release(task->ops->registry, release, &epoch);
     registry_policies_sha256(task->ops->registry, policies);
+    registry_features_sha256(task->ops->registry, features);
     enum err_code audited =
         audit_record(task->ops->audit, &task->who, act, rc, err,
                      AUDIT_WHAT(LOG_STR("release", task->release), LOG_INT("epoch", epoch),
-                                LOG_STR("policies", policies)),
+                                LOG_STR("policies", policies), LOG_STR("features", features)),
                      &unaudited);
     if (rc != ERR_OK)
         reply_error(call, task->id_raw, task->ops->clock, reply_code_of(rc), err->text, NULL);

@@ -63,8 +63,11 @@ enum err_code registry_create(const struct registry_options *options,
     registry->models_dir = strdup(options->models_dir);
     if (options->policies_path != NULL)
         registry->config_policies = strdup(options->policies_path);
+    if (options->features_path != NULL)
+        registry->config_features = strdup(options->features_path);
     if (registry->models_dir == NULL ||
-        (options->policies_path != NULL && registry->config_policies == NULL))
+        (options->policies_path != NULL && registry->config_policies == NULL) ||
+        (options->features_path != NULL && registry->config_features == NULL))
         rc = err_set(err, ERR_NOMEM, "no memory for the registry of models");
     if (rc == ERR_OK && registry->wake_fd < 0)
         rc = err_set(err, ERR_IO, "cannot make an eventfd: %s", strerror(errno));
@@ -102,31 +105,63 @@ int registry_lock_fd(const struct registry *registry)
 
 /* ---- the loader ------------------------------------------------------------------------------ */
 
-static enum err_code reload(struct registry *registry, struct reg_command *command, struct err *err)
+/* NULL for "". */
+static enum err_code copy_path(const char *path, char **ret_path, struct err *err)
+{
+    *ret_path = path[0] == '\0' ? NULL : strdup(path);
+    return *ret_path != NULL || path[0] == '\0' ? ERR_OK
+                                                : err_set(err, ERR_NOMEM, "no memory for a path");
+}
+
+static void exchange(char **a, char **b)
+{
+    char *kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* Under the files of the configuration that the registry has. */
+static enum err_code apply_files(struct registry *registry, struct reg_static *static_list,
+                                 struct err *err)
 {
     struct reg_policies policies = {0};
-    char *path = command->path[0] == '\0' ? NULL : strdup(command->path);
-    char *before = registry->config_policies;
-    if (path == NULL && command->path[0] != '\0')
-        return err_set(err, ERR_NOMEM, "no memory for the policies");
-    registry->config_policies = path;
+    const struct release *release = release_in_force(&registry->releases);
     enum err_code rc = reg_release_policies(registry, &policies, err);
     if (rc == ERR_OK)
-        rc = reg_apply(registry, &policies, &command->static_list, err);
+        rc = reg_features_prepare(registry, release == NULL ? "" : release->features, err);
+    if (rc == ERR_OK)
+        rc = reg_apply(registry, &policies, static_list, err);
     if (rc != ERR_OK) {
-        registry->config_policies = before;
-        free(path);
+        reg_give_up(registry);
         reg_policies_free(&policies);
         return rc;
     }
-    free(before);
     reg_policies_free(&registry->policies);
     reg_static_free(&registry->static_list);
     registry->policies = policies;
-    registry->static_list = command->static_list;
-    command->static_list = (struct reg_static){0};
+    registry->static_list = *static_list;
+    *static_list = (struct reg_static){0};
     reg_view_update(registry);
     return ERR_OK;
+}
+
+static enum err_code reload(struct registry *registry, struct reg_command *command, struct err *err)
+{
+    char *policies = NULL, *features = NULL;
+    enum err_code rc = copy_path(command->path, &policies, err);
+    if (rc == ERR_OK)
+        rc = copy_path(command->features, &features, err);
+    exchange(&policies, &registry->config_policies);
+    exchange(&features, &registry->config_features);
+    if (rc == ERR_OK)
+        rc = apply_files(registry, &command->static_list, err);
+    if (rc != ERR_OK) {
+        exchange(&policies, &registry->config_policies);
+        exchange(&features, &registry->config_features);
+    }
+    free(policies);
+    free(features);
+    return rc;
 }
 
 /* What is asked of one name that is there. */
@@ -238,8 +273,10 @@ enum err_code registry_start(struct registry *registry, struct err *err)
     enum err_code rc = reg_releases_start(registry, err);
     if (rc == ERR_OK)
         rc = reg_apply(registry, &registry->policies, &registry->static_list, err);
-    if (rc != ERR_OK)
+    if (rc != ERR_OK) {
+        reg_give_up(registry);
         return rc;
+    }
     if (registry->watch_fd < 0)
         log_at(LOG_WARN, "inotify is not available; models_dir is looked at from time to time",
                LOG_INT("rescan_ms", registry->rescan_ns / 1000000));
@@ -290,6 +327,7 @@ void registry_destroy(struct registry **registry_ref)
     if (registry->lock_fd >= 0)
         close(registry->lock_fd);
     free(registry->config_policies);
+    free(registry->config_features);
     free(registry->models_dir);
     free(registry);
 }

@@ -20,6 +20,7 @@
  * 4. With keys only bundles are loaded that one of them signed, and what arrives anew is no lower
  *    than what has served (server/control/ratchet.h).
  * 5. A release is in force as a whole or not at all, also after a crash: models_dir/.release.
+ *    Models, policies and definitions of features that answer together change with one pointer.
  * 6. A version that is loaded goes on serving whatever happens to its folder; a name is retired
  *    when models_dir/NAME itself is gone from the models_dir that was there at the start.
  *
@@ -53,6 +54,7 @@ struct registry;
 struct registry_options {
     const char *models_dir;    /* created when absent, and locked; borrowed strings, copied */
     const char *policies_path; /* NULL: the built-in policy */
+    const char *features_path; /* NULL: no features are defined */
     const struct text *static_ids;
     uint32_t static_count;
     uint32_t worker_count;
@@ -116,22 +118,24 @@ void registry_shadow_stop(struct registry *registry, const char *name, registry_
 /* Serves the version before the present one.  ERR_NOT_FOUND when there is none. */
 void registry_rollback(struct registry *registry, const char *name, registry_done_fn done,
                        void *ctx);
-/* Read the policies file and the static list again and publish, or refuse and change nothing. */
+/* Read the policies file, the features file and the static list again and publish, or refuse and
+ * change nothing.  New features are filled from the log before. */
 void registry_reload(struct registry *registry, const char *policies_path,
-                     const struct text *static_ids, uint32_t static_count, registry_done_fn done,
-                     void *ctx);
+                     const char *features_path, const struct text *static_ids,
+                     uint32_t static_count, registry_done_fn done, void *ctx);
 
-/* Verifies and loads all that the folder `from` (same file system) holds of models and policies
- * (server/control/release.h), then puts it in force in one step, with one epoch, durably; what is
- * wrong with any of it refuses all of it, and nothing changes.  ERR_EXISTS: the id is taken. */
+/* Verifies and loads all that the folder `from` (same file system) holds of models, policies and
+ * definitions of features (server/control/release.h), fills what is new of the features from the
+ * log, then puts it in force in one step, with one epoch, durably; what is wrong with any of it
+ * refuses all of it, and nothing changes.  ERR_EXISTS: the id is taken. */
 void registry_release_install(struct registry *registry, const char *from, const char *id,
                               registry_done_fn done, void *ctx);
 /* What served before the release in force, in one step.  ERR_NOT_FOUND when there is none, or a
  * version of before is gone. */
 void registry_release_rollback(struct registry *registry, registry_done_fn done, void *ctx);
-/* Packs {releases:[{release, at_ms, state, policies, models:[{name, version, before}]}]} as one
- * pair, the newest first; any thread.  `state` is "in_force", "altered" when a model of it has
- * changed since, or "previous". */
+/* Packs {releases:[{release, at_ms, state, policies, features, models:[{name, version, before}]}]}
+ * as one pair, the newest first; any thread.  `state` is "in_force", "altered" when a model of it
+ * has changed since, or "previous". */
 void registry_pack_releases(struct registry *registry, struct pack *pack);
 /* The release in force, "" without one, and the epoch that answers; any thread. */
 char *registry_release(struct registry *registry, char ret_id[MODEL_NAME_BYTES],
@@ -139,6 +143,8 @@ char *registry_release(struct registry *registry, char ret_id[MODEL_NAME_BYTES],
 /* SHA-256 of the policies that answer, of a release or of the configuration; "none": built in; any
  * thread. */
 char *registry_policies_sha256(struct registry *registry, char ret_hex[SHA256_HEX_BYTES]);
+/* The same for the definitions of features. */
+char *registry_features_sha256(const struct registry *registry, char ret_hex[SHA256_HEX_BYTES]);
 
 /* Packs {models:[{name, version, kind, label, state, on_disk, loaded_at_ms, trained_at_ms, bytes}],
  * loads:[{name, version, outcome, message, at_ms}]} as two pairs; any thread.  `state` is

@@ -51,6 +51,14 @@ struct reg_command *reg_command_pop(struct registry *registry, bool *ret_stoppin
     return command;
 }
 
+bool reg_is_stopping(struct registry *registry)
+{
+    pthread_mutex_lock(&registry->queue.lock);
+    bool stopping = registry->queue.stopping;
+    pthread_mutex_unlock(&registry->queue.lock);
+    return stopping;
+}
+
 /* NULL: `done` was told that there is no memory. */
 static struct reg_command *command_new(enum reg_command_kind kind, const char *name,
                                        const char *version, registry_done_fn done, void *ctx)
@@ -154,8 +162,8 @@ void registry_rollback(struct registry *registry, const char *name, registry_don
 }
 
 void registry_reload(struct registry *registry, const char *policies_path,
-                     const struct text *static_ids, uint32_t static_count, registry_done_fn done,
-                     void *ctx)
+                     const char *features_path, const struct text *static_ids,
+                     uint32_t static_count, registry_done_fn done, void *ctx)
 {
     struct err err = {0};
     struct reg_command *command = command_new(COMMAND_RELOAD, "", "", done, ctx);
@@ -163,6 +171,8 @@ void registry_reload(struct registry *registry, const char *policies_path,
         return;
     if (policies_path != NULL)
         text_copy(text_of(policies_path), command->path, sizeof command->path);
+    if (features_path != NULL)
+        text_copy(text_of(features_path), command->features, sizeof command->features);
     enum err_code rc = reg_static_copy(static_ids, static_count, &command->static_list, &err);
     if (rc == ERR_OK)
         submit(registry, command);

@@ -10,9 +10,10 @@
  *   registry_shadow.c   versions that are asked and do not answer
  *   registry_load.c   from a folder to a model that may serve
  *   registry_serve.c  from labels, models and policies to a snapshot that serves
+ *   registry_features.c  other definitions of features, with what is bound to them
  *   registry_lists.c  the lists of the policies follow what the store learns
  *   registry_state.c  models_dir/NAME/.serving
- *   registry_release.c  several models and the policies in one step, and back
+ *   registry_release.c  several models, the policies and the features in one step, and back
  *   registry_releases.c  releases that are in force, at a start and for operators
  *   registry_ratchet.c  no old version comes back as a new one
  *   registry_table.c  names and versions
@@ -31,6 +32,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "featurestore/definitions.h"
 #include "server/control/ratchet.h"
 #include "server/control/registry.h"
 #include "server/control/release.h"
@@ -155,6 +157,7 @@ struct reg_command {
     char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
     char path[FILE_PATH_BYTES]; /* install, release: the folder; reload: the policies, "" for built
                                    in */
+    char features[FILE_PATH_BYTES]; /* reload; "": none */
     struct reg_static static_list;
     struct canary_settings canary;
     uint32_t shadow_share_e4;
@@ -199,6 +202,9 @@ struct registry {
     struct reg_policies policies;
     char
         *config_policies; /* owned; of the configuration, when no release has any; NULL: built in */
+    char *config_features;             /* owned; the same for definitions of features; NULL: none */
+    struct definitions *next_features; /* owned; declared for a change, until they are staged */
+    bool changes_features;         /* the change that is prepared has others than those in force */
     struct release_state releases; /* written within view.lock */
     bool has_unplaced;             /* bundles of the release in force are not in their places yet */
     struct reg_static static_list;
@@ -223,6 +229,7 @@ struct reg_command *reg_command_pop(struct registry *registry, bool *ret_stoppin
 /* Tells who asked, and frees it. */
 void reg_command_finish(struct reg_command *command, enum err_code rc, const struct err *err);
 void reg_wake(const struct registry *registry);
+bool reg_is_stopping(struct registry *registry);
 
 /* ---- registry_table.c */
 struct reg_name *reg_find(const struct registry *registry, const char *name); /* or NULL */
@@ -304,6 +311,18 @@ MUST_CHECK enum err_code reg_serve(struct registry *registry, struct reg_name *n
 MUST_CHECK enum err_code reg_policies_read(const char *path, struct reg_policies *ret_policies,
                                            struct err *err);
 void reg_policies_free(struct reg_policies *policies);
+
+/* ---- registry_features.c; a change of features in the order of its steps */
+/* Reads those of the release `id` ("": of the configuration), and declares them unless they are in
+ * force.  What fails is given up by reg_give_up. */
+MUST_CHECK enum err_code reg_features_prepare(struct registry *registry, const char *id,
+                                              struct err *err);
+/* *ret_set is NULL when they do not change. */
+MUST_CHECK enum err_code reg_features_stage(struct registry *registry,
+                                            const struct feature_set **ret_set, struct err *err);
+MUST_CHECK enum err_code reg_features_check(const struct registry *registry, struct err *err);
+void reg_features_adopt(struct registry *registry); /* nobody reads a snapshot of before */
+void reg_features_give_up(struct registry *registry);
 
 /* ---- registry_line.c */
 /* Serves the newest good version of the line, loads the one before it and the newest that waits,

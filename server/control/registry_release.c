@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Releases: several models and the policies in one step.  All is loaded and checked first; then
- * models_dir/.release is written, which is the moment of the switch, the snapshot is published, and
- * the bundles go to their places.  What a crash leaves undone of that the next start does. */
+/* Releases: several models, the policies and the definitions of features in one step.  All is
+ * loaded, checked and filled first; then models_dir/.release is written, which is the moment of the
+ * switch, the snapshot is published, and the bundles go to their places.  What a crash leaves
+ * undone of that the next start does. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,9 +190,15 @@ static void drop_added(struct registry *registry, const struct switching *switch
     }
 }
 
+/* What the release has not stays as it is. */
+static void inherit(char id[MODEL_NAME_BYTES], const char *before)
+{
+    if (id[0] == '\0')
+        text_copy(text_of(before), id, MODEL_NAME_BYTES);
+}
+
 static enum err_code begin_state(const struct registry *registry, const char *from, const char *id,
-                                 struct switching *switching, bool *ret_has_policies,
-                                 struct err *err)
+                                 struct switching *switching, struct err *err)
 {
     struct release_state *state = &switching->state;
     *state = registry->releases;
@@ -208,12 +215,13 @@ static enum err_code begin_state(const struct registry *registry, const char *fr
             id);
     const struct release *before = release_in_force(state);
     struct release next;
-    enum err_code rc = release_read(from, id, &next, ret_has_policies, err);
+    enum err_code rc = release_read(from, id, &next, err);
     if (rc != ERR_OK)
         return rc;
     next.at_ms = clock_wall_ms(registry->clock);
-    const char *policies = *ret_has_policies ? id : before == NULL ? "" : before->policies;
-    text_copy(text_of(policies), next.policies, sizeof next.policies);
+    switching->has_policies = next.policies[0] != '\0';
+    inherit(next.policies, before == NULL ? "" : before->policies);
+    inherit(next.features, before == NULL ? "" : before->features);
     if (state->count == RELEASES_MAX)
         memmove(&state->line[0], &state->line[1], --state->count * sizeof state->line[0]);
     state->line[state->count++] = next;
@@ -231,11 +239,13 @@ enum err_code reg_release_install(struct registry *registry, const char *from, c
         return err_set(err, ERR_NOMEM, "no memory for a release");
     enum err_code rc = reg_release_move(registry, err);
     if (rc == ERR_OK)
-        rc = begin_state(registry, from, id, switching, &switching->has_policies, err);
+        rc = begin_state(registry, from, id, switching, err);
     const struct release *release = release_in_force(&switching->state);
     if (rc != ERR_OK)
         goto out;
     rc = keep_folder(registry, from, release, dir, err);
+    if (rc == ERR_OK)
+        rc = reg_features_prepare(registry, release->features, err);
     if (rc == ERR_OK)
         rc = prepare_models(registry, dir, switching, err);
     if (rc == ERR_OK && switching->has_policies)
@@ -285,7 +295,7 @@ static enum err_code prepare_back(struct registry *registry, struct switching *s
     const struct release *gone = &state->line[state->count];
     const struct release *before = release_in_force(state);
     const char *policies = before == NULL ? "" : before->policies;
-    enum err_code rc = ERR_OK;
+    enum err_code rc = reg_features_prepare(registry, before == NULL ? "" : before->features, err);
     for (uint32_t i = 0; i < gone->count && rc == ERR_OK; i++) {
         const struct release_model *model = &gone->model[i];
         struct release_apply *apply = &state->apply[state->apply_count++];

@@ -118,12 +118,10 @@ void reg_release_tidy(const struct registry *registry)
 enum err_code reg_release_read_policies(const struct registry *registry, const char *id,
                                         struct reg_policies *ret_policies, struct err *err)
 {
-    char dir[FILE_PATH_BYTES], path[FILE_PATH_BYTES];
+    char path[FILE_PATH_BYTES];
     if (id[0] == '\0')
         return reg_policies_read(registry->config_policies, ret_policies, err);
-    enum err_code rc = reg_release_path(registry, id, dir, err);
-    if (rc == ERR_OK)
-        rc = file_join(dir, RELEASE_POLICIES, path, sizeof path, err);
+    enum err_code rc = release_file_path(registry->models_dir, id, RELEASE_POLICIES, path, err);
     return rc == ERR_OK ? reg_policies_read(path, ret_policies, err) : rc;
 }
 
@@ -168,8 +166,9 @@ enum err_code reg_releases_start(struct registry *registry, struct err *err)
         return rc;
     (void)!reg_release_move(registry, &why); /* told, and tried again at every look */
     reg_release_tidy(registry);
-    if (release == NULL || release->policies[0] == '\0')
-        return ERR_OK;
+    rc = reg_features_prepare(registry, release == NULL ? "" : release->features, err);
+    if (rc != ERR_OK || release == NULL || release->policies[0] == '\0')
+        return rc;
     rc = reg_release_read_policies(registry, release->policies, &policies, err);
     if (rc != ERR_OK)
         return rc;
@@ -205,7 +204,7 @@ static bool serves_as_it_came(const struct registry *registry, const struct rele
 
 static void pack_release(struct pack *pack, const struct release *release, const char *state)
 {
-    pack_map(pack, 5);
+    pack_map(pack, 6);
     pack_key(pack, "release");
     pack_str(pack, release->id);
     pack_key(pack, "at_ms");
@@ -214,6 +213,8 @@ static void pack_release(struct pack *pack, const struct release *release, const
     pack_str(pack, state);
     pack_key(pack, "policies");
     pack_str(pack, release->policies);
+    pack_key(pack, "features");
+    pack_str(pack, release->features);
     pack_key(pack, "models");
     pack_array(pack, release->count);
     for (uint32_t i = 0; i < release->count; i++) {
@@ -261,4 +262,9 @@ char *registry_policies_sha256(struct registry *registry, char ret_hex[SHA256_HE
     text_copy(text_of(hex[0] == '\0' ? "none" : hex), ret_hex, SHA256_HEX_BYTES);
     pthread_mutex_unlock(&registry->view.lock);
     return ret_hex;
+}
+
+char *registry_features_sha256(const struct registry *registry, char ret_hex[SHA256_HEX_BYTES])
+{
+    return store_features_sha256(registry->store, ret_hex);
 }

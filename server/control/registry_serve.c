@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From labels, models and policies to a snapshot that serves.  Every change takes the same steps:
  * `next` of the names that change is set and their versions are loaded (reg_load); reg_change
- * builds the snapshot, binds, commits (moves the folders) and publishes; when anything fails,
- * reg_give_up undoes the first. */
+ * stages other features, builds the snapshot, binds, commits (moves the folders) and publishes;
+ * when anything fails, reg_give_up undoes the first. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,11 +116,11 @@ struct built {
     struct snapshot *serving, *shadows;
 };
 
-static enum err_code build_both(const struct registry *registry,
-                                const struct reg_policies *policies,
-                                const struct reg_static *static_list, struct built *built,
+static enum err_code build_both(const struct registry *registry, const struct reg_change *change,
+                                const struct feature_set *features, struct built *built,
                                 struct err *err)
 {
+    const struct reg_static *static_list = change->static_list;
     struct parts parts;
     gather(registry, &parts);
     struct snapshot_spec spec = {.models = parts.model,
@@ -129,14 +129,15 @@ static enum err_code build_both(const struct registry *registry,
                                  .trial_count = parts.canary_count,
                                  .static_ids = static_list->ids,
                                  .static_count = static_list->count,
+                                 .features = features,
                                  .worker_count = registry->worker_count};
-    enum err_code rc = build(registry, policies, &spec, &built->serving, err);
+    enum err_code rc = build(registry, change->policies, &spec, &built->serving, err);
     if (rc != ERR_OK || parts.shadow_count == 0)
         return rc;
     spec.trials = parts.shadow;
     spec.trial_count = parts.shadow_count;
     spec.worker_count = 1;
-    return build(registry, policies, &spec, &built->shadows, err);
+    return build(registry, change->policies, &spec, &built->shadows, err);
 }
 
 static void publish(struct registry *registry, const struct built *built)
@@ -198,6 +199,7 @@ void reg_give_up(struct registry *registry)
             reg_canary_destroy(&name->next.canary);
         name->next = name->now;
     }
+    reg_features_give_up(registry);
 }
 
 static void tell(struct registry *registry, const struct reg_name *name, bool fresh)
@@ -252,13 +254,18 @@ enum err_code reg_change(struct registry *registry, const struct reg_change *cha
                          struct err *err)
 {
     struct built built = {NULL, NULL};
+    const struct feature_set *features = NULL;
     enum err_code rc = check_room(registry, err);
     for (uint32_t i = 0; i < registry->count && rc == ERR_OK; i++) {
         rc = reg_canary_follow(registry, registry->name[i], err);
         reg_shadow_follow(registry->name[i]);
     }
     if (rc == ERR_OK)
-        rc = build_both(registry, change->policies, change->static_list, &built, err);
+        rc = reg_features_check(registry, err);
+    if (rc == ERR_OK)
+        rc = reg_features_stage(registry, &features, err);
+    if (rc == ERR_OK)
+        rc = build_both(registry, change, features, &built, err);
     if (rc == ERR_OK)
         rc = bind_all(registry, err);
     if (rc == ERR_OK)
@@ -271,6 +278,7 @@ enum err_code reg_change(struct registry *registry, const struct reg_change *cha
     }
     reg_ratchet_raise(registry);
     publish(registry, &built);
+    reg_features_adopt(registry);
     for (uint32_t i = 0; i < registry->count; i++)
         settle_name(registry, registry->name[i]);
     return ERR_OK;

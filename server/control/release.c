@@ -63,7 +63,7 @@ static enum err_code read_version(const char *dir, struct release_model *model, 
 }
 
 static enum err_code read_entry(const char *dir, const char *name, struct release *release,
-                                bool *has_policies, struct err *err)
+                                struct err *err)
 {
     char path[FILE_PATH_BYTES];
     struct stat info;
@@ -72,14 +72,16 @@ static enum err_code read_entry(const char *dir, const char *name, struct releas
         return rc;
     if (lstat(path, &info) != 0)
         return err_set(err, ERR_IO, "cannot stat '%s': %s", path, strerror(errno));
-    if (S_ISREG(info.st_mode) && strcmp(name, RELEASE_POLICIES) == 0) {
-        *has_policies = true;
+    bool is_policies = strcmp(name, RELEASE_POLICIES) == 0;
+    if (S_ISREG(info.st_mode) && (is_policies || strcmp(name, RELEASE_FEATURES) == 0)) {
+        memcpy(is_policies ? release->policies : release->features, release->id,
+               sizeof release->id);
         return ERR_OK;
     }
     if (!S_ISDIR(info.st_mode) || !file_is_plain_name(name))
         return err_set(err, ERR_BAD_INPUT,
-                       "'%.80s': a release holds folders NAME/VERSION and policies.json, nothing "
-                       "else",
+                       "'%.80s': a release holds folders NAME/VERSION, policies.json and "
+                       "features.json, nothing else",
                        name);
     if (release->count == RELEASE_MODELS_MAX)
         return err_set(err, ERR_LIMIT, "a release has at most %d models", RELEASE_MODELS_MAX);
@@ -89,19 +91,20 @@ static enum err_code read_entry(const char *dir, const char *name, struct releas
 }
 
 enum err_code release_read(const char *dir, const char *id, struct release *ret_release,
-                           bool *ret_has_policies, struct err *err)
+                           struct err *err)
 {
     struct dirent **entries = NULL;
     int count = 0;
     *ret_release = (struct release){.count = 0};
-    *ret_has_policies = false;
     text_copy(text_of(id), ret_release->id, sizeof ret_release->id);
     enum err_code rc = list(dir, &entries, &count, err);
     for (int i = 0; i < count && rc == ERR_OK; i++)
-        rc = read_entry(dir, entries[i]->d_name, ret_release, ret_has_policies, err);
+        rc = read_entry(dir, entries[i]->d_name, ret_release, err);
     free_list(entries, count);
-    if (rc == ERR_OK && ret_release->count == 0 && !*ret_has_policies)
-        rc = err_set(err, ERR_BAD_INPUT, "the release '%s' holds neither models nor policies", id);
+    if (rc == ERR_OK && ret_release->count == 0 && ret_release->policies[0] == '\0' &&
+        ret_release->features[0] == '\0')
+        rc = err_set(err, ERR_BAD_INPUT,
+                     "the release '%s' holds neither models nor policies nor features", id);
     return rc;
 }
 
@@ -155,6 +158,8 @@ static enum err_code read_release(const struct json_at *at, struct release *rele
     enum err_code rc = read_name(at, "id", false, release->id, err);
     if (rc == ERR_OK)
         rc = read_name(at, "policies", true, release->policies, err);
+    if (rc == ERR_OK && json_member(at, "features").value != NULL)
+        rc = read_name(at, "features", true, release->features, err);
     if (rc == ERR_OK)
         rc = json_int(&at_ms, 0, INT64_MAX / 2, &release->at_ms, err);
     const cJSON *child = NULL;
@@ -260,8 +265,10 @@ enum err_code release_state_read(const char *path, struct release_state *ret_sta
 
 static void put_release(struct buffer *buffer, const struct release *release)
 {
-    buffer_put_fmt(buffer, "{\"id\": \"%s\", \"at_ms\": %lld, \"policies\": \"%s\", \"models\": {",
-                   release->id, (long long)release->at_ms, release->policies);
+    buffer_put_fmt(buffer,
+                   "{\"id\": \"%s\", \"at_ms\": %lld, \"policies\": \"%s\", \"features\": "
+                   "\"%s\", \"models\": {",
+                   release->id, (long long)release->at_ms, release->policies, release->features);
     for (uint32_t i = 0; i < release->count; i++)
         buffer_put_fmt(buffer, "%s\"%s\": {\"version\": \"%s\", \"before\": \"%s\"}",
                        i == 0 ? "" : ", ", release->model[i].name, release->model[i].version,
@@ -301,7 +308,7 @@ enum err_code release_state_write(const char *path, const struct release_state *
 bool release_is_kept(const struct release_state *state, const char *id)
 {
     for (uint32_t i = 0; i < state->count; i++) {
-        if (strcmp(state->line[i].policies, id) == 0)
+        if (strcmp(state->line[i].policies, id) == 0 || strcmp(state->line[i].features, id) == 0)
             return true;
     }
     for (uint32_t i = 0; i < state->left_count; i++) {
@@ -310,4 +317,35 @@ bool release_is_kept(const struct release_state *state, const char *id)
     }
     const struct release *release = release_in_force(state);
     return release != NULL && strcmp(release->id, id) == 0;
+}
+
+/* ---- what is in force ------------------------------------------------------------------------ */
+
+enum err_code release_file_path(const char *models_dir, const char *id, const char *file,
+                                char ret_path[FILE_PATH_BYTES], struct err *err)
+{
+    char parent[FILE_PATH_BYTES], dir[FILE_PATH_BYTES];
+    enum err_code rc = file_join(models_dir, RELEASE_DIR, parent, sizeof parent, err);
+    if (rc == ERR_OK)
+        rc = file_join(parent, id, dir, sizeof dir, err);
+    return rc == ERR_OK ? file_join(dir, file, ret_path, FILE_PATH_BYTES, err) : rc;
+}
+
+enum err_code release_features_path(const char *models_dir, const char *configured,
+                                    char ret_path[FILE_PATH_BYTES], struct err *err)
+{
+    char path[FILE_PATH_BYTES];
+    struct release_state *state = malloc(sizeof *state);
+    if (state == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the releases");
+    enum err_code rc = file_join(models_dir, RELEASE_FILE, path, sizeof path, err);
+    if (rc == ERR_OK)
+        rc = release_state_read(path, state, err);
+    const struct release *release = rc == ERR_OK ? release_in_force(state) : NULL;
+    if (release != NULL && release->features[0] != '\0')
+        rc = release_file_path(models_dir, release->features, RELEASE_FEATURES, ret_path, err);
+    else
+        text_copy(text_of(configured), ret_path, FILE_PATH_BYTES);
+    free(state);
+    return rc;
 }

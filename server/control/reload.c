@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "featurestore/definitions.h"
 #include "server/control/notify.h"
 #include "server/metrics.h"
 
@@ -47,11 +46,13 @@ static enum err_code publish(struct registry *registry, const struct config *fre
     struct answer answer = {
         .lock = PTHREAD_MUTEX_INITIALIZER, .arrived = PTHREAD_COND_INITIALIZER, .err = err};
     const char *policies = fresh->policies[0] == '\0' ? NULL : fresh->policies;
+    const char *features = fresh->features[0] == '\0' ? NULL : fresh->features;
     struct text *ids = NULL;
     enum err_code rc = reload_static_ids(&fresh->static_items, &ids, err);
     if (rc != ERR_OK)
         return rc;
-    registry_reload(registry, policies, ids, fresh->static_items.count, take_answer, &answer);
+    registry_reload(registry, policies, features, ids, fresh->static_items.count, take_answer,
+                    &answer);
     pthread_mutex_lock(&answer.lock);
     while (!answer.is_there)
         pthread_cond_wait(&answer.arrived, &answer.lock);
@@ -81,13 +82,6 @@ static void apply(struct reload *reload, struct config *fresh, const struct acce
     config_exchange_reloadable(reload->running, fresh);
 }
 
-enum err_code reload_features(const char *path, struct definitions **ret_definitions,
-                              struct err *err)
-{
-    return path[0] == '\0' ? definitions_empty(ret_definitions, err)
-                           : definitions_parse_file(path, ret_definitions, err);
-}
-
 void reload_mark_success(struct reload *reload)
 {
     metric_set(reload->metrics, M_CONFIG_RELOAD_OK, 0, 0, 1);
@@ -113,14 +107,14 @@ static void report(struct reload *reload, enum err_code rc, const struct reload_
 static void record(struct reload *reload, const struct audit_who *who, enum err_code rc,
                    const struct reload_result *result, const struct err *err)
 {
-    struct config_digests digests;
-    char policies[SHA256_HEX_BYTES];
-    config_digest(reload->running, &digests);
+    char config[SHA256_HEX_BYTES], policies[SHA256_HEX_BYTES], features[SHA256_HEX_BYTES];
+    config_digest(reload->running, config);
     registry_policies_sha256(reload->registry, policies);
+    registry_features_sha256(reload->registry, features);
     /* A failure is counted and logged, and undoes nothing. */
     (void)!audit_record(reload->audit, who, "reload", rc, err,
-                        AUDIT_WHAT(LOG_STR("config", digests.config), LOG_STR("policies", policies),
-                                   LOG_STR("features", digests.features),
+                        AUDIT_WHAT(LOG_STR("config", config), LOG_STR("policies", policies),
+                                   LOG_STR("features", features),
                                    LOG_INT("restart_needed", result->restart_count)),
                         NULL);
 }
@@ -130,28 +124,17 @@ enum err_code reload_run(struct reload *reload, const struct audit_who *who,
 {
     struct config *fresh = NULL;
     struct access_token token;
-    struct definitions *features = NULL;
-    uint32_t new_features = 0;
     notify_reloading(reload->clock);
     enum err_code rc = config_load(&reload->source, &fresh, err);
     if (rc == ERR_OK)
         rc = access_read_token(fresh->admin_token_file, &token, err);
     if (rc == ERR_OK)
-        rc = reload_features(fresh->features, &features, err);
-    if (rc == ERR_OK && !store_is_recovered(reload->store))
-        rc = err_set(err, ERR_BUSY, "the store is being recovered: reload after that");
-    if (rc == ERR_OK)
-        rc = store_declare_features(reload->store, features, err);
-    if (rc == ERR_OK)
         rc = publish(reload->registry, fresh, err);
-    if (rc == ERR_OK)
-        rc = store_redefine_features(reload->store, &features, &new_features, err);
     if (rc == ERR_OK) {
         list_restarts(reload->running, fresh, ret_result);
         apply(reload, fresh, &token);
     }
     config_destroy(&fresh);
-    definitions_destroy(&features);
     report(reload, rc, ret_result, err);
     record(reload, who, rc, ret_result, err);
     notify_send("READY=1");

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* reload - reads the configuration again, while the daemon serves, and applies what may change.
  *
- * Everything is read and checked first: the file, the token, the features, then policies and static
- * items by the loader, which publishes them together with the models.  What is refused anywhere
- * changes nothing anywhere.  Features come into force last; those that are new are filled from the
- * log before a reload ends.  Options that differ but need a restart are named, and named again at
- * each reload until then.
+ * Everything is read and checked first: the file, the token, then features, policies and static
+ * items by the loader, which fills new features from the log and publishes all together with the
+ * models.  What is refused anywhere changes nothing anywhere.  Options that differ but need a
+ * restart are named, and named again at each reload until then.
  *
  * Threads: reload_run on the thread of jobs only (it waits for the loader). */
 #ifndef SERVER_CONTROL_RELOAD_H
@@ -46,10 +45,5 @@ void reload_job(void *reload);
 /* The ids of a list, for the registry; *ret_ids is malloc'ed and points into the list. */
 MUST_CHECK enum err_code reload_static_ids(const struct config_list *list, struct text **ret_ids,
                                            struct err *err);
-
-/* The features of the file of the option `features`; none without one. */
-struct definitions;
-MUST_CHECK enum err_code reload_features(const char *path, struct definitions **ret_definitions,
-                                         struct err *err);
 
 #endif

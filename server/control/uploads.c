@@ -14,7 +14,7 @@
 #include "server/control/release.h"
 
 #define BUNDLE_ALL_FILES_MAX (BUNDLE_FILES_MAX + 3) /* manifest, its signature, and golden.json */
-#define FILES_MAX            (RELEASE_MODELS_MAX * BUNDLE_ALL_FILES_MAX + 1) /* of a release */
+#define FILES_MAX            (RELEASE_MODELS_MAX * BUNDLE_ALL_FILES_MAX + 2) /* of a release */
 #define PATH_BYTES           (3 * MODEL_NAME_BYTES)
 
 struct upload_file {

@@ -126,7 +126,7 @@ static bool find_feature(struct policy_fields *fields, struct text path,
     bool is_known = false;
     if (fields->store != NULL) {
         rcu_read_begin();
-        is_known = feature_find(fields->store, path, &feature);
+        is_known = feature_bind(fields->store, path, &feature);
         rcu_read_end();
     } else {
         const struct feature *builtin = feature_builtin(path);

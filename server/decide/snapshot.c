@@ -192,6 +192,7 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     if (snapshot == NULL)
         return err_set(err, ERR_NOMEM, "no memory for a snapshot");
     snapshot->epoch = spec->epoch;
+    snapshot->features = spec->features;
     snapshot->worker_count = spec->worker_count > 0 ? spec->worker_count : 1;
     snapshot->model_count = spec->model_count;
     for (uint32_t i = 0; i < spec->model_count; i++)

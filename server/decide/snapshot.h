@@ -96,7 +96,10 @@ struct snapshot_variant {
 
 struct snapshot {
     uint64_t epoch;
-    struct policy_set *policies;                            /* owned */
+    struct policy_set *policies; /* owned */
+    /* Borrowed: what the features were bound to and are read from; NULL: those in force in the
+     * store. */
+    const struct feature_set *features;
     struct snapshot_variant variant[SNAPSHOT_VARIANTS_MAX]; /* the first 1 << trial_count */
     uint32_t slot_count;                                    /* of the policies */
     uint32_t trial_count;
@@ -125,9 +128,10 @@ struct snapshot_spec {
     const struct text *static_ids;
     uint32_t static_count;
     uint32_t worker_count;
-    uint32_t item_count_max;       /* as many items as the store may ever hold */
-    const struct store *store;     /* whose features a ranker may name */
-    const struct snapshot *before; /* whose lists may be taken over; NULL: none */
+    uint32_t item_count_max;            /* as many items as the store may ever hold */
+    const struct store *store;          /* whose features a ranker may name */
+    const struct feature_set *features; /* see above */
+    const struct snapshot *before;      /* whose lists may be taken over; NULL: none */
 };
 
 /* A model that a policy names and that is not among the models is no error (the ladder answers

@@ -23,7 +23,7 @@ static bool bind_stored(const struct store *store, struct text name, struct rank
 {
     struct feature feature;
     rcu_read_begin();
-    bool is_known = feature_find(store, name, &feature);
+    bool is_known = feature_bind(store, name, &feature);
     rcu_read_end();
     if (!is_known)
         return false;

@@ -210,6 +210,7 @@ void pipeline_read_features(const struct pipeline *p, struct feature_reader *rea
                                         .anon = p->is_hidden ? nobody : p->request->anon,
                                         .query = p->request->query,
                                         .slot = text_of(p->slot->name),
-                                        .history = &p->history};
+                                        .history = &p->history,
+                                        .set = p->env->snapshot->features};
     feature_reader_begin(reader, p->env->store, &asker);
 }

@@ -372,6 +372,62 @@ static void test_a_release_is_pushed_listed_and_rolled_back(void **state)
     assert_non_null(strstr(bench->program.err, "no release is in force"));
 }
 
+static void expect_answer(struct bench *bench, const char *op, const char *json, const char *part)
+{
+    const char *const args[] = {"--json", "call", op, json, NULL};
+    if (ctl(bench, args) != 0 || strstr(bench->program.out, part) == NULL)
+        fail_msg("%s: expected %s, got %s%s", op, part, bench->program.out, bench->program.err);
+}
+
+static void write_features(struct bench *bench, const char *below, const char *window)
+{
+    char text[256];
+    snprintf(text, sizeof text,
+             "{\"version\": \"%s\", \"features\": {\"user.views\": {\"kind\": \"count\", "
+             "\"events\": [\"view\"], \"window\": \"%s\"}}}",
+             window, window);
+    temp_dir_write_text(&bench->dir, below, text);
+}
+
+static void test_features_come_with_a_release_filled_from_the_log(void **state)
+{
+    static const char views[] = "{\"user\": \"u\", \"names\": [\"user.views\"]}";
+    struct bench *bench = *state;
+    char dir[2 * TEMP_DIR_BYTES];
+    expect_answer(bench, "events",
+                  "{\"events\": [{\"id\": \"1\", \"type\": \"view\", \"user\": \"u\", \"items\": "
+                  "[{\"id\": \"i0\"}]}, {\"id\": \"2\", \"type\": \"view\", \"user\": \"u\", "
+                  "\"items\": [{\"id\": \"i1\"}]}]}",
+                  "\"accepted\":2");
+    write_release(bench, "1", dir);
+    write_features(bench, "releases/r1/features.json", "7d");
+    assert_int_equal(release(bench, "push", dir), 0);
+    expect_answer(bench, "features", views, "\"user.views\":2");
+    assert_int_equal(release(bench, "list", NULL), 0);
+    assert_non_null(strstr(bench->program.out, "FEATURES"));
+    assert_non_null(strstr(bench->program.out, "r1        r1"));
+    write_features(bench, "releases/next/features.json", "14d");
+    assert_int_equal(release(bench, "push", at(bench, "releases/next", dir)), 0);
+    expect_decision(bench, "1");
+    /* Over a crash, and back. */
+    daemon_signal(&bench->daemon, SIGKILL);
+    assert_true(WIFSIGNALED(daemon_wait(&bench->daemon)));
+    daemon_restart(&bench->daemon);
+    expect_answer(bench, "features", views, "\"user.views\":2");
+    expect_answer(bench, "release_list", "{}", "\"features\":\"next\"");
+    assert_int_equal(release(bench, "rollback", NULL), 0);
+    expect_answer(bench, "features", views, "\"user.views\":2");
+    expect_answer(bench, "release_list", "{}", "\"features\":\"r1\"");
+    assert_true(audited(bench, "release_push", "next", "ok"));
+    assert_int_equal(release(bench, "rollback", NULL), 0);
+    const char *const gone[] = {"call", "features", views, NULL};
+    assert_int_not_equal(ctl(bench, gone), 0);
+
+    temp_dir_write_text(&bench->dir, "releases/bad/features.json", "{\"features\": []}");
+    assert_int_equal(release(bench, "push", at(bench, "releases/bad", dir)), 1);
+    assert_non_null(strstr(bench->program.err, "features"));
+}
+
 static void test_a_folder_that_is_no_release_is_not_sent(void **state)
 {
     struct bench *bench = *state;
@@ -404,6 +460,7 @@ int main(void)
         WITH_BENCH(test_signatures_are_verified),
         WITH_BENCH(test_a_bare_file_is_verified_bundled_signed_and_pushed),
         WITH_BENCH(test_a_release_is_pushed_listed_and_rolled_back),
+        WITH_BENCH(test_features_come_with_a_release_filled_from_the_log),
         WITH_BENCH(test_a_folder_that_is_no_release_is_not_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,11 +32,28 @@ struct definitions *feature_rig_parse(const char *features, struct err *err)
     return definitions;
 }
 
+enum err_code feature_rig_redefine(struct store *store, struct definitions **definitions,
+                                   uint32_t *ret_new_count, struct err *err)
+{
+    const struct feature_set *set = NULL;
+    bool is_done = false;
+    enum err_code rc = store_declare_features(store, *definitions, err);
+    if (rc == ERR_OK)
+        rc = store_stage_features(store, definitions, &set, ret_new_count, err);
+    while (rc == ERR_OK && !is_done)
+        rc = store_fill_features(store, &is_done, err);
+    if (rc == ERR_OK)
+        store_adopt_features(store);
+    else
+        store_cancel_features(store);
+    return rc;
+}
+
 uint32_t feature_rig_define(struct store_rig *rig, const char *features)
 {
     uint32_t new_count = 0;
     struct definitions *definitions = feature_rig_parse(features, &rig->err);
-    if (store_redefine_features(rig->store, &definitions, &new_count, &rig->err) != ERR_OK)
+    if (feature_rig_redefine(rig->store, &definitions, &new_count, &rig->err) != ERR_OK)
         fail_msg("%s", rig->err.text);
     assert_null(definitions);
     return new_count;

@@ -12,6 +12,9 @@ void feature_rig_create(struct store_rig *rig);
 
 /* `features`: the members of "features"; they must be good. */
 struct definitions *feature_rig_parse(const char *features, struct err *err);
+/* All steps of putting others in force; takes them over on success. */
+enum err_code feature_rig_redefine(struct store *store, struct definitions **definitions,
+                                   uint32_t *ret_new_count, struct err *err);
 /* They are in force from now on.  Returns how many begin anew. */
 uint32_t feature_rig_define(struct store_rig *rig, const char *features);
 /* A shoe, a boot and a hat. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/rcu.h"
+#include "featurestore/store_internal.h"
 
 void release_write_policies(const struct registry_rig *rig, const char *below, const char *version)
 {
@@ -19,6 +20,18 @@ void release_write_policies(const struct registry_rig *rig, const char *below, c
     temp_dir_write_text(&rig->dir, name, text);
 }
 
+void release_write_features(const struct registry_rig *rig, const char *below, const char *version)
+{
+    char name[256], text[512];
+    snprintf(name, sizeof name, "%s/features.json", below);
+    snprintf(text, sizeof text,
+             "{\"version\": \"%s\", \"features\": {\"user.views\": {\"kind\": \"count\", "
+             "\"events\": [\"view\"], \"window\": \"%dd\"}, \"user.of%s\": {\"kind\": \"count\", "
+             "\"events\": [\"view\"]}}}",
+             version, atoi(version) % 30 + 1, version);
+    temp_dir_write_text(&rig->dir, name, text);
+}
+
 void release_write(const struct registry_rig *rig, const char *below, const char *version)
 {
     char name[256], path[2 * TEMP_DIR_BYTES];
@@ -27,6 +40,7 @@ void release_write(const struct registry_rig *rig, const char *below, const char
     snprintf(name, sizeof name, "%s/b/%s", below, version);
     model_sample_write(rig_path(rig, name, path), "b", version, MODEL_popularity);
     release_write_policies(rig, below, version);
+    release_write_features(rig, below, version);
 }
 
 enum err_code release_install(struct registry_rig *rig, const char *below, const char *id,
@@ -63,9 +77,16 @@ void release_push(struct registry_rig *rig, const char *version)
     }
 }
 
-const char *release_serving(const struct registry_rig *rig)
+const char *release_features(const struct registry_rig *rig, const struct snapshot *snapshot)
 {
-    static char text[4 * MODEL_NAME_BYTES];
+    const struct feature_set *set = snapshot->features;
+    if (set == NULL)
+        set = feature_set_of(rig->store->features);
+    return set->definitions->version;
+}
+
+static void serving(const struct registry_rig *rig, char *ret_text, size_t size, bool with_features)
+{
     const char *a = "-", *b = "-";
     rcu_read_begin();
     const struct snapshot *snapshot = serving_current(&rig->serving);
@@ -75,7 +96,21 @@ const char *release_serving(const struct registry_rig *rig)
         if (strcmp(snapshot->model[i]->name, "b") == 0)
             b = snapshot->model[i]->version;
     }
-    snprintf(text, sizeof text, "%s %s %s", a, b, snapshot->policies->version);
+    snprintf(ret_text, size, "%s %s %s%s%s", a, b, snapshot->policies->version,
+             with_features ? " " : "", with_features ? release_features(rig, snapshot) : "");
     rcu_read_end();
+}
+
+const char *release_serving(const struct registry_rig *rig)
+{
+    static char text[4 * MODEL_NAME_BYTES];
+    serving(rig, text, sizeof text, false);
+    return text;
+}
+
+const char *release_all(const struct registry_rig *rig)
+{
+    static char text[5 * MODEL_NAME_BYTES];
+    serving(rig, text, sizeof text, true);
     return text;
 }

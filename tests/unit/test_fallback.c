@@ -13,6 +13,7 @@
 
 #include "featurestore/definitions.h"
 #include "tests/support/decide_fixture.h"
+#include "tests/support/feature_rig.h"
 #include "tests/support/small_models.h"
 
 static struct fixture fixture;
@@ -106,7 +107,7 @@ static void define(void)
     uint32_t new_count = 0;
     if (definitions_parse("features.json", features, sizeof features - 1, &definitions, &err) !=
             ERR_OK ||
-        store_redefine_features(fixture.store, &definitions, &new_count, &err) != ERR_OK)
+        feature_rig_redefine(fixture.store, &definitions, &new_count, &err) != ERR_OK)
         fail_msg("%s", err.text);
 }
 

@@ -250,7 +250,7 @@ static void test_policies_of_a_release_outlive_a_reload(void **state)
     assert_true(answers_by(rig, "models/.releases/r1/policies.json"));
     release_write_policies(rig, "own", "own");
     outcome_init(&outcome);
-    registry_reload(rig->registry, rig_path(rig, "own/policies.json", path), no_ids, 0,
+    registry_reload(rig->registry, rig_path(rig, "own/policies.json", path), NULL, no_ids, 0,
                     outcome_done, &outcome);
     assert_int_equal(outcome_wait(&outcome), ERR_OK);
     assert_string_equal(release_serving(rig), "1 1 1");
@@ -259,7 +259,7 @@ static void test_policies_of_a_release_outlive_a_reload(void **state)
     assert_string_equal(release_serving(rig), "- - own");
     assert_true(answers_by(rig, "own/policies.json"));
     outcome_init(&outcome);
-    registry_reload(rig->registry, NULL, no_ids, 0, outcome_done, &outcome);
+    registry_reload(rig->registry, NULL, NULL, no_ids, 0, outcome_done, &outcome);
     assert_int_equal(outcome_wait(&outcome), ERR_OK);
     assert_string_equal(registry_policies_sha256(rig->registry, hex), "none");
 }
@@ -295,6 +295,8 @@ static void test_a_file_that_says_nonsense_is_named(void **state)
         "1,"
         " \"models\": {\"m\": {\"version\": \"\", \"before\": \"\"}}}], \"apply\": {}}",
         "{\"format\": 1, \"change\": 1, \"line\": [], \"apply\": {\"m\": {\"serve\": \"/\"}}}",
+        "{\"format\": 1, \"change\": 1, \"line\": [{\"id\": \"x\", \"policies\": \"\", \"at_ms\": "
+        "1, \"features\": \"../x\", \"models\": {}}], \"apply\": {}}",
         "{\"format\": 1, \"change\": 1, \"line\": [], \"apply\": {}, \"left\": 1}",
         "{\"format\": 1, \"change\": 1, \"line\": [], \"apply\": {}, \"left\": [\"..\"]}"};
     struct registry_rig *rig = *state;

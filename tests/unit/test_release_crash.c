@@ -92,12 +92,12 @@ static bool found(const struct temp_dir *dir, char ret_serving[64])
         alarm(DEADLINE_S);
         rig_on(&rig, dir);
         rig_start(&rig);
-        snprintf(text, sizeof text, "%s", release_serving(&rig));
+        snprintf(text, sizeof text, "%s", release_all(&rig));
         rig_scan(&rig);
-        bool same = strcmp(text, release_serving(&rig)) == 0;
+        bool same = strcmp(text, release_all(&rig)) == 0;
         rig_stop(&rig);
         rig_start(&rig);
-        same = same && strcmp(text, release_serving(&rig)) == 0;
+        same = same && strcmp(text, release_all(&rig)) == 0;
         _exit(same && write(fds[1], text, sizeof text) == (ssize_t)sizeof text ? 0 : 1);
     }
     close(fds[1]);
@@ -134,7 +134,7 @@ static void prepare(struct temp_dir *dir, bool back)
 
 static void crash_everywhere(bool back)
 {
-    static const char *const one = "1 1 1", *const two = "2 2 2";
+    static const char *const one = "1 1 1 1", *const two = "2 2 2 2";
     const char *before = back ? two : one, *after = back ? one : two;
     int old = 0, new = 0;
     for (int moment = 1;; moment++) {

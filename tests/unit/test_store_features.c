@@ -91,7 +91,7 @@ static uint32_t redefine(const char *features)
 {
     uint32_t new_count = 0;
     struct definitions *definitions = feature_rig_parse(features, &rig.err);
-    if (store_redefine_features(rig.store, &definitions, &new_count, &rig.err) != ERR_OK)
+    if (feature_rig_redefine(rig.store, &definitions, &new_count, &rig.err) != ERR_OK)
         fail_msg("%s", rig.err.text);
     assert_null(definitions);
     return new_count;

@@ -152,17 +152,19 @@ const struct command ctl_commands[] = {
      "  closed          it is used, whatever happens\n"
      "  auto            left to itself: opens when most uses within a second fail or are slow\n"},
     {"release", "push DIR [--as ID] | list | rollback",
-     "models and policies that belong together, in one step", command_release,
-     "  push DIR        DIR holds NAME/VERSION folders, one version of each model, and "
-     "policies.json\n"
-     "                  or not.  All of it is checked, sent, verified and loaded; then all of it "
-     "is\n"
-     "                  in force at once, or nothing changes\n"
+     "models, policies and features that belong together, in one step", command_release,
+     "  push DIR        DIR holds NAME/VERSION folders, one version of each model, policies.json "
+     "and\n"
+     "                  features.json, or some of these.  All of it is checked, sent, verified "
+     "and\n"
+     "                  loaded, and new features are filled; then all of it is in force at once, "
+     "or\n"
+     "                  nothing changes\n"
      "    --as ID       what it is called; else the name of DIR\n"
      "  list            the releases, the newest first: in_force, altered (a model of it has "
      "changed\n"
      "                  since) or previous\n"
-     "  rollback        what served before the release in force, at once\n"},
+     "  rollback        what served before the release in force\n"},
     {"mode", "[full|reduced|cached|generic|static] [--for T] [--reason TEXT]",
      "show or set the best level of answers", command_mode,
      "  --for T         how long, such as 30m or 1h30m; until it is changed otherwise\n"

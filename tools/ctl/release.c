@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* release push, list, rollback: models and policies that change together. */
+/* release push, list, rollback: models, policies and features that change together. */
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "featurestore/definitions.h"
 #include "models/model.h"
 #include "tools/cli/value.h"
 #include "tools/ctl/args.h"
@@ -18,6 +19,7 @@
 
 #define MODELS_MAX  16 /* of a release, by the daemon */
 #define POLICIES    "policies.json"
+#define FEATURES    "features.json"
 #define BODY_BYTES  256
 #define WAIT_MAX_US 600000000 /* for loads that are under way */
 
@@ -27,7 +29,7 @@ struct folder {
     char prefix[MODELS_MAX][2 * MODEL_NAME_BYTES]; /* "NAME/VERSION" */
     struct bundle *bundle[MODELS_MAX];             /* owned */
     uint32_t count;
-    bool has_policies;
+    bool has_policies, has_features;
     uint64_t bytes;
 };
 
@@ -74,8 +76,8 @@ static int take_name(const struct ctl *ctl, struct folder *folder, const char *n
     struct dirent **list = NULL;
     if (file_join(folder->dir, name, path, sizeof path, NULL) != ERR_OK || !is_dir(path))
         return ctl_fail("release",
-                        "'%s/%s': a release holds folders NAME/VERSION and policies.json, nothing "
-                        "else",
+                        "'%s/%s': a release holds folders NAME/VERSION, policies.json and "
+                        "features.json, nothing else",
                         folder->dir, name);
     int count = scandir(path, &list, no_dots, alphasort);
     int code =
@@ -88,6 +90,19 @@ static int take_name(const struct ctl *ctl, struct folder *folder, const char *n
     return code;
 }
 
+static int take_features(struct folder *folder)
+{
+    char path[FILE_PATH_BYTES];
+    struct definitions *definitions = NULL;
+    struct err err = {0};
+    enum err_code rc = file_join(folder->dir, FEATURES, path, sizeof path, &err);
+    if (rc == ERR_OK)
+        rc = definitions_parse_file(path, &definitions, &err);
+    definitions_destroy(&definitions);
+    folder->has_features = rc == ERR_OK;
+    return rc == ERR_OK ? EXIT_FINE : ctl_fail("release", "%s", err.text);
+}
+
 static int take_folder(const struct ctl *ctl, struct folder *folder)
 {
     struct dirent **list = NULL;
@@ -98,13 +113,16 @@ static int take_folder(const struct ctl *ctl, struct folder *folder)
     for (int i = 0; i < count; i++) {
         if (code == EXIT_FINE && strcmp(list[i]->d_name, POLICIES) == 0)
             folder->has_policies = true;
+        else if (code == EXIT_FINE && strcmp(list[i]->d_name, FEATURES) == 0)
+            code = take_features(folder);
         else if (code == EXIT_FINE)
             code = take_name(ctl, folder, list[i]->d_name);
         free(list[i]);
     }
     free(list);
-    if (code == EXIT_FINE && folder->count == 0 && !folder->has_policies)
-        return ctl_fail("release", "%s holds neither models nor policies", folder->dir);
+    if (code == EXIT_FINE && folder->count == 0 && !folder->has_policies && !folder->has_features)
+        return ctl_fail("release", "%s holds neither models nor policies nor features",
+                        folder->dir);
     return code;
 }
 
@@ -130,6 +148,8 @@ static int send_all(struct upload *upload, const struct folder *folder)
     int code = EXIT_FINE;
     if (folder->has_policies)
         code = upload_file(upload, folder->dir, NULL, POLICIES);
+    if (folder->has_features && code == EXIT_FINE)
+        code = upload_file(upload, folder->dir, NULL, FEATURES);
     for (uint32_t i = 0; i < folder->count && code == EXIT_FINE; i++) {
         char path[FILE_PATH_BYTES];
         struct err err = {0};
@@ -215,6 +235,12 @@ static void put_models(struct table *table, struct cursor release)
     table_put(table, text_of(text));
 }
 
+/* Whose file counts. */
+static void put_source(struct table *table, struct text release)
+{
+    table_put(table, release.len == 0 ? TEXT_LITERAL("configuration") : release);
+}
+
 static void print_list(struct cursor map)
 {
     struct cursor at;
@@ -225,14 +251,14 @@ static void print_list(struct cursor map)
         puts("no release is in force");
         return;
     }
-    table_init(&table, "RELEASE PUSHED STATE POLICIES MODELS");
+    table_init(&table, "RELEASE PUSHED STATE POLICIES FEATURES MODELS");
     for (; count > 0; count--) {
         struct cursor release = value_next(&at);
-        struct text policies = value_text(release, "policies");
         table_put(&table, value_text(release, "release"));
         table_put(&table, text_of(model_time(value_int(release, "at_ms", 0), when)));
         table_put(&table, value_text(release, "state"));
-        table_put(&table, policies.len == 0 ? TEXT_LITERAL("configuration") : policies);
+        put_source(&table, value_text(release, "policies"));
+        put_source(&table, value_text(release, "features"));
         put_models(&table, release);
     }
     table_print(&table, stdout);
