@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_internal.h"
 #include "base/json_scan.h"
 #include "base/num.h"
 
@@ -95,8 +96,8 @@ static enum err_code check_text(const char *name, const char *bytes, size_t len,
     return rc;
 }
 
-enum err_code json_parse(const char *name, const char *bytes, size_t len, cJSON **ret_root,
-                         struct err *err)
+static enum err_code parse(const char *name, const char *bytes, size_t len, bool keeps_places,
+                           cJSON **ret_root, struct err *err)
 {
     enum err_code rc;
     size_t at = 0;
@@ -116,9 +117,23 @@ enum err_code json_parse(const char *name, const char *bytes, size_t len, cJSON 
             rc = err_set(err, ERR_NOMEM, "%s: out of memory for its values", name);
         else
             *ret_root = root;
+        if (root != NULL && keeps_places)
+            json_mark_places(root, copy, len);
     }
     free(copy);
     return rc;
+}
+
+enum err_code json_parse(const char *name, const char *bytes, size_t len, cJSON **ret_root,
+                         struct err *err)
+{
+    return parse(name, bytes, len, false, ret_root, err);
+}
+
+enum err_code json_parse_placed(const char *name, const char *bytes, size_t len, cJSON **ret_root,
+                                struct err *err)
+{
+    return parse(name, bytes, len, true, ret_root, err);
 }
 
 enum err_code json_parse_file(const char *path, size_t max_bytes, cJSON **ret_root, struct err *err)
@@ -132,43 +147,72 @@ enum err_code json_parse_file(const char *path, size_t max_bytes, cJSON **ret_ro
     return rc;
 }
 
+/* Puts one more piece behind the path; what does not fit is cut. */
+static void extend(struct json_at *at, const char *piece)
+{
+    size_t used = strlen(at->path);
+    text_copy(text_of(piece), at->path + used, sizeof at->path - used);
+}
+
+/* "policies.json", or "policies.json:12:7" where the place of that value is known. */
+static void begin_path(struct json_at *at, const cJSON *value)
+{
+    char place[JSON_PLACE_BYTES];
+    json_place_text(value, place);
+    at->placed = place[0] == '\0' ? NULL : value;
+    text_copy(text_of(at->name), at->path, sizeof at->path);
+    extend(at, place);
+    at->steps_begin = (uint16_t)strlen(at->path);
+}
+
 struct json_at json_root(const char *name, const cJSON *root)
 {
-    struct json_at at = {.value = root, .is_root = true};
-    text_copy(text_of(name), at.path, sizeof at.path);
+    struct json_at at = {.value = root, .name = name};
+    begin_path(&at, cJSON_IsNumber(root) ? NULL : root); /* whose valueint says its value */
     return at;
 }
 
-/* "file: a" under the root, "file: a.b" and "file: a[3]" below; what does not fit is cut. */
-static struct json_at child(const struct json_at *parent, const char *separator, const char *step)
+/* The same steps with the place of that value; what is absent has that of what it is missing
+ * from. */
+static void move_to(struct json_at *at, const cJSON *value)
+{
+    struct json_at before = *at;
+    if (before.placed == NULL || value == NULL)
+        return;
+    begin_path(at, value);
+    extend(at, before.path + before.steps_begin);
+}
+
+/* "file: a" under the root, "file: a.b" and "file: a[3]" below. */
+static struct json_at child(const struct json_at *parent, const cJSON *value, const char *separator,
+                            const char *step)
 {
     struct json_at at = *parent;
-    size_t used = strlen(at.path);
-    struct text first = text_of(parent->is_root ? ": " : separator);
-    text_copy(first, at.path + used, sizeof at.path - used);
-    used += strlen(at.path + used);
-    text_copy(text_of(step), at.path + used, sizeof at.path - used);
-    at.is_root = false;
-    at.value = NULL;
+    at.value = value;
+    move_to(&at, value);
+    extend(&at, at.path[at.steps_begin] == '\0' ? ": " : separator);
+    extend(&at, step);
     return at;
 }
 
 struct json_at json_member(const struct json_at *object, const char *key)
 {
-    struct json_at at = child(object, ".", key);
-    if (cJSON_IsObject(object->value))
-        at.value = cJSON_GetObjectItemCaseSensitive(object->value, key);
-    return at;
+    bool is_object = cJSON_IsObject(object->value);
+    return child(object, is_object ? cJSON_GetObjectItemCaseSensitive(object->value, key) : NULL,
+                 ".", key);
 }
 
 struct json_at json_element(const struct json_at *array, int index)
 {
+    bool is_array = cJSON_IsArray(array->value);
+    return json_element_at(array, is_array ? cJSON_GetArrayItem(array->value, index) : NULL, index);
+}
+
+struct json_at json_element_at(const struct json_at *array, const cJSON *element, int index)
+{
     char step[16];
     snprintf(step, sizeof step, "[%d]", index);
-    struct json_at at = child(array, "", step);
-    if (cJSON_IsArray(array->value))
-        at.value = cJSON_GetArrayItem(array->value, index);
-    return at;
+    return child(array, element, "", step);
 }
 
 static const char *type_name(const cJSON *value)
@@ -265,9 +309,11 @@ enum err_code json_only(const struct json_at *object, const char *const *known, 
         if (known[i] != NULL)
             continue;
         const char *nearest = json_nearest(text_of(member->string), known);
-        return err_set(err, ERR_BAD_INPUT, "%s: unknown key '%.80s'%s%s%s", object->path,
-                       member->string, nearest == NULL ? "" : ", did you mean '",
-                       nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
+        struct json_at at = *object; /* the path of the object, at the place of the key */
+        move_to(&at, member);
+        return err_set(err, ERR_BAD_INPUT, "%s: unknown key '%.80s'%s%s%s", at.path, member->string,
+                       nearest == NULL ? "" : ", did you mean '", nearest == NULL ? "" : nearest,
+                       nearest == NULL ? "" : "'?");
     }
     return ERR_OK;
 }

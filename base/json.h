@@ -3,7 +3,8 @@
  *
  * Comments are allowed (slash-slash to the end of the line, slash-star pairs) and are blanked in
  * place, so that line and column of an error are those of the file.  A `struct json_at` is a value
- * together with its path from the root ("policies.json: slots.home.weights"), used in messages.
+ * together with its path from the root ("policies.json: slots.home.weights"), used in messages; of
+ * a tree that json_parse_placed made with its line and column ("policies.json:12:7: slots.home").
  * Duplicate keys are refused.  Threads: any; not on the hot path (cJSON allocates).
  * Limits: nesting 32, size as given by the caller. */
 #ifndef BASE_JSON_H
@@ -20,8 +21,10 @@
 #define JSON_PATH_BYTES 256
 
 struct json_at {
-    const cJSON *value; /* borrowed from the tree; NULL when absent */
-    bool is_root;
+    const cJSON *value;         /* borrowed from the tree; NULL when absent */
+    const char *name;           /* borrowed */
+    const cJSON *placed;        /* whose place the path has; NULL: places were not kept */
+    uint16_t steps_begin;       /* in path, behind the name */
     char path[JSON_PATH_BYTES]; /* cut when it is longer */
 };
 
@@ -29,15 +32,22 @@ struct json_at {
  * duplicate keys: ERR_BAD_INPUT "NAME:LINE:COLUMN: ...".  The caller cJSON_Deletes *ret_root. */
 MUST_CHECK enum err_code json_parse(const char *name, const char *bytes, size_t len,
                                     cJSON **ret_root, struct err *err);
+/* The same; and each value knows its place, which is that of its key where it has one, for the
+ * paths of json_at: a second pass, for files that people write. */
+MUST_CHECK enum err_code json_parse_placed(const char *name, const char *bytes, size_t len,
+                                           cJSON **ret_root, struct err *err);
 MUST_CHECK enum err_code json_parse_file(const char *path, size_t max_bytes, cJSON **ret_root,
                                          struct err *err);
 
+/* `name` stays the caller's as long as the paths are in use. */
 struct json_at json_root(const char *name, const cJSON *root);
 
 /* Member or element, with the path extended; .value is NULL when absent (or parent is NULL).  Both
  * walk the list of siblings: for arrays of thousands follow value->child yourself. */
 struct json_at json_member(const struct json_at *object, const char *key);
 struct json_at json_element(const struct json_at *array, int index);
+/* Of an element that the caller has already. */
+struct json_at json_element_at(const struct json_at *array, const cJSON *element, int index);
 
 /* Typed reads: ERR_NOT_FOUND "PATH: missing", ERR_BAD_INPUT "PATH: expected a number, got a
  * string". Strings are borrowed from the tree. */

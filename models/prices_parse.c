@@ -155,18 +155,6 @@ static enum err_code parse_ending(struct parser *p, const struct json_at *rule_a
                          to.path, direction);
 }
 
-/* The path of the i-th element, without walking to it as json_element would. */
-static struct json_at element_at(const struct json_at *array, const cJSON *element, uint32_t index)
-{
-    struct json_at at = json_element(array, 0);
-    size_t parent = strlen(array->path);
-    if (parent < sizeof at.path)
-        snprintf(at.path + parent, sizeof at.path - parent, "%s[%u]", array->is_root ? ": " : "",
-                 index);
-    at.value = element;
-    return at;
-}
-
 static enum err_code parse_terms(struct parser *p, const struct json_at *match, const char *key,
                                  enum price_dimension dimension, uint32_t rule)
 {
@@ -180,7 +168,7 @@ static enum err_code parse_terms(struct parser *p, const struct json_at *match, 
         rc = err_set(p->err, ERR_CORRUPT, "%s: an empty list matches nothing", at.path);
     for (const cJSON *child = rc == ERR_OK ? at.value->child : NULL; child != NULL && rc == ERR_OK;
          child = child->next) {
-        struct json_at element = element_at(&at, child, index++);
+        struct json_at element = json_element_at(&at, child, (int)index++);
         struct price_ref ref = {.dimension = dimension, .rule = rule};
         rc = reserve(p, (void **)&p->refs, p->ref_count, &p->ref_capacity, sizeof *p->refs);
         if (rc == ERR_OK)
@@ -223,7 +211,7 @@ static enum err_code parse_condition(struct parser *p, const struct json_at *at)
             rc = err_set(p->err, ERR_CORRUPT, "%s: an empty list matches nothing", at->path);
         for (const cJSON *child = rc == ERR_OK ? at->value->child : NULL;
              child != NULL && rc == ERR_OK; child = child->next) {
-            struct json_at element = element_at(at, child, index++);
+            struct json_at element = json_element_at(at, child, (int)index++);
             rc = add_value(p, &element);
         }
     }
@@ -376,7 +364,7 @@ static enum err_code parse_rules(struct parser *p, const struct json_at *root)
         return err_set(p->err, ERR_NOMEM, "%s: out of memory for %d rules", at.path, count);
     for (const cJSON *child = at.value->child; child != NULL && rc == ERR_OK; child = child->next) {
         uint32_t index = p->prices->rule_count++;
-        struct json_at element = element_at(&at, child, index);
+        struct json_at element = json_element_at(&at, child, (int)index);
         rc = parse_rule(p, &element, index, &p->prices->rule[index]);
     }
     return rc;

@@ -95,19 +95,24 @@ static enum err_code parse_default(const struct json_at *root, struct policy_set
                                    struct err *err)
 {
     struct json_at at = json_member(root, "default");
+    const char *names[POLICY_SLOTS_MAX + 1] = {NULL};
     const char *name = NULL;
     if (at.value == NULL)
         return ERR_OK; /* the first slot */
     enum err_code rc = json_string(&at, &name, err);
     for (uint32_t i = 0; i < set->slot_count && rc == ERR_OK; i++) {
-        if (strcmp(set->slot[i].name, name) == 0) {
+        names[i] = set->slot[i].name;
+        if (strcmp(names[i], name) == 0) {
             set->default_slot = i;
             return ERR_OK;
         }
     }
-    return rc != ERR_OK
-               ? rc
-               : err_set(err, ERR_BAD_INPUT, "%s: there is no slot '%.64s'", at.path, name);
+    if (rc != ERR_OK)
+        return rc;
+    const char *nearest = json_nearest(text_of(name), names);
+    return err_set(err, ERR_BAD_INPUT, "%s: there is no slot '%.64s'%s%s%s", at.path, name,
+                   nearest != NULL ? ", did you mean '" : "", nearest != NULL ? nearest : "",
+                   nearest != NULL ? "'?" : "");
 }
 
 static enum err_code parse_root(const struct json_at *root, struct policy_set *set, struct err *err)
@@ -144,7 +149,7 @@ enum err_code policy_parse(const char *name, const char *bytes, size_t len,
         return err_set(err, ERR_LIMIT, "%s: longer than 1 MiB", name);
     cJSON *json = NULL;
     struct policy_set *set = NULL;
-    enum err_code rc = json_parse(name, bytes, len, &json, err);
+    enum err_code rc = json_parse_placed(name, bytes, len, &json, err);
     if (rc != ERR_OK)
         return rc;
     set = calloc(1, sizeof *set);

@@ -183,7 +183,8 @@ struct policy_set {
     struct policy_list list[POLICY_LISTS_MAX]; /* those of editors first */
 };
 
-/* ERR_BAD_INPUT with path: "policies.json: slots.home.sources[1].weight: expected 0..1000, got -1".
+/* ERR_BAD_INPUT with line, column and path of what it is about:
+ * "policies.json:12:9: slots.home.sources[1].weight: must be 0..1000 (got -1)".
  * `store` says which features there are; NULL where there is none to ask, and then every name that
  * may be one is taken for one. */
 MUST_CHECK enum err_code policy_parse(const char *name, const char *bytes, size_t len,

@@ -177,10 +177,12 @@ enum err_code policy_resolve_fallback(const struct json_at *root, const struct p
         return ERR_OK;
     const char *nearest =
         slot->fallback.slot == POLICY_NO_SLOT ? json_nearest(text_of(wanted), names) : NULL;
-    return err_set(err, ERR_BAD_INPUT,
-                   "%s.slots.%s.fallback.slot: there is no other slot '%.64s'%s%s%s", root->path,
-                   slot->name, wanted, nearest != NULL ? ", did you mean '" : "",
-                   nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
+    struct json_at slots = json_member(root, "slots"), slot_at = json_member(&slots, slot->name);
+    struct json_at fallback = json_member(&slot_at, "fallback"),
+                   at = json_member(&fallback, "slot");
+    return err_set(err, ERR_BAD_INPUT, "%s: there is no other slot '%.64s'%s%s%s", at.path, wanted,
+                   nearest != NULL ? ", did you mean '" : "", nearest != NULL ? nearest : "",
+                   nearest != NULL ? "'?" : "");
 }
 
 /* ---- what stages may take -------------------------------------------------------------------- */

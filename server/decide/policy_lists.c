@@ -21,11 +21,13 @@ static enum err_code copy_ids(const struct json_at *at, int count, struct policy
     enum err_code rc = ERR_OK;
     for (const cJSON *child = at->value->child; child != NULL && rc == ERR_OK;
          child = child->next, index++) {
-        if (!cJSON_IsString(child) || !text_is_id(text_of(child->valuestring)))
-            rc = err_set(err, ERR_BAD_INPUT, "%s[%d]: expected the id of an item of 1..%d bytes",
-                         at->path, index, ID_BYTES_MAX);
-        else
+        if (cJSON_IsString(child) && text_is_id(text_of(child->valuestring))) {
             bytes += strlen(child->valuestring);
+        } else {
+            struct json_at element = json_element_at(at, child, index);
+            rc = err_set(err, ERR_BAD_INPUT, "%s: expected the id of an item of 1..%d bytes",
+                         element.path, ID_BYTES_MAX);
+        }
     }
     if (rc != ERR_OK)
         return rc;

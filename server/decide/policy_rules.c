@@ -122,7 +122,7 @@ static enum err_code parse_filter(const struct rules_parser *p, const struct jso
     if (rc == ERR_OK)
         rc = parse_rule(p, at, "filter", index, rule);
     if (rc == ERR_OK && rule->when == NULL)
-        rc = err_set(p->err, ERR_BAD_INPUT, "%s.when: missing", at->path);
+        rc = err_set(p->err, ERR_NOT_FOUND, "%s: missing", json_member(at, "when").path);
     return rc;
 }
 

@@ -112,8 +112,9 @@ static enum err_code parse_source_model(const struct json_at *at, struct policy_
     enum err_code rc = policy_parse_model(at, "model", source->model, err);
     if (rc == ERR_OK && needs_model && source->model[0] == '\0')
         memcpy(source->model, "*", 2);
+    struct json_at member = json_member(at, "model");
     if (rc == ERR_OK && !needs_model && source->model[0] != '\0')
-        rc = err_set(err, ERR_BAD_INPUT, "%s.model: the source '%s' uses no model", at->path,
+        rc = err_set(err, ERR_BAD_INPUT, "%s: the source '%s' uses no model", member.path,
                      source_names[source->kind]);
     return rc;
 }

@@ -107,7 +107,19 @@ static void test_refuses_what_is_no_set_of_slots(void **state)
         {"{\"slots\": {\"a\": {\"sources\": []}}}", "1..16"},
         {"{\"slots\": {\"a\": {}}}", "sources"},
         {"{\"default\": \"b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
-         "no slot 'b'"},
+         "p.json:1:2: default: there is no slot 'b'"},
+        {"{\"default\": \"hoem\",\n \"slots\": {\"home\": {\"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "p.json:1:2: default: there is no slot 'hoem', did you mean 'home'?"},
+        {"{\"slots\": {\n  \"a\": {\n    \"sources\": [{\"source\": \"repeat\"}],\n    "
+         "\"bougth\": \"allow\"}}}",
+         "p.json:4:5: slots.a: unknown key 'bougth', did you mean 'bought'?"},
+        {"{\"slots\": {\n  \"a\": {\n    \"sources\": [{\"source\": \"repeat\",\n      "
+         "\"weight\": \"much\"}]}}}",
+         "p.json:4:7: slots.a.sources[0].weight: expected a number, got a string"},
+        {"{\"slots\": {\n  \"a\": {\"fallback\": {\"slot\": \"b\"}, \"sources\": [{\"source\": "
+         "\"repeat\"}]}}}",
+         "p.json:2:22: slots.a.fallback.slot: there is no other slot 'b'"},
         {"{\"version\": \"a b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
          "version"},
     };

@@ -235,38 +235,40 @@ static void policies_are_refused_with_their_place(void **state)
     static const struct {
         const char *rules, *message;
     } cases[] = {
-        {"\"filters\": [\"item.prise > 1\"]",
-         "policies: slots.home.filters[0]: line 1, column 1: unknown field 'item.prise', did you "
-         "mean 'item.price'?"},
+        {"\"filters\": [\"item.prise > 1\"]", "policies:1:33: slots.home.filters[0]: line 1, "
+                                              "column 1: unknown field 'item.prise', did you "
+                                              "mean 'item.price'?"},
         {"\"filters\": [\"item.no_such_feature > 1.0\"]",
-         "policies: slots.home.filters[0]: line 1, column 1: unknown field "
+         "policies:1:33: slots.home.filters[0]: line 1, column 1: unknown field "
          "'item.no_such_feature'"},
         {"\"filters\": [\"true\", {\"name\": \"x\"}]",
-         "policies: slots.home.filters[1].when: missing"},
-        {"\"filters\": [1]", "policies: slots.home.filters[0]: expected an object, got a number"},
+         "policies:1:41: slots.home.filters[1].when: missing"},
+        {"\"filters\": [1]",
+         "policies:1:33: slots.home.filters[0]: expected an object, got a number"},
         {"\"filters\": [\"score > 0.5\"]",
-         "policies: slots.home.filters[0]: line 1, column 1: unknown field 'score' here"},
+         "policies:1:33: slots.home.filters[0]: line 1, column 1: unknown field 'score' here"},
         {"\"boosts\": [{\"when\": \"true\"}]",
-         "policies: slots.home.boosts[0]: give one of add and multiply"},
+         "policies:1:32: slots.home.boosts[0]: give one of add and multiply"},
         {"\"boosts\": [{\"multiply\": 0}]",
-         "policies: slots.home.boosts[0].multiply: must be 0.001..1000 (got 0)"},
+         "policies:1:33: slots.home.boosts[0].multiply: must be 0.001..1000 (got 0)"},
         {"\"boosts\": [{\"add\": \"'x'\"}]",
-         "policies: slots.home.boosts[0].add: line 1, column 1: expected a number here, got a "
+         "policies:1:33: slots.home.boosts[0].add: line 1, column 1: expected a number here, got a "
          "string"},
         {"\"pins\": [{\"item\": \"a\", \"place\": 0}]",
-         "policies: slots.home.pins[0].place: must be 1..200 (got 0)"},
+         "policies:1:44: slots.home.pins[0].place: must be 1..200 (got 0)"},
         {"\"pins\": [{\"item\": \"\", \"place\": 1}]",
-         "policies: slots.home.pins[0].item: expected the id of an item of 1..128 bytes"},
+         "policies:1:31: slots.home.pins[0].item: expected the id of an item of 1..128 bytes"},
         {"\"pins\": [{\"item\": \"a\", \"place\": 1, \"until\": \"tomorrow\"}]",
-         "policies: slots.home.pins[0].until: expected a time such as 2026-11-27T08:00:00Z, got "
+         "policies:1:56: slots.home.pins[0].until: expected a time such as 2026-11-27T08:00:00Z, "
+         "got "
          "'tomorrow'"},
         {"\"pins\": [{\"item\": \"a\", \"place\": 1, \"from\": \"2026-01-02T00:00:00Z\", "
          "\"until\": \"2026-01-02T00:00:00Z\"}]",
-         "policies: slots.home.pins[0]: 'until' is not after 'from'"},
-        {"\"diversity\": {\"per_brands\": 1}",
-         "policies: slots.home.diversity: unknown key 'per_brands', did you mean 'per_brand'?"},
+         "policies:1:30: slots.home.pins[0]: 'until' is not after 'from'"},
+        {"\"diversity\": {\"per_brands\": 1}", "policies:1:35: slots.home.diversity: unknown key "
+                                               "'per_brands', did you mean 'per_brand'?"},
         {"\"in_stock\": true, \"min_stock\": 2",
-         "policies: slots.home: give one of in_stock and min_stock"},
+         "policies:1:12: slots.home: give one of in_stock and min_stock"},
     };
     fixture_serve(&fixture, SLOT(""));
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
