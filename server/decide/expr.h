@@ -24,7 +24,7 @@
 
 #define EXPR_BYTES_MAX 65536
 #define EXPR_NODES_MAX 16384
-#define EXPR_DEPTH_MAX 32
+#define EXPR_DEPTH_MAX 64 /* CEL asks for 32 of each kind */
 
 struct expr;
 

@@ -359,7 +359,7 @@ static void limits_hold(void **state)
     memset(source, '(', 1000);
     source[1000] = '\0';
     assert_int_equal(compile(source, EXPR_BOOL, &expr, &err), ERR_BAD_INPUT);
-    assert_non_null(strstr(err.text, "nested deeper than 32"));
+    assert_non_null(strstr(err.text, "nested deeper than 64"));
     memset(source, '!', 1000);
     assert_int_equal(compile(source, EXPR_BOOL, &expr, &err), ERR_BAD_INPUT);
     size_t used = 0;
