@@ -113,7 +113,7 @@ static uint32_t right_number(const struct feature_item *item, enum feature_key k
 static uint8_t *block_copy(const struct feature_set *set, enum feature_key key,
                            const struct feature_rows *rows, const uint8_t *old)
 {
-    uint8_t *block = malloc(rows->block_bytes);
+    uint8_t *block = slabs_alloc(rows->slabs, rows->block_bytes);
     if (block == NULL)
         return NULL;
     if (old != NULL) {
@@ -336,7 +336,8 @@ void feature_tables_commit(struct store *store)
         if (!pending->is_staged) /* a checkpoint holds what is in force */
             store_keep(store, (enum store_row)(ROW_FEATURES + pending->table), pending->number);
         retire_block(&store->retire,
-                     feature_rows_publish(pending->rows, pending->slot, pending->block));
+                     feature_rows_publish(pending->rows, pending->slot, pending->block),
+                     pending->rows->block_bytes);
     }
     tables->pending_count = 0;
 }
@@ -344,7 +345,9 @@ void feature_tables_commit(struct store *store)
 void feature_tables_cancel(struct store *store)
 {
     struct feature_tables *tables = store->features;
-    for (uint32_t i = 0; i < tables->pending_count; i++)
-        free(tables->pending[i].block);
+    for (uint32_t i = 0; i < tables->pending_count; i++) {
+        const struct feature_pending *pending = &tables->pending[i];
+        slabs_free(store->slabs, pending->block, pending->rows->block_bytes);
+    }
     tables->pending_count = 0;
 }

@@ -12,7 +12,7 @@ static void clear_row(struct store *store, uint32_t table, uint32_t number)
     if (rows == NULL || feature_rows_block(rows, number) == NULL)
         return;
     store_keep(store, (enum store_row)(ROW_FEATURES + table), number);
-    retire_block(&store->retire, feature_rows_clear(rows, number));
+    retire_block(&store->retire, feature_rows_clear(rows, number), rows->block_bytes);
 }
 
 void feature_tables_erase(struct store *store, uint32_t number, bool is_anon)
@@ -22,7 +22,7 @@ void feature_tables_erase(struct store *store, uint32_t number, bool is_anon)
     clear_row(store, table, number);
     struct feature_rows *rows = staged == NULL ? NULL : staged->rows[table];
     if (rows != NULL && feature_rows_block(rows, number) != NULL)
-        retire_block(&store->retire, feature_rows_clear(rows, number));
+        retire_block(&store->retire, feature_rows_clear(rows, number), rows->block_bytes);
 }
 
 static bool is_of_people(uint32_t table)

@@ -31,8 +31,10 @@ static void find_person(struct feature_reader *reader, const struct feature_aske
     if (!reader->is_anon)
         return;
     uint32_t anon = find_id(store->anons.ids, asker->anon);
-    bool is_others =
-        anon != IDMAP_NONE && by_user && profile_is_linked(store_profile(&store->anons, anon));
+    struct profile of_anon = {0};
+    if (anon != IDMAP_NONE)
+        of_anon = store_profile(&store->anons, anon);
+    bool is_others = by_user && profile_is_linked(&of_anon);
     reader->person = is_others ? IDMAP_NONE : anon;
 }
 

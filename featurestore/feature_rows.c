@@ -30,13 +30,14 @@ static struct feature_index *index_create(struct feature_rows *rows, uint32_t sl
     return index;
 }
 
-enum err_code feature_rows_create(uint32_t block_bytes, uint32_t rows_max, bool are_pairs,
-                                  struct feature_rows **ret_rows, struct err *err)
+enum err_code feature_rows_create(struct slabs *slabs, uint32_t block_bytes, uint32_t rows_max,
+                                  bool are_pairs, struct feature_rows **ret_rows, struct err *err)
 {
     ASSERT(block_bytes > 0 && rows_max > 0);
     struct feature_rows *rows = calloc(1, sizeof *rows);
     if (rows == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for features");
+    rows->slabs = slabs;
     rows->block_bytes = block_bytes;
     rows->rows_max = rows_max;
     bool made;
@@ -65,14 +66,16 @@ void feature_rows_destroy(struct feature_rows **rows)
     for (uint32_t i = 0; old->page != NULL && i < page_count(old); i++) {
         struct feature_page *page = atomic_load_explicit(&old->page[i], memory_order_relaxed);
         for (uint32_t r = 0; page != NULL && r < FEATURE_PAGE_ROWS; r++)
-            free((void *)atomic_load_explicit(&page->block[r], memory_order_relaxed));
+            slabs_free(old->slabs, atomic_load_explicit(&page->block[r], memory_order_relaxed),
+                       old->block_bytes);
         free(page);
     }
     for (uint32_t i = 0; old->pair_page != NULL && i < page_count(old); i++) {
         struct feature_pair_page *page =
             atomic_load_explicit(&old->pair_page[i], memory_order_relaxed);
         for (uint32_t r = 0; page != NULL && r < FEATURE_PAGE_ROWS; r++)
-            free((void *)atomic_load_explicit(&page->row[r].block, memory_order_relaxed));
+            slabs_free(old->slabs, atomic_load_explicit(&page->row[r].block, memory_order_relaxed),
+                       old->block_bytes);
         free(page);
     }
     free(old->page);
@@ -123,7 +126,7 @@ const uint8_t *feature_rows_publish(struct feature_rows *rows, _Atomic(const uin
     const uint8_t *old = atomic_load_explicit(slot, memory_order_relaxed);
     atomic_store_explicit(slot, block, memory_order_release);
     if (old == NULL) {
-        count_bytes(rows, (int64_t)heap_bytes(rows->block_bytes));
+        count_bytes(rows, (int64_t)slabs_block_bytes(rows->block_bytes));
         uint64_t count = atomic_load_explicit(&rows->row_count, memory_order_relaxed) + 1;
         atomic_store_explicit(&rows->row_count, count, memory_order_relaxed);
     }
@@ -137,7 +140,7 @@ const uint8_t *feature_rows_clear(struct feature_rows *rows, uint32_t number)
     uint64_t count = atomic_load_explicit(&rows->row_count, memory_order_relaxed) - 1;
     ASSERT(old != NULL);
     atomic_store_explicit(slot, NULL, memory_order_release);
-    count_bytes(rows, -(int64_t)heap_bytes(rows->block_bytes));
+    count_bytes(rows, -(int64_t)slabs_block_bytes(rows->block_bytes));
     atomic_store_explicit(&rows->row_count, count, memory_order_relaxed);
     return old;
 }

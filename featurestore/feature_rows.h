@@ -11,8 +11,8 @@
  *  2. A pair's key is written before its number is published in the index.  The index (linear
  *     probing, at most 3/4 full) is replaced by a larger one through RCU.
  *
- * Memory: 8 bytes a row and the block (heap_bytes); pages of 1,024 rows are made when the first row
- * in them is.  A pair has 8 bytes of key and 5.3 to 10.7 bytes in the index besides.
+ * Memory: 8 bytes a row and the block (slabs_block_bytes); pages of 1,024 rows are made when the
+ * first row in them is.  A pair has 8 bytes of key and 5.3 to 10.7 bytes in the index besides.
  * Threads: one writer; feature_rows_block and what stands beside and in feature_rows_read.c by
  * readers inside rcu_read_begin/end.  Limits: rows_max rows. */
 #ifndef FEATURESTORE_FEATURE_ROWS_H
@@ -24,6 +24,7 @@
 
 #include "base/err.h"
 #include "base/idmap.h"
+#include "base/slabs.h"
 
 enum { FEATURE_PAGE_BITS = 10, FEATURE_PAGE_ROWS = 1 << FEATURE_PAGE_BITS };
 
@@ -48,6 +49,7 @@ struct feature_index {
 };
 
 struct feature_rows {
+    struct slabs *slabs; /* borrowed: blocks lie there */
     uint32_t block_bytes;
     uint32_t rows_max;
     _Atomic(struct feature_page *) *page; /* owned, as many as rows_max needs; NULL: pairs */
@@ -59,9 +61,9 @@ struct feature_rows {
     _Atomic uint64_t bytes, row_count; /* of the writer, for statistics: relaxed */
 };
 
-MUST_CHECK enum err_code feature_rows_create(uint32_t block_bytes, uint32_t rows_max,
-                                             bool are_pairs, struct feature_rows **ret_rows,
-                                             struct err *err);
+MUST_CHECK enum err_code feature_rows_create(struct slabs *slabs, uint32_t block_bytes,
+                                             uint32_t rows_max, bool are_pairs,
+                                             struct feature_rows **ret_rows, struct err *err);
 void feature_rows_destroy(struct feature_rows **rows); /* no readers left; NULL is fine */
 
 /* The place of a row; NULL without memory. */

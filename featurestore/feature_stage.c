@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Other definitions: made beside those in force, filled, and put in their place. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/rcu.h"
@@ -33,9 +32,9 @@ static const struct definition *same_state(const struct feature_set *old,
 }
 
 static uint8_t *block_converted(const struct feature_set *old, const struct feature_set *set,
-                                enum feature_key key, const uint8_t *from)
+                                struct slabs *slabs, enum feature_key key, const uint8_t *from)
 {
-    uint8_t *block = malloc(set->definitions->block_bytes[key]);
+    uint8_t *block = slabs_alloc(slabs, set->definitions->block_bytes[key]);
     for (uint32_t i = 0; block != NULL && i < set->count[key]; i++) {
         const struct definition *definition = &set->definitions->definition[set->first[key] + i];
         const struct definition *same = same_state(old, definition);
@@ -67,7 +66,8 @@ static enum err_code convert_rows(const struct feature_set *old, const struct fe
         if (rc != ERR_OK || block == NULL)
             continue;
         _Atomic(const uint8_t *) *slot = feature_rows_slot(rows, number);
-        uint8_t *converted = slot == NULL ? NULL : block_converted(old, set, key, block);
+        uint8_t *converted =
+            slot == NULL ? NULL : block_converted(old, set, rows->slabs, key, block);
         if (converted == NULL)
             rc = err_set(err, ERR_NOMEM, "out of memory for features");
         else
@@ -100,8 +100,8 @@ static enum err_code make_rows(struct store *store, const struct feature_set *ol
         set->rows[table] = old->rows[table];
         return ERR_OK;
     }
-    enum err_code rc = feature_rows_create(block_bytes, rows_max, FEATURE_KEY_IS_PAIR(key),
-                                           &set->rows[table], err);
+    enum err_code rc = feature_rows_create(store->slabs, block_bytes, rows_max,
+                                           FEATURE_KEY_IS_PAIR(key), &set->rows[table], err);
     if (rc == ERR_OK && old->rows[table] != NULL && keeps_states(old, set, key))
         rc = convert_rows(old, set, table, set->rows[table], err);
     return rc;

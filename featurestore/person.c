@@ -196,16 +196,17 @@ static uint32_t capacity_for(uint32_t count, uint32_t items_max)
     return capacity > items_max ? items_max : capacity;
 }
 
-struct person *person_edit_finish(const struct person_edit *edit)
+struct person *person_edit_finish(const struct person_edit *edit, struct slabs *slabs)
 {
     uint32_t capacity = capacity_for(edit->count, edit->items_max);
-    struct person *person = malloc(person_bytes(capacity));
+    const struct person head = {.events = edit->events,
+                                .purchases = edit->purchases,
+                                .count = (uint16_t)edit->count,
+                                .capacity = (uint16_t)capacity};
+    struct person *person = slabs_alloc(slabs, person_bytes(&head));
     if (person == NULL)
         return NULL;
-    *person = (struct person){.events = edit->events,
-                              .purchases = edit->purchases,
-                              .count = (uint16_t)edit->count,
-                              .capacity = (uint16_t)capacity};
+    *person = head;
     uint32_t *item = person->entry;
     uint32_t *last_s = item + capacity;
     uint8_t *classes = (uint8_t *)(last_s + capacity);

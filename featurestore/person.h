@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "base/slabs.h"
 #include "featurestore/store.h"
 
 struct person {
@@ -27,9 +28,9 @@ struct person {
     uint32_t entry[]; /* item[capacity], last_s[capacity], classes[capacity], days[capacity] */
 };
 
-static inline uint32_t person_bytes(uint32_t capacity)
+static inline uint64_t person_bytes(const struct person *person) /* 0 for NULL */
 {
-    return (uint32_t)sizeof(struct person) + capacity * 10;
+    return person == NULL ? 0 : sizeof *person + person->capacity * UINT64_C(10);
 }
 
 /* NULL is somebody without a history. */
@@ -71,7 +72,7 @@ void person_edit_item(struct person_edit *edit, uint32_t item, enum event_class 
 /* Takes in another history, as if its owner were the same person.  Of equal times what is there
  * stands first.  Days are added up, since nobody knows which of them are the same. */
 void person_edit_merge(struct person_edit *edit, const struct history *other);
-/* A new block, malloc'ed; NULL when there is no memory. */
-struct person *person_edit_finish(const struct person_edit *edit);
+/* A new block; NULL when there is no memory. */
+struct person *person_edit_finish(const struct person_edit *edit, struct slabs *slabs);
 
 #endif

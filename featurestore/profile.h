@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* profile - what is known of one person beside their history: an immutable block.
  *
- * A new one is made from the old one and what changes.  Threads: blocks are read by any. */
+ * A new one is made from what the old one holds and what changes.  Most people have attributes
+ * alone, so that a block holds what there is and nothing in the place of what is not: 8 bytes, 48
+ * of consent, the links, the anonymous ids, the attributes.  Threads: blocks are read by any. */
 #ifndef FEATURESTORE_PROFILE_H
 #define FEATURESTORE_PROFILE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/idmap.h"
+#include "base/slabs.h"
 #include "base/text.h"
 #include "featurestore/event.h"
 
@@ -37,9 +41,43 @@ struct profile {
     uint32_t anon_count;
 };
 
-/* A copy of all that `from` refers to, in one block, malloc'ed; NULL when there is no memory. */
-struct profile *profile_create(const struct profile *from);
-uint64_t profile_bytes(const struct profile *profile);
+/* How a profile is kept. */
+struct profile_block {
+    uint8_t allowed, denied;
+    uint8_t was_shared;
+    uint8_t has_attributes;
+    uint8_t link_count, anon_count;
+    uint16_t attribute_bytes;
+    int64_t content[]; /* consent_at_ms where any is known, links, anons, attributes */
+};
+
+/* A copy of all that `from` refers to, in one block; NULL when there is no memory. */
+struct profile_block *profile_create(const struct profile *from, struct slabs *slabs);
+uint64_t profile_bytes(const struct profile_block *block); /* 0 for NULL */
+
+/* What is in a block, which the result refers to; of NULL, which stands for nothing known. */
+static inline struct profile profile_of(const struct profile_block *block)
+{
+    struct profile profile = {0};
+    if (block == NULL)
+        return profile;
+    const int64_t *at = block->content;
+    profile.allowed = block->allowed;
+    profile.denied = block->denied;
+    if ((block->allowed | block->denied) != 0) {
+        memcpy(profile.consent_at_ms, at, sizeof profile.consent_at_ms);
+        at += CONSENT_COUNT;
+    }
+    profile.links = (const struct profile_link *)at;
+    profile.link_count = block->link_count;
+    profile.was_shared = block->was_shared != 0;
+    profile.anons = (const uint32_t *)(profile.links + block->link_count);
+    profile.anon_count = block->anon_count;
+    if (block->has_attributes)
+        profile.attributes = (struct text){(const char *)(profile.anons + block->anon_count),
+                                           block->attribute_bytes};
+    return profile;
+}
 
 /* Whether nothing is known: there is no need for a block then. */
 static inline bool profile_is_empty(const struct profile *profile)
@@ -49,16 +87,16 @@ static inline bool profile_is_empty(const struct profile *profile)
 }
 
 /* The one user whose device an anonymous id stands for; IDMAP_NONE without a link, and when there
- * are or were more users.  NULL is somebody of whom nothing is known. */
+ * are or were more users. */
 static inline uint32_t profile_sole_user(const struct profile *anon)
 {
-    bool is_sole = anon != NULL && anon->link_count == 1 && !anon->was_shared;
+    bool is_sole = anon->link_count == 1 && !anon->was_shared;
     return is_sole ? anon->links[0].user : IDMAP_NONE;
 }
 
 static inline bool profile_is_linked(const struct profile *anon)
 {
-    return anon != NULL && (anon->link_count > 0 || anon->was_shared);
+    return anon->link_count > 0 || anon->was_shared;
 }
 
 #endif

@@ -7,13 +7,18 @@
 
 enum { AHEAD = 16 };
 
-void retire_block(struct retire *retire, const void *block)
+void retire_block(struct retire *retire, const void *block, uint64_t bytes)
 {
     if (block == NULL)
         return;
     if (retire->count == RETIRE_BLOCKS_MAX)
         retire_flush(retire);
-    retire->block[retire->count++] = (void *)block;
+    retire->block[retire->count++] = (struct retired){block, bytes};
+}
+
+void retire_heap(struct retire *retire, const void *block)
+{
+    retire_block(retire, block, 0);
 }
 
 void retire_flush(struct retire *retire)
@@ -22,9 +27,12 @@ void retire_flush(struct retire *retire)
         return;
     rcu_wait();
     for (uint32_t i = 0; i < retire->count; i++) {
-        if (i + AHEAD < retire->count) /* free begins with what stands before the block */
-            __builtin_prefetch((const char *)retire->block[i + AHEAD] - sizeof(size_t), 1);
-        free(retire->block[i]);
+        if (i + AHEAD < retire->count) /* freeing writes into the block */
+            __builtin_prefetch(retire->block[i + AHEAD].block, 1);
+        if (retire->block[i].bytes > 0)
+            slabs_free(retire->slabs, retire->block[i].block, retire->block[i].bytes);
+        else
+            free((void *)retire->block[i].block);
     }
     retire->count = 0;
 }

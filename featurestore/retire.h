@@ -9,14 +9,24 @@
 
 #include <stdint.h>
 
+#include "base/slabs.h"
+
 #define RETIRE_BLOCKS_MAX 4096
 
-struct retire {
-    uint32_t count;
-    void *block[RETIRE_BLOCKS_MAX]; /* owned; no reader can find them any more */
+struct retired {
+    const void *block;
+    uint64_t bytes; /* of a block of slabs; 0: of malloc */
 };
 
-void retire_block(struct retire *retire, const void *block); /* NULL is fine */
-void retire_flush(struct retire *retire);                    /* waits for readers, then frees */
+struct retire {
+    struct slabs *slabs; /* borrowed */
+    uint32_t count;
+    struct retired block[RETIRE_BLOCKS_MAX]; /* owned; no reader can find them any more */
+};
+
+/* A block of slabs, with the size it was asked for; NULL is fine. */
+void retire_block(struct retire *retire, const void *block, uint64_t bytes);
+void retire_heap(struct retire *retire, const void *block); /* one of malloc; NULL is fine */
+void retire_flush(struct retire *retire);                   /* waits for readers, then frees */
 
 #endif

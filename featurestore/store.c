@@ -54,16 +54,19 @@ static enum err_code people_init(struct store *store, struct people *people, str
     return rc == ERR_OK ? idmap_create(people_max, &people->ids, err) : rc;
 }
 
-static void people_deinit(struct people *people)
+static void people_deinit(struct people *people, struct slabs *slabs)
 {
     for (uint32_t i = 0; people->page != NULL && i < people->page_count_max; i++) {
         struct person_page *page = atomic_load_explicit(&people->page[i], memory_order_relaxed);
-        for (uint32_t s = 0; page != NULL && s < PERSON_PAGE_SLOTS; s++)
-            free((void *)atomic_load_explicit(&page->slot[s], memory_order_relaxed));
+        for (uint32_t s = 0; page != NULL && s < PERSON_PAGE_SLOTS; s++) {
+            const struct person *person =
+                atomic_load_explicit(&page->slot[s], memory_order_relaxed);
+            slabs_free(slabs, person, person_bytes(person));
+        }
         free(page);
     }
     free(people->page);
-    store_profiles_deinit(people);
+    store_profiles_deinit(people, slabs);
     idmap_destroy(&people->ids);
 }
 
@@ -133,6 +136,9 @@ enum err_code store_create(const struct store_limits *limits, const struct clock
     atomic_init(&store->recovery, STORE_RECOVERED); /* nothing is to be recovered */
     rc = queue_init(store, err);
     if (rc == ERR_OK)
+        rc = slabs_create(&store->slabs, err);
+    store->retire.slabs = store->slabs;
+    if (rc == ERR_OK)
         rc = items_init(store, err);
     if (rc == ERR_OK)
         rc = people_init(store, &store->users, err);
@@ -182,9 +188,10 @@ void store_destroy(struct store **store)
     free(old->refresh.order);
     free(old->refresh.category_end);
     items_deinit(old);
-    people_deinit(&old->users);
-    people_deinit(&old->anons);
+    people_deinit(&old->users, old->slabs);
+    people_deinit(&old->anons, old->slabs);
     feature_tables_destroy(&old->features);
+    slabs_destroy(&old->slabs);
     dedup_destroy(&old->dedup);
     person_edit_deinit(&old->edit);
     person_edit_deinit(&old->view_edit);

@@ -356,7 +356,8 @@ struct store_stats {
     int64_t dedup_oldest_ms; /* when the oldest event came whose id is remembered; 0: none */
     uint64_t bytes_items, bytes_people, bytes_counts; /* allocated, indexes and malloc's own share
                                                          included; without remembered event ids */
-    uint64_t batches;                                 /* batches completed */
+    uint64_t bytes_spare; /* resident, given back by people and features, and waiting for others */
+    uint64_t batches;     /* batches completed */
     uint64_t feature_rows, bytes_features;
     uint64_t features_dropped; /* keys that had no room */
 };

@@ -116,21 +116,18 @@ static struct person *history_after(struct store *store, const struct event *eve
     person_edit_event(&store->edit, mention->event_class);
     for (uint32_t i = 0; i < event->item_count; i++)
         person_edit_item(&store->edit, store->item[i], mention->event_class, time_s);
-    return person_edit_finish(&store->edit);
+    return person_edit_finish(&store->edit, store->slabs);
 }
 
 void store_person_publish(struct store *store, _Atomic(const struct person *) *slot,
                           const struct person *person)
 {
     const struct person *old = atomic_load_explicit(slot, memory_order_relaxed);
-    int64_t bytes = (int64_t)heap_bytes(person_bytes(person->capacity));
-    int64_t entries = person->count;
-    if (old != NULL) {
-        bytes -= (int64_t)heap_bytes(person_bytes(old->capacity));
-        entries -= old->count;
-    }
+    int64_t bytes = (int64_t)slabs_block_bytes(person_bytes(person)) -
+                    (int64_t)slabs_block_bytes(person_bytes(old));
+    int64_t entries = (int64_t)person->count - (old == NULL ? 0 : old->count);
     atomic_store_explicit(slot, person, memory_order_release);
-    retire_block(&store->retire, old);
+    retire_block(&store->retire, old, person_bytes(old));
     store_counter_add(store, COUNTER_BYTES_PEOPLE, bytes);
     store_counter_add(store, COUNTER_HISTORY_ENTRIES, entries);
 }
@@ -160,7 +157,7 @@ static enum err_code apply_to_history(struct store *store, const struct event *e
         .people = mention->people, .number = mention->person, .person = person};
     enum err_code rc = store_views_follow(store, &pending, err);
     if (rc != ERR_OK) {
-        free(person);
+        slabs_free(store->slabs, person, person_bytes(person));
         return rc;
     }
     store_keep(store, mention->people == &store->users ? ROW_USER : ROW_ANON, mention->person);

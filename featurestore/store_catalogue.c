@@ -156,7 +156,7 @@ static void publish(struct store *store, uint32_t count)
         store_counter_add(store, COUNTER_CONTENT, !is_same_content(old, record));
         store_counter_add(store, COUNTER_CATALOGUE_ITEMS, is_live(record) - is_live(old));
         atomic_store_explicit(&slot->record, record, memory_order_release);
-        retire_block(&store->retire, old);
+        retire_heap(&store->retire, old);
     }
     store->refresh.is_due = true;
 }

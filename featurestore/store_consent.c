@@ -16,9 +16,11 @@ static bool is_of_person(enum event_type type)
 static bool stands_against(const struct people *people, struct text id, int64_t time_ms)
 {
     uint32_t number = idmap_find(people->ids, id);
-    const struct profile *profile = number == IDMAP_NONE ? NULL : store_profile(people, number);
-    return profile != NULL && (profile->denied & CONSENT_BIT(process)) != 0 &&
-           profile->consent_at_ms[CONSENT_process] > time_ms;
+    if (number == IDMAP_NONE)
+        return false;
+    const struct profile profile = store_profile(people, number);
+    return (profile.denied & CONSENT_BIT(process)) != 0 &&
+           profile.consent_at_ms[CONSENT_process] > time_ms;
 }
 
 enum err_code store_consent_check(const struct store *store, const struct event *event,
@@ -70,11 +72,11 @@ static enum err_code prepare_one(struct store *store, const struct event *event,
     enum err_code rc = store_add_person_id(people, id, &consents->number[at], err);
     if (rc != ERR_OK)
         return rc;
-    struct profile next = store_profile_base(people, consents->number[at]);
+    struct profile next = store_profile(people, consents->number[at]);
     merge(&next, event, time_ms);
     consents->slot[at] = store_profile_slot_make(store, people, consents->number[at]);
     if (consents->slot[at] != NULL)
-        consents->profile[at] = profile_create(&next);
+        consents->profile[at] = profile_create(&next, store->slabs);
     return consents->profile[at] != NULL ? ERR_OK
                                          : err_set(err, ERR_NOMEM, "out of memory for a consent");
 }
@@ -107,6 +109,7 @@ void store_consent_publish(struct store *store)
 void store_consent_discard(struct store *store)
 {
     for (uint32_t at = 0; at < 2; at++)
-        free((void *)store->consents.profile[at]);
+        slabs_free(store->slabs, store->consents.profile[at],
+                   profile_bytes(store->consents.profile[at]));
     store->consents = (struct store_consents){0};
 }

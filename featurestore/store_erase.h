@@ -24,8 +24,8 @@ enum {
 struct erase_edit {
     struct people *people;
     uint32_t number;
-    _Atomic(const struct profile *) *slot;
-    const struct profile *profile; /* owned until it is published; NULL: nothing is left */
+    _Atomic(const struct profile_block *) *slot;
+    const struct profile_block *profile; /* owned until it is published; NULL: nothing is left */
 };
 
 struct store_erase {

@@ -101,7 +101,7 @@ static void fetch_history(const struct wanted *wanted)
         return;
     const struct person *person = store_person(wanted->people, wanted->number);
     if (person != NULL)
-        fetch_lines(person, person_bytes(person->capacity));
+        fetch_lines(person, person_bytes(person));
 }
 
 void store_fetch(const struct store *store, const struct event *event, uint32_t count)

@@ -23,12 +23,15 @@ static bool is_among(const struct text *ids, uint32_t count, struct text id)
 static void reach_linked(const struct store *store, struct event_forget *forget)
 {
     uint32_t user = idmap_find(store->users.ids, forget->user);
-    const struct profile *profile = user == IDMAP_NONE ? NULL : store_profile(&store->users, user);
-    for (uint32_t i = 0; profile != NULL && i < profile->anon_count; i++) {
-        struct text anon = idmap_text(store->anons.ids, profile->anons[i]);
+    struct profile profile = {0};
+    if (user != IDMAP_NONE)
+        profile = store_profile(&store->users, user);
+    for (uint32_t i = 0; i < profile.anon_count; i++) {
+        struct text anon = idmap_text(store->anons.ids, profile.anons[i]);
         if (text_equal(anon, forget->anon))
             continue;
-        if (profile_sole_user(store_profile(&store->anons, profile->anons[i])) == user)
+        const struct profile of_anon = store_profile(&store->anons, profile.anons[i]);
+        if (profile_sole_user(&of_anon) == user)
             forget->anons[forget->anon_count++] = anon;
         else
             forget->shared[forget->shared_count++] = anon;
@@ -49,10 +52,16 @@ void store_forget_resolve(struct store *store, const struct event *event, struct
 
 /* ---- those who stay -------------------------------------------------------------------------- */
 
-static void discard_edits(struct store_erase *erase)
+static void discard_edit(struct store *store, const struct erase_edit *edit)
 {
+    slabs_free(store->slabs, edit->profile, profile_bytes(edit->profile));
+}
+
+static void discard_edits(struct store *store)
+{
+    struct store_erase *erase = store->erase;
     for (uint32_t i = 0; i < erase->edit_count; i++)
-        free((void *)erase->edit[i].profile);
+        discard_edit(store, &erase->edit[i]);
     erase->edit_count = 0;
 }
 
@@ -64,10 +73,10 @@ static struct profile base_of(const struct store_erase *erase, const struct peop
         const struct erase_edit *edit = &erase->edit[i];
         *ret_at = i;
         if (edit->people == people && edit->number == number)
-            return edit->profile == NULL ? (struct profile){0} : *edit->profile;
+            return profile_of(edit->profile);
     }
     *ret_at = erase->edit_count;
-    return store_profile_base(people, number);
+    return store_profile(people, number);
 }
 
 static enum err_code edit(struct store *store, struct people *people, uint32_t number, uint32_t at,
@@ -79,13 +88,13 @@ static enum err_code edit(struct store *store, struct people *people, uint32_t n
         return err_set(err, ERR_LIMIT, "forget: more than %d people are linked", ERASE_EDITS_MAX);
     made.slot = store_profile_slot_make(store, people, number);
     if (made.slot != NULL && !profile_is_empty(next))
-        made.profile = profile_create(next);
+        made.profile = profile_create(next, store->slabs);
     if (made.slot == NULL || (made.profile == NULL && !profile_is_empty(next)))
         return err_set(err, ERR_NOMEM, "out of memory to forget a person");
     if (at == erase->edit_count)
         erase->edit_count++;
     else
-        free((void *)erase->edit[at].profile);
+        discard_edit(store, &erase->edit[at]);
     erase->edit[at] = made;
     return ERR_OK;
 }
@@ -125,11 +134,13 @@ static enum err_code edit_users_of(struct store *store, struct text id, uint32_t
                                    struct err *err)
 {
     uint32_t anon = idmap_find(store->anons.ids, id);
-    const struct profile *profile = anon == IDMAP_NONE ? NULL : store_profile(&store->anons, anon);
+    struct profile profile = {0};
     enum err_code rc = ERR_OK;
-    for (uint32_t i = 0; profile != NULL && i < profile->link_count && rc == ERR_OK; i++) {
-        if (profile->links[i].user != user)
-            rc = edit_user(store, profile->links[i].user, anon, err);
+    if (anon != IDMAP_NONE)
+        profile = store_profile(&store->anons, anon);
+    for (uint32_t i = 0; i < profile.link_count && rc == ERR_OK; i++) {
+        if (profile.links[i].user != user)
+            rc = edit_user(store, profile.links[i].user, anon, err);
     }
     return rc;
 }
@@ -137,7 +148,9 @@ static enum err_code edit_users_of(struct store *store, struct text id, uint32_t
 static enum err_code edit_all(struct store *store, uint32_t user, struct err *err)
 {
     const struct event_forget *forget = &store->erase->forget;
-    const struct profile *profile = user == IDMAP_NONE ? NULL : store_profile(&store->users, user);
+    struct profile profile = {0};
+    if (user != IDMAP_NONE)
+        profile = store_profile(&store->users, user);
     enum err_code rc = edit_users_of(store, forget->anon, user, err);
     for (uint32_t i = 0; i < forget->anon_count && rc == ERR_OK; i++)
         rc = edit_users_of(store, forget->anons[i], user, err);
@@ -148,21 +161,16 @@ static enum err_code edit_all(struct store *store, uint32_t user, struct err *er
             rc = edit_shared(store, anon, user, err);
     }
     /* In a replay the links of before are those that the log still tells of. */
-    for (uint32_t i = 0; profile != NULL && i < profile->anon_count && rc == ERR_OK; i++) {
-        struct text anon = idmap_text(store->anons.ids, profile->anons[i]);
+    for (uint32_t i = 0; i < profile.anon_count && rc == ERR_OK; i++) {
+        struct text anon = idmap_text(store->anons.ids, profile.anons[i]);
         if (!text_equal(anon, forget->anon) && !is_among(forget->anons, forget->anon_count, anon) &&
             !is_among(forget->shared, forget->shared_count, anon))
-            rc = edit_shared(store, profile->anons[i], user, err);
+            rc = edit_shared(store, profile.anons[i], user, err);
     }
     return rc;
 }
 
 /* ---- those who go ---------------------------------------------------------------------------- */
-
-static int64_t bytes_of(const struct person *person)
-{
-    return person == NULL ? 0 : (int64_t)heap_bytes(person_bytes(person->capacity));
-}
 
 static void take_away(struct store *store, _Atomic(struct person_page *) *pages, uint32_t number)
 {
@@ -173,8 +181,8 @@ static void take_away(struct store *store, _Atomic(struct person_page *) *pages,
     _Atomic(const struct person *) *slot = &page->slot[number & (PERSON_PAGE_SLOTS - 1)];
     const struct person *old = atomic_load_explicit(slot, memory_order_relaxed);
     atomic_store_explicit(slot, NULL, memory_order_release);
-    retire_block(&store->retire, old);
-    store_counter_add(store, COUNTER_BYTES_PEOPLE, -bytes_of(old));
+    retire_block(&store->retire, old, person_bytes(old));
+    store_counter_add(store, COUNTER_BYTES_PEOPLE, -(int64_t)slabs_block_bytes(person_bytes(old)));
 }
 
 static void take_history(struct store *store, struct people *people, uint32_t number)
@@ -192,7 +200,7 @@ static void take_profile(struct store *store, struct people *people, uint32_t nu
 {
     struct profile_page *page = atomic_load_explicit(
         &people->profile_page[number >> PERSON_PAGE_BITS], memory_order_relaxed);
-    const struct profile *profile = store_profile(people, number);
+    const struct profile_block *profile = store_profile_block(people, number);
     if (profile == NULL)
         return;
     store_counter_add(store, COUNTER_LINKS, -(int64_t)profile->link_count);
@@ -239,9 +247,9 @@ static void make_views(struct store *store, const struct erase_edit *made)
     if (made->people == &store->users) {
         users[count++] = made->number;
     } else {
-        const struct profile *profile = store_profile(&store->anons, made->number);
-        for (; profile != NULL && count < profile->link_count; count++)
-            users[count] = profile->links[count].user;
+        const struct profile profile = store_profile(&store->anons, made->number);
+        for (; count < profile.link_count; count++)
+            users[count] = profile.links[count].user;
     }
     for (uint32_t i = 0; i < count; i++) {
         if (store_view_make(store, users[i], &nothing, NULL) != ERR_OK)
@@ -255,9 +263,9 @@ static void publish_edits(struct store *store)
     struct store_erase *erase = store->erase;
     for (uint32_t i = 0; i < erase->edit_count; i++) {
         struct erase_edit *made = &erase->edit[i];
-        const struct profile *old = store_profile(made->people, made->number);
-        int64_t links = made->profile == NULL ? 0 : made->profile->link_count;
-        store_counter_add(store, COUNTER_LINKS, links - (old == NULL ? 0 : old->link_count));
+        int64_t before = store_profile(made->people, made->number).link_count;
+        int64_t links = profile_of(made->profile).link_count;
+        store_counter_add(store, COUNTER_LINKS, links - before);
         store_keep(store, made->people == &store->users ? ROW_USER_PROFILE : ROW_ANON_PROFILE,
                    made->number);
         store_profile_publish(store, made->slot, made->profile);
@@ -272,7 +280,7 @@ enum err_code store_forget_apply(struct store *store, struct err *err)
     erase->edit_count = 0;
     enum err_code rc = edit_all(store, user, err);
     if (rc != ERR_OK) {
-        discard_edits(erase);
+        discard_edits(store);
         return rc;
     }
     publish_edits(store);

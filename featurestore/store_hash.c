@@ -105,16 +105,16 @@ static uint64_t hash_profiles(const struct store *store, const struct people *pe
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < idmap_count(people->ids); i++) {
-        const struct profile *profile = store_profile(people, i);
-        if (profile == NULL)
+        if (store_profile_block(people, i) == NULL)
             continue;
+        const struct profile profile = store_profile(people, i);
         struct digest digest = {ROW_PROFILE};
         digest_put_int(&digest, row);
         digest_put_text(&digest, idmap_text(people->ids, i));
-        digest_put_text(&digest, profile->attributes);
-        digest_put_int(&digest, profile->allowed << 8 | profile->denied);
-        digest_put(&digest, profile->consent_at_ms, sizeof profile->consent_at_ms);
-        put_links(&digest, store, profile);
+        digest_put_text(&digest, profile.attributes);
+        digest_put_int(&digest, profile.allowed << 8 | profile.denied);
+        digest_put(&digest, profile.consent_at_ms, sizeof profile.consent_at_ms);
+        put_links(&digest, store, &profile);
         sum += digest.hash;
     }
     return sum;

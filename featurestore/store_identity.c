@@ -22,8 +22,8 @@ struct linking {
 static void begin(const struct store *store, struct linking *linking)
 {
     linking->old_user = IDMAP_NONE;
-    linking->anon_next = store_profile_base(&store->anons, linking->anon);
-    linking->user_next = store_profile_base(&store->users, linking->user);
+    linking->anon_next = store_profile(&store->anons, linking->anon);
+    linking->user_next = store_profile(&store->users, linking->user);
     if (linking->anon_next.link_count > 0)
         memcpy(linking->links, linking->anon_next.links,
                linking->anon_next.link_count * sizeof linking->links[0]);
@@ -63,10 +63,16 @@ static uint32_t without(uint32_t *anons, uint32_t count, uint32_t anon)
 /* ---- what is about to be --------------------------------------------------------------------- */
 
 /* NULL in *ret_profile when nothing is left of it. */
-static bool make_profile(const struct profile *next, const struct profile **ret_profile)
+static bool make_profile(struct store *store, const struct profile *next,
+                         const struct profile_block **ret_profile)
 {
-    *ret_profile = profile_is_empty(next) ? NULL : profile_create(next);
+    *ret_profile = profile_is_empty(next) ? NULL : profile_create(next, store->slabs);
     return profile_is_empty(next) || *ret_profile != NULL;
+}
+
+static void discard_profile(struct store *store, const struct profile_block *profile)
+{
+    slabs_free(store->slabs, profile, profile_bytes(profile));
 }
 
 static enum err_code make_views(struct store *store, const struct linking *linking,
@@ -83,7 +89,7 @@ static enum err_code make_views(struct store *store, const struct linking *linki
 }
 
 static void publish(struct store *store, const struct store_pending *pending,
-                    _Atomic(const struct profile *) *const slot[3])
+                    _Atomic(const struct profile_block *) *const slot[3])
 {
     store_views_publish(store);
     store_keep(store, ROW_ANON_PROFILE, pending->anon);
@@ -102,21 +108,21 @@ static enum err_code finish(struct store *store, const struct linking *linking, 
                                     .anon = linking->anon,
                                     .user_count = has_old ? 2 : 1,
                                     .user = {linking->user, linking->old_user}};
-    _Atomic(const struct profile *) *slot[3] = {
+    _Atomic(const struct profile_block *) *slot[3] = {
         store_profile_slot_make(store, &store->anons, linking->anon),
         store_profile_slot_make(store, &store->users, linking->user),
         has_old ? store_profile_slot_make(store, &store->users, linking->old_user) : NULL};
     bool made = slot[0] != NULL && slot[1] != NULL && (slot[2] != NULL || !has_old) &&
-                make_profile(&linking->anon_next, &pending.anon_profile) &&
-                make_profile(&linking->user_next, &pending.user_profile[0]) &&
-                (!has_old || make_profile(&linking->old_next, &pending.user_profile[1]));
+                make_profile(store, &linking->anon_next, &pending.anon_profile) &&
+                make_profile(store, &linking->user_next, &pending.user_profile[0]) &&
+                (!has_old || make_profile(store, &linking->old_next, &pending.user_profile[1]));
     enum err_code rc = made ? make_views(store, linking, &pending, err)
                             : err_set(err, ERR_NOMEM, "out of memory for a link");
     if (rc != ERR_OK) {
         store_views_discard(store);
-        free((void *)pending.anon_profile);
-        free((void *)pending.user_profile[0]);
-        free((void *)pending.user_profile[1]);
+        discard_profile(store, pending.anon_profile);
+        discard_profile(store, pending.user_profile[0]);
+        discard_profile(store, pending.user_profile[1]);
         return rc;
     }
     publish(store, &pending, slot);
@@ -143,7 +149,7 @@ static enum err_code make_room(struct store *store, struct linking *linking, int
                        "anon: %u users are linked to it (identity_users_max, identity_days)",
                        linking->anon_next.link_count);
     linking->old_user = linking->links[oldest].user;
-    linking->old_next = store_profile_base(&store->users, linking->old_user);
+    linking->old_next = store_profile(&store->users, linking->old_user);
     memcpy(linking->old_anons, linking->old_next.anons,
            linking->old_next.anon_count * sizeof linking->old_anons[0]);
     linking->old_next.anon_count =

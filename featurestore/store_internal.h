@@ -36,6 +36,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/slabs.h"
 #include "featurestore/dedup.h"
 #include "featurestore/feature_tables.h"
 #include "featurestore/person.h"
@@ -61,7 +62,7 @@ struct person_page {
 };
 
 struct profile_page {
-    _Atomic(const struct profile *) slot[PERSON_PAGE_SLOTS];
+    _Atomic(const struct profile_block *) slot[PERSON_PAGE_SLOTS];
 };
 
 struct people {
@@ -81,16 +82,16 @@ struct store_pending {
     /* identify: new profiles, NULL where nothing is left of one */
     bool has_profiles;
     uint32_t anon;
-    const struct profile *anon_profile;
+    const struct profile_block *anon_profile;
     uint32_t user_count;
     uint32_t user[2];
-    const struct profile *user_profile[2];
+    const struct profile_block *user_profile[2];
 };
 
 /* New profiles of those whose consent changes, made and not published; [0] the user's. */
 struct store_consents {
-    _Atomic(const struct profile *) *slot[2];
-    const struct profile *profile[2]; /* owned; NULL: it does not change */
+    _Atomic(const struct profile_block *) *slot[2];
+    const struct profile_block *profile[2]; /* owned; NULL: it does not change */
     uint32_t number[2];
 };
 
@@ -202,6 +203,7 @@ struct store {
         uint64_t next; /* the one that the log gets next, as of the last turn */
     } filling;         /* of the definitions that are staged */
     struct dedup *dedup;
+    struct slabs *slabs; /* owned: histories, views, profiles and rows of features lie there */
     struct retire retire;
     uint32_t *active; /* owned: items that have a block of windows */
     uint32_t active_count;
@@ -291,13 +293,19 @@ static inline const struct person *store_view(const struct people *people, uint3
 }
 
 /* NULL when nothing is known. */
-static inline const struct profile *store_profile(const struct people *people, uint32_t number)
+static inline const struct profile_block *store_profile_block(const struct people *people,
+                                                              uint32_t number)
 {
     struct profile_page *page = atomic_load_explicit(
         &people->profile_page[number >> PERSON_PAGE_BITS], memory_order_acquire);
     return page == NULL ? NULL
                         : atomic_load_explicit(&page->slot[number & (PERSON_PAGE_SLOTS - 1)],
                                                memory_order_acquire);
+}
+
+static inline struct profile store_profile(const struct people *people, uint32_t number)
+{
+    return profile_of(store_profile_block(people, number));
 }
 
 static inline struct windows *store_windows(const struct item_slot *slot, uint32_t event_class)
@@ -389,15 +397,13 @@ MUST_CHECK enum err_code store_catalogue_put(struct store *store, uint32_t item,
 /* ---- store_profile.c */
 MUST_CHECK enum err_code store_profiles_init(struct store *store, struct people *people,
                                              struct err *err);
-void store_profiles_deinit(struct people *people);
+void store_profiles_deinit(struct people *people, struct slabs *slabs);
 /* The slot, with a page behind it; NULL without memory. */
-_Atomic(const struct profile *) *store_profile_slot_make(struct store *store, struct people *people,
-                                                         uint32_t number);
+_Atomic(const struct profile_block *) *
+store_profile_slot_make(struct store *store, struct people *people, uint32_t number);
 /* In the place of what is in the slot, which is retired; NULL for nothing. */
-void store_profile_publish(struct store *store, _Atomic(const struct profile *) *slot,
-                           const struct profile *profile);
-/* A profile that is there, or what to begin a new one with. */
-struct profile store_profile_base(const struct people *people, uint32_t number);
+void store_profile_publish(struct store *store, _Atomic(const struct profile_block *) *slot,
+                           const struct profile_block *profile);
 MUST_CHECK enum err_code store_user_upsert(struct store *store, const struct event *event,
                                            struct err *err);
 

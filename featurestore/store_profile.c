@@ -17,33 +17,38 @@ enum err_code store_profiles_init(struct store *store, struct people *people, st
     return ERR_OK;
 }
 
-static void free_views(struct people *people)
+static void free_views(struct people *people, struct slabs *slabs)
 {
     for (uint32_t i = 0; people->view_page != NULL && i < people->page_count_max; i++) {
         struct person_page *page =
             atomic_load_explicit(&people->view_page[i], memory_order_relaxed);
-        for (uint32_t s = 0; page != NULL && s < PERSON_PAGE_SLOTS; s++)
-            free((void *)atomic_load_explicit(&page->slot[s], memory_order_relaxed));
+        for (uint32_t s = 0; page != NULL && s < PERSON_PAGE_SLOTS; s++) {
+            const struct person *view = atomic_load_explicit(&page->slot[s], memory_order_relaxed);
+            slabs_free(slabs, view, person_bytes(view));
+        }
         free(page);
     }
     free(people->view_page);
 }
 
-void store_profiles_deinit(struct people *people)
+void store_profiles_deinit(struct people *people, struct slabs *slabs)
 {
     for (uint32_t i = 0; people->profile_page != NULL && i < people->page_count_max; i++) {
         struct profile_page *page =
             atomic_load_explicit(&people->profile_page[i], memory_order_relaxed);
-        for (uint32_t s = 0; page != NULL && s < PERSON_PAGE_SLOTS; s++)
-            free((void *)atomic_load_explicit(&page->slot[s], memory_order_relaxed));
+        for (uint32_t s = 0; page != NULL && s < PERSON_PAGE_SLOTS; s++) {
+            const struct profile_block *profile =
+                atomic_load_explicit(&page->slot[s], memory_order_relaxed);
+            slabs_free(slabs, profile, profile_bytes(profile));
+        }
         free(page);
     }
     free(people->profile_page);
-    free_views(people);
+    free_views(people, slabs);
 }
 
-_Atomic(const struct profile *) *store_profile_slot_make(struct store *store, struct people *people,
-                                                         uint32_t number)
+_Atomic(const struct profile_block *) *
+store_profile_slot_make(struct store *store, struct people *people, uint32_t number)
 {
     uint32_t at = number >> PERSON_PAGE_BITS;
     struct profile_page *page =
@@ -58,24 +63,15 @@ _Atomic(const struct profile *) *store_profile_slot_make(struct store *store, st
     return &page->slot[number & (PERSON_PAGE_SLOTS - 1)];
 }
 
-static int64_t bytes_of(const struct profile *profile)
+void store_profile_publish(struct store *store, _Atomic(const struct profile_block *) *slot,
+                           const struct profile_block *profile)
 {
-    return profile == NULL ? 0 : (int64_t)heap_bytes(profile_bytes(profile));
-}
-
-void store_profile_publish(struct store *store, _Atomic(const struct profile *) *slot,
-                           const struct profile *profile)
-{
-    const struct profile *old = atomic_load_explicit(slot, memory_order_relaxed);
-    store_counter_add(store, COUNTER_BYTES_PEOPLE, bytes_of(profile) - bytes_of(old));
+    const struct profile_block *old = atomic_load_explicit(slot, memory_order_relaxed);
+    store_counter_add(store, COUNTER_BYTES_PEOPLE,
+                      (int64_t)slabs_block_bytes(profile_bytes(profile)) -
+                          (int64_t)slabs_block_bytes(profile_bytes(old)));
     atomic_store_explicit(slot, profile, memory_order_release);
-    retire_block(&store->retire, old);
-}
-
-struct profile store_profile_base(const struct people *people, uint32_t number)
-{
-    const struct profile *old = store_profile(people, number);
-    return old == NULL ? (struct profile){0} : *old;
+    retire_block(&store->retire, old, profile_bytes(old));
 }
 
 enum err_code store_user_upsert(struct store *store, const struct event *event, struct err *err)
@@ -84,10 +80,11 @@ enum err_code store_user_upsert(struct store *store, const struct event *event, 
     enum err_code rc = store_add_person_id(&store->users, event->user, &user, err);
     if (rc != ERR_OK)
         return rc;
-    _Atomic(const struct profile *) *slot = store_profile_slot_make(store, &store->users, user);
-    struct profile next = store_profile_base(&store->users, user);
+    _Atomic(const struct profile_block *) *slot =
+        store_profile_slot_make(store, &store->users, user);
+    struct profile next = store_profile(&store->users, user);
     next.attributes = event->attributes;
-    struct profile *profile = slot == NULL ? NULL : profile_create(&next);
+    struct profile_block *profile = slot == NULL ? NULL : profile_create(&next, store->slabs);
     if (profile == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for the attributes of a user");
     store_keep(store, ROW_USER_PROFILE, user);

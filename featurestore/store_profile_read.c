@@ -2,10 +2,10 @@
 /* The readers of people: acquire loads of published pointers, nothing is stored. */
 #include "featurestore/store_internal.h"
 
-static const struct profile *profile_find(const struct people *people, struct text id)
+static struct profile profile_find(const struct people *people, struct text id)
 {
     uint32_t number = idmap_find(people->ids, id);
-    return number == IDMAP_NONE ? NULL : store_profile(people, number);
+    return profile_of(number == IDMAP_NONE ? NULL : store_profile_block(people, number));
 }
 
 static uint8_t consent_of(const struct store *store, uint8_t allowed, uint8_t denied)
@@ -28,10 +28,10 @@ static const struct person *anon_history(const struct store *store, struct text 
     uint32_t number = idmap_find(store->anons.ids, anon);
     if (number == IDMAP_NONE)
         return NULL;
-    const struct profile *profile = store_profile(&store->anons, number);
-    if (profile_is_linked(profile) && is_with_user)
+    const struct profile profile = store_profile(&store->anons, number);
+    if (profile_is_linked(&profile) && is_with_user)
         return NULL; /* it is that of other users, or of this one, who has no history */
-    uint32_t user = profile_sole_user(profile);
+    uint32_t user = profile_sole_user(&profile);
     return user != IDMAP_NONE ? user_history(store, user) : store_person(&store->anons, number);
 }
 
@@ -54,68 +54,54 @@ bool store_user_at(const struct store *store, uint32_t user, struct history *ret
                    struct text *ret_attributes, uint8_t *ret_consent)
 {
     const struct person *person = user_history(store, user);
-    const struct profile *profile = store_profile(&store->users, user);
-    uint8_t allowed = profile != NULL ? profile->allowed : 0;
-    uint8_t denied = profile != NULL ? profile->denied : 0;
+    const struct profile profile = store_profile(&store->users, user);
     *ret_history = person_history(person);
-    *ret_attributes = profile != NULL ? profile->attributes : (struct text){NULL, 0};
-    *ret_consent = consent_of(store, allowed, denied);
+    *ret_attributes = profile.attributes;
+    *ret_consent = consent_of(store, profile.allowed, profile.denied);
     return person != NULL;
-}
-
-static void add_consent(const struct profile *profile, uint8_t *allowed, uint8_t *denied)
-{
-    if (profile == NULL)
-        return;
-    *allowed |= profile->allowed;
-    *denied |= profile->denied;
 }
 
 uint8_t store_consent(const struct store *store, struct text user, struct text anon)
 {
-    uint8_t allowed = 0, denied = 0;
-    const struct profile *of_anon = profile_find(&store->anons, anon);
-    uint32_t behind = user.ptr == NULL ? profile_sole_user(of_anon) : IDMAP_NONE;
-    add_consent(of_anon, &allowed, &denied);
-    add_consent(profile_find(&store->users, user), &allowed, &denied);
+    const struct profile of_user = profile_find(&store->users, user);
+    const struct profile of_anon = profile_find(&store->anons, anon);
+    uint32_t behind = user.ptr == NULL ? profile_sole_user(&of_anon) : IDMAP_NONE;
+    struct profile of_behind = {0};
     if (behind != IDMAP_NONE)
-        add_consent(store_profile(&store->users, behind), &allowed, &denied);
-    return consent_of(store, allowed, denied);
+        of_behind = store_profile(&store->users, behind);
+    return consent_of(store, of_user.allowed | of_anon.allowed | of_behind.allowed,
+                      of_user.denied | of_anon.denied | of_behind.denied);
 }
 
 bool store_consent_said(const struct store *store, struct text user, struct text anon,
                         struct store_consent_said *ret_said)
 {
-    const struct profile *profile =
+    const struct profile profile =
         user.ptr != NULL ? profile_find(&store->users, user) : profile_find(&store->anons, anon);
-    *ret_said = (struct store_consent_said){0};
-    if (profile == NULL || (profile->allowed | profile->denied) == 0)
-        return false;
-    ret_said->allowed = profile->allowed;
-    ret_said->denied = profile->denied;
-    for (uint32_t i = 0; i < CONSENT_COUNT; i++)
-        ret_said->at_ms[i] = profile->consent_at_ms[i];
-    return true;
+    *ret_said = (struct store_consent_said){.allowed = profile.allowed, .denied = profile.denied};
+    memcpy(ret_said->at_ms, profile.consent_at_ms, sizeof ret_said->at_ms);
+    return (profile.allowed | profile.denied) != 0;
 }
 
 struct text store_linked_user(const struct store *store, struct text anon)
 {
-    uint32_t user = profile_sole_user(profile_find(&store->anons, anon));
+    const struct profile profile = profile_find(&store->anons, anon);
+    uint32_t user = profile_sole_user(&profile);
     return user == IDMAP_NONE ? (struct text){NULL, 0} : idmap_text(store->users.ids, user);
 }
 
 bool store_is_shared(const struct store *store, struct text anon)
 {
-    const struct profile *profile = profile_find(&store->anons, anon);
-    return profile_is_linked(profile) && profile_sole_user(profile) == IDMAP_NONE;
+    const struct profile profile = profile_find(&store->anons, anon);
+    return profile_is_linked(&profile) && profile_sole_user(&profile) == IDMAP_NONE;
 }
 
 static bool link_to(const struct store *store, uint32_t anon, uint32_t user,
                     struct store_link *ret_link)
 {
-    const struct profile *profile = store_profile(&store->anons, anon);
-    for (uint32_t i = 0; profile != NULL && i < profile->link_count; i++) {
-        const struct profile_link *link = &profile->links[i];
+    const struct profile profile = store_profile(&store->anons, anon);
+    for (uint32_t i = 0; i < profile.link_count; i++) {
+        const struct profile_link *link = &profile.links[i];
         if (link->user != user)
             continue;
         *ret_link = (struct store_link){.user = idmap_text(store->users.ids, user),
@@ -133,15 +119,16 @@ bool store_link_at(const struct store *store, struct text user, struct text anon
     bool by_user = user.ptr != NULL;
     const struct people *people = by_user ? &store->users : &store->anons;
     uint32_t number = idmap_find(people->ids, by_user ? user : anon);
-    const struct profile *profile = number == IDMAP_NONE ? NULL : store_profile(people, number);
-    if (profile == NULL || index >= (by_user ? profile->anon_count : profile->link_count))
+    if (number == IDMAP_NONE)
         return false;
-    return by_user ? link_to(store, profile->anons[index], number, ret_link)
-                   : link_to(store, number, profile->links[index].user, ret_link);
+    const struct profile profile = store_profile(people, number);
+    if (index >= (by_user ? profile.anon_count : profile.link_count))
+        return false;
+    return by_user ? link_to(store, profile.anons[index], number, ret_link)
+                   : link_to(store, number, profile.links[index].user, ret_link);
 }
 
 struct text store_user_attributes(const struct store *store, struct text user)
 {
-    const struct profile *profile = profile_find(&store->users, user);
-    return profile == NULL ? (struct text){NULL, 0} : profile->attributes;
+    return profile_find(&store->users, user).attributes;
 }

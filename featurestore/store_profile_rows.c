@@ -7,9 +7,9 @@
 void store_profile_row_write(const struct people *people, enum store_row kind, uint32_t number,
                              struct checkpoint_block *block)
 {
-    const struct profile *profile = store_profile(people, number);
-    if (profile == NULL)
+    if (store_profile_block(people, number) == NULL)
         return;
+    const struct profile kept = store_profile(people, number), *profile = &kept;
     size_t mark = checkpoint_row_open(block, (uint8_t)kind, number);
     checkpoint_put_u32(block, profile->allowed);
     checkpoint_put_u32(block, profile->denied);
@@ -57,7 +57,7 @@ static bool get_consent(struct checkpoint_fields *fields, struct profile *profil
 static bool get_attributes(struct checkpoint_fields *fields, struct text *attributes)
 {
     /* Readers walk through them without looking for their end. */
-    return checkpoint_get_text(fields, attributes) &&
+    return checkpoint_get_text(fields, attributes) && attributes->len <= EVENT_BYTES_MAX &&
            (attributes->ptr == NULL ||
             cursor_check((const uint8_t *)attributes->ptr, attributes->len, CURSOR_VALUES_MAX,
                          NULL) == ERR_OK);
@@ -130,8 +130,9 @@ enum err_code store_profile_row_read(struct store *store, const struct checkpoin
         return store_row_corrupt(row, "expected a profile", err);
     if (number == IDMAP_NONE)
         return ERR_OK;
-    _Atomic(const struct profile *) *slot = store_profile_slot_make(store, people, number);
-    struct profile *profile = slot == NULL ? NULL : profile_create(&reading.profile);
+    _Atomic(const struct profile_block *) *slot = store_profile_slot_make(store, people, number);
+    struct profile_block *profile =
+        slot == NULL ? NULL : profile_create(&reading.profile, store->slabs);
     if (profile == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for a profile");
     store_counter_add(store, COUNTER_LINKS, profile->link_count);

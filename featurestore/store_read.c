@@ -123,6 +123,7 @@ void store_stats(const struct store *store, struct store_stats *ret_stats)
         .bytes_people = store_counter(store, COUNTER_BYTES_PEOPLE) + idmap_bytes(store->users.ids) +
                         idmap_bytes(store->anons.ids),
         .bytes_counts = store_counter(store, COUNTER_BYTES_COUNTS),
+        .bytes_spare = slabs_spare_bytes(store->slabs),
         .batches = store_counter(store, COUNTER_BATCHES),
         .feature_rows = feature_tables_row_count(store->features),
         .bytes_features = feature_tables_bytes(store->features),

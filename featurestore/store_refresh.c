@@ -63,7 +63,7 @@ static bool advance_item(struct store *store, struct item_slot *slot, uint32_t n
         if (windows_are_empty(windows)) {
             atomic_store_explicit(&slot->windows[c], NULL, memory_order_release);
             store_counter_add(store, COUNTER_BYTES_COUNTS, -(int64_t)heap_bytes(sizeof *windows));
-            retire_block(&store->retire, windows);
+            retire_heap(&store->retire, windows);
             continue;
         }
         has_windows = true;
@@ -252,7 +252,7 @@ void store_refresh_all(struct store *store)
         store_counter_add(store, COUNTER_BYTES_COUNTS,
                           bytes - (old == NULL ? 0 : (int64_t)heap_bytes(old->bytes)));
         atomic_store_explicit(&store->top, set, memory_order_release);
-        retire_block(&store->retire, old);
+        retire_heap(&store->retire, old);
     }
     refresh->is_due = set == NULL;
     refresh->at_ns = clock_now_ns(store->clock);

@@ -247,13 +247,13 @@ enum err_code store_feature_row_read(struct store *store, const struct checkpoin
     if ((size_t)(fields.end - fields.at) != numbering->layout[table].block_bytes)
         return store_row_corrupt(row, "its length is not that of the layout", err);
     _Atomic(const uint8_t *) *slot = feature_rows_slot(rows, number);
-    uint8_t *block = slot == NULL ? NULL : malloc(rows->block_bytes);
+    uint8_t *block = slot == NULL ? NULL : slabs_alloc(rows->slabs, rows->block_bytes);
     if (block == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for features");
     if (!read_block(set, table, fields.at, numbering, block)) {
-        free(block);
+        slabs_free(rows->slabs, block, rows->block_bytes);
         return store_row_corrupt(row, "expected the states of features", err);
     }
-    retire_block(&store->retire, feature_rows_publish(rows, slot, block));
+    retire_block(&store->retire, feature_rows_publish(rows, slot, block), rows->block_bytes);
     return ERR_OK;
 }

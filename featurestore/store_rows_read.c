@@ -232,7 +232,7 @@ static enum err_code read_person(struct store *store, struct people *people, enu
     if (number == IDMAP_NONE)
         return ERR_OK;
     _Atomic(const struct person *) *slot = store_person_slot_make(store, people, number);
-    struct person *person = slot == NULL ? NULL : person_edit_finish(&store->edit);
+    struct person *person = slot == NULL ? NULL : person_edit_finish(&store->edit, store->slabs);
     if (person == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for a history");
     store_person_publish(store, slot, person);

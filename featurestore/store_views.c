@@ -33,20 +33,20 @@ static const struct person *person_then(const struct people *people, uint32_t nu
     return store_person(people, number);
 }
 
-static const struct profile *anon_then(const struct store *store, uint32_t anon,
-                                       const struct store_pending *pending)
+static struct profile anon_then(const struct store *store, uint32_t anon,
+                                const struct store_pending *pending)
 {
     if (pending->has_profiles && pending->anon == anon)
-        return pending->anon_profile;
+        return profile_of(pending->anon_profile);
     return store_profile(&store->anons, anon);
 }
 
-static const struct profile *user_then(const struct store *store, uint32_t user,
-                                       const struct store_pending *pending)
+static struct profile user_then(const struct store *store, uint32_t user,
+                                const struct store_pending *pending)
 {
     for (uint32_t i = 0; i < pending->user_count; i++) {
         if (pending->user[i] == user)
-            return pending->user_profile[i];
+            return profile_of(pending->user_profile[i]);
     }
     return store_profile(&store->users, user);
 }
@@ -56,12 +56,13 @@ static const struct profile *user_then(const struct store *store, uint32_t user,
 /* Into store->view_edit; false when there is nothing but the user's own history. */
 static bool gather(struct store *store, uint32_t user, const struct store_pending *pending)
 {
-    const struct profile *profile = user_then(store, user, pending);
+    const struct profile profile = user_then(store, user, pending);
     bool has_more = false;
-    for (uint32_t i = 0; profile != NULL && i < profile->anon_count; i++) {
-        uint32_t anon = profile->anons[i];
+    for (uint32_t i = 0; i < profile.anon_count; i++) {
+        uint32_t anon = profile.anons[i];
         const struct person *other = person_then(&store->anons, anon, pending);
-        if (other == NULL || profile_sole_user(anon_then(store, anon, pending)) != user)
+        const struct profile of_anon = anon_then(store, anon, pending);
+        if (other == NULL || profile_sole_user(&of_anon) != user)
             continue;
         if (!has_more)
             person_edit_begin(&store->view_edit, person_then(&store->users, user, pending));
@@ -82,7 +83,7 @@ enum err_code store_view_make(struct store *store, uint32_t user,
         return ERR_OK;
     _Atomic(const struct person *) *slot = view_slot_make(store, user);
     if (slot != NULL && is_wanted)
-        view = person_edit_finish(&store->view_edit);
+        view = person_edit_finish(&store->view_edit, store->slabs);
     if (slot == NULL || (is_wanted && view == NULL))
         return err_set(err, ERR_NOMEM, "out of memory for the history of linked people");
     ASSERT(views->count < sizeof views->slot / sizeof views->slot[0]);
@@ -94,11 +95,11 @@ enum err_code store_view_make(struct store *store, uint32_t user,
 enum err_code store_views_follow(struct store *store, const struct store_pending *pending,
                                  struct err *err)
 {
-    const struct profile *profile = store_profile(pending->people, pending->number);
+    const struct profile profile = store_profile(pending->people, pending->number);
     uint32_t user = IDMAP_NONE;
     if (pending->people == &store->anons)
-        user = profile_sole_user(profile);
-    else if (profile != NULL && profile->anon_count > 0)
+        user = profile_sole_user(&profile);
+    else if (profile.anon_count > 0)
         user = pending->number;
     if (user == IDMAP_NONE)
         return ERR_OK;
@@ -108,19 +109,16 @@ enum err_code store_views_follow(struct store *store, const struct store_pending
     return rc;
 }
 
-static int64_t bytes_of(const struct person *view)
-{
-    return view == NULL ? 0 : (int64_t)heap_bytes(person_bytes(view->capacity));
-}
-
 void store_views_publish(struct store *store)
 {
     struct store_views *views = &store->views;
     for (uint32_t i = 0; i < views->count; i++) {
         const struct person *old = atomic_load_explicit(views->slot[i], memory_order_relaxed);
-        store_counter_add(store, COUNTER_BYTES_PEOPLE, bytes_of(views->view[i]) - bytes_of(old));
+        store_counter_add(store, COUNTER_BYTES_PEOPLE,
+                          (int64_t)slabs_block_bytes(person_bytes(views->view[i])) -
+                              (int64_t)slabs_block_bytes(person_bytes(old)));
         atomic_store_explicit(views->slot[i], views->view[i], memory_order_release);
-        retire_block(&store->retire, old);
+        retire_block(&store->retire, old, person_bytes(old));
     }
     views->count = 0;
 }
@@ -128,7 +126,7 @@ void store_views_publish(struct store *store)
 void store_views_discard(struct store *store)
 {
     for (uint32_t i = 0; i < store->views.count; i++)
-        free((void *)store->views.view[i]);
+        slabs_free(store->slabs, store->views.view[i], person_bytes(store->views.view[i]));
     store->views.count = 0;
 }
 
@@ -137,8 +135,7 @@ enum err_code store_views_make_all(struct store *store, struct err *err)
     const struct store_pending nothing = {0};
     enum err_code rc = ERR_OK;
     for (uint32_t user = 0; user < idmap_count(store->users.ids) && rc == ERR_OK; user++) {
-        const struct profile *profile = store_profile(&store->users, user);
-        if (profile == NULL || profile->anon_count == 0)
+        if (store_profile(&store->users, user).anon_count == 0)
             continue;
         rc = store_view_make(store, user, &nothing, err);
         store_views_publish(store);

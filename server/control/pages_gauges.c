@@ -10,7 +10,7 @@ enum { ERASURES_ASKED, ERASURES_DONE };
 enum { PEOPLE_USER, PEOPLE_ANON };
 enum { LOG_USED, LOG_LIMIT };
 enum { COMMITS_OK, COMMITS_FAILED };
-enum { PART_ITEMS, PART_PEOPLE, PART_COUNTS, PART_FEATURES };
+enum { PART_ITEMS, PART_PEOPLE, PART_COUNTS, PART_FEATURES, PART_SPARE };
 
 static void set(const struct pages *pages, enum server_metric metric, uint32_t label, double value)
 {
@@ -42,6 +42,7 @@ static void set_store(const struct pages *pages)
     set(pages, M_STORE_BYTES, PART_PEOPLE, (double)stats.bytes_people);
     set(pages, M_STORE_BYTES, PART_COUNTS, (double)stats.bytes_counts);
     set(pages, M_STORE_BYTES, PART_FEATURES, (double)stats.bytes_features);
+    set(pages, M_STORE_BYTES, PART_SPARE, (double)stats.bytes_spare);
     set(pages, M_FEATURE_ROWS, 0, (double)stats.feature_rows);
     set(pages, M_FEATURES_DROPPED, 0, (double)stats.features_dropped);
     set(pages, M_EVENT_WATERMARK, 0, (double)store_watermark_ms(pages->store) / 1000.0);

@@ -58,6 +58,7 @@ static void pack_store(struct pack *pack, const struct store *store)
         {"feature_rows", stats.feature_rows},
         {"features_dropped", stats.features_dropped},
         {"bytes_features", stats.bytes_features},
+        {"bytes_spare", stats.bytes_spare},
         {"watermark_ms", (uint64_t)store_watermark_ms(store)},
     };
     uint32_t count = sizeof rows / sizeof rows[0];

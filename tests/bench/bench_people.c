@@ -8,7 +8,6 @@
  * since. Everybody's attributes are set; then everybody, in random order, views items in VISITS
  * visits. The resident set is that of the whole process, less what it was with the empty store. */
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,6 +26,7 @@ static struct clock_manual clock_now;
 static struct store *store;
 static struct rand rng;
 static uint64_t event_count;
+static uint64_t spare_bytes_max;
 
 static _Noreturn void die(const char *what)
 {
@@ -141,6 +141,8 @@ static void apply_all(const uint32_t *turn, uint32_t count, uint32_t people)
             die("a batch is too long");
         store_apply_batch(store, bytes, pack.used, &rules);
         retire_flush(&store->retire);
+        uint64_t spare_bytes = slabs_spare_bytes(store->slabs);
+        spare_bytes_max = spare_bytes > spare_bytes_max ? spare_bytes : spare_bytes_max;
         if (store->result.rejected > 0)
             die(store->result.rejection[0].message);
     }
@@ -167,7 +169,6 @@ static void report(const char *what, uint64_t bytes, uint32_t people)
 static void measure(uint32_t people, uint64_t empty_bytes)
 {
     struct store_stats stats;
-    struct mallinfo2 info = mallinfo2();
     uint64_t resident = resident_bytes() - empty_bytes;
     store_stats(store, &stats);
     printf("%u people, %" PRIu64 " history entries, %" PRIu64 " rows of features\n", people,
@@ -175,7 +176,8 @@ static void measure(uint32_t people, uint64_t empty_bytes)
     report("resident", resident, people);
     report("  histories, ids, profiles", stats.bytes_people, people);
     report("  features", stats.bytes_features, people);
-    report("  free in the allocator", info.fordblks, people);
+    report("  spare", stats.bytes_spare, people);
+    report("spare, at most on the way", spare_bytes_max, people);
 }
 
 int main(int argc, char **argv)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* alloc_fail - makes the n-th allocation of a test fail, and counts allocations.
  *
- * Unit tests are linked with --wrap for malloc, calloc, realloc, aligned_alloc and strdup, so this
- * sees what our code and the statically linked libraries allocate; what shared libraries allocate
- * inside themselves goes past it (give cJSON our malloc with cJSON_InitHooks to have it counted).
- * Works under the sanitizers.  Threads: every thread has its own state, so that a test makes only
- * its own thread fail.
+ * Unit tests are linked with --wrap for malloc, calloc, realloc, aligned_alloc, strdup and
+ * slabs_alloc, of which each block counts though few of them need the heap, so this sees what our
+ * code and the statically linked libraries allocate; what shared libraries allocate inside
+ * themselves goes past it (give cJSON our malloc with cJSON_InitHooks to have it counted). Works
+ * under the sanitizers.  Threads: every thread has its own state, so that a test makes only its own
+ * thread fail.
  *
  *     for (uint32_t n = 0;; n++) {
  *         alloc_fail_after(n);

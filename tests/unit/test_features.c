@@ -336,10 +336,10 @@ static void test_twenty_features_of_a_person_fit_into_290_bytes(void **state)
     feature_rig_define(&rig, features);
     uint64_t block = feature_set_of(rig.store->features)->definitions->block_bytes[KEY_user];
     assert_int_equal(feature_set_of(rig.store->features)->definitions->count, 20);
-    assert_in_range(heap_bytes(block) + sizeof(void *), 1, 290);
-    print_message("block %llu bytes, %llu with the heap's share and the pointer\n",
+    assert_in_range(slabs_block_bytes(block) + sizeof(void *), 1, 290);
+    print_message("block %llu bytes, %llu in its slab and with the pointer\n",
                   (unsigned long long)block,
-                  (unsigned long long)(heap_bytes(block) + sizeof(void *)));
+                  (unsigned long long)(slabs_block_bytes(block) + sizeof(void *)));
 }
 
 int main(void)

@@ -171,7 +171,7 @@ static void test_what_is_undone_leaves_nothing_behind(void **state)
     assert_true(hash() == linked);
     undo("u", "a");
     assert_true(hash() == before);
-    assert_null(store_profile(&store->users, 0));
+    assert_null(store_profile_block(&store->users, 0));
     assert_null(store_view(&store->users, 0));
     assert_history("u", NULL, "x");
     assert_history(NULL, "a", "y");
