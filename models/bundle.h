@@ -33,7 +33,10 @@
 #define BUNDLE_FILE_BYTES_MAX ((size_t)4 << 30)
 #define BUNDLE_SIGNATURE_NAME "manifest.json.minisig"
 
-#define MODEL_KINDS(X) X(factors) X(neighbors) X(popularity) X(linear) X(trees) X(mlp) X(prices)
+/* clang-format off */
+#define MODEL_KINDS(X) \
+    X(factors) X(neighbors) X(popularity) X(linear) X(trees) X(mlp) X(prices) X(embeddings)
+/* clang-format on */
 
 enum model_kind {
 #define X(name) MODEL_##name,

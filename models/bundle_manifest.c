@@ -26,6 +26,7 @@ static const struct {
     [MODEL_trees] = {{"model"}, {"output", "raw", "rounds", "average_is_output"}},
     [MODEL_mlp] = {{"weights"}, {"activations", "sigmoid", "bn_eps"}},
     [MODEL_prices] = {{"rules"}, {NULL}},
+    [MODEL_embeddings] = {{"embeddings", "item_ids"}, {"index_items", "index_recall"}},
 };
 
 static const char *const kind_names[] = {

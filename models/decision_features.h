@@ -14,7 +14,7 @@
 /* clang-format off */
 #define DECISION_SOURCES(X) \
     X(neighbors) X(factors) X(repeat) X(popular) X(model_popular) X(cart) X(list) X(candidates) \
-    X(trending) X(new) X(content)
+    X(trending) X(new) X(content) X(embeddings)
 /* clang-format on */
 
 enum decision_feature {

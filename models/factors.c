@@ -9,9 +9,9 @@ enum { GRAM_BLOCK_ROWS = 1024 };
 
 _Static_assert(FACTORS_DIM_MAX <= SIEVE_DIM_MAX, "a sieve takes every row");
 
-static enum err_code take_matrix(struct bundle *bundle, struct model *model, const char *key,
-                                 uint64_t dim, struct safetensors **ret_file,
-                                 const struct tensor **ret_tensor, struct err *err)
+enum err_code factors_take_matrix(struct bundle *bundle, struct model *model, const char *key,
+                                  uint64_t dim, struct safetensors **ret_file,
+                                  const struct tensor **ret_tensor, struct err *err)
 {
     const uint64_t dims[] = {UINT64_MAX, dim};
     struct bundle_file *source = NULL;
@@ -64,8 +64,9 @@ static enum err_code load_params(struct bundle *bundle, struct factors *factors,
 }
 
 /* Every item is read where there are few, and the lists of an index where there are more. */
-static enum err_code prepare(const struct bundle *bundle, struct factors *factors, struct err *err)
+enum err_code factors_prepare(const struct bundle *bundle, struct model *model, struct err *err)
 {
+    struct factors *factors = model->as.factors;
     double index_items = INDEX_ITEMS_DEFAULT;
     struct factors_index_spec spec = {.items = factors->item,
                                       .item_count = factors->item_count,
@@ -78,13 +79,18 @@ static enum err_code prepare(const struct bundle *bundle, struct factors *factor
         rc = bundle_param(bundle, "index_recall", 0.5, 1, INDEX_RECALL_DEFAULT, &spec.recall, err);
     if (rc != ERR_OK)
         return rc;
-    if (factors->item_count < index_items)
-        return sieve_create(factors->item, factors->item_count, factors->dim, NULL, 1,
-                            &factors->sieve, err);
+    if (factors->item_count < index_items) {
+        rc = sieve_create(factors->item, factors->item_count, factors->dim, NULL, 1,
+                          &factors->sieve, err);
+        model->bytes += rc == ERR_OK ? sieve_bytes(factors->sieve) : 0;
+        return rc;
+    }
     rc = factors_index_create(&spec, &factors->index, err);
-    if (rc == ERR_OK)
-        factors->sieve = factors->index->lists;
-    return rc;
+    if (rc != ERR_OK)
+        return rc;
+    factors->sieve = factors->index->lists;
+    model->bytes += factors_index_bytes(factors->index);
+    return ERR_OK;
 }
 
 enum err_code factors_load(struct bundle *bundle, struct model *model, struct err *err)
@@ -97,11 +103,11 @@ enum err_code factors_load(struct bundle *bundle, struct model *model, struct er
         return err_set(err, ERR_NOMEM, "out of memory for model %s", model->label);
     enum err_code rc = load_params(bundle, factors, err);
     if (rc == ERR_OK)
-        rc =
-            take_matrix(bundle, model, "item_factors", UINT64_MAX, &factors->item_file, &item, err);
+        rc = factors_take_matrix(bundle, model, "item_factors", UINT64_MAX, &factors->item_file,
+                                 &item, err);
     if (rc == ERR_OK)
-        rc = take_matrix(bundle, model, "user_factors", item->dim[1], &factors->user_file, &user,
-                         err);
+        rc = factors_take_matrix(bundle, model, "user_factors", item->dim[1], &factors->user_file,
+                                 &user, err);
     if (rc == ERR_OK)
         rc = model_take_ids(bundle, "item_ids", item->dim[0], &model->items, err);
     if (rc == ERR_OK)
@@ -118,14 +124,9 @@ enum err_code factors_load(struct bundle *bundle, struct model *model, struct er
     if (!compute_gram(factors))
         return err_set(err, ERR_NOMEM, "out of memory for %u factors of model %s", factors->dim,
                        model->label);
-    rc = prepare(bundle, factors, err);
-    if (rc != ERR_OK)
-        return rc;
     model->bytes += sizeof *factors + ids_bytes(factors->user_ids) +
-                    (uint64_t)factors->dim * factors->dim * sizeof *factors->gram +
-                    (factors->index == NULL ? sieve_bytes(factors->sieve)
-                                            : factors_index_bytes(factors->index));
-    return ERR_OK;
+                    (uint64_t)factors->dim * factors->dim * sizeof *factors->gram;
+    return factors_prepare(bundle, model, err);
 }
 
 void factors_destroy(struct factors *factors)
@@ -136,6 +137,7 @@ void factors_destroy(struct factors *factors)
     safetensors_close(&factors->item_file);
     ids_close(&factors->user_ids);
     free(factors->gram);
+    free(factors->unit);
     if (factors->index == NULL)
         sieve_destroy(&factors->sieve);
     factors_index_destroy(&factors->index);

@@ -74,8 +74,8 @@ static enum err_code trained_vector(struct checker *c, const struct json_at *at,
     return ERR_OK;
 }
 
-static enum err_code folded_vector(struct checker *c, const struct json_at *at,
-                                   const float **ret_vector)
+/* The rows of those ids into c->history. */
+static enum err_code find_history(struct checker *c, const struct json_at *at, uint32_t *ret_count)
 {
     int count = 0;
     enum err_code rc = json_array(at, &count, c->err);
@@ -86,9 +86,18 @@ static enum err_code folded_vector(struct checker *c, const struct json_at *at,
         struct json_at element = json_element(at, i);
         rc = find_row(c, &element, &c->history[i]);
     }
+    *ret_count = (uint32_t)count;
+    return rc;
+}
+
+static enum err_code folded_vector(struct checker *c, const struct json_at *at,
+                                   const float **ret_vector)
+{
+    uint32_t count = 0;
+    enum err_code rc = find_history(c, at, &count);
     if (rc != ERR_OK)
         return rc;
-    if (!factors_fold_in(c->model->as.factors, c->history, (uint32_t)count, &c->arena, c->user))
+    if (!factors_fold_in(c->model->as.factors, c->history, count, &c->arena, c->user))
         return err_set(c->err, ERR_CORRUPT,
                        "%s: the system of this history has no solution (see params)", at->path);
     *ret_vector = c->user;
@@ -117,6 +126,27 @@ static enum err_code check_factors(struct checker *c, const struct json_at *row)
     if (rc == ERR_OK)
         rc = compare(c, expected, (double)factors_score(factors, vector, item));
     return rc;
+}
+
+/* ---- embeddings ------------------------------------------------------------------------------ */
+
+static enum err_code check_embeddings(struct checker *c, const struct json_at *row)
+{
+    static const char *const known[] = {"history", "item", "score", NULL};
+    const struct factors *factors = c->model->as.factors;
+    struct json_at history = json_member(row, "history");
+    uint32_t item = 0, count = 0;
+    double expected = 0;
+    enum err_code rc = json_only(row, known, c->err);
+    if (rc == ERR_OK)
+        rc = find_history(c, &history, &count);
+    if (rc == ERR_OK)
+        rc = find_member_row(c, row, "item", &item);
+    if (rc == ERR_OK)
+        rc = read_number(c, row, "score", &expected);
+    if (rc == ERR_OK && !embeddings_mean(factors, c->history, NULL, count, c->user))
+        rc = err_set(c->err, ERR_CORRUPT, "%s: these embeddings cancel out", history.path);
+    return rc == ERR_OK ? compare(c, expected, (double)factors_score(factors, c->user, item)) : rc;
 }
 
 /* ---- neighbors, popularity ------------------------------------------------------------------- */
@@ -332,7 +362,7 @@ static enum err_code prepare(struct checker *c)
 {
     const struct model *model = c->model;
     bool ok = true;
-    if (model->kind == MODEL_factors) {
+    if (model_has_vectors(model)) {
         size_t dim = factors_dim(model->as.factors);
         if (arena_init(&c->arena, FACTORS_FOLD_IN_BYTES(dim), NULL) != ERR_OK)
             return err_set(c->err, ERR_NOMEM, "%s: out of memory", GOLDEN_NAME);
@@ -354,7 +384,7 @@ static enum err_code check_rows(struct checker *c, const struct json_at *root)
         [MODEL_factors] = check_factors,       [MODEL_neighbors] = check_neighbors,
         [MODEL_popularity] = check_popularity, [MODEL_linear] = check_ranker,
         [MODEL_trees] = check_ranker,          [MODEL_mlp] = check_ranker,
-        [MODEL_prices] = check_prices,
+        [MODEL_prices] = check_prices,         [MODEL_embeddings] = check_embeddings,
     };
     static const char *const known[] = {"rows", NULL};
     int count = 0;

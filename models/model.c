@@ -69,7 +69,7 @@ enum err_code model_load(struct bundle *bundle, struct model **ret_model, struct
         [MODEL_factors] = factors_load,       [MODEL_neighbors] = neighbors_load,
         [MODEL_popularity] = popularity_load, [MODEL_linear] = linear_load,
         [MODEL_trees] = trees_load,           [MODEL_mlp] = mlp_load,
-        [MODEL_prices] = prices_load,
+        [MODEL_prices] = prices_load,         [MODEL_embeddings] = embeddings_load,
     };
     ASSERT(bundle->kind < MODEL_KIND_COUNT);
     struct model *model = calloc(1, sizeof *model);
@@ -102,7 +102,8 @@ void model_destroy(struct model **model)
     if (old == NULL)
         return;
     switch (old->kind) {
-    case MODEL_factors: factors_destroy(old->as.factors); break;
+    case MODEL_factors:
+    case MODEL_embeddings: factors_destroy(old->as.factors); break;
     case MODEL_neighbors: neighbors_destroy(old->as.neighbors); break;
     case MODEL_popularity: popularity_destroy(old->as.popularity); break;
     case MODEL_linear: linear_destroy(old->as.linear); break;

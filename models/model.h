@@ -42,7 +42,7 @@ struct model {
     uint64_t bytes;                   /* memory held */
     struct breaker *breaker; /* owned; of its use in decisions, the one part that changes */
     union {
-        struct factors *factors;
+        struct factors *factors; /* and embeddings */
         struct neighbors *neighbors;
         struct popularity *popularity;
         struct linear *linear;
@@ -143,6 +143,22 @@ struct factors_found {
 #define FACTORS_TOP_BYTES(n) ((size_t)(n)*88 + 368640)
 bool factors_top(const struct model *model, const struct factors_query *query, struct arena *arena,
                  struct factors_found *ret_found);
+
+/* ---- embeddings: rows of length 1, so that inner products are cosines ------------------------
+ *
+ * They are kept as factors without users: all of the above serves but factors_user and
+ * factors_fold_in. */
+
+/* Whether model->as.factors is set. */
+static inline bool model_has_vectors(const struct model *model)
+{
+    return model->kind == MODEL_factors || model->kind == MODEL_embeddings;
+}
+
+/* The direction of the sum of the rows times their weights (NULL: 1 each), of length 1.  Rows that
+ * are MODEL_NO_ROW are passed over.  False when nothing is left of them. */
+bool embeddings_mean(const struct factors *factors, const uint32_t *rows, const float *weight,
+                     uint32_t row_count, float *ret_vector);
 
 /* ---- neighbors: item to item, the strongest few per row -------------------------------------- */
 

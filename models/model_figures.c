@@ -75,6 +75,10 @@ uint32_t model_figures(const struct model *model, struct model_figure ret[MODEL_
         put(&figures, "items", model->as.factors->item_count);
         put(&figures, "factors", model->as.factors->dim);
         break;
+    case MODEL_embeddings:
+        put(&figures, "items", model->as.factors->item_count);
+        put(&figures, "dimensions", model->as.factors->dim);
+        break;
     case MODEL_neighbors:
         put(&figures, "items", model->as.neighbors->row_count);
         put(&figures, "neighbors",

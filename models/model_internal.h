@@ -29,6 +29,7 @@
 struct factors {
     uint32_t user_count, item_count, dim;
     const float *user, *item;                  /* rows of dim floats, in the files below */
+    float *unit;                               /* owned: the items of embeddings */
     struct safetensors *user_file, *item_file; /* owned */
     struct ids *user_ids;                      /* owned */
     double unobserved_weight;                  /* alpha0 */
@@ -109,6 +110,18 @@ MUST_CHECK enum err_code linear_load(struct bundle *bundle, struct model *model,
 MUST_CHECK enum err_code trees_load(struct bundle *bundle, struct model *model, struct err *err);
 MUST_CHECK enum err_code mlp_load(struct bundle *bundle, struct model *model, struct err *err);
 MUST_CHECK enum err_code prices_load(struct bundle *bundle, struct model *model, struct err *err);
+
+MUST_CHECK enum err_code embeddings_load(struct bundle *bundle, struct model *model,
+                                         struct err *err);
+
+/* Of factors and embeddings: the tensor of the file of that key, [any, dim] of bounded floats. */
+MUST_CHECK enum err_code factors_take_matrix(struct bundle *bundle, struct model *model,
+                                             const char *key, uint64_t dim,
+                                             struct safetensors **ret_file,
+                                             const struct tensor **ret_tensor, struct err *err);
+/* How their best items are found, once the items are there; counted in model->bytes. */
+MUST_CHECK enum err_code factors_prepare(const struct bundle *bundle, struct model *model,
+                                         struct err *err);
 
 /* NULL is fine. */
 void factors_destroy(struct factors *factors);

@@ -4,7 +4,7 @@
 void model_view_pack_retrieval(const struct model *model, struct pack *pack)
 {
     struct factors_retrieval retrieval;
-    if (model->kind != MODEL_factors) {
+    if (!model_has_vectors(model)) {
         pack_nil(pack);
         return;
     }

@@ -187,7 +187,7 @@ static void add_load(struct registry *registry, const char *name, const char *ve
 static void tell_index(const struct reg_name *name, const struct reg_version *version)
 {
     struct factors_retrieval retrieval = {.is_exact = true};
-    if (version->model->kind == MODEL_factors)
+    if (model_has_vectors(version->model))
         factors_retrieval(version->model->as.factors, &retrieval);
     if (!retrieval.is_exact)
         log_at(LOG_INFO, "an index was built over the factors of a version",

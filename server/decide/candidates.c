@@ -13,7 +13,7 @@
 /* The rows that a dense source may have scored, or the items. */
 static struct summed scored_rows(const struct pipeline *p, uint32_t s)
 {
-    if (p->slot->source[s].kind != SOURCE_factors)
+    if (!policy_has_vector(p->slot->source[s].kind))
         return sources_summed(p, p->models->place[s]);
     return (struct summed){NULL, model_row_count(p->models->source[s])};
 }
@@ -135,6 +135,7 @@ static void add_all(struct pipeline *p)
                 add_neighbors(p, s);
             break;
         case SOURCE_factors:
+        case SOURCE_embeddings:
             if (lists_found(p, s))
                 mark_found(p, s);
             else if (p->scored[s])

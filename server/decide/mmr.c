@@ -6,7 +6,7 @@
 static const struct model *factors_of(const struct pipeline *p)
 {
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        if (p->slot->source[s].kind == SOURCE_factors && p->models->source[s] != NULL)
+        if (policy_has_vector(p->slot->source[s].kind) && p->models->source[s] != NULL)
             return p->models->source[s];
     }
     return NULL;

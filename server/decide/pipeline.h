@@ -4,6 +4,7 @@
  *   subject.c     who asks, what they did, which items are out        -> history, blocked, filters
  *   rules.c       filters, boosts, pins and limits of the slot
  *   sources.c     natural scores of each source over its model's rows -> scratch
+ *   sources_embeddings.c  the direction in which a source of embeddings looks
  *   sources_listed.c  ... of those that bring items by number -> scratch
  *   retrieve.c    the best items by factors                           -> found[]
  *   candidates.c  the best of all items by their blended scores       -> chosen[]
@@ -86,7 +87,7 @@ struct pipeline {
     uint32_t touched_count[SNAPSHOT_PLACES_MAX];
     uint32_t summed_rows[SNAPSHOT_PLACES_MAX];
     bool scored[POLICY_SOURCES_MAX]; /* the source's dense scores are there, or can be had */
-    const float *vector[POLICY_SOURCES_MAX]; /* of the person, for a source of factors */
+    const float *vector[POLICY_SOURCES_MAX]; /* of the person, for factors and embeddings */
 
     /* Sources of factors: what each found, unless `adds_all`; what all together give at most to an
      * item that none of them found; how many left something unseen, and how many have an index. */
@@ -173,6 +174,10 @@ void sources_list(struct pipeline *p);
 /* What is like these items, into the sums of a source of content. */
 void sources_sum_content(struct pipeline *p, uint32_t s, const uint32_t *item, const float *weight,
                          uint32_t count);
+/* ---- sources_embeddings.c */
+/* What the newest items of the history and the seeds have in common; NULL where nothing is known of
+ * them, or there is no room. */
+const float *sources_mean_embedding(struct pipeline *p, uint32_t s);
 /* ---- sources.c */
 /* neighbors of the items given, into the sums of a place */
 void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,

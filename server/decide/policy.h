@@ -49,6 +49,11 @@ static inline bool policy_sums_rows(enum policy_source_kind kind)
 {
     return kind == SOURCE_neighbors || kind == SOURCE_cart;
 }
+/* It looks for the rows of its model that go with a vector of the person. */
+static inline bool policy_has_vector(enum policy_source_kind kind)
+{
+    return kind == SOURCE_factors || kind == SOURCE_embeddings;
+}
 static inline bool policy_sums_items(enum policy_source_kind kind)
 {
     return kind == SOURCE_list || kind == SOURCE_candidates || kind == SOURCE_trending ||
@@ -61,8 +66,9 @@ struct policy_source {
     char model[MODEL_NAME_BYTES];     /* "" where none is used */
     enum store_window window;         /* popular */
     float weight;
-    uint32_t count;       /* candidates taken from it */
-    uint32_t history;     /* neighbors, content: so many of the person's newest items speak */
+    uint32_t count; /* candidates taken from it */
+    uint32_t
+        history; /* neighbors, content, embeddings: so many of the person's newest items speak */
     uint32_t half_life_s; /* the same: after which an item of the history says half; 0: never */
     uint32_t list;        /* of the policy set, for sources that have one */
     uint32_t at_least, at_most; /* items of the answer that are of this source; 0: any number */

@@ -24,12 +24,12 @@ static enum err_code parse_limit(const struct json_at *object, const char *key, 
 static enum err_code check_likeness(const struct json_at *at, struct policy_set *set,
                                     struct policy_slot *slot, struct err *err)
 {
-    bool has_factors = false;
+    bool has_vectors = false;
     for (uint32_t s = 0; s < slot->source_count; s++)
-        has_factors = has_factors || slot->source[s].kind == SOURCE_factors;
-    if (slot->mmr.likeness == LIKE_FACTORS && !has_factors)
-        return err_set(err, ERR_BAD_INPUT, "%s: likeness by factors needs a source of factors",
-                       at->path);
+        has_vectors = has_vectors || policy_has_vector(slot->source[s].kind);
+    if (slot->mmr.likeness == LIKE_FACTORS && !has_vectors)
+        return err_set(err, ERR_BAD_INPUT,
+                       "%s: likeness by factors needs a source of factors or embeddings", at->path);
     return slot->mmr.likeness == LIKE_CONTENT
                ? policy_add_content_list(at, set, &slot->mmr.list, err)
                : ERR_OK;

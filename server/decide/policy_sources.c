@@ -56,9 +56,10 @@ enum err_code policy_parse_window(const struct json_at *object, const char *key,
 /* ---- sources --------------------------------------------------------------------------------- */
 
 /* Kinds as bits. */
-#define KIND(name)   (1u << SOURCE_##name)
-#define WITH_MODEL   (KIND(neighbors) | KIND(factors) | KIND(model_popular) | KIND(cart))
-#define WITH_HISTORY (KIND(neighbors) | KIND(content))
+#define KIND(name) (1u << SOURCE_##name)
+#define WITH_MODEL \
+    (KIND(neighbors) | KIND(factors) | KIND(model_popular) | KIND(cart) | KIND(embeddings))
+#define WITH_HISTORY (KIND(neighbors) | KIND(content) | KIND(embeddings))
 #define TRENDING     KIND(trending)
 
 /* Keys that some kinds alone take; those of the others were always passed over where they say
@@ -68,8 +69,8 @@ static const struct {
     uint32_t kinds;
     const char *whose;
 } special[] = {
-    {"history", WITH_HISTORY, "neighbors or content"},
-    {"half_life", WITH_HISTORY, "neighbors or content"},
+    {"history", WITH_HISTORY, "neighbors, content or embeddings"},
+    {"half_life", WITH_HISTORY, "neighbors, content or embeddings"},
     {"list", KIND(list), "list"},
     {"baseline", TRENDING, "trending"},
     {"by", TRENDING, "trending"},

@@ -10,7 +10,7 @@ static bool is_personal_slot(const struct pipeline *p)
 {
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         enum policy_source_kind kind = p->slot->source[s].kind;
-        if (kind == SOURCE_neighbors || kind == SOURCE_factors || kind == SOURCE_repeat ||
+        if (kind == SOURCE_neighbors || policy_has_vector(kind) || kind == SOURCE_repeat ||
             kind == SOURCE_content)
             return true;
     }
@@ -23,7 +23,7 @@ static bool lacks_models(const struct pipeline *p)
     bool lacks = false;
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         enum policy_source_kind kind = p->slot->source[s].kind;
-        if (!policy_sums_rows(kind) && kind != SOURCE_factors)
+        if (!policy_sums_rows(kind) && !policy_has_vector(kind))
             continue;
         if (p->models->source[s] != NULL)
             return false;

@@ -78,6 +78,8 @@ bool retrieve_similar(struct pipeline *p, const struct model *model, uint32_t n,
         row[count] = model_row(model, p->seed[i]);
         count += row[count] != MODEL_NO_ROW;
     }
-    return factors_fold_in(model->as.factors, row, count, p->arena, vector) &&
-           find(p, model, vector, n, ret_found);
+    bool is_known = model->kind == MODEL_embeddings
+                        ? embeddings_mean(model->as.factors, row, NULL, count, vector)
+                        : factors_fold_in(model->as.factors, row, count, p->arena, vector);
+    return is_known && find(p, model, vector, n, ret_found);
 }

@@ -75,7 +75,7 @@ static void bring_missing(struct pipeline *p, uint32_t s, uint32_t room)
     uint32_t have = 0, wanted = p->slot->source[s].at_least;
     for (uint32_t i = 0; i < p->chosen_count; i++)
         have += p->chosen[i].source == s;
-    if (have >= wanted || p->slot->source[s].kind == SOURCE_factors)
+    if (have >= wanted || policy_has_vector(p->slot->source[s].kind))
         return;
     wanted = wanted - have < room ? wanted - have : room;
     struct missing missing = {.p = p, .s = s, .top = pipeline_top(p, wanted)};

@@ -30,15 +30,25 @@ static uint32_t first_source(const struct pipeline *p, enum policy_source_kind k
     return s;
 }
 
+/* The model of the first source of that kind whose model is loaded, or NULL. */
+static const struct model *first_model(const struct pipeline *p, enum policy_source_kind kind)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->slot->source[s].kind == kind && p->models->source[s] != NULL)
+            return p->models->source[s];
+    }
+    return NULL;
+}
+
 /* Whose neighbors are asked: those of the slot, or the first that are loaded unless the slot goes
  * by content alone. */
 static const struct model *neighbors_for_similar(const struct pipeline *p)
 {
-    for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        if (p->slot->source[s].kind == SOURCE_neighbors && p->models->source[s] != NULL)
-            return p->models->source[s];
-    }
-    bool by_content = first_source(p, SOURCE_content) < p->slot->source_count &&
+    const struct model *own = first_model(p, SOURCE_neighbors);
+    if (own != NULL)
+        return own;
+    bool by_content = (first_source(p, SOURCE_content) < p->slot->source_count ||
+                       first_model(p, SOURCE_embeddings) != NULL) &&
                       first_source(p, SOURCE_neighbors) == p->slot->source_count;
     return by_content ? NULL : p->variant->similar;
 }
@@ -52,37 +62,36 @@ static void emit_neighbors(struct pipeline *p, const struct model *model)
         pipeline_use_model(p, model);
 }
 
-static const struct model *factors_for_similar(const struct pipeline *p)
+/* By vectors, behind what is there.  False: the breaker of the model is open. */
+static bool emit_by_vectors(struct pipeline *p, const struct model *model, const char *source)
 {
-    for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        if (p->slot->source[s].kind == SOURCE_factors && p->models->source[s] != NULL)
-            return p->models->source[s];
+    struct factors_found found;
+    uint32_t before = p->out->count;
+    uint32_t depth = before + (p->rules == NULL ? p->wanted : pipeline_depth(p));
+    if (!pipeline_model_begin(p, model))
+        return false;
+    bool is_found = retrieve_similar(p, model, depth, &found);
+    pipeline_model_end(p, model, true);
+    for (uint32_t i = 0; is_found && i < found.top.count; i++) {
+        if (found.top.slot[i].score != 0.0f)
+            (void)pipeline_emit(p, found.top.slot[i].key, found.top.slot[i].score, source);
     }
-    return NULL;
+    if (p->out->count > before)
+        pipeline_use_model(p, model);
+    return true;
 }
 
 /* What those want who act on the items: where there is nothing else to ask. */
 static void similar_by_factors(struct pipeline *p, const struct model *model)
 {
-    struct factors_found found;
-    uint32_t depth = p->rules == NULL ? p->wanted : pipeline_depth(p);
-    if (!pipeline_model_begin(p, model)) {
-        ladder_descend(p, LEVEL_generic, REASON_breaker);
-        return;
-    }
-    bool is_found = retrieve_similar(p, model, depth, &found);
-    pipeline_model_end(p, model, true);
-    for (uint32_t i = 0; is_found && i < found.top.count; i++) {
-        if (found.top.slot[i].score != 0.0f)
-            (void)pipeline_emit(p, found.top.slot[i].key, found.top.slot[i].score, "factors");
-    }
+    bool is_open = !emit_by_vectors(p, model, "factors");
     pipeline_stage(p, STAGE_CANDIDATES);
-    if (p->out->count == 0) {
-        ladder_descend(p, LEVEL_generic, p->no_room ? REASON_overload : REASON_no_candidates);
-        return;
-    }
-    pipeline_use_model(p, model);
-    if (p->out->count < p->wanted)
+    if (p->out->count == 0)
+        ladder_descend(p, LEVEL_generic,
+                       is_open      ? REASON_breaker
+                       : p->no_room ? REASON_overload
+                                    : REASON_no_candidates);
+    else if (p->out->count < p->wanted)
         ladder_fill_generic(p);
 }
 
@@ -95,14 +104,16 @@ void similar_answer(struct pipeline *p)
     const struct model *model = neighbors_for_similar(p);
     uint32_t content = first_source(p, SOURCE_content);
     bool has_content = content < p->slot->source_count;
-    const struct model *factors = factors_for_similar(p);
-    if (level < LEVEL_cached && model == NULL && !has_content && factors != NULL) {
+    const struct model *embeddings = first_model(p, SOURCE_embeddings);
+    const struct model *factors = first_model(p, SOURCE_factors);
+    bool asks_nobody = model == NULL && !has_content && embeddings == NULL;
+    if (level < LEVEL_cached && asks_nobody && factors != NULL) {
         p->out->level = level;
         p->out->reason = reason;
         similar_by_factors(p, factors);
         return;
     }
-    if (level >= LEVEL_cached || (model == NULL && !has_content)) {
+    if (level >= LEVEL_cached || asks_nobody) {
         bool lowered = level >= LEVEL_cached;
         ladder_descend(p, lowered ? level : LEVEL_generic, lowered ? reason : REASON_no_model);
         return;
@@ -110,7 +121,7 @@ void similar_answer(struct pipeline *p)
     p->out->level = level;
     p->out->reason = reason;
     bool is_open = model != NULL && !pipeline_model_begin(p, model);
-    if (is_open && !has_content) {
+    if (is_open && !has_content && embeddings == NULL) {
         ladder_descend(p, LEVEL_generic, REASON_breaker);
         return;
     }
@@ -120,6 +131,8 @@ void similar_answer(struct pipeline *p)
         sources_sum_content(p, content, p->seed, NULL, p->seed_count);
         emit_best(p, p->models->place[content], NULL, "content");
     }
+    if (embeddings != NULL && p->out->count < p->wanted)
+        is_open = !emit_by_vectors(p, embeddings, "embeddings") || is_open;
     pipeline_stage(p, STAGE_CANDIDATES);
     if (p->out->count == 0) {
         enum reason why = p->no_room ? REASON_overload

@@ -91,10 +91,9 @@ static enum err_code resolve_slot(struct snapshot *snapshot, const struct store 
                                   uint32_t variant, uint32_t index, struct err *err)
 {
     static const enum model_kind kinds[SOURCE_KIND_COUNT] = {
-        [SOURCE_neighbors] = MODEL_neighbors,
-        [SOURCE_factors] = MODEL_factors,
-        [SOURCE_model_popular] = MODEL_popularity,
-        [SOURCE_cart] = MODEL_neighbors,
+        [SOURCE_neighbors] = MODEL_neighbors,      [SOURCE_factors] = MODEL_factors,
+        [SOURCE_model_popular] = MODEL_popularity, [SOURCE_cart] = MODEL_neighbors,
+        [SOURCE_embeddings] = MODEL_embeddings,
     };
     const struct policy_slot *slot = &snapshot->policies->slot[index];
     struct slot_models *models = &snapshot->variant[variant].slot[index];

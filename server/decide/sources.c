@@ -221,7 +221,9 @@ static const float *person_vector(struct pipeline *p, const struct model *model,
 static bool score_factors(struct pipeline *p, uint32_t s)
 {
     bool good = true;
-    p->vector[s] = person_vector(p, p->models->source[s], &good);
+    p->vector[s] = p->slot->source[s].kind == SOURCE_embeddings
+                       ? sources_mean_embedding(p, s)
+                       : person_vector(p, p->models->source[s], &good);
     p->scored[s] = p->vector[s] != NULL;
     pipeline_stage(p, STAGE_FOLD_IN);
     return good;
@@ -254,7 +256,7 @@ void sources_score(struct pipeline *p, enum level level)
     sources_list(p);
     pipeline_cost_learn(p, COST_NEIGHBORS);
     for (uint32_t s = 0; s < p->slot->source_count && level == LEVEL_full; s++) {
-        if (p->slot->source[s].kind != SOURCE_factors || p->models->source[s] == NULL)
+        if (!policy_has_vector(p->slot->source[s].kind) || p->models->source[s] == NULL)
             continue;
         if (!fits_budget(p)) {
             cost_fade(&p->worker->cost[COST_FACTORS]);

@@ -80,6 +80,10 @@ static const char *const golden[MODEL_KIND_COUNT] = {
                      "  \"rule\": \"toys\"},"
                      " {\"price\": 1000, \"item\": \"i1\", \"cost\": 1, \"context\": "
                      "{\"channel\": \"app\"}, \"amount\": 950, \"rule\": \"app\"}]",
+    [MODEL_embeddings] =
+        "[{\"history\": [\"i0\"], \"item\": \"i6\", \"score\": 0.894427191},"
+        " {\"history\": [\"i0\"], \"item\": \"i4\", \"score\": -0.447213595},"
+        " {\"history\": [\"i0\", \"i1\"], \"item\": \"i2\", \"score\": 0.947213595}]",
 };
 
 static void must(enum err_code rc, const struct err *err)
@@ -161,9 +165,14 @@ static void write_files(const char *dir, enum model_kind kind)
         write_tensors(dir, "weights.safetensors", t, 6);
         break;
     case MODEL_trees: write_text(dir, "model.json", trees); break;
+    case MODEL_embeddings:
+        t[0] = tensor_of("embeddings", TENSOR_F32, item_factors, MODEL_SAMPLE_ITEMS,
+                         MODEL_SAMPLE_FACTORS);
+        write_tensors(dir, "embeddings.safetensors", t, 1);
+        break;
     default: write_text(dir, "rules.json", rules); break;
     }
-    if (kind < MODEL_linear)
+    if (kind < MODEL_linear || kind == MODEL_embeddings)
         write_text(dir, "item_ids.txt", item_ids);
 }
 
@@ -208,6 +217,9 @@ void model_sample_seal(const char *dir, const char *name, const char *version, e
         [MODEL_trees] = {{{"model", "model.json"}}, 1},
         [MODEL_mlp] = {{{"weights", "weights.safetensors"}}, 1},
         [MODEL_prices] = {{{"rules", "rules.json"}}, 1},
+        [MODEL_embeddings] = {{{"embeddings", "embeddings.safetensors"},
+                               {"item_ids", "item_ids.txt"}},
+                              2},
     };
     struct err err;
     cJSON *extra = extra_of(kind);

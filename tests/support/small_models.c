@@ -112,6 +112,19 @@ struct model *small_factors(const char *name, const char *version,
     return finish(&dir, name, version, MODEL_factors, files, 4, extra);
 }
 
+struct model *small_embeddings(const char *name, const char *version, const char *items,
+                               const float *embeddings, uint32_t dim)
+{
+    static const struct bundle_write_file files[] = {{"embeddings", "embeddings.safetensors"},
+                                                     {"item_ids", "item_ids.txt"}};
+    struct temp_dir dir;
+    temp_dir_create(&dir);
+    struct tensor tensor = tensor_2d("embeddings", embeddings, word_count(items), dim);
+    write_tensors(&dir, "embeddings.safetensors", &tensor, 1);
+    write_ids(&dir, "item_ids.txt", items);
+    return finish(&dir, name, version, MODEL_embeddings, files, 2, NULL);
+}
+
 struct model *small_neighbors(const char *name, const char *version, const char *items,
                               const float *weight)
 {

@@ -23,6 +23,10 @@ struct small_factors {
 struct model *small_factors(const char *name, const char *version,
                             const struct small_factors *factors);
 
+/* embeddings[row * dim + k]; no index. */
+struct model *small_embeddings(const char *name, const char *version, const char *items,
+                               const float *embeddings, uint32_t dim);
+
 /* weight[row * count + other]; 0 where `other` is no neighbor. */
 struct model *small_neighbors(const char *name, const char *version, const char *items,
                               const float *weight);

@@ -16,6 +16,7 @@
 #include "models/safetensors.h"
 #include "tests/support/alloc_fail.h"
 #include "tests/support/model_sample.h"
+#include "tests/support/small_models.h"
 #include "tests/support/temp_dir.h"
 
 static struct temp_dir dir;
@@ -67,7 +68,7 @@ static void test_loads_every_kind_and_its_golden_rows(void **state)
     for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) {
         struct model *model = NULL;
         struct err err = {0};
-        bool has_items = kind < MODEL_linear;
+        bool has_items = kind < MODEL_linear || kind == MODEL_embeddings;
         model_sample_write(bundle_dir, "m", "1", (enum model_kind)kind);
         if (load(&model, &err) != ERR_OK)
             fail_msg("%s: %s", model_kind_name((enum model_kind)kind), err.text);
@@ -241,6 +242,60 @@ static void test_refuses_bad_neighbors(void **state)
     assert_refused("golden.json: row 0: expected a neighbor, got none");
 }
 
+static void test_refuses_bad_embeddings(void **state)
+{
+    (void)state;
+    float rows[8 * 3] = {0};
+    struct tensor t[1] = {floats("embeddings", rows, 8, 3)};
+    const char *file = "embeddings.safetensors";
+    model_sample_write(bundle_dir, "m", "1", MODEL_embeddings);
+    rows[7] = NAN;
+    replace_tensors(MODEL_embeddings, file, t, 1);
+    assert_refused("embeddings.safetensors: tensor 'embeddings', element 7: expected -1e+09");
+    rows[7] = 0;
+    t[0] = floats("embeddings", rows, 6, 3);
+    replace_tensors(MODEL_embeddings, file, t, 1);
+    assert_refused("item_ids.txt: expected 6 ids, got 8");
+    float wide[FACTORS_DIM_MAX + 1] = {0};
+    t[0] = floats("embeddings", wide, 1, FACTORS_DIM_MAX + 1);
+    replace_tensors(MODEL_embeddings, file, t, 1);
+    assert_refused("expected 1..512 factors, got 513");
+    t[0] = floats("vectors", rows, 8, 3);
+    replace_tensors(MODEL_embeddings, file, t, 1);
+    assert_refused("tensor 'embeddings': missing, expected F32 [*, *]");
+    /* Rows of zeros are good rows that are like nothing, which the golden rows find out. */
+    t[0] = floats("embeddings", rows, 8, 3);
+    replace_tensors(MODEL_embeddings, file, t, 1);
+    assert_refused("golden.json: row 0.history: these embeddings cancel out");
+}
+
+static void test_means_of_embeddings_have_a_length_of_one(void **state)
+{
+    (void)state;
+    struct model *model = NULL;
+    struct err err = {0};
+    float mean[3], weight[3] = {0.25f, 0.0f, 0.5f};
+    const float huge[2 * 3] = {1e9f, 0, 0, 3e-30f, 4e-30f, 0};
+    model_sample_write(bundle_dir, "m", "1", MODEL_embeddings);
+    assert_int_equal(load(&model, &err), ERR_OK);
+    const struct factors *factors = model->as.factors;
+    const uint32_t rows[] = {1, 4, 6}, opposite[] = {4, MODEL_NO_ROW, 4}, none[] = {MODEL_NO_ROW};
+    assert_true(embeddings_mean(factors, rows, weight, 3, mean));
+    assert_float_equal(mean[0], 2.0f / sqrtf(5.0f), 1e-6);
+    assert_float_equal(mean[1], 1.0f / sqrtf(5.0f), 1e-6);
+    assert_float_equal(mean[2], 0.0, 1e-6);
+    assert_true(embeddings_mean(factors, opposite, NULL, 3, mean));
+    assert_float_equal(mean[2], -1.0, 1e-6);
+    assert_false(embeddings_mean(factors, none, NULL, 1, mean));
+    assert_false(embeddings_mean(factors, rows, weight, 0, mean));
+    model_destroy(&model);
+
+    model = small_embeddings("m", "1", "a b", huge, 3);
+    assert_float_equal(factors_item(model->as.factors, 0)[0], 1.0, 1e-6);
+    assert_float_equal(factors_item(model->as.factors, 1)[1], 0.8, 1e-6);
+    model_destroy(&model);
+}
+
 static void test_refuses_bad_scores_and_weights(void **state)
 {
     (void)state;
@@ -327,6 +382,11 @@ static const struct {
      "expected a neighbor, got none"},
     {MODEL_neighbors, "{\"rows\": [{\"item\": \"i0\", \"neighbor\": \"i7\", \"weight\": null}]}",
      "expected no neighbor, got one"},
+    {MODEL_embeddings, "{\"rows\": [{\"item\": \"i1\", \"score\": 1}]}", "row 0.history: missing"},
+    {MODEL_embeddings, "{\"rows\": [{\"history\": [\"i0\"], \"item\": \"i6\", \"score\": 0.8945}]}",
+     "row 0: expected 0.8945, got 0.894427"},
+    {MODEL_embeddings, "{\"rows\": [{\"user\": \"u1\", \"item\": \"i6\", \"score\": 1}]}",
+     "'user'"},
     {MODEL_linear, "{\"rows\": [{\"features\": {\"x\": 1}, \"score\": 1}]}",
      "row 0.features: 'x' is not among the features"},
     {MODEL_linear, "{\"rows\": [{\"features\": {\"item.price\": \"1\"}, \"score\": 1}]}",
@@ -402,6 +462,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_binds_rows_to_items_and_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refuses_bad_factors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refuses_bad_neighbors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refuses_bad_embeddings, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_means_of_embeddings_have_a_length_of_one, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_refuses_bad_scores_and_weights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refuses_golden_rows_that_differ, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_survives_failed_allocations, set_up, tear_down),

@@ -156,7 +156,7 @@ static void test_refuses_bad_sources(void **state)
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"interval\": \"1 +\"}]}}}",
          "sources[0].interval: line 1, column 4"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"half_life\": \"1d\"}]}}}",
-         "half_life: only the source neighbors or content takes it"},
+         "half_life: only the source neighbors, content or embeddings takes it"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"half_life\": 3}]}}}",
          "half_life"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"neighbors\", \"half_life\": "

@@ -80,7 +80,7 @@ static enum err_code prepare(struct speed *speed, const cJSON *rows, struct err 
         fill_values(speed, rows);
     if (model->kind == MODEL_prices)
         fill_prices(speed, rows);
-    for (uint32_t f = 0; model->kind == MODEL_factors && f < factors_dim(model->as.factors); f++)
+    for (uint32_t f = 0; model_has_vectors(model) && f < factors_dim(model->as.factors); f++)
         speed->user[f] = 0.5f;
     return ERR_OK;
 }
@@ -90,7 +90,8 @@ static double of_item(struct speed *speed, uint32_t row)
     const struct model *model = speed->model;
     struct neighbor_list list = {.count = 0};
     switch (model->kind) {
-    case MODEL_factors: return (double)factors_score(model->as.factors, speed->user, row);
+    case MODEL_factors:
+    case MODEL_embeddings: return (double)factors_score(model->as.factors, speed->user, row);
     case MODEL_neighbors:
         neighbors_of(model->as.neighbors, row, &list);
         return list.count > 0 ? (double)list.weight[list.count - 1] : 0;

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Items that are alike by embeddings which somebody else made. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rand.h"
+#include "tests/support/decide_fixture.h"
+#include "tests/support/small_models.h"
+
+static struct fixture fixture;
+
+/* The shop's shoes are near one axis, its hats near the other; "new" is a shoe and "odd" has no
+ * direction. */
+#define ITEMS "a b c d e new odd"
+static const float embedding[7 * 2] = {4, 0.4f, 1, 0, 2, 0.5f, 0.2f, 2, 0, 1, 9, 1, 0, 0};
+
+static int set_up(void **state)
+{
+    (void)state;
+    fixture_init(&fixture);
+    fixture_load_shop(&fixture);
+    fixture_event(&fixture, "{\"type\": \"item_upsert\", \"items\": [{\"id\": \"new\"}]}");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    fixture_deinit(&fixture);
+    return 0;
+}
+
+static void add_embeddings(void)
+{
+    fixture_add_model(&fixture, small_embeddings("titles", "1", ITEMS, embedding, 2));
+}
+
+static void add_neighbors(void)
+{
+    static const float weight[9] = {0, 0, 1};
+    fixture_add_model(&fixture, small_neighbors("near", "1", "a b e", weight));
+}
+
+#define SLOT(source) "{\"slots\": {\"home\": {\"sources\": [" source "]}}}"
+#define PLAIN        SLOT("{\"source\": \"embeddings\"}")
+#define ASK(request) fixture_ask(&fixture, "{" request "}")
+#define U            "\"op\": \"recommend\", \"user\": \"u\", \"explain\": true"
+
+static void what_is_alike_is_recommended_however_new(void **state)
+{
+    (void)state;
+    add_embeddings();
+    fixture_serve(&fixture, PLAIN);
+    fixture_act(&fixture, "purchase", "u", "b", FIXTURE_NOW_MS);
+    assert_string_equal(ASK(U ", \"n\": 3"), "full: a new c");
+    const struct decision_item *item = fixture_item(&fixture, "new");
+    assert_string_equal(item->why[0].source, "embeddings");
+    assert_float_equal(item->why[0].value, 9.0f / sqrtf(82.0f), 1e-6);
+    /* one more, of the other kind, looked at alone: it says less */
+    fixture_act(&fixture, "view", "u", "e", FIXTURE_NOW_MS);
+    assert_string_equal(ASK(U ", \"n\": 4, \"exclude\": [\"e\"]"), "full: c new a d");
+    assert_float_equal(fixture_item(&fixture, "c")->why[0].value,
+                       (2.0f + 0.3f * 0.5f) / sqrtf(1.09f * 4.25f), 1e-6);
+}
+
+static void the_newest_alone_speak(void **state)
+{
+    (void)state;
+    add_embeddings();
+    fixture_act(&fixture, "view", "u", "b", FIXTURE_NOW_MS - 86400000);
+    fixture_act(&fixture, "view", "u", "e", FIXTURE_NOW_MS);
+    fixture_serve(&fixture, SLOT("{\"source\": \"embeddings\", \"history\": 1}"));
+    assert_string_equal(ASK(U ", \"n\": 2, \"exclude\": [\"e\"]"), "full: d c");
+    fixture_serve(&fixture, SLOT("{\"source\": \"embeddings\", \"half_life\": \"6h\"}"));
+    assert_string_equal(ASK(U ", \"n\": 2, \"exclude\": [\"e\"]"), "full: d c");
+    fixture_serve(&fixture, PLAIN);
+    assert_string_equal(ASK(U ", \"n\": 2, \"exclude\": [\"e\", \"b\"]"), "full: c new");
+}
+
+static void who_says_nothing_gets_what_others_like(void **state)
+{
+    (void)state;
+    add_embeddings();
+    fixture_serve(&fixture, PLAIN);
+    assert_string_equal(ASK(U ", \"n\": 2"), "generic/unknown_user: e d");
+    fixture_act(&fixture, "view", "u", "odd", FIXTURE_NOW_MS);
+    assert_string_equal(ASK(U ", \"n\": 2"), "generic/no_candidates: e d");
+    assert_string_equal(ASK(U ", \"seeds\": [\"a\"], \"n\": 2"), "full: new b");
+    fixture_event(&fixture, "{\"type\": \"consent\", \"user\": \"u\", \"consent\": "
+                            "{\"personalize\": false}}");
+    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    assert_string_equal(ASK(U ", \"n\": 2"), "generic/consent: e d");
+}
+
+static void a_model_that_is_missing_lowers_the_level(void **state)
+{
+    (void)state;
+    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    fixture_serve(&fixture, SLOT("{\"source\": \"embeddings\", \"model\": \"titles\"}"));
+    assert_string_equal(ASK(U ", \"n\": 2"), "generic/no_model: c a");
+    add_embeddings();
+    fixture_serve(&fixture, SLOT("{\"source\": \"embeddings\", \"model\": \"titles\"}"));
+    assert_string_equal(ASK(U ", \"n\": 2, \"exclude\": [\"a\"]"), "full: new b");
+    /* factors are another kind */
+    fixture_serve(&fixture, SLOT("{\"source\": \"factors\"}"));
+    assert_string_equal(ASK(U ", \"n\": 2"), "generic/no_model: c a");
+}
+
+static void similar_items_come_behind_the_neighbors(void **state)
+{
+    (void)state;
+    add_embeddings();
+    fixture_serve(&fixture, PLAIN);
+    assert_string_equal(ASK("\"op\": \"similar\", \"items\": [\"new\"], \"n\": 3"), "full: a b c");
+    assert_string_equal(ASK("\"op\": \"similar\", \"items\": [\"odd\"], \"n\": 1"),
+                        "generic/no_candidates: e");
+    add_neighbors();
+    fixture_serve(&fixture, SLOT("{\"source\": \"neighbors\"}, {\"source\": \"embeddings\"}"));
+    assert_string_equal(ASK("\"op\": \"similar\", \"items\": [\"a\"], \"n\": 4, \"explain\": true"),
+                        "full: e new b c");
+    assert_string_equal(fixture_item(&fixture, "new")->why[0].source, "embeddings");
+    /* no neighbor of a new item is known */
+    assert_string_equal(ASK("\"op\": \"similar\", \"items\": [\"new\"], \"n\": 2"), "full: a b");
+}
+
+static void it_goes_with_other_sources_and_spreads_by_likeness(void **state)
+{
+    (void)state;
+    add_embeddings();
+    add_neighbors();
+    fixture_act(&fixture, "purchase", "u", "a", FIXTURE_NOW_MS);
+    fixture_serve(&fixture, SLOT("{\"source\": \"neighbors\", \"weight\": 0.95}, {\"source\": "
+                                 "\"embeddings\"}"));
+    /* e has 0.95 by its neighbor and 0.0995 more by the mean */
+    assert_string_equal(ASK(U ", \"n\": 3"), "full: e new b");
+    fixture_serve(&fixture, "{\"slots\": {\"home\": {\"sources\": [{\"source\": \"embeddings\"}],"
+                            "\"diversity\": {\"mmr\": {\"lambda\": 0.3, \"by\": \"factors\"}}}}}");
+    assert_string_equal(ASK(U ", \"n\": 3"), "full: new e c");
+}
+
+/* ---- against a plain look at every item ------------------------------------------------------ */
+
+enum { RANDOM_ITEMS = 60, DIM = 7, ROUNDS = 40 };
+
+static float cosine(const float *a, const double *b)
+{
+    double product = 0.0, a_squares = 0.0, b_squares = 0.0;
+    for (int k = 0; k < DIM; k++) {
+        product += (double)a[k] * b[k];
+        a_squares += (double)a[k] * (double)a[k];
+        b_squares += b[k] * b[k];
+    }
+    return (float)(product / sqrt(a_squares * b_squares));
+}
+
+static void the_nearest_that_pass_a_filter_are_found(void **state)
+{
+    (void)state;
+    struct rand rand;
+    float rows[RANDOM_ITEMS * DIM];
+    char ids[RANDOM_ITEMS * 5] = "", json[200];
+    uint32_t category[RANDOM_ITEMS];
+    rand_init(&rand, 7);
+    for (int i = 0; i < RANDOM_ITEMS * DIM; i++)
+        rows[i] = (float)(rand_unit(&rand) - 0.5);
+    for (int i = 0; i < RANDOM_ITEMS; i++) {
+        size_t used = strlen(ids);
+        snprintf(ids + used, sizeof ids - used, i == 0 ? "x%02d" : " x%02d", i);
+        category[i] = (uint32_t)rand_below(&rand, 12);
+        snprintf(json, sizeof json,
+                 "{\"type\": \"item_upsert\", \"items\": [{\"id\": \"x%02d\", \"category\": "
+                 "\"c%u\"}]}",
+                 i, category[i]);
+        fixture_event(&fixture, json);
+    }
+    fixture_add_model(&fixture, small_embeddings("random", "1", ids, rows, DIM));
+    fixture_serve(&fixture, PLAIN);
+    for (int round = 0; round < ROUNDS; round++) {
+        uint32_t seed = (uint32_t)rand_below(&rand, RANDOM_ITEMS);
+        uint32_t wanted = category[rand_below(&rand, RANDOM_ITEMS)];
+        double mean[DIM];
+        for (int k = 0; k < DIM; k++)
+            mean[k] = (double)rows[seed * DIM + (uint32_t)k];
+        snprintf(json, sizeof json,
+                 "{\"op\": \"similar\", \"items\": [\"x%02u\"], \"n\": 60, \"filters\": "
+                 "{\"categories\": [\"c%u\"]}}",
+                 seed, wanted);
+        const struct decision *decision = fixture_decide(&fixture, json);
+        uint32_t passing = 0;
+        float last = 2.0f;
+        for (uint32_t i = 0; i < RANDOM_ITEMS; i++)
+            passing += i != seed && category[i] == wanted;
+        assert_int_equal(decision->count, passing);
+        for (uint32_t i = 0; i < decision->count; i++) {
+            uint32_t item = (uint32_t)(decision->items[i].id.ptr[1] - '0') * 10 +
+                            (uint32_t)(decision->items[i].id.ptr[2] - '0');
+            float expected = cosine(rows + item * DIM, mean);
+            assert_int_equal(category[item], wanted);
+            assert_float_equal(decision->items[i].score, expected, 1e-5);
+            assert_true(decision->items[i].score <= last);
+            last = decision->items[i].score;
+        }
+    }
+}
+
+int main(void)
+{
+    model_use_one_blas_thread();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_alike_is_recommended_however_new, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_newest_alone_speak, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_says_nothing_gets_what_others_like, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_model_that_is_missing_lowers_the_level, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(similar_items_come_behind_the_neighbors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_goes_with_other_sources_and_spreads_by_likeness, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_nearest_that_pass_a_filter_are_found, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
