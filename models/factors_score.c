@@ -20,9 +20,10 @@ float factors_score(const struct factors *factors, const float *user, uint32_t r
     return cblas_sdot((int)factors->dim, user, 1, factors->item + (size_t)row * factors->dim, 1);
 }
 
-void factors_upper(const struct factors *factors, const float *user, float *ret_upper)
+void factors_add_upper(const struct factors *factors, const float *user, float weight,
+                       const uint32_t *place_of_row, float *io_upper)
 {
-    sieve_upper(factors->sieve, user, ret_upper);
+    sieve_add_upper(factors->sieve, user, weight, place_of_row, io_upper);
 }
 
 void factors_retrieval(const struct factors *factors, struct factors_retrieval *ret_retrieval)

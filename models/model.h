@@ -106,9 +106,11 @@ const float *factors_item(const struct factors *factors, uint32_t row);
 bool factors_fold_in(const struct factors *factors, const uint32_t *rows, uint32_t row_count,
                      struct arena *arena, float *ret_user);
 float factors_score(const struct factors *factors, const float *user, uint32_t row);
-/* For each row a number that its score does not exceed: ret_upper[model_row_count].  Close to the
- * score, and several times as fast to get: what a caller wants to know exactly it asks for. */
-void factors_upper(const struct factors *factors, const float *user, float *ret_upper);
+/* Adds to the place of each row (NULL: the row is its place) a number that weight times its score
+ * does not exceed; the weight is not negative.  Close to the score, and several times as fast to
+ * get: what a caller wants to know exactly it asks for. */
+void factors_add_upper(const struct factors *factors, const float *user, float weight,
+                       const uint32_t *place_of_row, float *io_upper);
 
 /* How the best items are found: by reading all of them in bytes, or through an index that the
  * loader made (models/factors_index.h). */

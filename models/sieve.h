@@ -90,8 +90,10 @@ void sieve_scan_row(struct sieve_scan *scan, uint32_t row);
  * go to the smaller key.  Further lists may follow. */
 void sieve_scan_settle(struct sieve_scan *scan);
 
-/* For each row a number that its product with the vector does not exceed: ret_upper[row_count]. */
-void sieve_upper(const struct sieve *sieve, const float *vector, float *ret_upper);
+/* Adds to the place of each row (NULL: the row is its place) a number that weight times its product
+ * with the vector does not exceed; the weight is not negative. */
+void sieve_add_upper(const struct sieve *sieve, const float *vector, float weight,
+                     const uint32_t *place_of_row, float *io_upper);
 
 /* The vector in whole numbers -127..127 times the step that is returned, the largest of them being
  * `largest`; *ret_rest is the length of what they leave out. */

@@ -225,7 +225,21 @@ void sieve_scan_list(struct sieve_scan *scan, uint32_t list)
     }
 }
 
-void sieve_upper(const struct sieve *sieve, const float *vector, float *ret_upper)
+static void add_group(const struct sieve_scan *scan, uint32_t group, const int32_t *product,
+                      float weight, const uint32_t *place_of_row, float *io_upper)
+{
+    const uint32_t *row = scan->sieve->row + (size_t)group * GROUP;
+    float unit = weight * scan->step * scan->sieve->group[group].step;
+    float slack = weight * slack_of(scan, &scan->sieve->group[group]);
+    float upper[GROUP];
+    for (uint32_t lane = 0; lane < GROUP; lane++)
+        upper[lane] = unit * (float)product[lane] + slack;
+    for (uint32_t lane = 0; lane < GROUP && row[lane] != SIEVE_NO_ROW; lane++)
+        io_upper[place_of_row == NULL ? row[lane] : place_of_row[row[lane]]] += upper[lane];
+}
+
+void sieve_add_upper(const struct sieve *sieve, const float *vector, float weight,
+                     const uint32_t *place_of_row, float *io_upper)
 {
     struct sieve_scan scan;
     static const int32_t limit[BLOCK_GROUPS];
@@ -237,12 +251,8 @@ void sieve_upper(const struct sieve *sieve, const float *vector, float *ret_uppe
         uint32_t count = end - first < BLOCK_GROUPS ? end - first : BLOCK_GROUPS;
         sieve->dot(sieve->bytes + (size_t)first * sieve->quad_count * QUAD * GROUP, count,
                    sieve->quad_count, scan.whole, limit, product, mask);
-        for (uint32_t i = 0; i < count * GROUP; i++) {
-            const struct sieve_group *group = &sieve->group[first + i / GROUP];
-            uint32_t row = sieve->row[(size_t)first * GROUP + i];
-            if (row != SIEVE_NO_ROW)
-                ret_upper[row] =
-                    scan.step * group->step * (float)product[i] + slack_of(&scan, group);
-        }
+        for (uint32_t g = 0; g < count; g++)
+            add_group(&scan, first + g, product + (size_t)g * GROUP, weight, place_of_row,
+                      io_upper);
     }
 }

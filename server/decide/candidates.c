@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every source adds its weighted natural scores to an array by item number.  Of factors the best
- * items are marked in a second one (retrieve.c), or upper bounds for all items added there.  Then
- * the items that were reached, which are those where an array is not zero, compete for the places,
- * and only those that may get one are looked at and, where there are factors, computed. */
-#include <math.h>
+ * items are added to a second one (retrieve.c), or upper bounds for all items.  Then
+ * the items that were reached, which are those where an array is not zero, compete for the places
+ * (compete.c). */
+#include "server/decide/candidates.h"
 
-#include "server/decide/pipeline.h"
+/* Adding up all of so few items costs less than finding the best of them and asking whether they
+ * are enough. */
+#define ADD_ALL_ROWS_MAX 16384
 
-/* Looking at each place of the array costs less than half of finding it through a list. */
-#define SCAN_ALL_SHARE 2
-
-/* The rows that a dense source may have scored, or the items. */
-static struct summed scored_rows(const struct pipeline *p, uint32_t s)
+struct summed candidates_rows(const struct pipeline *p, uint32_t s)
 {
     if (!policy_has_vector(p->slot->source[s].kind))
         return sources_summed(p, p->models->place[s]);
     return (struct summed){NULL, model_row_count(p->models->source[s])};
 }
 
-/* A source of factors of which the best items were found. */
-static bool lists_found(const struct pipeline *p, uint32_t s)
+bool candidates_found(const struct pipeline *p, uint32_t s)
 {
     return p->vector[s] != NULL && !p->adds_all;
 }
@@ -28,7 +25,7 @@ static void add_items(const struct pipeline *p, uint32_t s)
 {
     float *restrict blend = p->scratch->blend;
     const float *restrict sum = p->scratch->sum[p->models->place[s]];
-    struct summed items = scored_rows(p, s);
+    struct summed items = candidates_rows(p, s);
     for (uint32_t i = 0; i < items.count; i++)
         blend[items.row[i]] += p->slot->source[s].weight * sum[items.row[i]];
 }
@@ -39,7 +36,7 @@ static void add_neighbors(const struct pipeline *p, uint32_t s)
     const uint32_t *restrict item = p->models->source[s]->item_of_row;
     const float *restrict sum = p->scratch->sum[p->models->place[s]];
     float weight = p->slot->source[s].weight;
-    struct summed rows = scored_rows(p, s);
+    struct summed rows = candidates_rows(p, s);
     if (rows.row != NULL) {
         for (uint32_t i = 0; i < rows.count; i++)
             blend[item[rows.row[i]]] += weight * sum[rows.row[i]];
@@ -51,37 +48,20 @@ static void add_neighbors(const struct pipeline *p, uint32_t s)
 
 static void add_factors(const struct pipeline *p, uint32_t s)
 {
-    float *restrict upper = p->scratch->upper;
-    float *restrict row_upper = p->scratch->row_upper;
     const struct model *model = p->models->source[s];
-    const uint32_t *restrict item = model->item_of_row;
-    uint32_t rows = model_row_count(model);
-    float weight = p->slot->source[s].weight;
-    factors_upper(model->as.factors, p->vector[s], row_upper);
-    for (uint32_t row = 0; row < rows; row++)
-        upper[item[row]] += weight * row_upper[row];
+    factors_add_upper(model->as.factors, p->vector[s], p->slot->source[s].weight,
+                      model->item_of_row, p->scratch->upper);
 }
 
-/* What was found is computed, whatever its bound. */
-static void mark_found(const struct pipeline *p, uint32_t s)
+/* Of what was found the part is known. */
+static void add_found(const struct pipeline *p, uint32_t s)
 {
-    for (uint32_t i = 0; i < p->found[s].top.count; i++)
-        p->scratch->upper[p->found[s].top.slot[i].key] = INFINITY;
+    const struct top *found = &p->found[s].top;
+    for (uint32_t i = 0; i < found->count; i++)
+        p->scratch->upper[found->slot[i].key] += p->slot->source[s].weight * found->slot[i].score;
 }
 
-/* What all sources of factors add, exactly. */
-static float factors_part(const struct pipeline *p, uint32_t item)
-{
-    float part = 0.0f;
-    for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        if (p->vector[s] != NULL)
-            part += p->slot->source[s].weight * source_value(p, s, item);
-    }
-    return part;
-}
-
-/* The best of a popularity model that the source may bring. */
-static uint32_t model_popular_count(const struct pipeline *p, uint32_t s)
+uint32_t candidates_model_popular(const struct pipeline *p, uint32_t s)
 {
     const struct model *model = p->models->source[s];
     if (model == NULL)
@@ -93,7 +73,7 @@ static uint32_t model_popular_count(const struct pipeline *p, uint32_t s)
 static void add_model_popular(struct pipeline *p, uint32_t s)
 {
     const struct model *model = p->models->source[s];
-    uint32_t count = model_popular_count(p, s);
+    uint32_t count = candidates_model_popular(p, s);
     if (count == 0)
         return;
     const struct popularity *popularity = model->as.popularity;
@@ -106,8 +86,7 @@ static void add_model_popular(struct pipeline *p, uint32_t s)
     pipeline_use_model(p, model);
 }
 
-/* The best of the window that the source may bring. */
-static struct top_list popular_list(const struct pipeline *p, uint32_t s)
+struct top_list candidates_popular(const struct pipeline *p, uint32_t s)
 {
     struct top_list list;
     store_top(p->env->store, p->slot->source[s].window, IDMAP_NONE, &list);
@@ -118,7 +97,7 @@ static struct top_list popular_list(const struct pipeline *p, uint32_t s)
 
 static void add_popular(const struct pipeline *p, uint32_t s)
 {
-    struct top_list list = popular_list(p, s);
+    struct top_list list = candidates_popular(p, s);
     for (uint32_t i = 0; i < list.count; i++)
         p->scratch->blend[list.entry[i].item] += p->slot->source[s].weight * list.entry[i].share;
 }
@@ -136,8 +115,8 @@ static void add_all(struct pipeline *p)
             break;
         case SOURCE_factors:
         case SOURCE_embeddings:
-            if (lists_found(p, s))
-                mark_found(p, s);
+            if (candidates_found(p, s))
+                add_found(p, s);
             else if (p->scored[s])
                 add_factors(p, s);
             break;
@@ -146,94 +125,6 @@ static void add_all(struct pipeline *p)
                 add_items(p, s);
         }
     }
-}
-
-/* Adding rounds, but the larger summand never gives the smaller sum: no item that should be among
- * the best is left out because of its bound. */
-static void compute_and_put(const struct pipeline *p, struct top *top, uint32_t item, float blend)
-{
-    if (!eligible(p, item))
-        return;
-    float score = blend + factors_part(p, item);
-    if (score != 0.0f && top_wants(top, score, item))
-        top_put(top, score, item);
-}
-
-/* The item's turn; whoever comes to it again finds nothing. */
-static void compete(const struct pipeline *p, struct top *top, uint32_t item)
-{
-    float blend = p->scratch->blend[item];
-    float upper = p->scratch->upper[item];
-    p->scratch->blend[item] = 0.0f;
-    p->scratch->upper[item] = 0.0f;
-    if (blend + upper + p->unseen >= top_least(top) && (blend != 0.0f || upper != 0.0f))
-        compute_and_put(p, top, item, blend);
-}
-
-static void compete_found(const struct pipeline *p, struct top *top, uint32_t s)
-{
-    for (uint32_t i = 0; i < p->found[s].top.count; i++)
-        compete(p, top, p->found[s].top.slot[i].key);
-}
-
-/* The items of one source, in any order. */
-static void compete_of(struct pipeline *p, struct top *top, uint32_t s)
-{
-    const struct model *model = p->models->source[s];
-    struct summed rows = {NULL, 0};
-    switch (p->slot->source[s].kind) {
-    case SOURCE_popular: {
-        struct top_list list = popular_list(p, s);
-        for (uint32_t i = 0; i < list.count; i++)
-            compete(p, top, list.entry[i].item);
-        break;
-    }
-    case SOURCE_model_popular:
-        for (uint32_t i = 0; i < model_popular_count(p, s); i++)
-            compete(p, top, model->item_of_row[popularity_order(model->as.popularity)[i]]);
-        break;
-    default:
-        if (lists_found(p, s)) {
-            compete_found(p, top, s);
-            break;
-        }
-        if (p->scored[s])
-            rows = scored_rows(p, s);
-        for (uint32_t i = 0; i < rows.count; i++) {
-            uint32_t row = rows.row != NULL ? rows.row[i] : i;
-            compete(p, top, model != NULL ? model->item_of_row[row] : row);
-        }
-    }
-}
-
-static void compete_by_number(const struct pipeline *p, struct top *top, uint32_t item_count)
-{
-    float *restrict blend = p->scratch->blend;
-    float *restrict upper = p->scratch->upper;
-    float least = top_least(top);
-    for (uint32_t item = 0; item < item_count; item++) {
-        if (blend[item] + upper[item] + p->unseen >= least &&
-            (blend[item] != 0.0f || upper[item] != 0.0f)) {
-            compute_and_put(p, top, item, blend[item]);
-            least = top_least(top);
-        }
-    }
-    memset(blend, 0, item_count * sizeof blend[0]);
-    memset(upper, 0, item_count * sizeof upper[0]);
-}
-
-static void compete_all(struct pipeline *p, struct top *top)
-{
-    uint32_t item_count = store_item_count(p->env->store);
-    uint64_t dense_count = 0;
-    for (uint32_t s = 0; s < p->slot->source_count; s++)
-        dense_count += p->scored[s] && !lists_found(p, s) ? scored_rows(p, s).count : 0;
-    if (SCAN_ALL_SHARE * dense_count >= item_count) {
-        compete_by_number(p, top, item_count);
-        return;
-    }
-    for (uint32_t s = 0; s < p->slot->source_count; s++)
-        compete_of(p, top, s);
 }
 
 /* Did a source bring the item that knows more than what is popular? */
@@ -252,7 +143,7 @@ static bool may_bring(const struct pipeline *p, uint32_t s)
     const struct model *model = p->models->source[s];
     struct summed rows = {NULL, 0};
     if (p->scored[s])
-        rows = scored_rows(p, s);
+        rows = candidates_rows(p, s);
     for (uint32_t i = 0; i < rows.count; i++) {
         uint32_t row = rows.row != NULL ? rows.row[i] : i;
         uint32_t item = model != NULL ? model->item_of_row[row] : row;
@@ -277,6 +168,14 @@ static bool any_personal(const struct pipeline *p)
     return false;
 }
 
+static bool has_few_rows(const struct pipeline *p)
+{
+    uint64_t rows = 0;
+    for (uint32_t s = 0; s < p->slot->source_count; s++)
+        rows += p->vector[s] != NULL ? model_row_count(p->models->source[s]) : 0;
+    return rows <= ADD_ALL_ROWS_MAX;
+}
+
 bool candidates_choose(struct pipeline *p, uint32_t depth)
 {
     struct top top = pipeline_top(p, depth);
@@ -286,15 +185,15 @@ bool candidates_choose(struct pipeline *p, uint32_t depth)
         p->no_room = true;
         return false;
     }
-    p->adds_all = !retrieve_factors(p, depth);
+    p->adds_all = has_few_rows(p) || !retrieve_factors(p, depth);
     add_all(p);
-    compete_all(p, &top);
+    compete(p, &top);
     if (!p->adds_all && !retrieve_is_enough(p, &top)) {
         p->adds_all = true;
         p->unseen = 0.0f;
         top.count = 0;
         add_all(p);
-        compete_all(p, &top);
+        compete(p, &top);
     }
     top_sort(&top);
     for (uint32_t i = 0; i < top.count; i++)
@@ -311,14 +210,14 @@ void candidates_each(const struct pipeline *p, uint32_t s, bool (*take)(void *ct
     struct summed rows = {NULL, 0};
     struct top_list list = {0};
     switch (p->slot->source[s].kind) {
-    case SOURCE_popular: list = popular_list(p, s); break;
+    case SOURCE_popular: list = candidates_popular(p, s); break;
     case SOURCE_model_popular:
         rows = (struct summed){model == NULL ? NULL : popularity_order(model->as.popularity),
-                               model_popular_count(p, s)};
+                               candidates_model_popular(p, s)};
         break;
     default:
         if (p->scored[s])
-            rows = scored_rows(p, s);
+            rows = candidates_rows(p, s);
     }
     for (uint32_t i = 0; i < list.count; i++) {
         if (!take(ctx, list.entry[i].item))
@@ -335,12 +234,12 @@ float candidates_natural(const struct pipeline *p, uint32_t s, uint32_t item)
 {
     float natural = 0.0f;
     if (p->slot->source[s].kind == SOURCE_popular) {
-        struct top_list list = popular_list(p, s);
+        struct top_list list = candidates_popular(p, s);
         for (uint32_t i = 0; i < list.count && natural == 0.0f; i++)
             natural = list.entry[i].item == item ? list.entry[i].share : 0.0f;
     } else if (p->slot->source[s].kind == SOURCE_model_popular) {
         const struct model *model = p->models->source[s];
-        for (uint32_t i = 0; i < model_popular_count(p, s) && natural == 0.0f; i++) {
+        for (uint32_t i = 0; i < candidates_model_popular(p, s) && natural == 0.0f; i++) {
             if (model->item_of_row[popularity_order(model->as.popularity)[i]] == item)
                 natural = source_natural(p, s, item);
         }

@@ -7,7 +7,8 @@
  *   sources_embeddings.c  the direction in which a source of embeddings looks
  *   sources_listed.c  ... of those that bring items by number -> scratch
  *   retrieve.c    the best items by factors                           -> found[]
- *   candidates.c  the best of all items by their blended scores       -> chosen[]
+ *   candidates.c, compete.c
+ *                 the best of all items by their blended scores       -> chosen[]
  *   select.c      the order in which the chosen are shown: quotas, marginal relevance
  *   rank.c        the ranker's score over named features
  *   emit.c        items into the answer, with pins and limits

@@ -68,12 +68,13 @@ struct slot_models {
 /* Per worker: arrays as long as the largest model has rows, and some as long as the store may have
  * items (resident as far as there are items). */
 struct worker_scratch {
-    float *row_upper;                       /* factors: an upper bound per row, of one source */
     float *sum[SNAPSHOT_PLACES_MAX];        /* natural scores, all zero between requests */
     uint32_t *touched[SNAPSHOT_PLACES_MAX]; /* the places of `sum` that are not zero */
-    /* By item number, item_count_max places; all zero between requests: the exact sum of what
-     * all sources but factors add, and an upper bound of what factors add. */
+    /* By item number, item_count_max places and up to a whole cache line; all zero between
+     * requests: the exact sum of what all sources but factors add, and an upper bound of what
+     * factors add. */
     float *blend, *upper;
+    float *block_best; /* of both together, for each block of items; of one request */
 };
 
 /* A version that decisions about some people use in the place of the stable one of its name. */

@@ -41,10 +41,10 @@ static float *share_out(const struct snapshot *snapshot, struct worker_scratch *
         scratch->touched[i] = (uint32_t *)(void *)(next + length);
         next += 2 * length;
     }
-    scratch->row_upper = next;
-    scratch->blend = next + rows;
+    scratch->blend = next;
     scratch->upper = scratch->blend + items;
-    return scratch->upper + items;
+    scratch->block_best = scratch->upper + items;
+    return scratch->block_best + items;
 }
 
 enum err_code snapshot_make_scratch(struct snapshot *snapshot, uint32_t item_count_max,
@@ -53,8 +53,8 @@ enum err_code snapshot_make_scratch(struct snapshot *snapshot, uint32_t item_cou
     /* Whole cache lines, so that each array has lines of its own. */
     size_t rows = (rows_max(snapshot) + 15) & ~(size_t)15;
     size_t items = ((size_t)item_count_max + 15) & ~(size_t)15;
-    size_t per_worker = rows * (1 + 2 * (size_t)snapshot->row_places) +
-                        items * (2 + 2 * (size_t)snapshot->item_places);
+    size_t per_worker =
+        rows * 2 * (size_t)snapshot->row_places + items * (3 + 2 * (size_t)snapshot->item_places);
     snapshot->scratch = calloc(snapshot->worker_count, sizeof *snapshot->scratch);
     /* Straight from the kernel, zeroed and resident only where it is used; calloc would sooner or
      * later recycle what it was given back, and touch all of it. */

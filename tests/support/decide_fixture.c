@@ -79,11 +79,14 @@ void fixture_act(struct fixture *fixture, const char *type, const char *user, co
 
 static void bind(struct fixture *fixture, struct model *model)
 {
+    enum { BOUND_MAX = 10000 };
     struct err err;
-    uint32_t number[256];
+    static uint32_t number[BOUND_MAX];
     if (model->items == NULL)
         return;
     uint32_t count = ids_count(model->items);
+    if (count > BOUND_MAX)
+        abort();
     check(store_bind_items(fixture->store, ids_all(model->items), count, number, &err), &err);
     check(model_bind(model, number, count, &err), &err);
 }

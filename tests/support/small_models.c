@@ -29,7 +29,7 @@ static uint32_t word_count(const char *words)
 /* One word a line. */
 static void write_ids(const struct temp_dir *dir, const char *name, const char *words)
 {
-    char lines[4096];
+    char lines[65536];
     size_t len = strlen(words);
     if (len >= sizeof lines - 1)
         abort();

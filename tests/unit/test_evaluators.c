@@ -283,8 +283,9 @@ static void test_scores_are_the_products(void **state)
         const float *user = factors_user(factors, TEXT_LITERAL("u1"));
         assert_memory_equal(user, world.user + dim, dim * sizeof *user);
         assert_null(factors_user(factors, TEXT_LITERAL("u3")));
+        memset(upper, 0, sizeof upper);
         upper[items] = 12345.0f;
-        factors_upper(factors, user, upper);
+        factors_add_upper(factors, user, 1.0f, NULL, upper);
         assert_true(upper[items] == 12345.0f); /* not a row too many */
         for (uint32_t row = 0; row < items; row++) {
             double expected = 0, size = 0, length = 0, user_length = 0;
@@ -322,7 +323,8 @@ static void test_no_score_exceeds_its_upper_bound(void **state)
             user[k] = rand_below(&rand, 4) == 0 ? 0.0f : (float)(rand_normal(&rand) * scale);
         if (rand_below(&rand, 3) == 0)
             user[rand_below(&rand, DIM)] = (float)(1e4 * scale);
-        factors_upper(factors, user, upper);
+        memset(upper, 0, sizeof upper);
+        factors_add_upper(factors, user, 1.0f, NULL, upper);
         for (uint32_t row = 0; row < ITEMS; row++)
             assert_true(upper[row] >= factors_score(factors, user, row));
     }
@@ -354,7 +356,8 @@ static void *call_many(void *arg)
         pick_history(&rand, caller->world->item_count, 40, rows);
         if (!factors_fold_in(factors, rows, 40, &arena, user))
             abort();
-        factors_upper(factors, user, upper);
+        memset(upper, 0, caller->world->item_count * sizeof *upper);
+        factors_add_upper(factors, user, 1.0f, NULL, upper);
         for (uint32_t row = 0; row < caller->world->item_count; row++) {
             uint32_t bits[2];
             float score = factors_score(factors, user, row);
