@@ -295,8 +295,8 @@ static void test_a_file_that_says_nonsense_is_named(void **state)
         "1,"
         " \"models\": {\"m\": {\"version\": \"\", \"before\": \"\"}}}], \"apply\": {}}",
         "{\"format\": 1, \"change\": 1, \"line\": [], \"apply\": {\"m\": {\"serve\": \"/\"}}}",
-        "{\"format\": 1, \"change\": 1, \"line\": [{\"id\": \"x\", \"policies\": \"\", \"at_ms\": "
-        "1, \"features\": \"../x\", \"models\": {}}], \"apply\": {}}",
+        ("{\"format\": 1, \"change\": 1, \"line\": [{\"id\": \"x\", \"policies\": \"\", \"at_ms\": "
+         "1, \"features\": \"../x\", \"models\": {}}], \"apply\": {}}"),
         "{\"format\": 1, \"change\": 1, \"line\": [], \"apply\": {}, \"left\": 1}",
         "{\"format\": 1, \"change\": 1, \"line\": [], \"apply\": {}, \"left\": [\"..\"]}"};
     struct registry_rig *rig = *state;
