@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "models/model_internal.h"
 
 enum { GRAM_BLOCK_ROWS = 1024 };
@@ -79,17 +80,20 @@ enum err_code factors_prepare(const struct bundle *bundle, struct model *model, 
         rc = bundle_param(bundle, "index_recall", 0.5, 1, INDEX_RECALL_DEFAULT, &spec.recall, err);
     if (rc != ERR_OK)
         return rc;
-    if (factors->item_count < index_items) {
+    uint64_t began_ns = clock_now_ns(clock_system());
+    if (factors->item_count < index_items)
         rc = sieve_create(factors->item, factors->item_count, factors->dim, NULL, 1,
                           &factors->sieve, err);
-        model->bytes += rc == ERR_OK ? sieve_bytes(factors->sieve) : 0;
-        return rc;
-    }
-    rc = factors_index_create(&spec, &factors->index, err);
+    else
+        rc = factors_index_create(&spec, &factors->index, err);
     if (rc != ERR_OK)
         return rc;
-    factors->sieve = factors->index->lists;
-    model->bytes += factors_index_bytes(factors->index);
+    factors->prepare_ns = clock_now_ns(clock_system()) - began_ns;
+    if (factors->index != NULL)
+        factors->sieve = factors->index->lists;
+    factors->prepare_bytes =
+        factors->index == NULL ? sieve_bytes(factors->sieve) : factors_index_bytes(factors->index);
+    model->bytes += factors->prepare_bytes;
     return ERR_OK;
 }
 

@@ -29,10 +29,14 @@ void factors_add_upper(const struct factors *factors, const float *user, float w
 void factors_retrieval(const struct factors *factors, struct factors_retrieval *ret_retrieval)
 {
     const struct factors_index *index = factors->index;
-    *ret_retrieval = (struct factors_retrieval){.is_exact = true, .recall = 1.0};
-    if (index != NULL)
-        *ret_retrieval = (struct factors_retrieval){.list_count = index->lists->list_count,
-                                                    .probes = index->probes,
-                                                    .recall = index->recall,
-                                                    .recall_queries = index->recall_queries};
+    *ret_retrieval = (struct factors_retrieval){.is_exact = index == NULL,
+                                                .recall = 1.0,
+                                                .build_ns = factors->prepare_ns,
+                                                .bytes = factors->prepare_bytes};
+    if (index == NULL)
+        return;
+    ret_retrieval->list_count = index->lists->list_count;
+    ret_retrieval->probes = index->probes;
+    ret_retrieval->recall = index->recall;
+    ret_retrieval->recall_queries = index->recall_queries;
 }

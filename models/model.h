@@ -119,6 +119,7 @@ struct factors_retrieval {
     uint32_t list_count, probes; /* of the index: lists, and how many a query reads */
     double recall;               /* of the index: measured at the best 100, over recall_queries */
     uint32_t recall_queries;
+    uint64_t build_ns, bytes; /* what the loader took for it, and the memory beside the floats */
 };
 void factors_retrieval(const struct factors *factors, struct factors_retrieval *ret_retrieval);
 

@@ -34,9 +34,10 @@ struct factors {
     struct ids *user_ids;                      /* owned */
     double unobserved_weight;                  /* alpha0 */
     double regularization, regularization_exponent;
-    double *gram;                /* owned: alpha0 V'V, the upper triangle of dim rows */
-    struct factors_index *index; /* owned; NULL: every item is read */
-    struct sieve *sieve;         /* the items' rows in bytes: the index's, or owned */
+    double *gram;                       /* owned: alpha0 V'V, the upper triangle of dim rows */
+    struct factors_index *index;        /* owned; NULL: every item is read */
+    uint64_t prepare_ns, prepare_bytes; /* what index or sieve took to make, and take */
+    struct sieve *sieve;                /* the items' rows in bytes: the index's, or owned */
 };
 
 struct neighbors {

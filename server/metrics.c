@@ -39,6 +39,7 @@ static const char *const erasure_values[] = {"asked", "done", NULL};
 static const char *const load_values[] = {"loaded", "refused", NULL};
 static const char *const canary_end_values[] = {"promoted", "stopped", "rolled_back", NULL};
 static const char *const shadow_values[] = {"compared", "dropped", NULL};
+static const char *const retrieval_values[] = {"exact", "index", NULL};
 static const char *const log_values[] = {"debug", "info", "warn", "error", NULL};
 static const char *const version_values[] = {DECIDED_VERSION, NULL};
 static const char *const compiler_values[] = {__VERSION__, NULL};
@@ -267,6 +268,22 @@ const struct metric_family server_metric_families[M_COUNT] = {
                               {{0}}},
     [M_MODELS] = {"decided_models", GAUGE, "Models that serve.", {{0}}},
     [M_MODEL_BYTES] = {"decided_model_bytes", GAUGE, "Memory of loaded models.", {{0}}},
+    [M_RETRIEVAL_MODELS] = {"decided_retrieval_models",
+                            GAUGE,
+                            "Models that serve and are searched by vectors, by how that is done.",
+                            {{"by", retrieval_values}}},
+    [M_RETRIEVAL_RECALL] = {"decided_retrieval_recall",
+                            GAUGE,
+                            "Lowest recall at 100 of them, measured when the index was built.",
+                            {{0}}},
+    [M_RETRIEVAL_BUILD] = {"decided_retrieval_build_seconds",
+                           GAUGE,
+                           "Longest time that the loader took for the rows in bytes or the index.",
+                           {{0}}},
+    [M_RETRIEVAL_BYTES] = {"decided_retrieval_bytes",
+                           GAUGE,
+                           "Memory of the rows in bytes and of indexes.",
+                           {{0}}},
     [M_MODEL_LOADS] = {"decided_model_loads_total",
                        COUNTER,
                        "Attempts to load a bundle.",

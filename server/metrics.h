@@ -66,6 +66,10 @@ enum server_metric {
     M_CHECKPOINT_SECONDS,     /* gauge: how long the newest one took */
     M_MODELS,                 /* gauge: models that serve */
     M_MODEL_BYTES,            /* gauge */
+    M_RETRIEVAL_MODELS,       /* gauge {by}: exact, index */
+    M_RETRIEVAL_RECALL,       /* gauge */
+    M_RETRIEVAL_BUILD,        /* gauge: seconds */
+    M_RETRIEVAL_BYTES,        /* gauge */
     M_MODEL_LOADS,            /* counter {result}: loaded, refused */
     M_CANARIES,               /* gauge: versions on trial */
     M_CANARY_ENDS,            /* counter {end}, by enum canary_end */

@@ -9,9 +9,13 @@ void model_view_pack_retrieval(const struct model *model, struct pack *pack)
         return;
     }
     factors_retrieval(model->as.factors, &retrieval);
-    pack_map(pack, retrieval.is_exact ? 1 : 4);
+    pack_map(pack, retrieval.is_exact ? 3 : 6);
     pack_key(pack, "by");
     pack_str(pack, retrieval.is_exact ? "exact" : "index");
+    pack_key(pack, "build_ms");
+    pack_int(pack, (int64_t)(retrieval.build_ns / 1000000));
+    pack_key(pack, "bytes");
+    pack_int(pack, (int64_t)retrieval.bytes);
     if (retrieval.is_exact)
         return;
     pack_key(pack, "lists");

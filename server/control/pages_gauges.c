@@ -10,6 +10,7 @@ enum { ERASURES_ASKED, ERASURES_DONE };
 enum { PEOPLE_USER, PEOPLE_ANON };
 enum { LOG_USED, LOG_LIMIT };
 enum { COMMITS_OK, COMMITS_FAILED };
+enum { BY_EXACT, BY_INDEX };
 enum { PART_ITEMS, PART_PEOPLE, PART_COUNTS, PART_FEATURES, PART_SPARE };
 
 static void set(const struct pages *pages, enum server_metric metric, uint32_t label, double value)
@@ -135,6 +136,33 @@ static void set_breakers(const struct pages *pages)
     set(pages, M_BREAKERS_OPEN, 0, open);
 }
 
+/* Of all models that serve; `status` tells each by itself. */
+static void set_retrieval(const struct pages *pages)
+{
+    uint32_t count[2] = {0};
+    double recall = 1.0;
+    uint64_t build_ns = 0, bytes = 0;
+    rcu_read_begin();
+    const struct snapshot *snapshot = serving_current(pages->serving);
+    const struct model *model = NULL;
+    for (uint32_t i = 0; snapshot != NULL && (model = snapshot_model(snapshot, i)) != NULL; i++) {
+        struct factors_retrieval retrieval;
+        if (!model_has_vectors(model))
+            continue;
+        factors_retrieval(model->as.factors, &retrieval);
+        count[retrieval.is_exact ? BY_EXACT : BY_INDEX]++;
+        recall = retrieval.recall < recall ? retrieval.recall : recall;
+        build_ns = retrieval.build_ns > build_ns ? retrieval.build_ns : build_ns;
+        bytes += retrieval.bytes;
+    }
+    rcu_read_end();
+    set(pages, M_RETRIEVAL_MODELS, BY_EXACT, count[BY_EXACT]);
+    set(pages, M_RETRIEVAL_MODELS, BY_INDEX, count[BY_INDEX]);
+    set(pages, M_RETRIEVAL_RECALL, 0, recall);
+    set(pages, M_RETRIEVAL_BUILD, 0, (double)build_ns / 1e9);
+    set(pages, M_RETRIEVAL_BYTES, 0, (double)bytes);
+}
+
 static void set_process(const struct pages *pages)
 {
     struct process_stats stats;
@@ -166,5 +194,6 @@ void pages_set_gauges(struct pages *pages, bool is_ready)
     set_erasures(pages);
     set_checkpoints(pages);
     set_breakers(pages);
+    set_retrieval(pages);
     set_process(pages);
 }

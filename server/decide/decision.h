@@ -114,6 +114,14 @@ struct decision_why_not {
     uint32_t why_count;
 };
 
+/* How a model was searched by a vector. */
+struct decision_retrieval {
+    const char *model;          /* name@version */
+    const char *by;             /* "exact", "index" or "sums" */
+    uint32_t lists, lists_read; /* of an index */
+    double recall;
+};
+
 struct decision {
     char id[ULID_BYTES];
     struct decision_item *items;
@@ -124,7 +132,9 @@ struct decision {
     const struct model *ranker; /* whose features the items hold; NULL: none do */
     enum level level;
     enum reason reason;
-    uint32_t left_out;                      /* bits by enum left_out */
+    uint32_t left_out;                          /* bits by enum left_out */
+    const struct decision_retrieval *retrieval; /* when it is explained */
+    uint32_t retrieval_count;
     const char *fallback;                   /* the slot that had to help, or NULL */
     uint64_t epoch;                         /* of the snapshot */
     uint32_t trials;                        /* bits: the canaries that it was made with */

@@ -118,6 +118,24 @@ static void pack_left_out(struct pack *pack, uint32_t stages)
     }
 }
 
+static void pack_retrieval(struct pack *pack, const struct decision_retrieval *one)
+{
+    bool is_indexed = one->lists > 0;
+    pack_map(pack, is_indexed ? 5 : 2);
+    pack_key(pack, "model");
+    pack_str(pack, one->model);
+    pack_key(pack, "by");
+    pack_str(pack, one->by);
+    if (!is_indexed)
+        return;
+    pack_key(pack, "lists");
+    pack_int(pack, one->lists);
+    pack_key(pack, "lists_read");
+    pack_int(pack, one->lists_read);
+    pack_key(pack, "recall");
+    pack_real(pack, one->recall);
+}
+
 void decision_pack(const struct decision *decision, struct reply *reply)
 {
     struct pack *pack = &reply->pack;
@@ -144,6 +162,12 @@ void decision_pack(const struct decision *decision, struct reply *reply)
     if (decision->left_out != 0) {
         reply_key(reply, "left_out");
         pack_left_out(pack, decision->left_out);
+    }
+    if (decision->retrieval_count > 0) {
+        reply_key(reply, "retrieval");
+        pack_array(pack, decision->retrieval_count);
+        for (uint32_t i = 0; i < decision->retrieval_count; i++)
+            pack_retrieval(pack, &decision->retrieval[i]);
     }
     if (decision->fallback != NULL) {
         reply_key(reply, "fallback");

@@ -205,6 +205,12 @@ bool retrieve_factors(struct pipeline *p, uint32_t depth);
 /* Whether `top`, the best of what was found and of what other sources brought, is the best of all.
  */
 bool retrieve_is_enough(const struct pipeline *p, const struct top *top);
+/* For decisions that are explained: how `model` was searched, and what was found if it was not by
+ * adding up all. */
+void retrieve_tell(struct pipeline *p, const struct model *model,
+                   const struct factors_found *found);
+/* The same of each source of the slot, once the best were chosen. */
+void retrieve_tell_all(struct pipeline *p);
 /* The n best items for who would act on the seeds.  False when the model knows none of them. */
 bool retrieve_similar(struct pipeline *p, const struct model *model, uint32_t n,
                       struct factors_found *ret_found);

@@ -94,6 +94,7 @@ static bool recommend_own(struct pipeline *p, enum level level)
     bool personal = candidates_choose(p, deep ? pipeline_depth(p) : p->wanted);
     pipeline_cost_learn(p, sources_have_vector(p) ? COST_CHOOSE_FULL : COST_CHOOSE_REDUCED);
     pipeline_stage(p, STAGE_CANDIDATES);
+    retrieve_tell_all(p);
     if (is_personal_slot(p) ? !personal : p->chosen_count == 0)
         return false;
     if (p->models->missing || p->models->ranker_missing)

@@ -7,6 +7,7 @@
  * when the last of them scores more than that; otherwise all items are added up.  An index has no
  * such bound: what it found, and what others bring, is what there is. */
 #include <math.h>
+#include <string.h>
 
 #include "server/decide/pipeline.h"
 
@@ -82,4 +83,42 @@ bool retrieve_similar(struct pipeline *p, const struct model *model, uint32_t n,
                         ? embeddings_mean(model->as.factors, row, NULL, count, vector)
                         : factors_fold_in(model->as.factors, row, count, p->arena, vector);
     return is_known && find(p, model, vector, n, ret_found);
+}
+
+/* ---- what explanations say of it ------------------------------------------------------------- */
+
+void retrieve_tell(struct pipeline *p, const struct model *model, const struct factors_found *found)
+{
+    struct factors_retrieval retrieval;
+    struct decision *out = p->out;
+    if (!p->explains)
+        return;
+    /* Once more for each source: few decisions are explained. */
+    struct decision_retrieval *told =
+        ARENA_NEW(p->arena, struct decision_retrieval, out->retrieval_count + 1);
+    if (told == NULL)
+        return;
+    if (out->retrieval_count > 0)
+        memcpy(told, out->retrieval, out->retrieval_count * sizeof *told);
+    factors_retrieval(model->as.factors, &retrieval);
+    bool is_indexed = found != NULL && !retrieval.is_exact;
+    told[out->retrieval_count] = (struct decision_retrieval){.model = model->label,
+                                                             .by = found == NULL ? "sums"
+                                                                   : is_indexed  ? "index"
+                                                                                 : "exact"};
+    if (is_indexed) {
+        told[out->retrieval_count].lists = retrieval.list_count;
+        told[out->retrieval_count].lists_read = found->lists_probed;
+        told[out->retrieval_count].recall = retrieval.recall;
+    }
+    out->retrieval = told;
+    out->retrieval_count++;
+}
+
+void retrieve_tell_all(struct pipeline *p)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->vector[s] != NULL)
+            retrieve_tell(p, p->models->source[s], p->adds_all ? NULL : &p->found[s]);
+    }
 }

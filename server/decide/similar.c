@@ -72,6 +72,8 @@ static bool emit_by_vectors(struct pipeline *p, const struct model *model, const
         return false;
     bool is_found = retrieve_similar(p, model, depth, &found);
     pipeline_model_end(p, model, true);
+    if (is_found)
+        retrieve_tell(p, model, &found);
     for (uint32_t i = 0; is_found && i < found.top.count; i++) {
         if (found.top.slot[i].score != 0.0f)
             (void)pipeline_emit(p, found.top.slot[i].key, found.top.slot[i].score, source);

@@ -63,6 +63,9 @@ static void what_is_alike_is_recommended_however_new(void **state)
     assert_string_equal(ASK(U ", \"n\": 3"), "full: a new c");
     const struct decision_item *item = fixture_item(&fixture, "new");
     assert_string_equal(item->why[0].source, "embeddings");
+    assert_int_equal(fixture.decision.retrieval_count, 1);
+    assert_string_equal(fixture.decision.retrieval[0].model, "titles@1");
+    assert_string_equal(fixture.decision.retrieval[0].by, "exact");
     assert_float_equal(item->why[0].value, 9.0f / sqrtf(82.0f), 1e-6);
     /* one more, of the other kind, looked at alone: it says less */
     fixture_act(&fixture, "view", "u", "e", FIXTURE_NOW_MS);
