@@ -74,6 +74,18 @@ bool cursor_bin(struct cursor *cursor, struct text *ret_value);
 bool cursor_array(struct cursor *cursor, uint32_t *ret_count); /* then `count` values */
 bool cursor_map(struct cursor *cursor, uint32_t *ret_count);   /* then `count` pairs */
 
+/* A text of less than 32 bytes in its usual form, without a call: false for any other value, which
+ * cursor_text may still read. */
+static inline bool cursor_short_text(struct cursor *cursor, struct text *ret_value)
+{
+    if (cursor->at == cursor->end || (*cursor->at & 0xe0) != 0xa0)
+        return false;
+    uint32_t len = *cursor->at & 31u;
+    *ret_value = (struct text){(const char *)cursor->at + 1, len};
+    cursor->at += 1 + len;
+    return true;
+}
+
 /* Steps over the next value with all that is in it; the bytes of it in *ret_bytes when not NULL. */
 void cursor_skip(struct cursor *cursor, struct text *ret_bytes);
 

@@ -42,7 +42,8 @@ union expr_value {
     bool truth;
     int64_t integer;
     double real;
-    struct text text; /* STRING; STRINGS: a MessagePack array that passed cursor_check */
+    struct text
+        text; /* STRING; STRINGS: begins with a MessagePack array that passed cursor_check */
 };
 
 /* What a name stands for. */

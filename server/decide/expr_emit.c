@@ -76,13 +76,44 @@ static uint32_t add_constant(struct emit *e, union expr_value value)
     return e->expr->constant_count++;
 }
 
+/* The instruction that does both, where the first value is a field and the second a constant; else
+ * the opcode itself.  (Between a field and what follows it no jump lands.) */
+static enum expr_opcode fused(const struct emit *e, uint32_t first, enum expr_opcode opcode)
+{
+    if (node_of(e, first)->kind != NODE_FIELD)
+        return opcode;
+    switch (opcode) {
+    case OP_COMPARE_INT: return OP_FIELD_INT;
+    case OP_COMPARE_DOUBLE: return OP_FIELD_DOUBLE;
+    case OP_COMPARE_STRING: return OP_FIELD_STRING;
+    case OP_IN_SET: return OP_FIELD_SET;
+    default: return opcode;
+    }
+}
+
+static void put_fused(struct emit *e, enum expr_opcode opcode, uint32_t field, uint16_t constant,
+                      uint32_t order)
+{
+    const struct expr_node *node = node_of(e, field);
+    uint32_t use = add_use(e->expr, &node->field, (enum expr_type)node->type);
+    uint32_t place = put(e, opcode, FIELD_OPERAND(use, order));
+    e->expr->instruction[place].constant = constant;
+    grow_stack(e);
+}
+
 /* Two values and what is done with them. */
 static enum err_code emit_pair(struct emit *e, uint32_t first, uint32_t second,
                                enum expr_opcode opcode, uint32_t operand)
 {
     const struct expr_node *last = node_of(e, second);
+    bool has_constant = last->kind == NODE_CONSTANT && e->expr->constant_count < NO_CONSTANT;
+    enum expr_opcode both = has_constant ? fused(e, first, opcode) : opcode;
+    if (both != opcode) {
+        put_fused(e, both, first, (uint16_t)add_constant(e, constant_of(last)), operand);
+        return ERR_OK;
+    }
     enum err_code rc = emit_node(e, first);
-    if (last->kind == NODE_CONSTANT && e->expr->constant_count < NO_CONSTANT) {
+    if (has_constant) {
         uint32_t place = put(e, opcode, operand);
         e->expr->instruction[place].constant = (uint16_t)add_constant(e, constant_of(last));
         return rc;
@@ -150,9 +181,15 @@ static enum err_code emit_in(struct emit *e, const struct expr_node *node)
     const struct expr_node *list = node_of(e, node->second);
     if (list->kind != NODE_LIST)
         return emit_pair(e, node->first, node->second, OP_IN_STRINGS, 0);
-    enum err_code rc = emit_node(e, node->first);
-    struct expr_set *set = &e->expr->set[e->expr->set_count];
-    put(e, OP_IN_SET, e->expr->set_count++);
+    enum err_code rc = ERR_OK;
+    uint32_t number = e->expr->set_count++;
+    struct expr_set *set = &e->expr->set[number];
+    if (fused(e, node->first, OP_IN_SET) == OP_FIELD_SET) {
+        put_fused(e, OP_FIELD_SET, node->first, (uint16_t)number, 0);
+    } else {
+        rc = emit_node(e, node->first);
+        put(e, OP_IN_SET, number);
+    }
     *set = (struct expr_set){.type = (enum expr_type)node_of(e, node->first)->type};
     set->value = calloc((size_t)list->count + 1, sizeof *set->value);
     if (rc == ERR_OK && set->value == NULL)

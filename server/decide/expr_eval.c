@@ -77,6 +77,16 @@ static uint32_t order_text(struct text a, struct text b)
     return order_int(a.len, b.len);
 }
 
+/* Texts of different lengths are not equal, and that is what most want to know. */
+static bool compare_text(struct text a, struct text b, uint32_t wanted)
+{
+    if (wanted == ORDER_EQUAL)
+        return text_equal(a, b);
+    if (wanted == (ORDER_LESS | ORDER_GREATER | ORDER_NONE))
+        return !text_equal(a, b);
+    return (order_text(a, b) & wanted) != 0;
+}
+
 /* ---- texts ----------------------------------------------------------------------------------- */
 
 static bool starts_with(struct text text, struct text part)
@@ -112,7 +122,7 @@ static bool strings_have(struct text strings, struct text wanted)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         struct text text;
-        if (!cursor_text(&cursor, &text))
+        if (!cursor_short_text(&cursor, &text) && !cursor_text(&cursor, &text))
             cursor_skip(&cursor, NULL);
         else if (text_equal(text, wanted))
             return true;
@@ -157,9 +167,7 @@ static void run_pair(const struct expr_instruction *at, struct expr_known *a,
     case OP_COMPARE_INT_DOUBLE:
         a->as.integer = (order_int_double(a->as.integer, b->as.real) & operand) != 0;
         break;
-    case OP_COMPARE_STRING:
-        a->as.integer = (order_text(a->as.text, b->as.text) & operand) != 0;
-        break;
+    case OP_COMPARE_STRING: a->as.integer = compare_text(a->as.text, b->as.text, operand); break;
     case OP_IN_STRINGS: a->as.integer = strings_have(b->as.text, a->as.text); break;
     case OP_STARTS_WITH: a->as.integer = starts_with(a->as.text, b->as.text); break;
     case OP_ENDS_WITH: a->as.integer = ends_with(a->as.text, b->as.text); break;
@@ -236,6 +244,32 @@ static void read_field(const struct expr_use *use, const struct expr_env *env,
         ret->as.integer = ret->known && ret->as.truth;
 }
 
+/* A field and what it is compared with, without a way over the stack. */
+static void run_fused(const struct expr *expr, const struct expr_instruction *at,
+                      const struct expr_env *env, struct expr_known *ret)
+{
+    const struct expr_use *use = &expr->use[at->operand >> 8];
+    uint32_t wanted = at->operand & 255;
+    union expr_value value;
+    ret->known = env->read(env->ctx, use->id, use->type, &value);
+    if (!ret->known)
+        return;
+    if (at->opcode == OP_FIELD_SET) {
+        ret->as.integer = expr_set_has(&expr->set[at->constant], value);
+        return;
+    }
+    const union expr_value *constant = &expr->constant[at->constant].as;
+    switch ((enum expr_opcode)at->opcode) {
+    case OP_FIELD_INT:
+        ret->as.integer = (order_int(value.integer, constant->integer) & wanted) != 0;
+        break;
+    case OP_FIELD_DOUBLE:
+        ret->as.integer = (order_double(value.real, constant->real) & wanted) != 0;
+        break;
+    default: ret->as.integer = compare_text(value.text, constant->text, wanted); break;
+    }
+}
+
 static struct outcome run(const struct expr *expr, const struct expr_env *env)
 {
     struct expr_known stack[EXPR_STACK_MAX + 1];
@@ -277,6 +311,10 @@ static struct outcome run(const struct expr *expr, const struct expr_env *env)
             top--;
             break;
         case OP_JUMP: next = expr->instruction + at->operand; break;
+        case OP_FIELD_INT:
+        case OP_FIELD_DOUBLE:
+        case OP_FIELD_STRING:
+        case OP_FIELD_SET: run_fused(expr, at, env, ++top); break;
         default: run_one(expr, at, top); break;
         }
         at = next;

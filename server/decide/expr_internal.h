@@ -154,6 +154,11 @@ enum expr_opcode {
     OP_UNKNOWN_JUMP, /* to the end when unknown, which stays */
     OP_JUMP,
 
+    OP_FIELD_INT, /* a field compared with a constant in one step, as most conditions begin */
+    OP_FIELD_DOUBLE,
+    OP_FIELD_STRING,
+    OP_FIELD_SET, /* a field in the set `constant` */
+
     OP_NOT, /* from here on: of one value, which must be known */
     OP_NEGATE_INT,
     OP_NEGATE_DOUBLE,
@@ -179,6 +184,9 @@ enum expr_opcode {
     OP_GREATEST_INT,
     OP_GREATEST_DOUBLE
 };
+
+/* The operand of OP_FIELD_: number of the field, and bits of ORDER_. */
+#define FIELD_OPERAND(use, order) ((use) << 8 | (order))
 
 /* Of the two values that some take, the second is a constant so often that it need not be on the
  * stack. */
@@ -212,6 +220,8 @@ struct expr_set {
 MUST_CHECK enum err_code expr_set_make(struct expr_set *set,
                                        struct err *err); /* after the values */
 void expr_set_free(struct expr_set *set);
+
+_Static_assert(EXPR_NODES_MAX < NO_CONSTANT, "numbers of sets and fields fit");
 
 #define EXPR_STACK_MAX (2 * EXPR_DEPTH_MAX + 8)
 

@@ -71,10 +71,11 @@ struct policy_asked {
     const struct policy_fields *fields;
     const struct store *store;
     const struct request *request;
-    struct feature_reader *reader; /* stands at the item; NULL unless a feature is asked for */
+    struct feature_reader *reader; /* follows to the item; NULL unless a feature is asked for */
     bool is_hidden;                /* nothing of the person may go in */
     int64_t now_s, hour, weekday;
     uint32_t item;             /* IDMAP_NONE: none */
+    uint32_t read_item;        /* where the reader stands */
     const struct item *record; /* its */
     double score;
     char currency[4]; /* room for the text of one */

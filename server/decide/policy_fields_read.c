@@ -13,6 +13,7 @@ void policy_asked_begin(struct policy_asked *asked, int64_t wall_ms)
     asked->hour = asked->now_s % DAY_S / 3600;
     asked->weekday = (asked->now_s / DAY_S + 3) % 7 + 1; /* the epoch was a Thursday */
     asked->item = IDMAP_NONE;
+    asked->read_item = IDMAP_NONE;
     asked->record = NULL;
     asked->score = (double)NAN;
 }
@@ -23,8 +24,6 @@ void policy_asked_item(struct policy_asked *asked, uint32_t item)
         return;
     asked->item = item;
     asked->record = item == IDMAP_NONE ? NULL : store_item(asked->store, item);
-    if (asked->reader != NULL)
-        feature_reader_item(asked->reader, item);
 }
 
 static bool give_text(struct text text, union expr_value *ret_value)
@@ -42,17 +41,16 @@ static bool give_int(int64_t integer, bool is_known, union expr_value *ret_value
 /* The value of an attribute is read as what it is compared with, or not at all. */
 static bool give_any(struct cursor value, enum expr_type type, union expr_value *ret_value)
 {
-    struct text raw;
     switch (type) {
     case EXPR_BOOL: return cursor_bool(&value, &ret_value->truth);
     case EXPR_INT: return cursor_int(&value, &ret_value->integer);
     case EXPR_DOUBLE: return cursor_real(&value, &ret_value->real);
     case EXPR_STRING: return cursor_text(&value, &ret_value->text);
     case EXPR_STRINGS:
-        if (cursor_peek(&value) != CURSOR_ARRAY)
-            return false;
-        cursor_skip(&value, &raw);
-        return give_text(raw, ret_value);
+        /* The array says itself how long it is. */
+        return cursor_peek(&value) == CURSOR_ARRAY &&
+               give_text((struct text){(const char *)value.at, (uint32_t)(value.end - value.at)},
+                         ret_value);
     case EXPR_ANY: return cursor_peek(&value) != CURSOR_NIL;
     }
     return false;
@@ -69,23 +67,21 @@ static bool read_attribute(const struct item *record, struct text name, enum exp
     if (!cursor_map(&cursor, &count))
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        struct text key;
-        if (cursor_text(&cursor, &key) && text_equal(key, name))
+        struct text key, passed;
+        if ((cursor_short_text(&cursor, &key) || cursor_text(&cursor, &key)) &&
+            text_equal(key, name))
             return give_any(cursor, type, ret_value);
-        cursor_skip(&cursor, NULL);
+        if (!cursor_short_text(&cursor, &passed))
+            cursor_skip(&cursor, NULL);
     }
     return false;
 }
 
-static bool read_item(struct policy_asked *asked, const struct policy_field *field,
-                      enum expr_type type, union expr_value *ret_value)
+/* What the catalogue says in words. */
+static bool read_item_text(struct policy_asked *asked, const struct policy_field *field,
+                           union expr_value *ret_value)
 {
     const struct item *record = asked->record;
-    if (field->kind == FIELD_ITEM_ID)
-        return asked->item != IDMAP_NONE &&
-               give_text(store_item_id(asked->store, asked->item), ret_value);
-    if (record == NULL)
-        return false;
     switch (field->kind) {
     case FIELD_ITEM_TITLE: return give_text(record->title, ret_value);
     case FIELD_ITEM_CATEGORY:
@@ -94,19 +90,9 @@ static bool read_item(struct policy_asked *asked, const struct policy_field *fie
     case FIELD_ITEM_BRAND:
         return record->brand != IDMAP_NONE &&
                give_text(store_brand_name(asked->store, record->brand), ret_value);
-    case FIELD_ITEM_CURRENCY:
+    default:
         return record->currency != 0 &&
                give_text(text_of(currency_format(record->currency, asked->currency)), ret_value);
-    case FIELD_ITEM_PRICE:
-        return give_int(record->price_minor, record->price_minor != EVENT_ABSENT, ret_value);
-    case FIELD_ITEM_COST:
-        return give_int(record->cost_minor, record->cost_minor != EVENT_ABSENT, ret_value);
-    case FIELD_ITEM_STOCK:
-        return give_int(record->stock, record->stock != STORE_STOCK_UNKNOWN, ret_value);
-    case FIELD_ITEM_AGE_S:
-        return give_int(store_watermark_ms(asked->store) / 1000 - record->added_s,
-                        record->added_s != 0, ret_value);
-    default: return read_attribute(record, field->name, type, ret_value);
     }
 }
 
@@ -120,11 +106,17 @@ static bool read_context(const struct request *request, struct text name,
     return false;
 }
 
-static bool read_feature(const struct policy_asked *asked, const struct feature *feature,
+/* The reader follows to an item when something is asked of it there, which the conditions before
+ * may have made needless. */
+static bool read_feature(struct policy_asked *asked, const struct feature *feature,
                          union expr_value *ret_value)
 {
     if (asked->reader == NULL)
         return false;
+    if (asked->read_item != asked->item) {
+        feature_reader_item(asked->reader, asked->item);
+        asked->read_item = asked->item;
+    }
     ret_value->real = feature_value(asked->reader, feature);
     return !isnan(ret_value->real);
 }
@@ -133,7 +125,29 @@ bool policy_field_read(void *ctx, uint32_t id, enum expr_type type, union expr_v
 {
     struct policy_asked *asked = ctx;
     const struct policy_field *field = &asked->fields->field[id];
+    const struct item *record = asked->record;
     switch (field->kind) {
+    case FIELD_ITEM_PRICE:
+        return record != NULL &&
+               give_int(record->price_minor, record->price_minor != EVENT_ABSENT, ret_value);
+    case FIELD_ITEM_COST:
+        return record != NULL &&
+               give_int(record->cost_minor, record->cost_minor != EVENT_ABSENT, ret_value);
+    case FIELD_ITEM_STOCK:
+        return record != NULL &&
+               give_int(record->stock, record->stock != STORE_STOCK_UNKNOWN, ret_value);
+    case FIELD_ITEM_AGE_S:
+        return record != NULL && give_int(store_watermark_ms(asked->store) / 1000 - record->added_s,
+                                          record->added_s != 0, ret_value);
+    case FIELD_ITEM_ID:
+        return asked->item != IDMAP_NONE &&
+               give_text(store_item_id(asked->store, asked->item), ret_value);
+    case FIELD_ITEM_TITLE:
+    case FIELD_ITEM_CATEGORY:
+    case FIELD_ITEM_BRAND:
+    case FIELD_ITEM_CURRENCY: return record != NULL && read_item_text(asked, field, ret_value);
+    case FIELD_ITEM_ATTRIBUTE:
+        return record != NULL && read_attribute(record, field->name, type, ret_value);
     case FIELD_USER_ID: return !asked->is_hidden && give_text(asked->request->user, ret_value);
     case FIELD_QUERY: return give_text(asked->request->query, ret_value);
     case FIELD_CONTEXT: return read_context(asked->request, field->name, ret_value);
@@ -142,6 +156,6 @@ bool policy_field_read(void *ctx, uint32_t id, enum expr_type type, union expr_v
     case FIELD_WEEKDAY: return give_int(asked->weekday, true, ret_value);
     case FIELD_SCORE: ret_value->real = asked->score; return !isnan(asked->score);
     case FIELD_FEATURE: return read_feature(asked, &field->feature, ret_value);
-    default: return read_item(asked, field, type, ret_value);
     }
+    return false;
 }
