@@ -65,7 +65,7 @@ static void what_is_alike_is_recommended_however_new(void **state)
     assert_string_equal(item->why[0].source, "embeddings");
     assert_int_equal(fixture.decision.retrieval_count, 1);
     assert_string_equal(fixture.decision.retrieval[0].model, "titles@1");
-    assert_string_equal(fixture.decision.retrieval[0].by, "exact");
+    assert_string_equal(fixture.decision.retrieval[0].by, "sums"); /* so few */
     assert_float_equal(item->why[0].value, 9.0f / sqrtf(82.0f), 1e-6);
     /* one more, of the other kind, looked at alone: it says less */
     fixture_act(&fixture, "view", "u", "e", FIXTURE_NOW_MS);
@@ -130,6 +130,8 @@ static void similar_items_come_behind_the_neighbors(void **state)
     assert_string_equal(ASK("\"op\": \"similar\", \"items\": [\"a\"], \"n\": 4, \"explain\": true"),
                         "full: e new b c");
     assert_string_equal(fixture_item(&fixture, "new")->why[0].source, "embeddings");
+    assert_int_equal(fixture.decision.retrieval_count, 1);
+    assert_string_equal(fixture.decision.retrieval[0].by, "exact");
     /* no neighbor of a new item is known */
     assert_string_equal(ASK("\"op\": \"similar\", \"items\": [\"new\"], \"n\": 2"), "full: a b");
 }
