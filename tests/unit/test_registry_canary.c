@@ -20,7 +20,7 @@
 #include "tools/cli/value.h"
 
 #define LIST_BYTES  262144
-#define DEADLINE_NS UINT64_C(20000000000)
+#define DEADLINE_NS UINT64_C(60000000000)
 
 /* "2 500" - version and share of the canary in force; "" for none. */
 static const char *canary_of(const struct registry_rig *rig, const char *name)
