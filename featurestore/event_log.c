@@ -180,6 +180,7 @@ enum err_code event_log_open(const struct event_log_options *options, struct eve
         event_log_close(&log);
         return rc;
     }
+    log->next_sequence = atomic_load_explicit(&log->last_sequence, memory_order_relaxed) + 1;
     *ret_log = log;
     return ERR_OK;
 }
@@ -192,6 +193,7 @@ void event_log_close(struct event_log **log)
         mdb_env_close((*log)->env);
     pthread_rwlock_destroy(&(*log)->lock);
     free((*log)->gathered.bytes);
+    free((*log)->sealed.bytes);
     free(*log);
     *log = NULL;
 }

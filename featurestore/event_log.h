@@ -88,9 +88,14 @@ MUST_CHECK enum err_code event_log_reserve(struct event_log *log, uint32_t event
 void event_log_add(struct event_log *log, const struct event_record *record);
 /* The sequence that the next record gets. */
 uint64_t event_log_next(const struct event_log *log);
-uint32_t event_log_gathered_count(const struct event_log *log);
+uint32_t event_log_gathered_count(const struct event_log *log); /* sealed ones as well */
 uint64_t event_log_gathered_bytes(const struct event_log *log);
 MUST_CHECK enum err_code event_log_commit(struct event_log *log, struct err *err);
+/* The same in two steps, so that the writer can go on: what is gathered is put aside, after all
+ * that was put aside before was committed; then it is committed by any one thread, while the writer
+ * adds records and does nothing else with the log. */
+void event_log_seal(struct event_log *log);
+MUST_CHECK enum err_code event_log_commit_sealed(struct event_log *log, struct err *err);
 /* It is above `bytes_max`, with what is gathered. */
 bool event_log_is_full(const struct event_log *log);
 /* Prunes until it is not; ERR_DISK_FULL when too little may be pruned now. */

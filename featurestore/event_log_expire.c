@@ -92,7 +92,7 @@ static int expire_type(const struct event_log *log, MDB_txn *txn, enum event_typ
     MDB_cursor *cursor = NULL;
     struct event_record record;
     int64_t before_ms = clock_wall_ms(log->clock) - log->type_retain_ms[type];
-    uint32_t looks = LOOKS_MIN + LOOKS_PER_RECORD * log->gathered.count;
+    uint32_t looks = LOOKS_MIN + LOOKS_PER_RECORD * log->sealed.count;
     int rc = mdb_cursor_open(txn, log->events, &cursor);
     while (rc == 0 && looks-- > 0) {
         rc = read_at(log, cursor, expiry->up_to[type] + 1, &record);

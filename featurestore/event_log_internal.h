@@ -35,14 +35,18 @@ struct event_log {
 
     /* The writer's own. */
     struct event_log_gathered gathered;
+    uint64_t next_sequence; /* of the next record that is added */
+    /* Of the commit, between event_log_seal and the end of event_log_commit_sealed. */
+    struct event_log_gathered sealed;
     uint64_t prune_old_up_to, prune_full_up_to;
     uint64_t expired_up_to[EVENT_TYPE_COUNT]; /* records of the type, as committed */
 
-    /* Written by the writer, read by event_log_stats: relaxed, each stands by itself. */
+    /* Of what is gathered and sealed: by the writer and the commit. */
+    _Atomic uint64_t gathered_count, gathered_bytes;
+    /* Written by the commit, read by event_log_stats: relaxed, each stands by itself. */
     _Atomic uint64_t first_sequence, last_sequence, bytes_used;
     _Atomic int64_t first_arrival_ms;
-    _Atomic uint64_t commits, commit_ns, commit_ns_max, commit_failures, pruned, expired,
-        gathered_count;
+    _Atomic uint64_t commits, commit_ns, commit_ns_max, commit_failures, pruned, expired;
     _Atomic bool failed;
 };
 

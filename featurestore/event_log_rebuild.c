@@ -116,8 +116,10 @@ static enum err_code copy_one(struct event_log_rebuild *rebuild, struct event_re
                               struct err *err)
 {
     struct event_log *fresh = rebuild->fresh;
-    if (rebuild->count == 0) /* nothing is in it: it begins where the log does */
+    if (rebuild->count == 0) { /* nothing is in it: it begins where the log does */
         atomic_store_explicit(&fresh->last_sequence, record->sequence - 1, memory_order_relaxed);
+        fresh->next_sequence = record->sequence;
+    }
     if (record->sequence != event_log_next(fresh))
         return err_set(err, ERR_STALE, "record %" PRIu64 " is gone", event_log_next(fresh));
     enum err_code rc = rebuild->rewrite(rebuild->ctx, record, err);

@@ -51,7 +51,7 @@ void event_log_add(struct event_log *log, const struct event_record *record)
     value_length length = EVENT_LOG_HEADER_BYTES + record->event.len;
     ASSERT(gathered->used + sizeof length + length <= gathered->capacity);
     struct event_record numbered = *record;
-    numbered.sequence = event_log_next(log);
+    numbered.sequence = log->next_sequence++;
     uint8_t *at = gathered->bytes + gathered->used;
     memcpy(at, &length, sizeof length);
     at += sizeof length;
@@ -59,22 +59,23 @@ void event_log_add(struct event_log *log, const struct event_record *record)
     memcpy(at + EVENT_LOG_HEADER_BYTES, record->event.ptr, record->event.len);
     gathered->used += sizeof length + length;
     gathered->count++;
-    atomic_store_explicit(&log->gathered_count, gathered->count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&log->gathered_count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&log->gathered_bytes, sizeof length + length, memory_order_relaxed);
 }
 
 uint64_t event_log_next(const struct event_log *log)
 {
-    return get(&log->last_sequence) + log->gathered.count + 1;
+    return log->next_sequence;
 }
 
 uint32_t event_log_gathered_count(const struct event_log *log)
 {
-    return log->gathered.count;
+    return (uint32_t)get(&log->gathered_count);
 }
 
 uint64_t event_log_gathered_bytes(const struct event_log *log)
 {
-    return log->gathered.used;
+    return get(&log->gathered_bytes);
 }
 
 void event_log_allow_prune(struct event_log *log, uint64_t old_up_to, uint64_t full_up_to)
@@ -83,12 +84,12 @@ void event_log_allow_prune(struct event_log *log, uint64_t old_up_to, uint64_t f
     log->prune_full_up_to = full_up_to;
 }
 
-static int put_gathered(struct event_log *log, MDB_txn *txn)
+static int put_sealed(struct event_log *log, MDB_txn *txn)
 {
     uint64_t sequence = get(&log->last_sequence);
-    const uint8_t *at = log->gathered.bytes;
+    const uint8_t *at = log->sealed.bytes;
     int rc = 0;
-    for (uint32_t i = 0; i < log->gathered.count && rc == 0; i++) {
+    for (uint32_t i = 0; i < log->sealed.count && rc == 0; i++) {
         uint8_t bytes[EVENT_LOG_KEY_BYTES];
         value_length length;
         memcpy(&length, at, sizeof length);
@@ -113,8 +114,8 @@ static int prune(struct event_log *log, MDB_txn *txn, uint32_t *ret_count)
 {
     MDB_cursor *cursor = NULL;
     MDB_val key, value;
-    uint32_t most = 2 * log->gathered.count + PRUNE_MIN;
-    uint64_t last = get(&log->last_sequence) + log->gathered.count;
+    uint32_t most = 2 * log->sealed.count + PRUNE_MIN;
+    uint64_t last = get(&log->last_sequence) + log->sealed.count;
     int64_t now_ms = clock_wall_ms(log->clock);
     *ret_count = 0;
     if (log->prune_full_up_to == 0)
@@ -145,7 +146,7 @@ static int write_all(struct event_log *log, bool only_prune, uint32_t *ret_prune
     if (rc != 0)
         return rc;
     if (!only_prune)
-        rc = put_gathered(log, txn);
+        rc = put_sealed(log, txn);
     if (rc == 0)
         rc = prune(log, txn, ret_pruned);
     if (rc == 0)
@@ -191,13 +192,13 @@ static enum err_code fail(struct event_log *log, enum err_code code)
 
 bool event_log_is_full(const struct event_log *log)
 {
-    return get(&log->bytes_used) + log->gathered.used > log->bytes_max;
+    return get(&log->bytes_used) + get(&log->gathered_bytes) > log->bytes_max;
 }
 
 static bool is_overfull(const struct event_log *log)
 {
     uint64_t most = log->bytes_max + log->bytes_max / OVERFULL_PART;
-    return get(&log->bytes_used) + log->gathered.used > most;
+    return get(&log->bytes_used) + get(&log->gathered_bytes) > most;
 }
 
 /* The pages that pruning takes are beyond bytes_max. */
@@ -222,11 +223,12 @@ enum err_code event_log_make_room(struct event_log *log, struct err *err)
 enum err_code event_log_refresh(struct event_log *log, struct err *err)
 {
     MDB_txn *txn = NULL;
-    ASSERT(log->gathered.count == 0);
+    ASSERT(event_log_gathered_count(log) == 0);
     int rc = mdb_txn_begin(log->env, NULL, MDB_RDONLY, &txn);
     if (rc == 0) {
         rc = event_log_measure(log, txn);
         mdb_txn_abort(txn);
+        log->next_sequence = get(&log->last_sequence) + 1;
     }
     return rc == 0 ? ERR_OK : event_log_error(log, rc, "read", err);
 }
@@ -245,9 +247,25 @@ enum err_code event_log_prune(struct event_log *log, struct err *err)
     return ERR_OK;
 }
 
-enum err_code event_log_commit(struct event_log *log, struct err *err)
+void event_log_seal(struct event_log *log)
 {
-    if (log->gathered.count == 0)
+    ASSERT(log->sealed.count == 0);
+    struct event_log_gathered emptied = log->sealed;
+    log->sealed = log->gathered;
+    log->gathered = emptied;
+}
+
+static void unseal(struct event_log *log)
+{
+    struct event_log_gathered *sealed = &log->sealed;
+    atomic_fetch_sub_explicit(&log->gathered_count, sealed->count, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&log->gathered_bytes, sealed->used, memory_order_relaxed);
+    sealed->used = sealed->count = 0;
+}
+
+enum err_code event_log_commit_sealed(struct event_log *log, struct err *err)
+{
+    if (log->sealed.count == 0)
         return ERR_OK;
     enum err_code code = event_log_check_room(log, err);
     if (code == ERR_OK && event_log_is_full(log))
@@ -262,10 +280,17 @@ enum err_code event_log_commit(struct event_log *log, struct err *err)
     if (rc != 0)
         return fail(log, event_log_error(log, rc, "write to", err));
     count_commit(log, clock_now_ns(log->clock) - before_ns, pruned);
-    atomic_store_explicit(&log->last_sequence, get(&log->last_sequence) + log->gathered.count,
-                          memory_order_relaxed);
+    add_to(&log->last_sequence, log->sealed.count);
     measure(log);
-    log->gathered.used = log->gathered.count = 0;
-    atomic_store_explicit(&log->gathered_count, 0, memory_order_relaxed);
+    unseal(log);
     return ERR_OK;
+}
+
+enum err_code event_log_commit(struct event_log *log, struct err *err)
+{
+    enum err_code code = event_log_commit_sealed(log, err);
+    if (code != ERR_OK || log->gathered.count == 0)
+        return code;
+    event_log_seal(log);
+    return event_log_commit_sealed(log, err);
 }

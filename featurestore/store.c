@@ -117,7 +117,8 @@ static enum err_code queue_init(struct store *store, struct err *err)
     bool made = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 &&
                 pthread_mutex_init(&store->mutex, NULL) == 0 &&
                 pthread_cond_init(&store->wake, &attr) == 0 &&
-                pthread_cond_init(&store->done, NULL) == 0;
+                pthread_cond_init(&store->done, NULL) == 0 &&
+                pthread_cond_init(&store->committer.wake, NULL) == 0;
     pthread_condattr_destroy(&attr);
     return made ? ERR_OK : err_set(err, ERR_IO, "cannot make the lock of the queue");
 }
@@ -196,6 +197,7 @@ void store_destroy(struct store **store)
     person_edit_deinit(&old->edit);
     person_edit_deinit(&old->view_edit);
     arena_deinit(&old->arena);
+    pthread_cond_destroy(&old->committer.wake);
     pthread_cond_destroy(&old->done);
     pthread_cond_destroy(&old->wake);
     pthread_mutex_destroy(&old->mutex);

@@ -191,9 +191,12 @@ enum err_code store_checkpoint_begin(struct store *store, struct err *err)
 void store_checkpoint_consider(struct store *store)
 {
     struct store_checkpoints *checkpoints = store->checkpoints;
-    if (checkpoints == NULL || checkpoints->writer != NULL || !may_begin(store))
+    if (checkpoints == NULL || checkpoints->writer != NULL ||
+        !is_due(store, event_log_next(store->log) - 1))
         return;
-    if (!is_due(store, event_log_next(store->log) - 1))
+    if (event_log_gathered_count(store->log) > 0 && store_takes_events(store))
+        store_commit(store); /* what was applied beside the last one */
+    if (!may_begin(store))
         return;
     struct err err = {.text = ""};
     if (store_checkpoint_begin(store, &err) != ERR_OK)
@@ -263,7 +266,7 @@ bool store_checkpoint_has_work(const struct store *store)
     if (checkpoints == NULL || checkpoints->writer == NULL)
         return false;
     if (checkpoint_writer_state(checkpoints->writer, &bytes, NULL) != CHECKPOINT_WRITING)
-        return true;
+        return store->committer.state == COMMIT_NONE; /* its end is noted in the log */
     return checkpoints->kind <= ROW_END && checkpoint_writer_has_room(checkpoints->writer);
 }
 

@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "featurestore/store_erase.h"
 
+/* A commit is due when so much is gathered; and beside one, no more is. */
 enum { COMMIT_EVENTS = 2048, COMMIT_BYTES = 1 << 20 };
+enum { LAG_EVENTS_MAX = 16384, LAG_BYTES_MAX = 8 << 20 };
 
 const char *store_durability_name(enum store_durability durability)
 {
@@ -52,6 +54,12 @@ bool store_commit_is_due(const struct store *store)
     return store->log != NULL &&
            (event_log_gathered_count(store->log) >= COMMIT_EVENTS ||
             event_log_gathered_bytes(store->log) >= COMMIT_BYTES || event_log_is_full(store->log));
+}
+
+bool store_commit_may_lag(const struct store *store)
+{
+    return event_log_gathered_count(store->log) < LAG_EVENTS_MAX &&
+           event_log_gathered_bytes(store->log) < LAG_BYTES_MAX && !event_log_is_full(store->log);
 }
 
 static void complete(struct store *store, const struct store_job *job)
@@ -127,23 +135,38 @@ static void note_outcome(struct store *store, enum err_code code, const struct e
         log_write(LOG_INFO, "events are accepted again", NULL, 0);
 }
 
-void store_commit(struct store *store)
+static void tell(struct store *store, struct store_jobs *jobs, enum err_code code,
+                 const struct err *err)
 {
-    struct err err = {.text = ""}, no_room = {.text = ""};
-    enum err_code code = store_erase_flush(store, &err); /* the ledger is never behind the log */
-    if (code == ERR_OK && store->log != NULL)
-        code = event_log_commit(store->log, &err);
-    if (code != ERR_OK)
-        note_outcome(store, code, &err);
-    else /* what comes next has no place, and a checkpoint can be made now that nothing waits */
-        note_outcome(store, store->log == NULL ? ERR_OK : event_log_make_room(store->log, &no_room),
-                     &no_room);
     struct store_job *job;
-    while ((job = store_jobs_pop(&store->uncommitted)) != NULL) {
+    while ((job = store_jobs_pop(jobs)) != NULL) {
         take_up(store, job);
         store->result.status = code;
-        store->result.error = err.text;
+        store->result.error = err->text;
         complete(store, job);
         store_job_free(job);
     }
+}
+
+void store_commit_ended(struct store *store, enum err_code code, const struct err *err,
+                        struct store_jobs *jobs)
+{
+    struct err no_room = {.text = ""};
+    if (code != ERR_OK)
+        note_outcome(store, code, err);
+    else /* what comes next has no place, and a checkpoint can be made now that nothing waits */
+        note_outcome(store, store->log == NULL ? ERR_OK : event_log_make_room(store->log, &no_room),
+                     &no_room);
+    tell(store, jobs, code, err);
+    if (code != ERR_OK)
+        tell(store, &store->uncommitted, code, err); /* what was applied meanwhile comes after it */
+}
+
+void store_commit(struct store *store)
+{
+    struct err err = {.text = ""};
+    enum err_code code = store_erase_flush(store, &err); /* the ledger is never behind the log */
+    if (code == ERR_OK && store->log != NULL)
+        code = event_log_commit(store->log, &err);
+    store_commit_ended(store, code, &err, &store->uncommitted);
 }

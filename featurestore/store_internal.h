@@ -2,8 +2,10 @@
 /* store_internal - the layout that the writer and the readers share, and the writer's parts.
  *
  *   store.c            creation, limits, the tables
- *   store_queue.c      submit, the store thread, binding
- *   store_commit.c     what was accepted goes to the log; who waits for that is told
+ *   store_queue.c      submit, the store thread
+ *   store_asks.c       binding, the hash, a checkpoint that is asked for
+ *   store_commit.c, store_committer.c
+ *                      what was accepted goes to the log; who waits for that is told
  *   store_recover.c    what the log holds becomes state again
  *   store_replay.c     records of the log, read and decoded ahead
  *   store_fetch.c      the memory that events will touch
@@ -178,6 +180,17 @@ struct store_jobs {
     struct store_job *first, *last;
 };
 
+/* The thread that writes the log: store_committer.c. */
+struct store_committer {
+    pthread_t thread;
+    pthread_cond_t wake;
+    bool runs; /* like the state under the mutex */
+    enum { COMMIT_NONE, COMMIT_ASKED, COMMIT_ENDED } state;
+    struct store_jobs jobs; /* that wait for it; owned */
+    enum err_code code;     /* how it went, when it ended */
+    struct err err;
+};
+
 struct store {
     struct store_limits limits;
     const struct clock *clock; /* borrowed */
@@ -232,12 +245,13 @@ struct store {
 
     /* The log: store_commit.c, store_recover.c. */
     struct event_log *log;         /* owned; NULL: memory only */
-    struct store_jobs uncommitted; /* applied, and waiting for the commit; owned */
-    struct err commit_err;         /* of the last commit; under the mutex */
-    uint64_t retry_at_ns;          /* when that failed: the next one, by the system's clock */
-    _Atomic uint32_t recovery;     /* enum store_recovery_state; set with release */
-    _Atomic bool following;        /* another process writes the log */
-    struct err recovery_err;       /* before `recovery` says that it failed */
+    struct store_jobs uncommitted; /* applied, and waiting for the next commit; owned */
+    struct store_committer committer;
+    struct err commit_err;     /* of the last commit; under the mutex */
+    uint64_t retry_at_ns;      /* when that failed: the next one, by the system's clock */
+    _Atomic uint32_t recovery; /* enum store_recovery_state; set with release */
+    _Atomic bool following;    /* another process writes the log */
+    struct err recovery_err;   /* before `recovery` says that it failed */
     _Atomic uint64_t recovery_checkpoint, recovery_first, recovery_last, recovery_at,
         recovery_refused;
 
@@ -370,6 +384,19 @@ bool store_takes_events(const struct store *store);
 bool store_commit_is_due(const struct store *store);
 bool store_has_uncommitted(const struct store *store);
 void store_commit(struct store *store);
+/* While a commit is under way: so much more may be applied before it has ended. */
+bool store_commit_may_lag(const struct store *store);
+/* Tells those who waited for it. */
+void store_commit_ended(struct store *store, enum err_code code, const struct err *err,
+                        struct store_jobs *jobs);
+
+/* ---- store_committer.c, on the writer, but for start and stop */
+MUST_CHECK enum err_code store_committer_start(struct store *store, struct err *err);
+void store_committer_stop(struct store *store);
+/* Begins a commit of what was gathered.  False when that has to be done by store_commit. */
+bool store_commit_begin(struct store *store);
+/* Under the mutex, which it leaves in between: takes the outcome. */
+void store_commit_end(struct store *store);
 
 /* ---- store_fetch.c, on the writer: asks for the memory of the next STORE_FETCH_MAX events at
  * most. Worth it for more than one. */

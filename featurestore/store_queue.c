@@ -10,37 +10,7 @@
 
 #define REFRESH_INTERVAL_NS UINT64_C(1000000000)
 
-struct bind {
-    const struct text *ids;
-    uint32_t count;
-    uint32_t *ret_numbers;
-    struct err *err;
-    enum err_code rc;
-};
-
 /* ---- jobs, on the writer --------------------------------------------------------------------- */
-
-static enum err_code bind_now(struct store *store, const struct bind *bind)
-{
-    uint64_t new_count = 0;
-    for (uint32_t i = 0; i < bind->count; i++) {
-        if (!text_is_id(bind->ids[i]))
-            return err_set(bind->err, ERR_BAD_INPUT, "item %u of %u: not an id", i, bind->count);
-        new_count += idmap_find(store->item_ids, bind->ids[i]) == IDMAP_NONE;
-    }
-    uint32_t known = idmap_count(store->item_ids);
-    if (new_count > store->limits.items_max - known)
-        return err_set(bind->err, ERR_LIMIT,
-                       "%u items are known, %" PRIu64 " new ones do not fit into items_max = %u",
-                       known, new_count, store->limits.items_max);
-    for (uint32_t i = 0; i < bind->count; i++) {
-        enum err_code rc =
-            idmap_add(store->item_ids, bind->ids[i], &bind->ret_numbers[i], NULL, bind->err);
-        if (rc != ERR_OK)
-            return rc;
-    }
-    return ERR_OK;
-}
 
 static bool refresh_wanted(const struct store *store, bool queue_is_empty)
 {
@@ -75,36 +45,6 @@ static void run_batch(struct store *store, struct store_job *job)
         store_batch_refused(store, job);
     retire_flush(&store->retire);
     store_erase_wipe(store);
-}
-
-static void run_bind(struct store *store, void *ctx)
-{
-    struct bind *bind = ctx;
-    bind->rc = bind_now(store, bind);
-}
-
-struct hash {
-    uint64_t hash, sequence;
-};
-
-static void run_hash(struct store *store, void *ctx)
-{
-    struct hash *hash = ctx;
-    hash->hash = store_hash_now(store);
-    hash->sequence = store->log == NULL ? 0 : event_log_next(store->log) - 1;
-}
-
-struct checkpoint_wish {
-    enum err_code rc;
-    struct err *err;
-};
-
-static void run_checkpoint(struct store *store, void *ctx)
-{
-    struct checkpoint_wish *wish = ctx;
-    if (store_has_uncommitted(store))
-        store_commit(store);
-    wish->rc = store_checkpoint_begin(store, wish->err);
 }
 
 static void run_ask(struct store *store, struct store_ask *ask)
@@ -187,15 +127,66 @@ static bool wait_for_job(struct store *store)
            store->queue.first == NULL;
 }
 
-/* Under the mutex: commits what was applied, when nothing more comes or enough came together. */
-static void commit_if_due(struct store *store)
+/* Commits what was applied, when nothing more comes or enough came together. */
+static bool commit_if_due(struct store *store)
 {
     bool is_due = store->queue.first == NULL || store_commit_is_due(store);
-    if (!is_due || !store_has_uncommitted(store) || !store_takes_events(store))
-        return;
+    if (!is_due || store->committer.state != COMMIT_NONE || !store_has_uncommitted(store) ||
+        !store_takes_events(store))
+        return false;
+    pthread_mutex_unlock(&store->mutex);
+    if (!store_commit_begin(store)) {
+        store_commit(store);
+        store_checkpoint_consider(store);
+    }
+    pthread_mutex_lock(&store->mutex);
+    return true;
+}
+
+/* Beside a commit batches alone are served (store_committer.c). */
+static bool may_serve(const struct store *store)
+{
+    const struct store_job *next = store->queue.first;
+    if (next == NULL || store->committer.state == COMMIT_NONE)
+        return next != NULL;
+    return next->ask == NULL && store_commit_may_lag(store);
+}
+
+/* What has to be done before the next job; true when there was something. */
+static bool keep_up(struct store *store)
+{
+    if (store->committer.state == COMMIT_ENDED) {
+        store_commit_end(store);
+        return true;
+    }
+    if (!retry_is_due(store))
+        return commit_if_due(store);
     pthread_mutex_unlock(&store->mutex);
     store_commit(store);
     store_checkpoint_consider(store);
+    pthread_mutex_lock(&store->mutex);
+    return true;
+}
+
+/* Likewise: a block of a checkpoint, or its end. */
+static bool step_checkpoint(struct store *store)
+{
+    if (!store_checkpoint_has_work(store))
+        return false;
+    pthread_mutex_unlock(&store->mutex);
+    store_checkpoint_step(store);
+    pthread_mutex_lock(&store->mutex);
+    return true;
+}
+
+static void serve(struct store *store)
+{
+    struct store_job *job = store_jobs_pop(&store->queue);
+    pthread_mutex_unlock(&store->mutex);
+    if (job->ask != NULL)
+        run_ask(store, job->ask);
+    else
+        run_batch(store, job);
     pthread_mutex_lock(&store->mutex);
 }
 
@@ -207,32 +198,17 @@ static void *run(void *arg)
     if (store->log != NULL && event_log_is_full(store->log))
         store_commit(store); /* nothing waits, but it says that nothing more is taken */
     pthread_mutex_lock(&store->mutex);
-    while (store->queue.first != NULL || !store->stopping) {
-        if (retry_is_due(store)) {
+    while (store->queue.first != NULL || store->committer.state != COMMIT_NONE ||
+           !store->stopping) {
+        bool was_busy = keep_up(store); /* without the mutex: look again before waiting */
+        was_busy = step_checkpoint(store) || was_busy;
+        if (may_serve(store)) {
+            serve(store);
+        } else if (!was_busy && wait_for_job(store)) {
             pthread_mutex_unlock(&store->mutex);
-            store_commit(store);
-            store_checkpoint_consider(store);
-            pthread_mutex_lock(&store->mutex);
-        }
-        if (store_checkpoint_has_work(store)) {
-            pthread_mutex_unlock(&store->mutex);
-            store_checkpoint_step(store);
-            pthread_mutex_lock(&store->mutex);
-            if (store->queue.first == NULL)
-                continue;
-        }
-        if (store->queue.first == NULL && !wait_for_job(store))
-            continue;
-        struct store_job *job = store_jobs_pop(&store->queue);
-        pthread_mutex_unlock(&store->mutex);
-        if (job == NULL)
             run_idle(store);
-        else if (job->ask != NULL)
-            run_ask(store, job->ask);
-        else
-            run_batch(store, job);
-        pthread_mutex_lock(&store->mutex);
-        commit_if_due(store);
+            pthread_mutex_lock(&store->mutex);
+        }
     }
     store->runs = false;
     pthread_mutex_unlock(&store->mutex);
@@ -244,11 +220,15 @@ static void *run(void *arg)
 enum err_code store_start(struct store *store, struct err *err)
 {
     ASSERT(!store->joinable);
+    enum err_code rc = store_committer_start(store, err);
+    if (rc != ERR_OK)
+        return rc;
     store->stopping = false;
     store->runs = true;
     int failed = pthread_create(&store->thread, NULL, run, store);
     if (failed != 0) {
         store->runs = false;
+        store_committer_stop(store);
         return err_set(err, ERR_IO, "cannot start the store thread: %s", strerror(failed));
     }
     store->joinable = true;
@@ -266,6 +246,7 @@ void store_stop(struct store *store)
     pthread_mutex_unlock(&store->mutex);
     pthread_join(store->thread, NULL);
     store->joinable = false;
+    store_committer_stop(store);
     if (store_has_uncommitted(store))
         store_commit(store);
     if (store->refresh.is_due)
@@ -357,27 +338,4 @@ void store_ask(struct store *store, void (*run_it)(struct store *, void *), void
         run_it(store, ctx);
     }
     pthread_mutex_unlock(&store->mutex);
-}
-
-enum err_code store_bind_items(struct store *store, const struct text *ids, uint32_t count,
-                               uint32_t *ret_numbers, struct err *err)
-{
-    struct bind bind = {.ids = ids, .count = count, .ret_numbers = ret_numbers, .err = err};
-    store_ask(store, run_bind, &bind);
-    return bind.rc;
-}
-
-enum err_code store_checkpoint(struct store *store, struct err *err)
-{
-    struct checkpoint_wish wish = {.err = err};
-    store_ask(store, run_checkpoint, &wish);
-    return wish.rc;
-}
-
-uint64_t store_state_hash(struct store *store, uint64_t *ret_sequence)
-{
-    struct hash hash = {0};
-    store_ask(store, run_hash, &hash);
-    *ret_sequence = hash.sequence;
-    return hash.hash;
 }

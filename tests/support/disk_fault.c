@@ -2,6 +2,7 @@
 #include "tests/support/disk_fault.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
@@ -34,6 +35,50 @@ void disk_fault_off(void)
     }
 }
 
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool holds;
+    uint32_t waiting;
+} gate = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void set_gate(bool holds)
+{
+    pthread_mutex_lock(&gate.mutex);
+    gate.holds = holds;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.mutex);
+}
+
+void disk_fault_hold(void)
+{
+    set_gate(true);
+}
+
+void disk_fault_release(void)
+{
+    set_gate(false);
+}
+
+void disk_fault_await_held(void)
+{
+    pthread_mutex_lock(&gate.mutex);
+    while (gate.waiting == 0)
+        pthread_cond_wait(&gate.changed, &gate.mutex);
+    pthread_mutex_unlock(&gate.mutex);
+}
+
+static void pass_gate(void)
+{
+    pthread_mutex_lock(&gate.mutex);
+    gate.waiting++;
+    pthread_cond_broadcast(&gate.changed);
+    while (gate.holds)
+        pthread_cond_wait(&gate.changed, &gate.mutex);
+    gate.waiting--;
+    pthread_mutex_unlock(&gate.mutex);
+}
+
 static bool fails(enum disk_fault_call call)
 {
     if (atomic_fetch_add(&faults[call].count, 1) < atomic_load(&faults[call].allowed))
@@ -54,10 +99,12 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
 
 int fdatasync(int fd)
 {
+    pass_gate();
     return fails(DISK_FAULT_SYNC) ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
 
 int fsync(int fd)
 {
+    pass_gate();
     return fails(DISK_FAULT_SYNC) ? -1 : (int)syscall(SYS_fsync, fd);
 }
