@@ -233,6 +233,10 @@ uint64_t store_content_version(const struct store *store);
 uint32_t store_category_find(const struct store *store, struct text name); /* or IDMAP_NONE */
 struct text store_category_name(const struct store *store, uint32_t category);
 uint32_t store_category_count(const struct store *store);
+/* The items whose record has one of these categories, as bits by number: ret_bits has a word for
+ * each 64 of the first `item_count` items.  What changes meanwhile may be in or not. */
+void store_items_of_categories(const struct store *store, const uint32_t *category, uint32_t count,
+                               uint32_t item_count, uint64_t *ret_bits);
 uint32_t store_brand_find(const struct store *store, struct text name);
 struct text store_brand_name(const struct store *store, uint32_t brand);
 

@@ -142,6 +142,14 @@ static bool is_live(const struct item *record)
     return record != NULL && !record->deleted;
 }
 
+static void note_category(const struct store *store, uint32_t item, uint32_t category)
+{
+    struct item_page *page =
+        atomic_load_explicit(&store->item_page[item >> ITEM_PAGE_BITS], memory_order_relaxed);
+    atomic_store_explicit(&page->category[item & (ITEM_PAGE_SLOTS - 1)],
+                          category == IDMAP_NONE ? 0 : category + 1, memory_order_relaxed);
+}
+
 static void publish(struct store *store, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -155,6 +163,7 @@ static void publish(struct store *store, uint32_t count)
         store_counter_add(store, COUNTER_BYTES_ITEMS, bytes);
         store_counter_add(store, COUNTER_CONTENT, !is_same_content(old, record));
         store_counter_add(store, COUNTER_CATALOGUE_ITEMS, is_live(record) - is_live(old));
+        note_category(store, store->item[i], record->category);
         atomic_store_explicit(&slot->record, record, memory_order_release);
         retire_heap(&store->retire, old);
     }

@@ -55,8 +55,11 @@ struct item_slot {
     _Atomic(struct windows *) windows[EVENT_COUNTED_CLASSES]; /* NULL: nothing in 30 days */
 };
 
+/* The category of each record once more, where many can be compared at a time: written before the
+ * record is published, so that it is never behind one that a reader has. */
 struct item_page {
     struct item_slot slot[ITEM_PAGE_SLOTS];
+    _Atomic(uint32_t) category[ITEM_PAGE_SLOTS]; /* number + 1; 0: none */
 };
 
 struct person_page {

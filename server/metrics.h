@@ -75,6 +75,7 @@ enum server_metric {
     M_CANARY_ENDS,            /* counter {end}, by enum canary_end */
     M_SHADOWS,                /* gauge: versions that are asked and do not answer */
     M_SHADOW_DECISIONS,       /* counter {result}, by enum metric_shadow */
+    M_LIST_SECONDS,           /* gauge */
     M_LIST_ITEMS_UNKNOWN,     /* gauge: ids of editors' lists that nothing knows */
     M_SNAPSHOT_EPOCH,         /* gauge */
     M_MODE_FLOOR,             /* gauge {level}: 1 for the level in force */

@@ -71,4 +71,5 @@ void reg_lists_check(struct registry *registry)
     refresh(registry, registry->shadows);
     count_unknown(registry, registry->snapshot);
     registry->listing_ns = clock_now_ns(registry->clock) - now_ns;
+    metric_set(registry->metrics, M_LIST_SECONDS, 0, 0, (double)registry->listing_ns / 1e9);
 }

@@ -81,6 +81,10 @@ struct expr_env {
 enum expr_truth { EXPR_FALSE, EXPR_TRUE, EXPR_UNKNOWN };
 
 enum expr_truth expr_test(const struct expr *expr, const struct expr_env *env);
+/* The condition is true only where that field is one of the texts in ret_text, `max` at most; 0: it
+ * says nothing of the kind. */
+uint32_t expr_texts_needed(const struct expr *expr, uint32_t field, struct text *ret_text,
+                           uint32_t max);
 /* False: unknown, or no finite number. */
 bool expr_number(const struct expr *expr, const struct expr_env *env, double *ret_number);
 

@@ -7,6 +7,7 @@
  *   expr_check.c   the types of the tree
  *   expr_emit.c    the tree -> instructions for a stack
  *   expr_eval.c    instructions -> a value
+ *   expr_needs.c   what has to hold for an expression to be true
  *   expr_set.c     what `in` looks through
  *
  * Threads: one owner until the expression is compiled. */

@@ -95,6 +95,9 @@ struct pipeline {
     bool adds_all;
     struct factors_found found[POLICY_SOURCES_MAX];
     float unseen;
+    /* Items of the categories that are asked for, bits by number; NULL: all, or not worth it. */
+    const uint64_t *allowed;
+    uint32_t allowed_count;
     uint32_t unseen_sources, indexed_sources;
 
     bool goes_on;             /* with the answer of another slot, which has too few items */
@@ -143,6 +146,11 @@ void pipeline_read_features(const struct pipeline *p, struct feature_reader *rea
 /* ---- rules.c */
 bool rules_begin(struct pipeline *p); /* after subject_resolve; false: the arena is full */
 const char *rules_refusing(const struct pipeline *p, uint32_t item); /* the first filter, or NULL */
+/* The categories of which some filter in force wants an item to be, RULES_CATEGORIES_MAX at most;
+ * false: no filter says so. */
+#define RULES_CATEGORIES_MAX 8
+bool rules_categories(const struct pipeline *p, uint32_t ret_category[RULES_CATEGORIES_MAX],
+                      uint32_t *ret_count);
 /* The number that an expression of the slot gives for the item; false: it is not known. */
 bool rules_number(const struct pipeline *p, const struct expr *expr, uint32_t item,
                   double *ret_number);

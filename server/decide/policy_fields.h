@@ -66,6 +66,10 @@ struct expr_schema policy_fields_schema(struct policy_fields *fields);
 
 struct request;
 
+/* Which one is of that kind (not ATTRIBUTE, CONTEXT or FEATURE), if any expression asks for it. */
+bool policy_field_of(const struct policy_fields *fields, enum policy_field_kind kind,
+                     uint32_t *ret_field);
+
 /* Where values come from.  What is not there is unknown. */
 struct policy_asked {
     const struct policy_fields *fields;

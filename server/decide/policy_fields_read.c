@@ -26,6 +26,18 @@ void policy_asked_item(struct policy_asked *asked, uint32_t item)
     asked->record = item == IDMAP_NONE ? NULL : store_item(asked->store, item);
 }
 
+bool policy_field_of(const struct policy_fields *fields, enum policy_field_kind kind,
+                     uint32_t *ret_field)
+{
+    for (uint32_t i = 0; i < fields->count; i++) {
+        if (fields->field[i].kind == kind) {
+            *ret_field = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool give_text(struct text text, union expr_value *ret_value)
 {
     ret_value->text = text;

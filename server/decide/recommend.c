@@ -121,6 +121,7 @@ static void ask_other_slot(struct pipeline *p, enum level level)
     other.models = &p->variant->slot[slot];
     other.rules = NULL;
     other.goes_on = true;
+    other.allowed = NULL; /* its filters are others */
     other.chosen = NULL;
     other.chosen_count = 0;
     other.ranked = false;

@@ -29,10 +29,39 @@ static bool is_indexed(const struct pipeline *p, uint32_t s)
     return !retrieval.is_exact;
 }
 
+/* The items of a few categories, which the request or a filter of the slot asks for, are found by
+ * going through a column, which costs less than looking at the record of each item that scores
+ * high.  Whatever else may not be shown is asked after. */
+static void allow_categories(struct pipeline *p)
+{
+    uint32_t item_count = store_item_count(p->env->store);
+    uint32_t own[RULES_CATEGORIES_MAX], count = p->filters.category_count;
+    const uint32_t *category = p->filters.category;
+    if (p->allowed != NULL)
+        return;
+    if (p->filters.any_category || count > RULES_CATEGORIES_MAX) {
+        if (!rules_categories(p, own, &count))
+            return;
+        category = own;
+    }
+    uint64_t *bits = ARENA_NEW(p->arena, uint64_t, (size_t)item_count / 64 + 1);
+    if (bits == NULL)
+        return;
+    store_items_of_categories(p->env->store, category, count, item_count, bits);
+    p->allowed = bits;
+    p->allowed_count = item_count;
+}
+
 static bool find(struct pipeline *p, const struct model *model, const float *vector, uint32_t n,
                  struct factors_found *ret_found)
 {
-    const struct factors_query query = {.user = vector, .n = n, .admits = is_eligible, .ctx = p};
+    allow_categories(p);
+    const struct factors_query query = {.user = vector,
+                                        .n = n,
+                                        .allowed = p->allowed,
+                                        .allowed_count = p->allowed_count,
+                                        .admits = is_eligible,
+                                        .ctx = p};
     return factors_top(model, &query, p->arena, ret_found);
 }
 

@@ -132,6 +132,27 @@ const char *rules_refusing(const struct pipeline *p, uint32_t item)
     return NULL;
 }
 
+bool rules_categories(const struct pipeline *p, uint32_t ret_category[RULES_CATEGORIES_MAX],
+                      uint32_t *ret_count)
+{
+    const struct rules *rules = p->rules;
+    uint32_t field = 0, texts = 0;
+    struct text text[RULES_CATEGORIES_MAX];
+    if (rules == NULL || !policy_field_of(rules->asked.fields, FIELD_ITEM_CATEGORY, &field))
+        return false;
+    for (uint32_t i = 0; i < p->slot->filter_count && texts == 0; i++) {
+        if (rules->filter[i] == RULE_ASKS)
+            texts = expr_texts_needed(p->slot->filter[i].when, field, text, RULES_CATEGORIES_MAX);
+    }
+    *ret_count = 0;
+    for (uint32_t i = 0; i < texts; i++) {
+        uint32_t category = store_category_find(p->env->store, text[i]);
+        if (category != IDMAP_NONE)
+            ret_category[(*ret_count)++] = category;
+    }
+    return texts > 0;
+}
+
 bool rules_number(const struct pipeline *p, const struct expr *expr, uint32_t item,
                   double *ret_number)
 {

@@ -171,7 +171,7 @@ static void the_nearest_that_pass_a_filter_are_found(void **state)
     (void)state;
     struct rand rand;
     float rows[RANDOM_ITEMS * DIM];
-    char ids[RANDOM_ITEMS * 5] = "", json[200];
+    char ids[RANDOM_ITEMS * 5] = "", json[300];
     uint32_t category[RANDOM_ITEMS];
     rand_init(&rand, 7);
     for (int i = 0; i < RANDOM_ITEMS * DIM; i++)
@@ -187,17 +187,27 @@ static void the_nearest_that_pass_a_filter_are_found(void **state)
         fixture_event(&fixture, json);
     }
     fixture_add_model(&fixture, small_embeddings("random", "1", ids, rows, DIM));
-    fixture_serve(&fixture, PLAIN);
     for (int round = 0; round < ROUNDS; round++) {
         uint32_t seed = (uint32_t)rand_below(&rand, RANDOM_ITEMS);
         uint32_t wanted = category[rand_below(&rand, RANDOM_ITEMS)];
         double mean[DIM];
         for (int k = 0; k < DIM; k++)
             mean[k] = (double)rows[seed * DIM + (uint32_t)k];
-        snprintf(json, sizeof json,
-                 "{\"op\": \"similar\", \"items\": [\"x%02u\"], \"n\": 60, \"filters\": "
-                 "{\"categories\": [\"c%u\"]}}",
-                 seed, wanted);
+        if (round % 2 == 0) { /* the request asks for the category */
+            fixture_serve(&fixture, PLAIN);
+            snprintf(json, sizeof json,
+                     "{\"op\": \"similar\", \"items\": [\"x%02u\"], \"n\": 60, \"filters\": "
+                     "{\"categories\": [\"c%u\"]}}",
+                     seed, wanted);
+        } else { /* the slot does */
+            snprintf(json, sizeof json,
+                     "{\"slots\": {\"home\": {\"sources\": [{\"source\": \"embeddings\"}], "
+                     "\"filters\": [\"!has(item.stock) && item.category in ['c%u', 'none']\"]}}}",
+                     wanted);
+            fixture_serve(&fixture, json);
+            snprintf(json, sizeof json, "{\"op\": \"similar\", \"items\": [\"x%02u\"], \"n\": 60}",
+                     seed);
+        }
         const struct decision *decision = fixture_decide(&fixture, json);
         uint32_t passing = 0;
         float last = 2.0f;

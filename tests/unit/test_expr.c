@@ -348,6 +348,46 @@ static void mistakes_are_told_with_their_place(void **state)
     }
 }
 
+static void what_a_condition_needs_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source, *texts;
+    } cases[] = {
+        {"item.category == 'a'", "a "},
+        {"item.category in ['a', 'b', 'c']", "a b c "},
+        {"item.category in ['a', 'b', 'c', 'd']", ""}, /* too many */
+        {"item.stock > 2 && item.category == 'a' && item.price < 5", "a "},
+        {"(item.stock > 2 || item.price < 5) && (item.price > 1 && item.category in ['b'])", "b "},
+        {"item.category == 'a' || item.stock > 2", ""},
+        {"!(item.category == 'a')", ""},
+        {"item.category != 'a'", ""},
+        {"item.category > 'a'", ""},
+        {"item.category == 'a' ? item.stock > 2 : item.stock > 3", ""},
+        {"item.stock > 2 ? item.category == 'a' : item.stock > 3", ""},
+        {"(item.category == 'a') == false && item.stock > 2", ""},
+        {"'a' == item.category && item.attributes.colour == 'b'", ""},
+        {"item.attributes.colour == 'b' && item.category in ['x', 'y']", "x y "},
+        {"item.category in []", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct expr *expr = NULL;
+        struct err err = {0};
+        struct text text[3];
+        char found[100] = "";
+        if (compile(cases[i].source, EXPR_BOOL, &expr, &err) != ERR_OK)
+            fail_msg("%s: %s", cases[i].source, err.text);
+        uint32_t count = expr_texts_needed(expr, CATEGORY, text, 3);
+        for (uint32_t t = 0; t < count; t++) {
+            size_t used = strlen(found);
+            snprintf(found + used, sizeof found - used, "%.*s ", (int)text[t].len, text[t].ptr);
+        }
+        if (strcmp(found, cases[i].texts) != 0)
+            fail_msg("%s: needs '%s', not '%s'", cases[i].source, found, cases[i].texts);
+        expr_destroy(&expr);
+    }
+}
+
 static void limits_hold(void **state)
 {
     (void)state;
@@ -414,6 +454,7 @@ int main(void)
         cmocka_unit_test(numbers_come_out),
         cmocka_unit_test(fields_tell_their_scopes),
         cmocka_unit_test(mistakes_are_told_with_their_place),
+        cmocka_unit_test(what_a_condition_needs_is_told),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(memory_may_end_anywhere),
     };

@@ -79,6 +79,35 @@ static void test_an_upsert_leaves_what_it_does_not_name(void **state)
     assert_int_equal(stats.catalogue_items, 1);
 }
 
+static void expect_items_of(const char *one, const char *other, uint64_t bits)
+{
+    uint64_t found[2] = {UINT64_MAX, UINT64_MAX};
+    const uint32_t category[] = {store_category_find(rig.store, text_of(one)),
+                                 store_category_find(rig.store, text_of(other))};
+    store_items_of_categories(rig.store, category, 2, store_item_count(rig.store), found);
+    assert_int_equal(found[0], bits);
+    assert_int_equal(found[1], UINT64_MAX); /* no word more than there are items for */
+    store_items_of_categories(rig.store, category, 0, store_item_count(rig.store), found);
+    assert_int_equal(found[0], 0);
+}
+
+static void test_items_are_found_by_category(void **state)
+{
+    (void)state;
+    store_rig_apply_json(&rig, "{\"type\":\"item_upsert\",\"items\":["
+                               "{\"id\":\"a\",\"category\":\"shoes\"},"
+                               "{\"id\":\"b\",\"category\":\"hats\"},{\"id\":\"c\"},"
+                               "{\"id\":\"d\",\"category\":\"shoes\"},"
+                               "{\"id\":\"e\",\"category\":\"bags\"}]}");
+    expect_items_of("shoes", "shoes", 0x9);
+    expect_items_of("shoes", "hats", 0xb);
+    store_rig_apply_json(&rig, "{\"type\":\"item_upsert\",\"items\":["
+                               "{\"id\":\"a\",\"price\":5},{\"id\":\"b\",\"category\":\"shoes\"},"
+                               "{\"id\":\"d\",\"category\":\"bags\"}]}");
+    expect_items_of("shoes", "hats", 0x3);
+    expect_items_of("bags", "bags", 0x18);
+}
+
 static void set_price(int64_t ts_ms, int64_t price, const char *currency)
 {
     char json[256];
@@ -185,6 +214,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_an_upsert_leaves_what_it_does_not_name),
+        TEST(test_items_are_found_by_category),
         TEST(test_changes_of_a_price_are_kept),
         TEST(test_prices_of_another_currency_or_late_ones),
         TEST(test_no_prices_are_kept_where_none_are_wanted),
