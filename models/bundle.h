@@ -35,7 +35,7 @@
 
 /* clang-format off */
 #define MODEL_KINDS(X) \
-    X(factors) X(neighbors) X(popularity) X(linear) X(trees) X(mlp) X(prices) X(embeddings)
+    X(factors) X(neighbors) X(popularity) X(linear) X(trees) X(mlp) X(blend) X(prices) X(embeddings)
 /* clang-format on */
 
 enum model_kind {

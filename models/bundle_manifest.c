@@ -25,6 +25,7 @@ static const struct {
     [MODEL_linear] = {{"weights"}, {"logistic"}},
     [MODEL_trees] = {{"model"}, {"output", "raw", "rounds", "average_is_output"}},
     [MODEL_mlp] = {{"weights"}, {"activations", "sigmoid", "bn_eps"}},
+    [MODEL_blend] = {{NULL}, {"parts"}},
     [MODEL_prices] = {{"rules"}, {NULL}},
     [MODEL_embeddings] = {{"embeddings", "item_ids"}, {"index_items", "index_recall"}},
 };

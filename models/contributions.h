@@ -7,7 +7,7 @@
  *           child less what was expected above; base is what the model gives on average.  Means are
  *           those of the leaves, weighted by `sum_hessian` in files of XGBoost and by `leaf_count`
  *           in those of LightGBM; XGBoost's gblinear is as linear
- *   mlp     none
+ *   mlp, blend  none
  *
  * Off the fast path: asked for when a decision is to be explained.  Threads: any; no allocation. */
 #ifndef MODELS_CONTRIBUTIONS_H

@@ -255,6 +255,16 @@ static enum err_code check_ranker(struct checker *c, const struct json_at *row)
     return rc == ERR_OK ? compare_plainly(c, got) : rc;
 }
 
+static enum err_code check_blend(struct checker *c, const struct json_at *row)
+{
+    double expected = 0;
+    double got = 0;
+    enum err_code rc = read_number(c, row, "score", &expected);
+    if (rc == ERR_OK)
+        rc = blend_golden_row(c->model, row, &got, c->err);
+    return rc == ERR_OK ? compare(c, expected, got) : rc;
+}
+
 /* ---- prices ---------------------------------------------------------------------------------- */
 
 static enum err_code read_int(struct checker *c, const struct json_at *row, const char *key,
@@ -384,7 +394,8 @@ static enum err_code check_rows(struct checker *c, const struct json_at *root)
         [MODEL_factors] = check_factors,       [MODEL_neighbors] = check_neighbors,
         [MODEL_popularity] = check_popularity, [MODEL_linear] = check_ranker,
         [MODEL_trees] = check_ranker,          [MODEL_mlp] = check_ranker,
-        [MODEL_prices] = check_prices,         [MODEL_embeddings] = check_embeddings,
+        [MODEL_blend] = check_blend,           [MODEL_prices] = check_prices,
+        [MODEL_embeddings] = check_embeddings,
     };
     static const char *const known[] = {"rows", NULL};
     int count = 0;

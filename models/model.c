@@ -69,7 +69,8 @@ enum err_code model_load(struct bundle *bundle, struct model **ret_model, struct
         [MODEL_factors] = factors_load,       [MODEL_neighbors] = neighbors_load,
         [MODEL_popularity] = popularity_load, [MODEL_linear] = linear_load,
         [MODEL_trees] = trees_load,           [MODEL_mlp] = mlp_load,
-        [MODEL_prices] = prices_load,         [MODEL_embeddings] = embeddings_load,
+        [MODEL_blend] = blend_load,           [MODEL_prices] = prices_load,
+        [MODEL_embeddings] = embeddings_load,
     };
     ASSERT(bundle->kind < MODEL_KIND_COUNT);
     struct model *model = calloc(1, sizeof *model);
@@ -109,6 +110,7 @@ void model_destroy(struct model **model)
     case MODEL_linear: linear_destroy(old->as.linear); break;
     case MODEL_trees: trees_destroy(old->as.trees); break;
     case MODEL_mlp: mlp_destroy(old->as.mlp); break;
+    case MODEL_blend: blend_destroy(old->as.blend); break;
     case MODEL_prices: prices_destroy(old->as.prices); break;
     case MODEL_KIND_COUNT: break;
     }

@@ -30,6 +30,7 @@ struct popularity;
 struct linear;
 struct trees;
 struct mlp;
+struct blend;
 struct prices;
 struct ids;
 
@@ -48,6 +49,7 @@ struct model {
         struct linear *linear;
         struct trees *trees;
         struct mlp *mlp;
+        struct blend *blend;
         struct prices *prices;
     } as;
     uint32_t feature_count; /* of a ranker (ranker.h): what its rows are made of */
@@ -84,7 +86,7 @@ static inline uint32_t model_row(const struct model *model, uint32_t item)
     return item < model->row_of_item_count ? model->row_of_item[item] : MODEL_NO_ROW;
 }
 
-uint32_t model_row_count(const struct model *model); /* 0 for rankers and prices */
+uint32_t model_row_count(const struct model *model); /* 0 for rankers, blends and prices */
 
 /* ---- factors: score = user . item ------------------------------------------------------------ */
 

@@ -88,6 +88,7 @@ uint32_t model_figures(const struct model *model, struct model_figure ret[MODEL_
     case MODEL_linear: put(&figures, "features", model->as.linear->feature_count); break;
     case MODEL_trees: put_trees(&figures, model->as.trees); break;
     case MODEL_mlp: put_mlp(&figures, model->as.mlp); break;
+    case MODEL_blend: put(&figures, "parts", model->as.blend->part_count); break;
     case MODEL_prices: put(&figures, "rules", model->as.prices->rule_count); break;
     case MODEL_KIND_COUNT: break;
     }

@@ -7,6 +7,7 @@
 #ifndef MODELS_MODEL_INTERNAL_H
 #define MODELS_MODEL_INTERNAL_H
 
+#include "models/blend.h"
 #include "models/factors_index.h"
 #include "models/forest_fast.h"
 #include "models/ids.h"
@@ -100,6 +101,19 @@ struct mlp {
     struct bundle_feature *feature; /* owned */
 };
 
+struct blend {
+    uint32_t part_count;
+    struct blend_part part[BLEND_PARTS_MAX];
+    /* Of one that is assembled. */
+    const struct model *from;                   /* what was loaded */
+    const struct model *model[BLEND_PARTS_MAX]; /* borrowed; NULL: not there */
+    uint32_t *column[BLEND_PARTS_MAX];          /* owned: of the blend, by feature of the part */
+    struct bundle_feature *feature;             /* owned: of all parts */
+    uint32_t feature_count;
+    uint32_t widest;      /* features of the part that has most */
+    size_t scratch_bytes; /* of the part that needs most */
+};
+
 /* Each sets its pointer of model->as (also when it fails, as far as it came), model->items where
  * the kind has some, and adds to model->bytes. */
 MUST_CHECK enum err_code factors_load(struct bundle *bundle, struct model *model, struct err *err);
@@ -110,6 +124,7 @@ MUST_CHECK enum err_code popularity_load(struct bundle *bundle, struct model *mo
 MUST_CHECK enum err_code linear_load(struct bundle *bundle, struct model *model, struct err *err);
 MUST_CHECK enum err_code trees_load(struct bundle *bundle, struct model *model, struct err *err);
 MUST_CHECK enum err_code mlp_load(struct bundle *bundle, struct model *model, struct err *err);
+MUST_CHECK enum err_code blend_load(struct bundle *bundle, struct model *model, struct err *err);
 MUST_CHECK enum err_code prices_load(struct bundle *bundle, struct model *model, struct err *err);
 
 MUST_CHECK enum err_code embeddings_load(struct bundle *bundle, struct model *model,
@@ -131,7 +146,15 @@ void popularity_destroy(struct popularity *popularity);
 void linear_destroy(struct linear *linear);
 void trees_destroy(struct trees *trees);
 void mlp_destroy(struct mlp *mlp);
+void blend_destroy(struct blend *blend);
 void prices_destroy(struct prices *prices);
+
+/* The sum with what a part of that score adds. */
+double blend_add(const struct blend_part *part, double sum, double score);
+/* A golden row of a blend, {"scores": {PART: score}, "score": expected}, where a part that is left
+ * out is not there. */
+MUST_CHECK enum err_code blend_golden_row(const struct model *blend, const struct json_at *row,
+                                          double *ret_got, struct err *err);
 
 /* Takes the file of that key out of the bundle; it holds `tensor_count` tensors. */
 MUST_CHECK enum err_code model_take_tensors(struct bundle *bundle, const char *key,

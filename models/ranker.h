@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ranker - models of the kinds linear, trees and mlp: rows of named features in, a score each out.
+/* ranker - models of the kinds linear, trees and mlp, and blends of them (models/blend.h) once they
+ * are assembled: rows of named features in, a score each out.
  *
  * model->feature names what a row is made of.  Threads: any, without allocation or locks. */
 #ifndef MODELS_RANKER_H
@@ -13,6 +14,12 @@
 static inline bool ranker_is(enum model_kind kind)
 {
     return kind == MODEL_linear || kind == MODEL_trees || kind == MODEL_mlp;
+}
+
+/* It may rank the items of a slot. */
+static inline bool ranker_fits_slot(enum model_kind kind)
+{
+    return ranker_is(kind) || kind == MODEL_blend;
 }
 
 /* What ranker_score_rows needs as scratch, aligned to RANKER_ALIGN_BYTES and a multiple of it. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The models of /readyz?verbose: each that serves, and each that a policy names and that does not.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/rcu.h"
+#include "models/blend.h"
 #include "server/control/pages_internal.h"
 
 /* Every name that the policies hold, `index` counting from 0 over all slots; NULL behind the last.
@@ -40,10 +42,29 @@ static bool told_before(const struct policy_set *policies, uint32_t index, const
     return false;
 }
 
+/* The first part of a blend that it lacks; NULL for whatever else. */
+static const char *lacking_part(const struct snapshot *snapshot, const struct model *model)
+{
+    if (model->kind != MODEL_blend)
+        return NULL;
+    for (uint32_t i = 0; i < blend_part_count(model); i++) {
+        const struct blend_part *part = blend_part_at(model, i);
+        if (isnan(part->fallback) && !serves(snapshot, part->model))
+            return part->model;
+    }
+    return NULL;
+}
+
 static void put_serving(struct buffer *buffer, const struct snapshot *snapshot)
 {
     const struct model *model = NULL;
     for (uint32_t i = 0; (model = snapshot_model(snapshot, i)) != NULL; i++) {
+        const char *lacking = lacking_part(snapshot, model);
+        if (lacking != NULL) {
+            buffer_put_fmt(buffer, "[!]model %s not used: %s needs %s, which does not serve\n",
+                           model->name, model->label, lacking);
+            continue;
+        }
         bool usable = breaker_is_closed(model->breaker);
         buffer_put_fmt(buffer, "[%c]model %s %s: %s %s, breaker %s\n", usable ? '+' : '!',
                        model->name, usable ? "ok" : "not used", model->label,

@@ -56,7 +56,8 @@ static uint32_t canary_count(const struct registry *registry)
 
 bool reg_can_replace(const struct model *model, const struct model *stable)
 {
-    return model->kind == stable->kind || (ranker_is(model->kind) && ranker_is(stable->kind));
+    return model->kind == stable->kind ||
+           (ranker_fits_slot(model->kind) && ranker_fits_slot(stable->kind));
 }
 
 /* ---- start and stop -------------------------------------------------------------------------- */

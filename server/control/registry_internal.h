@@ -11,6 +11,7 @@
  *   registry_load.c   from a folder to a model that may serve
  *   registry_serve.c  from labels, models and policies to a snapshot that serves
  *   registry_features.c  other definitions of features, with what is bound to them
+ *   registry_blend.c  blends and the models that they need
  *   registry_lists.c  the lists of the policies follow what the store learns
  *   registry_state.c  models_dir/NAME/.serving
  *   registry_release.c  several models, the policies and the features in one step, and back
@@ -323,6 +324,9 @@ MUST_CHECK enum err_code reg_features_stage(struct registry *registry,
 MUST_CHECK enum err_code reg_features_check(const struct registry *registry, struct err *err);
 void reg_features_adopt(struct registry *registry); /* nobody reads a snapshot of before */
 void reg_features_give_up(struct registry *registry);
+
+/* ---- registry_blend.c; whether the parts of blends that come serve next */
+MUST_CHECK enum err_code reg_blend_check(const struct registry *registry, struct err *err);
 
 /* ---- registry_line.c */
 /* Serves the newest good version of the line, loads the one before it and the newest that waits,

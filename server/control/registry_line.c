@@ -14,11 +14,12 @@ enum err_code reg_version_path(const struct registry *registry, const char *name
     return rc == ERR_OK ? file_join(parent, version, ret_path, FILE_PATH_BYTES, err) : rc;
 }
 
-/* What is no fault of the bundle may pass: it is tried again at every look at models_dir. */
+/* What is no fault of the bundle may pass: it is tried again at every look at models_dir.  What is
+ * not found is a part of a blend. */
 static bool may_pass(enum err_code rc)
 {
-    return rc == ERR_NOMEM || rc == ERR_IO || rc == ERR_DISK_FULL || rc == ERR_BUSY ||
-           rc == ERR_TIMEOUT;
+    return rc == ERR_NOT_FOUND || rc == ERR_NOMEM || rc == ERR_IO || rc == ERR_DISK_FULL ||
+           rc == ERR_BUSY || rc == ERR_TIMEOUT;
 }
 
 void reg_refuse(struct registry *registry, struct reg_name *name, struct reg_version *version,

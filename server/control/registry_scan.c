@@ -219,12 +219,30 @@ static void retire_gone(struct registry *registry)
         reg_ratchet_prune(registry);
 }
 
+/* A blend may have been looked at before its parts. */
+static void try_again(struct registry *registry)
+{
+    for (uint32_t i = 0; i < registry->count; i++) {
+        struct reg_name *name = registry->name[i];
+        bool any = false;
+        for (uint32_t v = 0; v < name->count; v++) {
+            struct reg_version *version = name->version[v];
+            version->in_line = version->in_line || version->retry == REG_RETRY_LINE;
+            version->waits = version->waits || version->retry == REG_RETRY_WAITING;
+            any = any || version->retry != REG_RETRY_NONE;
+        }
+        if (any)
+            reg_settle(registry, name);
+    }
+}
+
 void reg_scan(struct registry *registry)
 {
     struct scan scan = {.registry = registry};
     struct dirent **list = NULL;
     char path[FILE_PATH_BYTES];
     struct err why = {.text = ""};
+    uint64_t epoch = registry->epoch;
     if (registry->has_unplaced)
         (void)!reg_release_move(registry, &why); /* it was told */
     reg_watch_add(registry, registry->models_dir);
@@ -244,6 +262,8 @@ void reg_scan(struct registry *registry)
             look_at_name(&scan, list[i]->d_name, path);
     }
     free_list(list, count);
+    if (registry->epoch != epoch)
+        try_again(registry);
     retire_gone(registry);
     if (scan.odd_names != registry->odd_names && scan.odd_names != 0)
         log_at(LOG_WARN,

@@ -261,6 +261,8 @@ enum err_code reg_change(struct registry *registry, const struct reg_change *cha
         reg_shadow_follow(registry->name[i]);
     }
     if (rc == ERR_OK)
+        rc = reg_blend_check(registry, err);
+    if (rc == ERR_OK)
         rc = reg_features_check(registry, err);
     if (rc == ERR_OK)
         rc = reg_features_stage(registry, &features, err);

@@ -162,7 +162,7 @@ struct policy_slot {
     int32_t min_stock;             /* items whose stock is known to be less are left out */
     bool catalogue_only;           /* items without a catalogue record are left out */
     bool repeats;                  /* items that other slots of a page show may be shown */
-    char ranker[MODEL_NAME_BYTES]; /* linear, trees or mlp, "" for none */
+    char ranker[MODEL_NAME_BYTES]; /* linear, trees, mlp or blend; "" for none */
     char prices[MODEL_NAME_BYTES]; /* prices model, "" for none */
     enum store_window generic_window;
     struct policy_rule *filter; /* owned, as those below; an item is shown when all of them hold */

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "models/blend.h"
 #include "models/ranker.h"
 #include "server/decide/pipeline.h"
 #include "server/metrics.h"
@@ -163,6 +164,17 @@ const double *rank_features_of(const struct pipeline *p, uint32_t item)
     return NULL;
 }
 
+/* A blend, and the parts that made the score. */
+static void use_ranker(struct pipeline *p)
+{
+    const struct model *blend = p->models->blend;
+    pipeline_use_model(p, p->models->ranker);
+    for (uint32_t i = 0; blend != NULL && i < blend_part_count(blend); i++) {
+        if (blend_part_model(blend, i) != NULL)
+            pipeline_use_model(p, blend_part_model(blend, i));
+    }
+}
+
 /* ---- ranking --------------------------------------------------------------------------------- */
 
 bool rank_candidates(struct pipeline *p, bool *ret_good)
@@ -184,7 +196,7 @@ bool rank_candidates(struct pipeline *p, bool *ret_good)
             chosen[i].score = finite_score(ranking->score[i]);
     }
     p->ranked = true;
-    pipeline_use_model(p, p->models->ranker);
+    use_ranker(p);
     pipeline_stage(p, STAGE_RANK);
     return true;
 }
@@ -251,10 +263,10 @@ static void rank_asked(struct pipeline *p, struct ranking *ranking, struct top *
 
 /* False when the ranker was to be used and there is no room for it: the caller's order stands.
  * *ret_good stays unless a score is no number. */
-static bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_good)
+static bool rank_callers_items(struct pipeline *p, bool asks_ranker, bool *ret_good)
 {
     uint32_t count = p->request->item_count;
-    struct ranking *ranking = use_ranker ? ranking_begin(p, count) : NULL;
+    struct ranking *ranking = asks_ranker ? ranking_begin(p, count) : NULL;
     struct top top = top_make(p->arena, p->wanted < count ? p->wanted : count);
     float *plain = ARENA_NEW(p->arena, float, count);
     bool ranks = ranking != NULL && top.slot != NULL && plain != NULL;
@@ -262,7 +274,7 @@ static bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_go
         ranking->plain = plain;
         rank_asked(p, ranking, &top, ret_good);
         use_popularity_models(p);
-        pipeline_use_model(p, p->models->ranker);
+        use_ranker(p);
         for (uint32_t i = 0; i < top.count; i++)
             emit_asked(p, top.slot[i].key, top.slot[i].score, ranking->plain[top.slot[i].key],
                        kept_row(ranking->kept, ranking->feature_count, top.slot[i].key));
@@ -273,7 +285,7 @@ static bool rank_callers_items(struct pipeline *p, bool use_ranker, bool *ret_go
         }
     }
     pipeline_stage(p, STAGE_RANK);
-    return ranks || !use_ranker;
+    return ranks || !asks_ranker;
 }
 
 /* A slot without a ranker keeps the caller's order, and so does whatever keeps a ranker from being
@@ -282,25 +294,25 @@ void rank_answer(struct pipeline *p)
 {
     enum reason reason = REASON_none;
     enum level level = pipeline_best_level(p, &reason);
-    bool use_ranker = level == LEVEL_full && p->models->ranker != NULL;
-    if (use_ranker)
+    bool asks_ranker = level == LEVEL_full && p->models->ranker != NULL;
+    if (asks_ranker)
         sources_score(p, level);
-    if (use_ranker && !pipeline_affords(p, 1u << COST_RANK | 1u << COST_FINISH)) {
+    if (asks_ranker && !pipeline_affords(p, 1u << COST_RANK | 1u << COST_FINISH)) {
         cost_fade(&p->worker->cost[COST_RANK]);
         p->out->left_out |= 1u << LEFT_OUT_ranker;
-        use_ranker = false;
+        asks_ranker = false;
         level = LEVEL_reduced;
         reason = REASON_deadline;
     }
-    if (use_ranker && !pipeline_model_begin(p, p->models->ranker)) {
-        use_ranker = false;
+    if (asks_ranker && !pipeline_model_begin(p, p->models->ranker)) {
+        asks_ranker = false;
         level = LEVEL_reduced;
         reason = REASON_breaker;
     }
     bool good = true;
     pipeline_cost_begin(p);
-    bool ranked = rank_callers_items(p, use_ranker, &good);
-    if (use_ranker) {
+    bool ranked = rank_callers_items(p, asks_ranker, &good);
+    if (asks_ranker) {
         pipeline_cost_learn(p, COST_RANK);
         pipeline_model_end(p, p->models->ranker, good);
     }
@@ -312,6 +324,6 @@ void rank_answer(struct pipeline *p)
         pipeline_lower(p, LEVEL_reduced, REASON_no_model);
     else if (!ranked)
         pipeline_lower(p, LEVEL_reduced, REASON_overload);
-    if (p->is_hidden && use_ranker)
+    if (p->is_hidden && asks_ranker)
         pipeline_lower(p, LEVEL_reduced, REASON_consent);
 }

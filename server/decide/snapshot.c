@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "base/rcu.h"
+#include "models/blend.h"
 #include "server/decide/snapshot_internal.h"
 #include "server/decide/trial.h"
 
 /* Kinds as bits. */
 #define KIND(kind)   (1u << (kind))
-#define RANKER_KINDS (KIND(MODEL_linear) | KIND(MODEL_trees) | KIND(MODEL_mlp))
+#define RANKER_KINDS (KIND(MODEL_linear) | KIND(MODEL_trees) | KIND(MODEL_mlp) | KIND(MODEL_blend))
 
 /* The model at `index` as the variant sees it. */
 static const struct model *model_of(const struct snapshot *snapshot, uint32_t variant,
@@ -60,15 +61,39 @@ static enum err_code find_model(const struct snapshot *snapshot, uint32_t varian
         if (strcmp(model->name, name) != 0)
             continue;
         if ((kinds & KIND(model->kind)) == 0)
-            return err_set(err, ERR_BAD_INPUT, "slot %s: model %s: expected kind %s, got %s", slot,
-                           name,
-                           kinds == RANKER_KINDS ? "linear, trees or mlp" : lowest_name(kinds),
-                           model_kind_name(model->kind));
+            return err_set(
+                err, ERR_BAD_INPUT, "slot %s: model %s: expected kind %s, got %s", slot, name,
+                kinds == RANKER_KINDS ? "linear, trees, mlp or blend" : lowest_name(kinds),
+                model_kind_name(model->kind));
         *ret_model = model;
         return ERR_OK;
     }
     *ret_missing = true;
     return ERR_OK;
+}
+
+static const struct model *find_named(const struct snapshot *snapshot, uint32_t variant,
+                                      const char *name)
+{
+    for (uint32_t i = 0; i < snapshot->model_count; i++) {
+        if (strcmp(snapshot->model[i]->name, name) == 0)
+            return model_of(snapshot, variant, i);
+    }
+    return NULL;
+}
+
+/* A part that is missing makes the blend missing, unless it has a default. */
+static enum err_code assemble_blend(const struct snapshot *snapshot, uint32_t variant,
+                                    struct slot_models *models, struct err *err)
+{
+    const struct model *part[BLEND_PARTS_MAX];
+    const struct model *blend = models->ranker;
+    for (uint32_t i = 0; i < blend_part_count(blend); i++)
+        part[i] = find_named(snapshot, variant, blend_part_at(blend, i)->model);
+    enum err_code rc = blend_assemble(blend, part, &models->blend, err);
+    models->ranker = models->blend;
+    models->ranker_missing = rc == ERR_NOT_FOUND;
+    return rc == ERR_NOT_FOUND ? ERR_OK : rc;
 }
 
 /* Which trials have a part in what these models answer. */
@@ -78,7 +103,8 @@ static uint32_t trials_of(const struct snapshot *snapshot, const struct slot_mod
     uint32_t trials = 0;
     for (uint32_t t = 0; t < snapshot->trial_count; t++) {
         const struct model *model = snapshot->trial[t].stable;
-        bool has_part = model == models->ranker || model == models->prices ||
+        bool has_part = (models->blend != NULL && blend_has(models->blend, model)) ||
+                        model == models->ranker || model == models->prices ||
                         model == variant->similar || model == variant->popularity;
         for (uint32_t s = 0; s < POLICY_SOURCES_MAX; s++)
             has_part = has_part || model == models->source[s];
@@ -114,6 +140,8 @@ static enum err_code resolve_slot(struct snapshot *snapshot, const struct store 
     if (rc == ERR_OK)
         rc = find_model(snapshot, variant, slot->name, slot->ranker, RANKER_KINDS, &models->ranker,
                         &models->ranker_missing, err);
+    if (rc == ERR_OK && models->ranker != NULL && models->ranker->kind == MODEL_blend)
+        rc = assemble_blend(snapshot, variant, models, err);
     if (rc == ERR_OK)
         rc = find_model(snapshot, variant, slot->name, slot->prices, KIND(MODEL_prices),
                         &models->prices, &models->prices_missing, err);
@@ -225,8 +253,10 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
 
 static void free_variant(struct snapshot_variant *variant, uint32_t slot_count)
 {
-    for (uint32_t i = 0; i < slot_count && variant->slot != NULL; i++)
+    for (uint32_t i = 0; i < slot_count && variant->slot != NULL; i++) {
         free(variant->slot[i].binding);
+        blend_release(&variant->slot[i].blend);
+    }
     free(variant->slot);
 }
 

@@ -8,6 +8,9 @@
  * (days the person bought the item on; seconds since the person's last event with it), and
  * request.<name> (the caller's own feature of the item).
  *
+ * A ranker that is a blend (models/blend.h) is assembled for each slot and variant, of the models
+ * that serve there.
+ *
  * Immutable once published.  The loader builds a new one for every change, publishes it by one
  * pointer (serving_publish), waits for readers (rcu_wait) and destroys the old one.  Models are
  * shared between snapshots by a reference count that only the loader touches.
@@ -54,6 +57,7 @@ struct slot_models {
     /* Which sums of the scratch are the source's, for those that have some. */
     uint8_t place[POLICY_SOURCES_MAX];
     const struct model *ranker;
+    struct model *blend; /* owned: the ranker, where it is a blend, as it is assembled; or NULL */
     const struct model *prices;
     struct rank_binding *binding; /* one per feature of the ranker; owned */
     bool missing;                 /* a model that the policy names is not loaded */

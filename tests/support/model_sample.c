@@ -75,6 +75,8 @@ static const char *const golden[MODEL_KIND_COUNT] = {
     [MODEL_mlp] = "[{\"features\": {\"item.price\": 3, \"pair.days\": 1}, \"score\": 1},"
                   " {\"features\": {\"item.price\": null, \"caller.score\": 8}, \"score\": "
                   "-6.5}]",
+    [MODEL_blend] = "[{\"scores\": {\"a\": 3, \"b\": 0}, \"score\": 6.25},"
+                    " {\"scores\": {\"a\": -1}, \"score\": -1.75}]",
     [MODEL_prices] = "[{\"price\": 1000, \"amount\": 1000, \"rule\": null, \"cost\": 100},"
                      " {\"price\": 1000, \"category\": \"toys\", \"cost\": 1, \"amount\": 899,"
                      "  \"rule\": \"toys\"},"
@@ -170,6 +172,7 @@ static void write_files(const char *dir, enum model_kind kind)
                          MODEL_SAMPLE_FACTORS);
         write_tensors(dir, "embeddings.safetensors", t, 1);
         break;
+    case MODEL_blend: break;
     default: write_text(dir, "rules.json", rules); break;
     }
     if (kind < MODEL_linear || kind == MODEL_embeddings)
@@ -190,6 +193,10 @@ static cJSON *extra_of(enum model_kind kind)
                "1e-6}}";
     if (kind == MODEL_linear)
         text = "{" FEATURES "}";
+    if (kind == MODEL_blend)
+        text = "{\"params\": {\"parts\": [{\"model\": \"a\", \"weight\": 2, \"default\": 1},"
+               " {\"model\": \"b\", \"weight\": 0.5, \"transform\": \"sigmoid\","
+               " \"default\": 0}]}, \"trained\": {\"at\": \"2026-11-23T02:00:00Z\"}}";
     if (kind == MODEL_mlp)
         text = "{\"params\": {\"activations\": [\"relu\", \"none\"]}, " FEATURES
                ", \"trained\": {\"at\": \"2026-11-23T02:00:00Z\"}}";

@@ -425,7 +425,7 @@ static void test_a_ranker_with_an_unknown_feature_is_refused(void **state)
     }
     assert_int_equal(fixture_try_serve(&fixture, SLOT(NEAR, "\"ranker\": \"near\","), &err),
                      ERR_BAD_INPUT);
-    assert_non_null(strstr(err.text, "expected kind linear, trees or mlp, got neighbors"));
+    assert_non_null(strstr(err.text, "expected kind linear, trees, mlp or blend, got neighbors"));
 }
 
 static void test_scores_that_no_float_holds_are_cut(void **state)

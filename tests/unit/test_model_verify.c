@@ -107,6 +107,7 @@ static void test_every_kind_has_figures_and_a_speed(void **state)
         [MODEL_linear] = {{"features", 3}, {NULL, 0}},
         [MODEL_trees] = {{NULL, 0}, {NULL, 0}},
         [MODEL_mlp] = {{"features", 3}, {NULL, 0}},
+        [MODEL_blend] = {{"parts", 2}, {NULL, 0}},
         [MODEL_prices] = {{NULL, 0}, {NULL, 0}},
         [MODEL_embeddings] = {{"items", MODEL_SAMPLE_ITEMS}, {"dimensions", MODEL_SAMPLE_FACTORS}},
     };

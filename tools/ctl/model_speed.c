@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "models/blend.h"
 #include "models/ranker.h"
 
 #define RUNS           201
@@ -68,6 +69,7 @@ static enum err_code prepare(struct speed *speed, const cJSON *rows, struct err 
     const struct model *model = speed->model;
     bool ranks = ranker_is(model->kind);
     size_t scratch_bytes = ranks ? ranker_scratch_bytes(model) : RANKER_ALIGN_BYTES;
+    _Static_assert(MODEL_SPEED_BATCH >= BLEND_PARTS_MAX, "values hold a score of each part");
     speed->values =
         calloc((size_t)MODEL_SPEED_BATCH * (model->feature_count + 1U), sizeof *speed->values);
     speed->score = calloc(MODEL_SPEED_BATCH, sizeof *speed->score);
@@ -105,6 +107,11 @@ static void score(struct speed *speed, uint32_t rows)
     if (ranker_is(model->kind)) {
         ranker_score_rows(model, speed->values, rows, speed->scratch, speed->score);
         speed->sink = speed->score[rows - 1];
+        return;
+    }
+    if (model->kind == MODEL_blend) { /* what it takes beyond its parts */
+        for (uint32_t r = 0; r < rows; r++)
+            speed->sink = blend_of_scores(model, speed->values);
         return;
     }
     for (uint32_t r = 0; r < rows; r++) {

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "models/blend.h"
 #include "models/model_figures.h"
 #include "models/ranker.h"
 #include "tools/ctl/model_features.h"
@@ -211,6 +212,29 @@ static void print_features(const struct report *report)
     table_deinit(&table);
 }
 
+static void print_parts(const struct model *blend)
+{
+    static const char *const transforms[] = {
+#define X(name) #name,
+        BLEND_TRANSFORMS(X)
+#undef X
+    };
+    struct table table;
+    table_init(&table, "PART >WEIGHT TRANSFORM >DEFAULT");
+    for (uint32_t i = 0; i < blend_part_count(blend); i++) {
+        const struct blend_part *part = blend_part_at(blend, i);
+        table_put(&table, text_of(part->model));
+        table_put_fmt(&table, "%g", part->weight);
+        table_put(&table, text_of(transforms[part->transform]));
+        if (isnan(part->fallback))
+            table_put(&table, TEXT_LITERAL("needed"));
+        else
+            table_put_fmt(&table, "%g", part->fallback);
+    }
+    table_print(&table, stdout);
+    table_deinit(&table);
+}
+
 static void print_text(const struct report *report)
 {
     const struct bundle *bundle = report->bundle;
@@ -230,6 +254,8 @@ static void print_text(const struct report *report)
            (double)model_serving_bytes(report->model) / 1e6);
     if (report->model->feature_count > 0)
         print_features(report);
+    if (report->model->kind == MODEL_blend)
+        print_parts(report->model);
     for (uint32_t i = 0; i < report->doubt_count; i++)
         fprintf(stderr, "decidectl: model: %s: %s\n", report->path, report->doubt[i]);
 }

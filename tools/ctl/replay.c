@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/transcode.h"
+#include "models/blend.h"
 #include "tools/cli/value.h"
 #include "tools/ctl/args.h"
 #include "tools/ctl/export.h"
@@ -40,10 +41,27 @@ static int refuse(struct run *run, const struct decision_record *decision, const
 }
 
 /* EXIT_FINE also for one that differs: the counts know. */
+static int compare(struct run *run, const struct decision_record *decision,
+                   const struct model *model)
+{
+    struct err err = {.text = ""};
+    if (replay_compute(decision, model, &run->replay, &err) != ERR_OK)
+        return refuse(run, decision, &err);
+    const bool is_equal = run->replay.differing_count == 0 && !run->replay.order_differs;
+    run->counts.equal += is_equal;
+    run->counts.differing += !is_equal;
+    if (run->other != NULL && replay_compute(decision, run->other, &run->with, &err) != ERR_OK)
+        return refuse(run, decision, &err);
+    if (!run->line->all || !is_equal)
+        replay_show_one(decision, model, &run->replay, run->other, &run->with, run->ctl->json);
+    return EXIT_FINE;
+}
+
 static int replay_one(struct run *run, const struct decision_record *decision)
 {
     struct err err = {.text = ""};
     const struct model *model = NULL;
+    struct model *blend = NULL;
     if (decision->ranker.ptr == NULL || decision->features.at == NULL) {
         run->counts.unranked++;
         if (!run->line->all) {
@@ -55,17 +73,14 @@ static int replay_one(struct run *run, const struct decision_record *decision)
         }
         return EXIT_FINE;
     }
-    if (replay_model(&run->models, decision->ranker, &model, &err) != ERR_OK ||
-        replay_compute(decision, model, &run->replay, &err) != ERR_OK)
-        return refuse(run, decision, &err);
-    const bool is_equal = run->replay.differing_count == 0 && !run->replay.order_differs;
-    run->counts.equal += is_equal;
-    run->counts.differing += !is_equal;
-    if (run->other != NULL && replay_compute(decision, run->other, &run->with, &err) != ERR_OK)
-        return refuse(run, decision, &err);
-    if (!run->line->all || !is_equal)
-        replay_show_one(decision, model, &run->replay, run->other, &run->with, run->ctl->json);
-    return EXIT_FINE;
+    enum err_code rc = replay_model(&run->models, decision->ranker, &model, &err);
+    if (rc == ERR_OK && model->kind == MODEL_blend) {
+        rc = replay_assemble(&run->models, decision, model, &blend, &err);
+        model = blend;
+    }
+    int code = rc == ERR_OK ? compare(run, decision, model) : refuse(run, decision, &err);
+    blend_release(&blend);
+    return code;
 }
 
 static bool is_asked_for(const struct run *run, const struct decision_record *decision)
@@ -151,6 +166,9 @@ static int run_all(struct run *run)
     if (line->with != NULL &&
         replay_model(&run->models, text_of(line->with), &run->other, &err) != ERR_OK)
         return ctl_fail("replay", "--with: %s", err.text);
+    if (run->other != NULL && run->other->kind == MODEL_blend)
+        return ctl_fail("replay", "--with: %s is a blend, of which versions it does not say",
+                        run->other->label);
     int code = line->log != NULL ? from_file(run) : from_daemon(run);
     if (code != EXIT_FINE)
         return code;

@@ -29,6 +29,14 @@ struct replay_models {
  * removed; ERR_UNSUPPORTED when it is no ranker; the errors of a bundle. */
 MUST_CHECK enum err_code replay_model(struct replay_models *models, struct text label,
                                       const struct model **ret_model, struct err *err);
+/* A blend with the parts that made the decision; blend_release.  ERR_NOT_FOUND: its label does not
+ * stand in the log. */
+MUST_CHECK enum err_code replay_assemble(struct replay_models *models,
+                                         const struct decision_record *decision,
+                                         const struct model *blend, struct model **ret_ranker,
+                                         struct err *err);
+/* Its scores depend on how many rows came together (models/model.h). */
+bool replay_rounds(const struct model *ranker);
 void replay_models_close(struct replay_models *models);
 
 struct replay_item {

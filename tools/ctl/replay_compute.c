@@ -87,7 +87,7 @@ static float compute(const struct rows *rows, uint32_t name_count, struct cursor
 
 static bool same(const struct model *model, float a, float b)
 {
-    if (model->kind == MODEL_mlp)
+    if (replay_rounds(model))
         return fabsf(a - b) <= (float)MLP_TOLERANCE * fmaxf(1.0f, fabsf(b));
     return memcmp(&a, &b, sizeof a) == 0;
 }

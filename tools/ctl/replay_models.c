@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "models/blend.h"
 #include "models/ranker.h"
 #include "tools/ctl/replay.h"
 
@@ -16,7 +17,7 @@ static enum err_code load(const char *dir, const char *name, const char *version
     if (rc == ERR_OK)
         rc = model_load(bundle, &model, err);
     bundle_close(&bundle);
-    if (rc == ERR_OK && !ranker_is(model->kind)) {
+    if (rc == ERR_OK && !ranker_fits_slot(model->kind)) {
         rc = err_set(err, ERR_UNSUPPORTED, "%s@%s is of the kind %s, which ranks nothing", name,
                      version, model_kind_name(model->kind));
         model_destroy(&model);
@@ -67,6 +68,43 @@ enum err_code replay_model(struct replay_models *models, struct text label,
     if (rc == ERR_OK)
         *ret_model = models->model[models->count++];
     return rc;
+}
+
+/* The label in the decision of the version that served under the name; .ptr NULL when none did. */
+static struct text label_of(const struct decision_record *decision, const char *name)
+{
+    struct cursor at = decision->models;
+    uint32_t len = (uint32_t)strlen(name);
+    for (uint32_t i = 0; i < decision->model_count; i++) {
+        struct text label;
+        (void)cursor_text(&at, &label);
+        if (label.len > len && label.ptr[len] == '@' && memcmp(label.ptr, name, len) == 0)
+            return label;
+    }
+    return (struct text){NULL, 0};
+}
+
+enum err_code replay_assemble(struct replay_models *models, const struct decision_record *decision,
+                              const struct model *blend, struct model **ret_ranker, struct err *err)
+{
+    const struct model *part[BLEND_PARTS_MAX] = {NULL};
+    enum err_code rc = ERR_OK;
+    for (uint32_t i = 0; i < blend_part_count(blend) && rc == ERR_OK; i++) {
+        struct text label = label_of(decision, blend_part_at(blend, i)->model);
+        if (label.ptr != NULL)
+            rc = replay_model(models, label, &part[i], err);
+    }
+    return rc == ERR_OK ? blend_assemble(blend, part, ret_ranker, err) : rc;
+}
+
+bool replay_rounds(const struct model *ranker)
+{
+    bool rounds = ranker->kind == MODEL_mlp;
+    for (uint32_t i = 0; ranker->kind == MODEL_blend && i < blend_part_count(ranker); i++) {
+        const struct model *part = blend_part_model(ranker, i);
+        rounds = rounds || (part != NULL && part->kind == MODEL_mlp);
+    }
+    return rounds;
 }
 
 void replay_models_close(struct replay_models *models)

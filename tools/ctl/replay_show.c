@@ -62,7 +62,7 @@ static void show_for_people(const struct decision_record *decision, const struct
     show_differences(replay);
     if (replay->differing_count == 0 && !replay->order_differs)
         printf("equal: the features as served give the logged scores, %s\n",
-               model->kind == MODEL_mlp ? "to rounding" : "bit for bit");
+               replay_rounds(model) ? "to rounding" : "bit for bit");
     if (other != NULL)
         show_other(model, other, replay, with);
 }
