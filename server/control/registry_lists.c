@@ -25,7 +25,8 @@ static void refresh(struct registry *registry, struct snapshot *snapshot)
     struct err err = {.text = ""};
     if (!has_lists(snapshot))
         return;
-    if (snapshot_refresh_lists(snapshot, registry->store, &err) != ERR_OK)
+    enum err_code rc = snapshot_refresh_lists(snapshot, registry->store, &err);
+    if (rc != ERR_OK && rc != ERR_BUSY)
         log_at(LOG_ERROR, "lists cannot be made anew", LOG_STR("error", err.text));
 }
 

@@ -116,7 +116,13 @@ struct built {
     struct snapshot *serving, *shadows;
 };
 
-static enum err_code build_both(const struct registry *registry, const struct reg_change *change,
+/* The daemon does not wait for a long list when it stops. */
+static bool is_stopping(void *ctx)
+{
+    return reg_is_stopping(ctx);
+}
+
+static enum err_code build_both(struct registry *registry, const struct reg_change *change,
                                 const struct feature_set *features, struct built *built,
                                 struct err *err)
 {
@@ -130,7 +136,8 @@ static enum err_code build_both(const struct registry *registry, const struct re
                                  .static_ids = static_list->ids,
                                  .static_count = static_list->count,
                                  .features = features,
-                                 .worker_count = registry->worker_count};
+                                 .worker_count = registry->worker_count,
+                                 .list_stop = {is_stopping, registry}};
     enum err_code rc = build(registry, change->policies, &spec, &built->serving, err);
     if (rc != ERR_OK || parts.shadow_count == 0)
         return rc;

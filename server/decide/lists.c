@@ -22,6 +22,13 @@ bool list_grow(void **array, uint32_t count, uint32_t *capacity, size_t element_
     return true;
 }
 
+bool list_is_stopped(struct list_builder *builder)
+{
+    builder->stopped =
+        builder->stop.is_wanted != NULL && builder->stop.is_wanted(builder->stop.ctx);
+    return builder->stopped;
+}
+
 bool list_begin_span(struct list_builder *builder)
 {
     void *array = builder->span;
@@ -99,16 +106,17 @@ static struct list *find_unchanged(const struct policy_list *spec, const struct 
     return NULL;
 }
 
-static struct list *make(const struct policy_list *spec, const struct store *store,
-                         const struct list_set *before)
+static enum err_code make(const struct policy_list *spec, const struct store *store,
+                          const struct list_set *before, struct list_stop stop,
+                          struct list **ret_list, struct err *err)
 {
-    struct list *unchanged = find_unchanged(spec, store, before);
-    if (unchanged != NULL) {
-        unchanged->user_count++;
-        return unchanged;
+    *ret_list = find_unchanged(spec, store, before);
+    if (*ret_list != NULL) {
+        (*ret_list)->user_count++;
+        return ERR_OK;
     }
     uint64_t content_version = store_content_version(store); /* before anything is read */
-    struct list_builder builder = {.spec = spec, .store = store};
+    struct list_builder builder = {.spec = spec, .store = store, .stop = stop};
     bool made = false;
     switch (spec->kind) {
     case LIST_EDITOR: made = list_make_editor(&builder); break;
@@ -122,22 +130,26 @@ static struct list *make(const struct policy_list *spec, const struct store *sto
     free(builder.segment);
     free(builder.span);
     free(builder.entry);
-    return list;
+    *ret_list = list;
+    if (builder.stopped)
+        return err_set(err, ERR_BUSY, "a list of the policies was not finished: the daemon stops");
+    return list != NULL ? ERR_OK : err_set(err, ERR_NOMEM, "no memory for a list of the policies");
 }
 
 /* ---- sets ------------------------------------------------------------------------------------ */
 
 enum err_code lists_make(const struct policy_set *policies, const struct store *store,
-                         const struct list_set *before, struct list_set **ret_set, struct err *err)
+                         const struct list_set *before, struct list_stop stop,
+                         struct list_set **ret_set, struct err *err)
 {
     struct list_set *set = calloc(1, sizeof *set);
     if (set == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the lists of the policies");
     for (uint32_t i = 0; i < policies->list_count; i++) {
-        set->list[i] = make(&policies->list[i], store, before);
-        if (set->list[i] == NULL) {
+        enum err_code rc = make(&policies->list[i], store, before, stop, &set->list[i], err);
+        if (rc != ERR_OK) {
             lists_destroy(&set);
-            return err_set(err, ERR_NOMEM, "no memory for a list of the policies");
+            return rc;
         }
         set->count++;
     }

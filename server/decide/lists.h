@@ -42,11 +42,17 @@ struct list_set {
     struct list *list[POLICY_LISTS_MAX]; /* by number in the policy set; owned together */
 };
 
+/* Asked now and then while a long list is made; true: nobody needs it any more. */
+struct list_stop {
+    bool (*is_wanted)(void *ctx); /* NULL: never */
+    void *ctx;
+};
+
 /* One for each list of the policies.  `before` (NULL: none) is the set that serves: what costs much
- * and did not change is taken from it.  ERR_NOMEM. */
+ * and did not change is taken from it.  ERR_NOMEM; ERR_BUSY when it was stopped. */
 MUST_CHECK enum err_code lists_make(const struct policy_set *policies, const struct store *store,
-                                    const struct list_set *before, struct list_set **ret_set,
-                                    struct err *err);
+                                    const struct list_set *before, struct list_stop stop,
+                                    struct list_set **ret_set, struct err *err);
 void lists_destroy(struct list_set **set); /* NULL is fine; sets NULL */
 
 /* ---- hot path -------------------------------------------------------------------------------- */

@@ -356,7 +356,8 @@ bool list_make_content(struct list_builder *builder)
         has_room = search.sum != NULL && search.touched != NULL;
     }
     for (uint32_t i = 0; i < corpus.item_count && has_room; i++)
-        has_room = add_neighbors(builder, &corpus, &search, i);
+        has_room = (i % LISTS_CHUNK != 0 || !list_is_stopped(builder)) &&
+                   add_neighbors(builder, &corpus, &search, i);
     free(search.sum);
     free(search.touched);
     corpus_free(&corpus);

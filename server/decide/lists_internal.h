@@ -23,11 +23,15 @@ struct list_builder {
     uint64_t *segment; /* owned; by span from the second on, segment_count of them */
     uint32_t segment_count, segment_capacity;
     uint32_t unknown_count;
+    struct list_stop stop;
+    bool stopped;
 };
 
 /* So many items or people are looked at within one section of a reader. */
 #define LISTS_CHUNK 1024
 
+/* Whether to stop; remembered, so that the maker returns false as without memory. */
+bool list_is_stopped(struct list_builder *builder);
 /* False without memory. */
 bool list_begin_span(struct list_builder *builder);
 bool list_add(struct list_builder *builder, uint32_t item, float value); /* to the last span */

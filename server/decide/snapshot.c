@@ -175,7 +175,8 @@ enum err_code snapshot_refresh_lists(struct snapshot *snapshot, const struct sto
                                      struct err *err)
 {
     struct list_set *set = NULL;
-    enum err_code rc = lists_make(snapshot->policies, store, snapshot_lists(snapshot), &set, err);
+    enum err_code rc = lists_make(snapshot->policies, store, snapshot_lists(snapshot),
+                                  snapshot->list_stop, &set, err);
     if (rc != ERR_OK)
         return rc;
     /* Release: see snapshot_lists. */
@@ -220,6 +221,7 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
         return err_set(err, ERR_NOMEM, "no memory for a snapshot");
     snapshot->epoch = spec->epoch;
     snapshot->features = spec->features;
+    snapshot->list_stop = spec->list_stop;
     snapshot->worker_count = spec->worker_count > 0 ? spec->worker_count : 1;
     snapshot->model_count = spec->model_count;
     for (uint32_t i = 0; i < spec->model_count; i++)
@@ -240,7 +242,8 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     struct list_set *lists = NULL;
     if (rc == ERR_OK)
         rc = lists_make(snapshot->policies, spec->store,
-                        spec->before == NULL ? NULL : snapshot_lists(spec->before), &lists, err);
+                        spec->before == NULL ? NULL : snapshot_lists(spec->before), spec->list_stop,
+                        &lists, err);
     atomic_init(&snapshot->lists, lists);
     if (rc != ERR_OK) {
         snapshot->policies = NULL; /* stays with the caller */

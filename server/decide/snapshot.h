@@ -116,6 +116,7 @@ struct snapshot {
     uint32_t static_count;
     /* Owned; replaced by snapshot_refresh_lists. */
     _Atomic(struct list_set *) lists;
+    struct list_stop list_stop;
     uint32_t row_places, item_places; /* as many as the slot needs that needs most */
     uint32_t worker_count;
     struct worker_scratch *scratch; /* owned, worker_count of them */
@@ -137,6 +138,7 @@ struct snapshot_spec {
     const struct store *store;          /* whose features a ranker may name */
     const struct feature_set *features; /* see above */
     const struct snapshot *before;      /* whose lists may be taken over; NULL: none */
+    struct list_stop list_stop;
 };
 
 /* A model that a policy names and that is not among the models is no error (the ladder answers
@@ -147,7 +149,8 @@ MUST_CHECK enum err_code snapshot_build(const struct snapshot_spec *spec,
 void snapshot_destroy(struct snapshot **snapshot); /* not the models */
 
 /* Makes the lists of the policies anew and publishes them.  On the loader, outside of
- * rcu_read_begin/end; the snapshot may be in use.  ERR_NOMEM: those of before stay. */
+ * rcu_read_begin/end; the snapshot may be in use.  ERR_NOMEM, ERR_BUSY: those of before
+ * stay. */
 MUST_CHECK enum err_code snapshot_refresh_lists(struct snapshot *snapshot,
                                                 const struct store *store, struct err *err);
 /* Inside rcu_read_begin/end. */

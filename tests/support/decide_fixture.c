@@ -134,7 +134,8 @@ enum err_code fixture_try_serve(struct fixture *fixture, const char *policies, s
                                        .static_count = 2,
                                        .worker_count = 1,
                                        .item_count_max = store_items_max(fixture->store),
-                                       .store = fixture->store};
+                                       .store = fixture->store,
+                                       .list_stop = fixture->list_stop};
     rc = snapshot_build(&spec, &snapshot, err);
     if (rc != ERR_OK) {
         policy_destroy(&set);

@@ -33,6 +33,7 @@ struct fixture {
     uint64_t deadline_ns; /* of the worker's clock; 0: none */
     uint32_t spared_permille;
     bool keep_features;
+    struct list_stop list_stop;
     uint64_t epoch;
     struct events events;
     uint8_t request_bytes[65536];

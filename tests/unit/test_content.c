@@ -208,6 +208,32 @@ static void the_lists_hold_the_largest_cosines(void **state)
     }
 }
 
+static bool is_wanted(void *ctx)
+{
+    return *(const bool *)ctx;
+}
+
+/* Whoever stops the daemon does not wait for a catalogue of millions. */
+static void a_list_that_nobody_needs_is_left(void **state)
+{
+    (void)state;
+    bool stopping = false;
+    struct err err = {.text = ""};
+    load_lamps();
+    fixture.list_stop = (struct list_stop){is_wanted, &stopping};
+    fixture_serve(&fixture, by_content);
+    const struct list *before = snapshot_lists(fixture.snapshot)->list[0];
+    upsert("lamp4", ", \"title\": \"Desk lamp\"");
+    stopping = true;
+    assert_int_equal(snapshot_refresh_lists(fixture.snapshot, fixture.store, &err), ERR_BUSY);
+    assert_ptr_equal(snapshot_lists(fixture.snapshot)->list[0], before);
+    assert_int_equal(fixture_try_serve(&fixture, by_content, &err), ERR_BUSY);
+    assert_string_equal(err.text, "a list of the policies was not finished: the daemon stops");
+    stopping = false;
+    assert_int_equal(snapshot_refresh_lists(fixture.snapshot, fixture.store, &err), ERR_OK);
+    assert_ptr_not_equal(snapshot_lists(fixture.snapshot)->list[0], before);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -215,6 +241,7 @@ int main(void)
         TEST(what_is_alike_is_recommended),
         TEST(new_items_have_what_is_alike_at_once),
         TEST(the_lists_hold_the_largest_cosines),
+        TEST(a_list_that_nobody_needs_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
