@@ -21,11 +21,12 @@ import urllib.request
 
 import numpy as np
 
-from bench_serve import Daemon, Programs, run, say
+from bench_serve import Daemon, Programs, run, say, wait_until
 
 DIM, CLUSTERS, CATEGORIES, BRANDS, WORDS = 64, 2000, 1000, 500, 20000
 SLOTS = {"all": {"sources": [{"source": "factors"}]},
          "narrow": {"sources": [{"source": "factors"}], "filters": ["item.category == 'c7'"]}}
+LOAD_S = 3600  # an index of millions of items is made meanwhile
 CONTENT = {"alike": {"sources": [{"source": "content"}]}}
 
 
@@ -98,8 +99,7 @@ def measure(programs, folder, items, calls):
                                 if '"address"' in line and "tcp://" not in line)
         run(*ctl, "import", "items", folder / "items.ndjson")
         say(f"{items} items are there")
-        while gauge(http, "decided_models ") < 1:
-            time.sleep(0.5)
+        wait_until("the model serves", lambda: gauge(http, "decided_models ") >= 1, LOAD_S)
         found = {"index_recall": gauge(http, "decided_retrieval_recall"),
                  "build_s": gauge(http, "decided_retrieval_build_seconds"),
                  "no_filter": ask(ctl, calls, items, {"slot": "all"}),

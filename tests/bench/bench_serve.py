@@ -52,6 +52,14 @@ def run(*command):
     return result.stdout
 
 
+def wait_until(what, is_so, limit_s, every_s=0.2):
+    end = time.monotonic() + limit_s
+    while not is_so():
+        if time.monotonic() > end:
+            sys.exit(f"{sys.argv[0]}: {what}: not within {limit_s} s")
+        time.sleep(every_s)
+
+
 class Daemon:
     def __init__(self, programs, folder, options=None):
         config = folder / "decided.json"

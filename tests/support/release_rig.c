@@ -28,7 +28,7 @@ void release_write_features(const struct registry_rig *rig, const char *below, c
              "{\"version\": \"%s\", \"features\": {\"user.views\": {\"kind\": \"count\", "
              "\"events\": [\"view\"], \"window\": \"%dd\"}, \"user.of%s\": {\"kind\": \"count\", "
              "\"events\": [\"view\"]}}}",
-             version, atoi(version) % 30 + 1, version);
+             version, (int)(strtoul(version, NULL, 10) % 30) + 1, version);
     temp_dir_write_text(&rig->dir, name, text);
 }
 
