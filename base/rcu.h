@@ -7,7 +7,8 @@
  * left. Under ThreadSanitizer begin/end/wait are annotated, since it cannot see through liburcu.
  *
  * Threads: begin/end on any thread, nestable, wait-free, never sleep in between.  rcu_wait only on
- * the store, loader or main thread, never inside begin/end. */
+ * the threads of store, grace periods, loader and main, never inside begin/end: it sleeps for 10 ms
+ * at a time while a reader is at work. */
 #ifndef BASE_RCU_H
 #define BASE_RCU_H
 

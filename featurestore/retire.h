@@ -1,32 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* retire - blocks that were replaced and wait for their last reader.
  *
- * One grace period serves all that was retired since the last one: the store thread flushes once
- * after a batch, and in between only when the list is full.  Threads: one owner, outside of
- * rcu_read_begin/end. */
+ * One grace period serves all that was retired since the last one began.  Where a reader is at work
+ * a grace period takes 10 to 20 ms, since liburcu sleeps that long before it looks again; so a
+ * thread of its own waits for it, and the owner, which alone may give blocks back, goes on:
+ * retire_pass takes what has had its time and has the thread wait for what came since.  Only when
+ * the list is full does the owner wait.  Without the thread, and in retire_flush, it waits itself.
+ *
+ * Threads: one owner, outside of rcu_read_begin/end. */
 #ifndef FEATURESTORE_RETIRE_H
 #define FEATURESTORE_RETIRE_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/slabs.h"
 
-#define RETIRE_BLOCKS_MAX 4096
+#define RETIRE_BLOCKS_MAX 16384
 
 struct retired {
     const void *block;
     uint64_t bytes; /* of a block of slabs; 0: of malloc */
 };
 
-struct retire {
-    struct slabs *slabs; /* borrowed */
+struct retire_list {
     uint32_t count;
     struct retired block[RETIRE_BLOCKS_MAX]; /* owned; no reader can find them any more */
 };
 
+struct retire {
+    struct slabs *slabs; /* borrowed */
+    struct retire_list list[2];
+    uint32_t open; /* the one that is being filled; the other one waits, if anything is in it */
+    /* The thread; all under the mutex. */
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    pthread_t thread;
+    bool runs;
+    enum { RETIRE_NONE, RETIRE_ASKED, RETIRE_OVER } state; /* of the grace period */
+    void (*wake)(void *ctx); /* on the thread: there is something for retire_pass */
+    void *ctx;
+};
+
+MUST_CHECK enum err_code retire_init(struct retire *retire, struct slabs *slabs, struct err *err);
+void retire_deinit(struct retire *retire); /* after retire_flush */
+MUST_CHECK enum err_code retire_start(struct retire *retire, void (*wake)(void *ctx), void *ctx,
+                                      struct err *err);
+void retire_stop(struct retire *retire); /* fine when it does not run */
+
 /* A block of slabs, with the size it was asked for; NULL is fine. */
 void retire_block(struct retire *retire, const void *block, uint64_t bytes);
 void retire_heap(struct retire *retire, const void *block); /* one of malloc; NULL is fine */
-void retire_flush(struct retire *retire);                   /* waits for readers, then frees */
+void retire_pass(struct retire *retire);                    /* does not wait, if the thread runs */
+void retire_flush(struct retire *retire);                   /* waits for readers, then frees all */
 
 #endif

@@ -138,7 +138,8 @@ enum err_code store_create(const struct store_limits *limits, const struct clock
     rc = queue_init(store, err);
     if (rc == ERR_OK)
         rc = slabs_create(&store->slabs, err);
-    store->retire.slabs = store->slabs;
+    if (rc == ERR_OK)
+        rc = retire_init(&store->retire, store->slabs, err);
     if (rc == ERR_OK)
         rc = items_init(store, err);
     if (rc == ERR_OK)
@@ -192,6 +193,7 @@ void store_destroy(struct store **store)
     people_deinit(&old->users, old->slabs);
     people_deinit(&old->anons, old->slabs);
     feature_tables_destroy(&old->features);
+    retire_deinit(&old->retire);
     slabs_destroy(&old->slabs);
     dedup_destroy(&old->dedup);
     person_edit_deinit(&old->edit);

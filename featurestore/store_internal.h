@@ -243,6 +243,7 @@ struct store {
     bool joinable;                 /* the thread was started and not joined */
     bool runs;                     /* it takes jobs */
     bool stopping;                 /* it ends when there are no more */
+    bool grace_is_over;            /* there is something for retire_pass */
     struct store_jobs queue;       /* owned when they are batches */
     _Atomic uint64_t queue_events; /* changed under the mutex */
 

@@ -24,7 +24,7 @@ static bool refresh_wanted(const struct store *store, bool queue_is_empty)
 static void refresh_now(struct store *store)
 {
     store_refresh_all(store);
-    retire_flush(&store->retire);
+    retire_pass(&store->retire);
 }
 
 static void run_batch(struct store *store, struct store_job *job)
@@ -43,7 +43,7 @@ static void run_batch(struct store *store, struct store_job *job)
         store_batch_applied(store, job);
     else
         store_batch_refused(store, job);
-    retire_flush(&store->retire);
+    retire_pass(&store->retire);
     store_erase_wipe(store);
 }
 
@@ -159,6 +159,13 @@ static bool keep_up(struct store *store)
         store_commit_end(store);
         return true;
     }
+    if (store->grace_is_over) {
+        store->grace_is_over = false;
+        pthread_mutex_unlock(&store->mutex);
+        retire_pass(&store->retire);
+        pthread_mutex_lock(&store->mutex);
+        return true;
+    }
     if (!retry_is_due(store))
         return commit_if_due(store);
     pthread_mutex_unlock(&store->mutex);
@@ -217,17 +224,31 @@ static void *run(void *arg)
 
 /* ---- any thread ------------------------------------------------------------------------------ */
 
+static void note_grace(void *ctx)
+{
+    struct store *store = ctx;
+    pthread_mutex_lock(&store->mutex);
+    store->grace_is_over = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
 enum err_code store_start(struct store *store, struct err *err)
 {
     ASSERT(!store->joinable);
     enum err_code rc = store_committer_start(store, err);
-    if (rc != ERR_OK)
+    if (rc == ERR_OK)
+        rc = retire_start(&store->retire, note_grace, store, err);
+    if (rc != ERR_OK) {
+        store_committer_stop(store);
         return rc;
+    }
     store->stopping = false;
     store->runs = true;
     int failed = pthread_create(&store->thread, NULL, run, store);
     if (failed != 0) {
         store->runs = false;
+        retire_stop(&store->retire);
         store_committer_stop(store);
         return err_set(err, ERR_IO, "cannot start the store thread: %s", strerror(failed));
     }
@@ -246,11 +267,13 @@ void store_stop(struct store *store)
     pthread_mutex_unlock(&store->mutex);
     pthread_join(store->thread, NULL);
     store->joinable = false;
+    retire_stop(&store->retire);
     store_committer_stop(store);
     if (store_has_uncommitted(store))
         store_commit(store);
     if (store->refresh.is_due)
-        refresh_now(store);
+        store_refresh_all(store);
+    retire_flush(&store->retire);
 }
 
 static enum err_code check_batch(const uint8_t *bytes, size_t len, uint32_t *ret_count,
