@@ -58,6 +58,7 @@ uint32_t store_row_count(const struct store *store, enum store_row kind);
 struct store_numbers {
     uint32_t *number; /* owned */
     uint32_t count;
+    uint32_t same_count; /* the first so many have the number that they had: all, as a rule */
 };
 
 /* Where the file has the state of a feature, and where it goes: a definition by its index, or

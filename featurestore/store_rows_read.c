@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows of a checkpoint become state; bytes from disk are checked, whatever their checksums say. */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@ static enum err_code append(struct store_numbers *numbers, uint32_t number, stru
             return err_set(err, ERR_NOMEM, "out of memory to number the ids of a checkpoint");
         numbers->number = grown;
     }
+    numbers->same_count += number == count && numbers->same_count == count;
     numbers->number[numbers->count++] = number;
     return ERR_OK;
 }
@@ -85,7 +87,7 @@ bool store_row_number(const struct store_numbering *numbering, enum store_row ki
     const struct store_numbers *numbers = &numbering->of[kind];
     if (old >= numbers->count)
         return false;
-    *ret_number = numbers->number[old];
+    *ret_number = old < numbers->same_count ? old : numbers->number[old];
     return true;
 }
 
@@ -194,6 +196,23 @@ static enum err_code read_item(struct store *store, const struct checkpoint_row 
 
 /* ---- people ---------------------------------------------------------------------------------- */
 
+/* Millions of them are read when a daemon starts: no call for each. */
+static bool get_items(const uint8_t *bytes, const struct store_numbers *numbers, uint32_t count,
+                      uint32_t *ret_item)
+{
+    uint32_t largest = 0;
+    memcpy(ret_item, bytes, count * sizeof *ret_item);
+    for (uint32_t i = 0; i < count; i++) {
+        ret_item[i] = le32toh(ret_item[i]);
+        largest = ret_item[i] > largest ? ret_item[i] : largest;
+    }
+    if (count > 0 && largest >= numbers->count)
+        return false;
+    for (uint32_t i = 0; i < count && largest >= numbers->same_count; i++)
+        ret_item[i] = numbers->number[ret_item[i]];
+    return true;
+}
+
 static bool get_history(struct checkpoint_fields *fields, const struct store_numbering *numbering,
                         struct person_edit *edit)
 {
@@ -207,17 +226,14 @@ static bool get_history(struct checkpoint_fields *fields, const struct store_num
     /* The newest, when fewer are kept than were. */
     edit->count = count < edit->items_max ? count : edit->items_max;
     const uint8_t *bytes = fields->at;
-    for (uint32_t i = 0; i < edit->count && good; i++) {
-        uint32_t old = 0;
-        struct checkpoint_fields item = {bytes + (size_t)i * 4, fields->end};
-        struct checkpoint_fields last_s = {bytes + (size_t)(count + i) * 4, fields->end};
-        good = checkpoint_get_u32(&item, &old) &&
-               store_row_number(numbering, ROW_ITEM_ID, old, &edit->item[i]) &&
-               checkpoint_get_u32(&last_s, &edit->last_s[i]);
-    }
+    if (!get_items(bytes, &numbering->of[ROW_ITEM_ID], edit->count, edit->item))
+        return false;
+    memcpy(edit->last_s, bytes + (size_t)count * 4, edit->count * sizeof edit->last_s[0]);
+    for (uint32_t i = 0; i < edit->count; i++)
+        edit->last_s[i] = le32toh(edit->last_s[i]);
     memcpy(edit->classes, bytes + (size_t)count * 8, edit->count);
     memcpy(edit->days, bytes + (size_t)count * 9, edit->count);
-    return good;
+    return true;
 }
 
 static enum err_code read_person(struct store *store, struct people *people, enum store_row ids,
