@@ -98,14 +98,37 @@ static void note_price(struct store *store, uint32_t time_s, struct item *record
     record->price_count = kept + 1;
 }
 
+/* An item has one currency.  What the event does not bring anew must not pass from one to another:
+ * a margin would compare yen with dollars. */
+static enum err_code take_currency(const struct event *event, const struct event_item *news,
+                                   struct item *record, struct err *err)
+{
+    bool has_price = news->price_minor != EVENT_ABSENT, has_cost = news->cost_minor != EVENT_ABSENT;
+    if (event->currency == 0 || event->currency == record->currency || (!has_price && !has_cost))
+        return ERR_OK;
+    bool keeps_price = !has_price && record->price_minor != EVENT_ABSENT;
+    bool keeps_cost = !has_cost && record->cost_minor != EVENT_ABSENT;
+    if (record->currency != 0 && (keeps_price || keeps_cost)) {
+        char wanted[4], kept[4];
+        return err_set(err, ERR_BAD_INPUT,
+                       "item '%.*s': its %s is in %s: expected one in %s beside the %s",
+                       (int)news->id.len, news->id.ptr, keeps_price ? "price" : "cost",
+                       currency_format(record->currency, kept),
+                       currency_format(event->currency, wanted), keeps_price ? "cost" : "price");
+    }
+    record->currency = event->currency;
+    return ERR_OK;
+}
+
 static enum err_code merge(struct store *store, const struct event *event, uint32_t time_s,
                            const struct event_item *news, struct item *record, struct err *err)
 {
     record->deleted = false;
     if (record->added_s == 0)
         record->added_s = time_s;
-    if (event->currency != 0)
-        record->currency = event->currency;
+    enum err_code rc = take_currency(event, news, record, err);
+    if (rc != ERR_OK)
+        return rc;
     if (news->price_minor != EVENT_ABSENT)
         record->price_minor = news->price_minor;
     if (news->cost_minor != EVENT_ABSENT)
@@ -117,7 +140,7 @@ static enum err_code merge(struct store *store, const struct event *event, uint3
     if (news->attributes.ptr != NULL)
         record->attributes = news->attributes;
     note_price(store, time_s, record);
-    enum err_code rc = add_name(store->category_ids, news->category, &record->category, err);
+    rc = add_name(store->category_ids, news->category, &record->category, err);
     if (rc == ERR_OK)
         rc = add_name(store->brand_ids, news->brand, &record->brand, err);
     return rc;

@@ -197,6 +197,47 @@ static void test_prices_of_another_currency_or_late_ones(void **state)
     assert_int_equal(store_item(rig.store, store_rig_item(&rig, "y"))->price_count, 2);
 }
 
+static void check_amounts(int64_t price, int64_t cost, const char *currency)
+{
+    char buf[4];
+    const struct item *record = store_item(rig.store, store_rig_item(&rig, "x"));
+    assert_int_equal(record->price_minor, price);
+    assert_int_equal(record->cost_minor, cost);
+    assert_string_equal(currency_format(record->currency, buf), currency);
+}
+
+#define UPSERT_X(currency, members)                                                             \
+    "{\"type\":\"item_upsert\",\"currency\":\"" currency "\",\"items\":[{\"id\":\"x\"," members \
+    "}]}"
+
+static void check_refused(const char *json, const char *message)
+{
+    events_add_json(&rig.events, json);
+    const struct store_batch_result *result = store_rig_apply(&rig);
+    assert_int_equal(result->rejected, 1);
+    assert_string_equal(result->rejection[0].message, message);
+    assert_int_equal(result->rejection[0].code, ERR_BAD_INPUT);
+}
+
+static void test_no_amount_passes_from_one_currency_to_another(void **state)
+{
+    (void)state;
+    store_rig_apply_json(&rig, UPSERT_X("USD", "\"price\":700,\"cost\":400"));
+    /* A currency is of the amounts beside it, and here there are none. */
+    store_rig_apply_json(&rig, UPSERT_X("JPY", "\"stock\":4"));
+    check_amounts(700, 400, "USD");
+    check_refused(UPSERT_X("JPY", "\"price\":90000"),
+                  "item 'x': its cost is in USD: expected one in JPY beside the price");
+    check_refused(UPSERT_X("EUR", "\"cost\":500"),
+                  "item 'x': its price is in USD: expected one in EUR beside the cost");
+    check_amounts(700, 400, "USD");
+    store_rig_apply_json(&rig, UPSERT_X("JPY", "\"price\":90000,\"cost\":50000"));
+    check_amounts(90000, 50000, "JPY");
+    store_rig_apply_json(&rig,
+                         "{\"type\":\"item_upsert\",\"items\":[{\"id\":\"x\",\"price\":80000}]}");
+    check_amounts(80000, 50000, "JPY");
+}
+
 static void test_no_prices_are_kept_where_none_are_wanted(void **state)
 {
     (void)state;
@@ -217,6 +258,7 @@ int main(void)
         TEST(test_items_are_found_by_category),
         TEST(test_changes_of_a_price_are_kept),
         TEST(test_prices_of_another_currency_or_late_ones),
+        TEST(test_no_amount_passes_from_one_currency_to_another),
         TEST(test_no_prices_are_kept_where_none_are_wanted),
     };
 #undef TEST
