@@ -160,6 +160,15 @@ static void test_without_a_daemon_it_fails_and_says_what_to_do(void **state)
           "ping");
     CHECK(1, "{\"ok\":false,\"error\":{\"code\":\"unreachable\"", "decidectl: ping: ", "--url",
           "tcp://127.0.0.1:1", "--timeout", "200ms", "--json", "ping");
+    /* What may take minutes where there is a daemon. */
+#define NOBODY "--url", "tcp://127.0.0.1:1", "--timeout", "50ms"
+    CHECK(1, NULL, "is decided running there?", NOBODY, "model", "promote", "m", "1");
+    CHECK(1, NULL, "is decided running there?", NOBODY, "model", "rollback", "m");
+    CHECK(1, NULL, "is decided running there?", NOBODY, "release", "rollback");
+    CHECK(1, NULL, "is decided running there?", NOBODY, "restart");
+    CHECK(1, NULL, "is decided running there?", NOBODY, "snapshot", "/nonexistent/snapshot");
+    CHECK(1, NULL, "is decided running there?", NOBODY, "export", "events");
+#undef NOBODY
     CHECK(2, NULL, "expected tcp://", "--url", "nonsense", "ping");
     CHECK(2, NULL, "cannot open", "--token-file", "/nonexistent/token", "ping");
 }

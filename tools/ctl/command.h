@@ -56,6 +56,11 @@ int ctl_report(const struct ctl *ctl, const char *what, const struct decide_repl
  * frees and whose bytes are one well-formed map; or the exit code after a report, and NULL. */
 int ctl_call(struct ctl *ctl, const char *op, const struct pack *body, uint64_t timeout_us,
              struct decide_reply **ret_reply);
+/* The same for what may take its time, `least_us` or what --timeout says, whatever is longer.  That
+ * the daemon is there at all has to show within --timeout: a call to an address that refuses would
+ * otherwise try again for as long. */
+int ctl_call_patiently(struct ctl *ctl, const char *op, const struct pack *body, uint64_t least_us,
+                       struct decide_reply **ret_reply);
 /* The reply as it came, as one line of JSON on stdout. */
 int ctl_print_json(const struct decide_reply *reply);
 /* {"ok": false, "error": {...}} on stdout, for failures in which no daemon had a part. */

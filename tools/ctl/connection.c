@@ -214,3 +214,18 @@ int ctl_call(struct ctl *ctl, const char *op, const struct pack *body, uint64_t 
         decide_reply_free(reply);
     return code;
 }
+
+int ctl_call_patiently(struct ctl *ctl, const char *op, const struct pack *body, uint64_t least_us,
+                       struct decide_reply **ret_reply)
+{
+    *ret_reply = NULL;
+    if (ctl_client(ctl) == NULL)
+        return EXIT_USAGE;
+    struct decide_reply *ping = decide_call(ctl->client, "ping", NULL, 0, ctl->timeout_us);
+    int code = ping->status == DECIDE_OK ? EXIT_FINE : ctl_report(ctl, op, ping);
+    decide_reply_free(ping);
+    if (code != EXIT_FINE)
+        return code;
+    return ctl_call(ctl, op, body, ctl->timeout_us > least_us ? ctl->timeout_us : least_us,
+                    ret_reply);
+}

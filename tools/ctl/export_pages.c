@@ -12,7 +12,6 @@ static int fetch(struct export_run *run, const char *what, const char *purpose, 
     uint8_t bytes[1024];
     struct pack body = pack_into(bytes, sizeof bytes);
     const struct export_job *job = run->job;
-    uint64_t timeout_us = run->ctl->timeout_us;
     pack_map(&body, 2u + (purpose != NULL) + (job->user != NULL) + (job->anon != NULL));
     ctl_pack_person(&body, job->user, job->anon);
     pack_key(&body, "what");
@@ -23,8 +22,7 @@ static int fetch(struct export_run *run, const char *what, const char *purpose, 
     }
     pack_key(&body, "from");
     pack_uint(&body, from);
-    return ctl_call(run->ctl, "export", &body,
-                    timeout_us > EXPORT_TIMEOUT_US ? timeout_us : EXPORT_TIMEOUT_US, ret_reply);
+    return ctl_call_patiently(run->ctl, "export", &body, EXPORT_TIMEOUT_US, ret_reply);
 }
 
 static int each_of_page(struct cursor map, export_record_fn fn, void *ctx)

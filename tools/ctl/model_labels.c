@@ -14,8 +14,7 @@
 int model_labels_ask(struct ctl *ctl, const char *op, const struct pack *body)
 {
     struct decide_reply *reply = NULL;
-    uint64_t timeout_us = ctl->timeout_us > LOAD_TIMEOUT_US ? ctl->timeout_us : LOAD_TIMEOUT_US;
-    int code = ctl_call(ctl, op, body, timeout_us, &reply);
+    int code = ctl_call_patiently(ctl, op, body, LOAD_TIMEOUT_US, &reply);
     if (reply == NULL)
         return code;
     if (ctl->json)

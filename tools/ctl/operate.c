@@ -132,11 +132,9 @@ int command_reload(struct ctl *ctl, int argc, char **argv)
 int command_restart(struct ctl *ctl, int argc, char **argv)
 {
     struct decide_reply *reply = NULL;
-    uint64_t timeout_us =
-        ctl->timeout_us > RESTART_TIMEOUT_US ? ctl->timeout_us : RESTART_TIMEOUT_US;
     if (args_parse_count(ctl, argc, argv, NULL, 0, 0, 0, "nothing") < 0)
         return EXIT_USAGE;
-    int code = ctl_call(ctl, "restart", NULL, timeout_us, &reply);
+    int code = ctl_call_patiently(ctl, "restart", NULL, RESTART_TIMEOUT_US, &reply);
     if (reply == NULL)
         return code;
     if (ctl->json)

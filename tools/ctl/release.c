@@ -282,8 +282,7 @@ static int list(struct ctl *ctl)
 static int roll_back(struct ctl *ctl)
 {
     struct decide_reply *reply = NULL;
-    uint64_t timeout_us = ctl->timeout_us > WAIT_MAX_US ? ctl->timeout_us : WAIT_MAX_US;
-    int code = ctl_call(ctl, "release_rollback", NULL, timeout_us, &reply);
+    int code = ctl_call_patiently(ctl, "release_rollback", NULL, WAIT_MAX_US, &reply);
     return reply == NULL ? code : print_outcome(ctl, reply);
 }
 

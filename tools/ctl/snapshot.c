@@ -31,8 +31,6 @@ int command_snapshot(struct ctl *ctl, int argc, char **argv)
     uint8_t bytes[FILE_PATH_BYTES + 64];
     struct pack body = pack_into(bytes, sizeof bytes);
     char dir[FILE_PATH_BYTES];
-    uint64_t timeout_us =
-        ctl->timeout_us > SNAPSHOT_TIMEOUT_US ? ctl->timeout_us : SNAPSHOT_TIMEOUT_US;
     if (args_parse_count(ctl, argc, argv, NULL, 0, 1, 1, "DIR") < 0)
         return EXIT_USAGE;
     if (!make_absolute(argv[1], dir))
@@ -40,7 +38,7 @@ int command_snapshot(struct ctl *ctl, int argc, char **argv)
     pack_map(&body, 1);
     pack_key(&body, "dir");
     pack_str(&body, dir);
-    int code = ctl_call(ctl, "snapshot", &body, timeout_us, &reply);
+    int code = ctl_call_patiently(ctl, "snapshot", &body, SNAPSHOT_TIMEOUT_US, &reply);
     if (reply == NULL)
         return code;
     if (ctl->json)

@@ -121,11 +121,9 @@ int upload_commit(struct upload *upload, const char *op, struct decide_reply **r
 {
     uint8_t bytes[128];
     struct pack body = pack_into(bytes, sizeof bytes);
-    uint64_t timeout_us =
-        upload->ctl->timeout_us > LOAD_TIMEOUT_US ? upload->ctl->timeout_us : LOAD_TIMEOUT_US;
     progress_end(&upload->progress);
     pack_upload(&body, upload);
-    return ctl_call(upload->ctl, op, &body, timeout_us, ret_reply);
+    return ctl_call_patiently(upload->ctl, op, &body, LOAD_TIMEOUT_US, ret_reply);
 }
 
 void upload_deinit(struct upload *upload)
