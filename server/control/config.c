@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/control/config.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "featurestore/event_log.h"
 #include "server/control/config_address.h"
 #include "server/control/config_keys.h"
 #include "server/control/config_retention.h"
@@ -270,6 +272,15 @@ static enum err_code read_file(const char *name, const char *bytes, size_t len,
     return rc;
 }
 
+static enum err_code check_log_bytes(const char *option, int64_t bytes, struct err *err)
+{
+    if (bytes == 0 || bytes >= (int64_t)EVENT_LOG_BYTES_MIN)
+        return ERR_OK;
+    return err_set(err, ERR_BAD_INPUT,
+                   "%s: expected 0 (no log) or %" PRIu64 " bytes or more, got %" PRId64, option,
+                   EVENT_LOG_BYTES_MIN, bytes);
+}
+
 /* What depends on other values. */
 static enum err_code complete(struct config *config, const char *data_dir, struct err *err)
 {
@@ -289,6 +300,10 @@ static enum err_code complete(struct config *config, const char *data_dir, struc
             rc = err_set(err, ERR_BAD_INPUT, "http: '%.100s' has the port of listen[%u], '%.100s'",
                          config->http, i, config->listen.ptr[i]);
     }
+    if (rc == ERR_OK)
+        rc = check_log_bytes("event_log_bytes_max", config->event_log_bytes_max, err);
+    if (rc == ERR_OK)
+        rc = check_log_bytes("decision_log_bytes_max", config->decision_log_bytes_max, err);
     if (rc == ERR_OK && config->models_dir[0] == '\0')
         rc = path_set(config->data_dir, "models", &config->models_dir, err);
     return rc;

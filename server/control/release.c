@@ -331,21 +331,38 @@ enum err_code release_file_path(const char *models_dir, const char *id, const ch
     return rc == ERR_OK ? file_join(dir, file, ret_path, FILE_PATH_BYTES, err) : rc;
 }
 
+/* The state of models_dir, which the caller frees. */
+static enum err_code read_state(const char *models_dir, struct release_state **ret_state,
+                                struct err *err)
+{
+    char path[FILE_PATH_BYTES];
+    *ret_state = malloc(sizeof **ret_state);
+    if (*ret_state == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for the releases");
+    enum err_code rc = file_join(models_dir, RELEASE_FILE, path, sizeof path, err);
+    return rc == ERR_OK ? release_state_read(path, *ret_state, err) : rc;
+}
+
 enum err_code release_features_path(const char *models_dir, const char *configured,
                                     char ret_path[FILE_PATH_BYTES], struct err *err)
 {
-    char path[FILE_PATH_BYTES];
-    struct release_state *state = malloc(sizeof *state);
-    if (state == NULL)
-        return err_set(err, ERR_NOMEM, "no memory for the releases");
-    enum err_code rc = file_join(models_dir, RELEASE_FILE, path, sizeof path, err);
-    if (rc == ERR_OK)
-        rc = release_state_read(path, state, err);
+    struct release_state *state = NULL;
+    enum err_code rc = read_state(models_dir, &state, err);
     const struct release *release = rc == ERR_OK ? release_in_force(state) : NULL;
     if (release != NULL && release->features[0] != '\0')
         rc = release_file_path(models_dir, release->features, RELEASE_FEATURES, ret_path, err);
     else
         text_copy(text_of(configured), ret_path, FILE_PATH_BYTES);
+    free(state);
+    return rc;
+}
+
+enum err_code release_leaves_policies(const char *models_dir, bool *ret_leaves, struct err *err)
+{
+    struct release_state *state = NULL;
+    enum err_code rc = read_state(models_dir, &state, err);
+    const struct release *release = rc == ERR_OK ? release_in_force(state) : NULL;
+    *ret_leaves = release == NULL || release->policies[0] == '\0';
     free(state);
     return rc;
 }

@@ -93,6 +93,9 @@ MUST_CHECK enum err_code release_file_path(const char *models_dir, const char *i
  * the `configured` ones, which may be "". */
 MUST_CHECK enum err_code release_features_path(const char *models_dir, const char *configured,
                                                char ret_path[FILE_PATH_BYTES], struct err *err);
+/* Likewise, whether the policies of the configuration count, and not those of a release. */
+MUST_CHECK enum err_code release_leaves_policies(const char *models_dir, bool *ret_leaves,
+                                                 struct err *err);
 
 static inline const struct release *release_in_force(const struct release_state *state)
 {

@@ -123,6 +123,9 @@ static const struct {
     {"{\"event_retention\": [\"consent=30d\"]}", "they have no retention of their own"},
     {"{\"event_retention\": {\"view\": \"30d\"}}", "event_retention: expected an array"},
     {"{\"http\": 1}", "c.json: http: expected a string, got a number"},
+    {"{\"event_log_bytes_max\": 1}",
+     "event_log_bytes_max: expected 0 (no log) or 16777216 bytes or more, got 1"},
+    {"{\"decision_log_bytes_max\": 16777215}", "decision_log_bytes_max: expected 0 (no log) or"},
     {"{\"http\": \"\"}", "c.json: http: expected 1..255 bytes, got 0"},
     {"{\"http\": \"127.0.0.1\"}",
      "http: expected an IP address and a port, such as 127.0.0.1:7101, got '127.0.0.1'"},
@@ -283,9 +286,20 @@ static void test_files_referred_to_are_read(void **state)
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}", " 0123456789abcdef\n",
          NULL},
         {"{\"slots\": {}}", "0123456789abcdef", "p.json"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}], "
+         "\"filters\": [\"item.seen_often > 2.0\"]}}}",
+         "0123456789abcdef", NULL}, /* a feature of f.json */
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}], "
+         "\"filters\": [\"item.seen_oftn > 2.0\"]}}}",
+         "0123456789abcdef", "unknown field 'item.seen_oftn'"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}", "short", "16..256"},
     };
-    temp_dir_write_text(&dir, "d.json", "{\"policies\": \"p.json\", \"admin_token_file\": \"t\"}");
+    temp_dir_write_text(&dir, "d.json",
+                        "{\"policies\": \"p.json\", \"admin_token_file\": \"t\", "
+                        "\"features\": \"f.json\", \"data_dir\": \"new\"}");
+    temp_dir_write_text(&dir, "f.json",
+                        "{\"features\": {\"item.seen_often\": {\"kind\": \"count\", "
+                        "\"events\": [\"view\"], \"window\": \"7d\"}}}");
     struct config_source source = {.path = temp_dir_path(&dir, "d.json", path)};
     struct config *config = NULL;
     struct err err = {0};
@@ -304,23 +318,41 @@ static void test_files_referred_to_are_read(void **state)
         assert_non_null(strstr(err.text, cases[i].says));
         assert_null(strstr(err.text, "0123456789abcdef")); /* the secret stays one */
     }
-    temp_dir_write_text(&dir, "p.json", cases[0].policies);
+    config_destroy(&config);
+    temp_dir_remove(&dir);
+}
+
+static void test_places_are_looked_at(void **state)
+{
+    (void)state;
+    struct temp_dir dir;
+    char path[2 * TEMP_DIR_BYTES];
+    temp_dir_create(&dir);
+    struct config_source source = {.path = temp_dir_path(&dir, "d.json", path)};
+    struct config *config = NULL;
+    struct err err = {0};
     temp_dir_write_text(&dir, "file", "");
     static const struct {
         const char *dir, *says;
     } places[] = {{"{\"data_dir\": \"file\"}", "data_dir: '"},
                   {"{\"data_dir\": \"file/x\"}", "data_dir: cannot use '"},
                   {"{\"data_dir\": \"new\", \"models_dir\": \"file\"}", "models_dir: '"},
+                  {"{\"data_dir\": \"new\", \"tls_certificate_file\": \"file\"}", NULL},
                   {"{\"data_dir\": \"new\"}", NULL}};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        config_destroy(&config);
         temp_dir_write_text(&dir, "d.json", places[i].dir);
         assert_int_equal(config_load(&source, &config, &err), ERR_OK);
         enum err_code rc = config_check_files(config, &err);
         assert_int_equal(rc, places[i].says == NULL ? ERR_OK : ERR_BAD_INPUT);
         assert_true(places[i].says == NULL ||
                     strncmp(err.text, places[i].says, strlen(places[i].says)) == 0);
+        config_destroy(&config);
     }
+    temp_dir_write_text(&dir, "d.json",
+                        "{\"data_dir\": \"new\", \"tls_certificate_file\": \"none.pem\"}");
+    assert_int_equal(config_load(&source, &config, &err), ERR_OK);
+    assert_int_equal(config_check_files(config, &err), ERR_NOT_FOUND);
+    assert_non_null(strstr(err.text, "none.pem': No such file or directory"));
     config_destroy(&config);
     struct config_source missing = {.path = "/nonexistent/d.json"};
     assert_int_equal(config_load(&missing, &config, &err), ERR_NOT_FOUND);
@@ -364,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_takes_addresses_of_every_scheme),
         cmocka_unit_test(test_only_reloadable_values_are_exchanged),
         cmocka_unit_test(test_files_referred_to_are_read),
+        cmocka_unit_test(test_places_are_looked_at),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
