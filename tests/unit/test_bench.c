@@ -328,9 +328,15 @@ static void a_run_accounts_for_every_request(void **state)
     run_against(&peer, "--op ping --duration 0.2 --warmup 0.05 --closed --json");
     assert_true(result.ok_count > 0);
     assert_int_equal(load_failed_count(&result), 0);
+    assert_int_equal(result.in_budget_count, 0); /* no budget */
+    run_against(&peer, "--op recommend --rate 500 --duration 0.2 --warmup 0 --budget 60000000");
+    assert_int_equal(result.in_budget_count, result.ok_count);
+    assert_int_equal(hist_count_below(&result.refusal, UINT64_MAX), 0);
     fake_peer_set_refusal(&peer, "overloaded");
-    run_against(&peer, "--op recommend --rate 500 --duration 0.2 --warmup 0 --json");
+    run_against(&peer, "--op recommend --rate 500 --duration 0.2 --warmup 0 --budget 60000000");
     assert_int_equal(result.refused_count, result.due_count);
+    assert_int_equal(result.in_budget_count, 0);
+    assert_int_equal(hist_count_below(&result.refusal, UINT64_MAX), result.refused_count);
     assert_string_equal(result.errors.rows[0].name, "overloaded");
     fake_peer_stop(&peer);
 }

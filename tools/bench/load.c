@@ -21,7 +21,7 @@ enum { EVENTS_MAX = 64, BURST_MAX = 128 };
 
 /* A request on its way; the number of its slot is its id on the wire. */
 struct slot {
-    uint64_t due_ns;
+    uint64_t due_ns, sent_ns;
     uint32_t link;      /* NOBODY: free */
     uint32_t next_free; /* NOBODY: none */
 };
@@ -130,13 +130,14 @@ static void issue(struct load *load, uint32_t index, uint64_t due_ns)
         return;
     }
     load->first_free = load->slots[id].next_free;
-    load->slots[id] = (struct slot){.due_ns = due_ns, .link = index};
+    uint64_t now_ns = client_now_ns();
+    load->slots[id] = (struct slot){.due_ns = due_ns, .sent_ns = now_ns, .link = index};
     load->in_flight++;
     if (measured)
-        hist_record(&result->lag, client_now_ns() - due_ns);
+        hist_record(&result->lag, now_ns - due_ns);
 }
 
-static void count_answer(struct load *load, const struct sp_message *message)
+static void count_answer(struct load *load, const struct sp_message *message, uint64_t took_ns)
 {
     struct load_result *result = load->result;
     struct text what;
@@ -144,11 +145,13 @@ static void count_answer(struct load *load, const struct sp_message *message)
     switch (traffic_read(message->body, message->body_bytes, &what)) {
     case ANSWER_OK:
         result->ok_count++;
+        result->in_budget_count += took_ns <= load->options->budget_us * 1000;
         if (what.len > 0)
             tally_add(&result->levels, what, 1);
         break;
     case ANSWER_REFUSED:
         result->refused_count++;
+        hist_record(&result->refusal, took_ns);
         tally_add(&result->errors, what, 1);
         break;
     case ANSWER_MALFORMED: result->malformed_count++; break;
@@ -166,7 +169,7 @@ static bool take_reply(struct load *load, uint32_t index, const struct sp_messag
     load->result->answered_in_time += is_measured(load, now_ns);
     if (is_measured(load, slot->due_ns)) {
         hist_record(&load->result->latency, now_ns - slot->due_ns);
-        count_answer(load, message);
+        count_answer(load, message, now_ns - slot->sent_ns);
     }
     slot->link = NOBODY;
     slot->next_free = load->first_free;

@@ -76,6 +76,11 @@ static void print_run(const struct bench_options *options, const struct load_res
             "  lost %" PRIu64 "  unsent %" PRIu64 "  %.0f bytes each\n",
             result->ok_count, result->refused_count, result->malformed_count, result->lost_count,
             result->unsent_count, report_ratio((double)result->reply_bytes, (double)answer_count));
+    if (options->budget_us != 0)
+        fprintf(out, "in budget   :  %.0f a second within %" PRIu64 " us of when they were sent\n",
+                load_in_budget_rate(result), options->budget_us);
+    if (result->refused_count != 0)
+        print_hist("refusal", &result->refusal, out);
     print_tally("levels", &result->levels, out);
     print_tally("errors", &result->errors, out);
     fprintf(out, "generator   :  %.0f %% of a core\n", 100 * load_cpu_share(result));

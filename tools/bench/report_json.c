@@ -54,6 +54,10 @@ static void put_result(const struct bench_options *options, const struct load_re
     put_percentiles(&result->latency, out);
     if (options->mode != BENCH_CLOSED)
         put_hist("lag_us", &result->lag, out);
+    if (options->budget_us != 0)
+        fprintf(out, "\"in_budget_rate\": %.2f, ", load_in_budget_rate(result));
+    if (result->refused_count != 0)
+        put_hist("refusal_us", &result->refusal, out);
     put_tally("levels", &result->levels, out);
     fputs(", ", out);
     put_tally("errors", &result->errors, out);

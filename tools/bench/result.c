@@ -6,9 +6,11 @@ void load_result_merge(struct load_result *into, const struct load_result *from,
 {
     hist_merge(&into->latency, &from->latency);
     hist_merge(&into->lag, &from->lag);
+    hist_merge(&into->refusal, &from->refusal);
     into->due_count += from->due_count;
     into->answered_in_time += from->answered_in_time;
     into->ok_count += from->ok_count;
+    into->in_budget_count += from->in_budget_count;
     into->refused_count += from->refused_count;
     into->malformed_count += from->malformed_count;
     into->lost_count += from->lost_count;
@@ -41,6 +43,11 @@ double load_due_rate(const struct load_result *result)
 double load_achieved_rate(const struct load_result *result)
 {
     return per_second(result->answered_in_time, result);
+}
+
+double load_in_budget_rate(const struct load_result *result)
+{
+    return per_second(result->in_budget_count, result);
 }
 
 double load_achieved_share(const struct load_result *result)

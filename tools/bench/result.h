@@ -15,10 +15,12 @@
  * never left counts with the time until it was given up. */
 struct load_result {
     struct hist latency, lag; /* lag: how long after it was due a request was sent */
+    struct hist refusal;      /* how long after it was sent a refusal came */
     uint64_t due_count;
     uint64_t answered_in_time; /* replies that arrived between warm-up and end */
     uint64_t ok_count, refused_count, malformed_count;
-    uint64_t lost_count;   /* the connection went, or no reply until the end */
+    uint64_t in_budget_count; /* of the ok, within budget_us (if any) of when they were sent */
+    uint64_t lost_count;      /* the connection went, or no reply until the end */
     uint64_t unsent_count; /* no connection, too many on their way, or the generator was too slow */
     uint64_t reply_bytes;
     uint64_t measured_ns;     /* from warm-up to end; shorter than wished after a Ctrl-C */
@@ -34,6 +36,7 @@ void load_result_merge(struct load_result *into, const struct load_result *from,
 /* What is due and answered per second, and the share of the former that was answered in time. */
 double load_due_rate(const struct load_result *result);
 double load_achieved_rate(const struct load_result *result);
+double load_in_budget_rate(const struct load_result *result);
 double load_achieved_share(const struct load_result *result);
 uint64_t load_failed_count(const struct load_result *result);
 
