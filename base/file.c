@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_ALIGN = 64, NAME_MAX_BYTES = 64, COMPONENTS_MAX = 4 };
+#include "base/background.h"
+
+enum { READ_ALIGN = 64, READ_PIECE_BYTES = 262144, NAME_MAX_BYTES = 64, COMPONENTS_MAX = 4 };
 
 static enum err_code io_error(struct err *err, const char *what, const char *path)
 {
@@ -23,14 +25,17 @@ static enum err_code io_error(struct err *err, const char *what, const char *pat
     return err_set(err, code, "cannot %s '%s': %s", what, path, strerror(number));
 }
 
-/* Reads exactly `len` bytes and makes sure that the file ends there. */
+/* Reads exactly `len` bytes and makes sure that the file ends there.  In pieces: a kernel without
+ * preemption gives the core to nobody else for the ten milliseconds in which it copies 30 MB. */
 static enum err_code read_whole(int fd, const char *path, uint8_t *bytes, size_t len,
                                 struct err *err)
 {
     size_t got_total = 0;
     for (;;) {
         /* The last byte of the buffer is the NUL's place; reading into it detects growth. */
-        ssize_t got = read(fd, bytes + got_total, len + 1 - got_total);
+        size_t left = len + 1 - got_total;
+        ssize_t got =
+            read(fd, bytes + got_total, left < READ_PIECE_BYTES ? left : READ_PIECE_BYTES);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -38,6 +43,7 @@ static enum err_code read_whole(int fd, const char *path, uint8_t *bytes, size_t
         got_total += (size_t)got;
         if (got == 0 || got_total > len)
             break;
+        background_rest();
     }
     if (got_total != len)
         return err_set(err, ERR_IO, "'%s' changed while it was read: expected %zu bytes, got %s",

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/background.h"
 #include "base/rand.h"
 
 enum { SAMPLE_PER_CLUSTER = 48, ITERATIONS = 8, BLOCK_ROWS = 512, TRIED = CLUSTERS_CELLS_TRIED };
@@ -58,6 +59,7 @@ static void assign(const float *rows, uint32_t row_count, struct centers centers
         score_rows(rows + (size_t)first * dim, block, centers, count, dim, score);
         for (uint32_t i = 0; i < block; i++)
             ret_nearest[first + i] = largest(score + (size_t)i * count, count);
+        background_rest();
     }
 }
 
@@ -200,6 +202,7 @@ static void assign_all(struct clusters *clusters, const float *rows, uint32_t ro
             ret_cluster[first + i] =
                 nearest_cluster(clusters, block_rows + (size_t)i * clusters->dim,
                                 clusters->score + (size_t)i * cells, fine_score);
+        background_rest();
     }
 }
 

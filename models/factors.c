@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/background.h"
 #include "base/clock.h"
 #include "models/model_internal.h"
 
@@ -47,6 +48,7 @@ static bool compute_gram(struct factors *factors)
             block[i] = from[i];
         cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, (int)dim, (int)rows,
                     factors->unobserved_weight, block, (int)dim, 1.0, factors->gram, (int)dim);
+        background_rest();
     }
     free(block);
     return ok;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/background.h"
 #include "models/clusters.h"
 
 /* Lists for a root of the number of items: with more of them fewer items are read, and more means.
@@ -132,6 +133,7 @@ static bool measure_recall(struct factors_index *index, const struct factors_ind
     for (uint32_t q = 0; ok && q < queries; q++) {
         uint64_t row = (uint64_t)q * count / queries;
         ok = measure_one(&measure, from + row * spec->dim);
+        background_rest();
     }
     if (ok) {
         choose_probes(index, &measure, spec->recall);

@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/background.h"
 #include "base/rand.h"
 #include "models/ids_internal.h"
 
 #define IDS_COUNT_MAX (UINT32_C(1) << 30)
+
+enum { REST_ROWS = 2048 };
 
 static uint64_t count_lines(const uint8_t *bytes, size_t len)
 {
@@ -68,6 +71,8 @@ static enum err_code add_all(const char *name, struct ids *ids, const uint8_t *b
         if (rc != ERR_OK)
             return rc;
         at = line_end == end ? end : line_end + 1;
+        if (row % REST_ROWS == 0)
+            background_rest();
     }
     return ERR_OK;
 }

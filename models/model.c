@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/background.h"
 #include "models/model_internal.h"
 #include "models/npy.h"
+
+enum { CHECK_VALUES = 65536 }; /* at once */
 
 enum err_code model_take_tensors(struct bundle *bundle, const char *key, uint32_t tensor_count,
                                  struct safetensors **ret_file, struct err *err)
@@ -48,18 +51,44 @@ enum err_code model_take_ids(struct bundle *bundle, const char *key, uint64_t co
     return rc;
 }
 
-enum err_code model_check_values(const char *file, const struct tensor *tensor, double min,
-                                 double max, struct err *err)
+/* Whether all are within the bounds; a value that is none (NaN) is not. */
+static bool are_within(const float *values, uint64_t count, float min, float max)
 {
-    for (uint64_t i = 0; i < tensor->count; i++) {
+    bool within = true;
+    for (uint64_t i = 0; i < count; i++)
+        within &= values[i] >= min && values[i] <= max;
+    return within;
+}
+
+static enum err_code check_each(const char *file, const struct tensor *tensor, uint64_t begin,
+                                uint64_t end, double min, double max, struct err *err)
+{
+    for (uint64_t i = begin; i < end; i++) {
         double value = tensor_float(tensor, i);
-        if (!(value >= min && value <= max)) /* NaN is not */
+        if (!(value >= min && value <= max))
             return err_set(err, ERR_CORRUPT,
                            "%s: tensor '%s', element %llu: expected %g..%g, got "
                            "%g",
                            file, tensor->name, (unsigned long long)i, min, max, value);
     }
     return ERR_OK;
+}
+
+enum err_code model_check_values(const char *file, const struct tensor *tensor, double min,
+                                 double max, struct err *err)
+{
+    /* Floats many at once, as long as the bounds are floats themselves. */
+    bool many = tensor->type == TENSOR_F32 && (float)min == min && (float)max == max;
+    enum err_code rc = ERR_OK;
+    for (uint64_t begin = 0; begin < tensor->count && rc == ERR_OK; begin += CHECK_VALUES) {
+        uint64_t left = tensor->count - begin;
+        uint64_t count = left < CHECK_VALUES ? left : CHECK_VALUES;
+        if (!many ||
+            !are_within((const float *)tensor->data + begin, count, (float)min, (float)max))
+            rc = check_each(file, tensor, begin, begin + count, min, max, err);
+        background_rest();
+    }
+    return rc;
 }
 
 enum err_code model_load(struct bundle *bundle, struct model **ret_model, struct err *err)

@@ -48,11 +48,11 @@ static enum err_code start_control(struct daemon *daemon, const struct config_so
     if (rc == ERR_OK)
         rc = modes_init(&daemon->modes, daemon->config->data_dir, daemon->clock, &warning, err);
     if (rc == ERR_OK)
-        rc = jobs_create(&daemon->jobs, err);
+        rc = jobs_create("jobs", JOBS_ORDINARY, &daemon->jobs, err);
     if (rc == ERR_OK)
         rc = jobs_start(daemon->jobs, err);
     if (rc == ERR_OK)
-        rc = jobs_create(&daemon->maintenance, err);
+        rc = jobs_create("maintenance", JOBS_ORDINARY, &daemon->maintenance, err);
     if (rc == ERR_OK)
         rc = jobs_start(daemon->maintenance, err);
     if (rc != ERR_OK)
@@ -200,6 +200,8 @@ static void stop(struct daemon *daemon)
         jobs_stop(daemon->jobs);
     if (daemon->maintenance != NULL)
         jobs_stop(daemon->maintenance);
+    if (daemon->model_ops != NULL)
+        model_ops_stop(daemon->model_ops);
     if (daemon->erasure != NULL)
         erasure_stop(daemon->erasure);
     if (daemon->registry != NULL)

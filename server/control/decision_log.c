@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/control/decision_log.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "base/background.h"
 #include "base/log.h"
 #include "featurestore/decision_record.h"
 #include "server/control/decision_log_internal.h"
 
-enum { TAKE_MS = 10, RETRY_MS = 500, PRUNE_MS = 1000, THREAD_NICE = 10 };
+enum { TAKE_MS = 10, RETRY_MS = 500, PRUNE_MS = 1000 };
 
 #define COMMIT_BYTES   (UINT64_C(4) << 20) /* so many are committed before their time */
 #define GATHERED_BYTES (UINT64_C(8) << 20) /* no more are taken before a commit */
@@ -217,9 +215,7 @@ static bool is_drained(const struct decision_log *log)
 static void *run(void *ctx)
 {
     struct decision_log *log = ctx;
-    /* For this thread alone: Linux counts both by thread. */
-    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), THREAD_NICE);
+    background_begin();
     while (wait_a_little(log)) {
         serve_ask(log);
         turn(log, false);

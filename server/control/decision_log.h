@@ -2,7 +2,7 @@
 /* decision_log - what was decided, on disk, so that training sees what serving saw.
  *
  * A worker packs each decision that is to be logged (server/decide/decision_write.h) and puts it
- * into a ring of its own; one thread (SCHED_BATCH, nice 10) takes them from all rings, a few
+ * into a ring of its own; one thread (base/background.h) takes them from all rings, a few
  * milliseconds later, and commits them together to a log of the kind "decision"
  * (featurestore/event_log.h).  A full ring drops the decision and counts it: a slow, full or
  * failing disk never disturbs decisions.  What was not committed when the process dies is lost, at

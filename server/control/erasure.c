@@ -2,17 +2,13 @@
 #include "server/control/erasure_internal.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "base/background.h"
 #include "base/file.h"
 #include "base/log.h"
-
-enum { THREAD_NICE = 10 };
 
 const char *erasure_stage_name(enum erasure_stage stage)
 {
@@ -154,9 +150,7 @@ static bool note_outcome(struct erasure *erasure, enum err_code rc, const struct
 static void *run(void *ctx)
 {
     struct erasure *erasure = ctx;
-    /* For this thread alone: Linux counts both by thread. */
-    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), THREAD_NICE);
+    background_begin();
     while (wait_for_work(erasure)) {
         struct err err = {.text = ""};
         erasure_enter(erasure, ERASURE_WAITING);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* erasure - people who are to be forgotten leave the files.
  *
- * A thread of its own (SCHED_BATCH, nice 10) drives rounds (featurestore/erasure.h), each for all
+ * A thread of its own (base/background.h) drives rounds (featurestore/erasure.h), each for all
  * requests that are pending, `delay_ms` after the first of them, so that several share one:
  *
  *   memory       what is remembered of their answers, and features of pairs

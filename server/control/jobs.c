@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/background.h"
+
 struct job {
     job_fn run;
     void *ctx;
 };
 
 struct jobs {
+    const char *name;
+    enum jobs_priority priority;
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
     struct job waiting[JOBS_MAX]; /* a ring */
@@ -20,11 +24,14 @@ struct jobs {
     pthread_t thread;
 };
 
-enum err_code jobs_create(struct jobs **ret_jobs, struct err *err)
+enum err_code jobs_create(const char *name, enum jobs_priority priority, struct jobs **ret_jobs,
+                          struct err *err)
 {
     struct jobs *jobs = calloc(1, sizeof *jobs);
     if (jobs == NULL)
-        return err_set(err, ERR_NOMEM, "no memory for the thread of jobs");
+        return err_set(err, ERR_NOMEM, "no memory for the thread of %s", name);
+    jobs->name = name;
+    jobs->priority = priority;
     pthread_mutex_init(&jobs->lock, NULL);
     pthread_cond_init(&jobs->changed, NULL);
     *ret_jobs = jobs;
@@ -49,9 +56,14 @@ static bool next_job(struct jobs *jobs, struct job *ret_job)
 
 static void *run_jobs(void *ctx)
 {
+    struct jobs *jobs = ctx;
     struct job job;
-    while (next_job(ctx, &job))
+    if (jobs->priority == JOBS_BACKGROUND)
+        background_begin();
+    while (next_job(jobs, &job)) {
         job.run(job.ctx);
+        background_rest();
+    }
     return NULL;
 }
 
@@ -59,9 +71,10 @@ enum err_code jobs_start(struct jobs *jobs, struct err *err)
 {
     int number = pthread_create(&jobs->thread, NULL, run_jobs, jobs);
     if (number != 0)
-        return err_set(err, ERR_IO, "cannot start the thread of jobs: %s", strerror(number));
+        return err_set(err, ERR_IO, "cannot start the thread of %s: %s", jobs->name,
+                       strerror(number));
     jobs->started = true;
-    pthread_setname_np(jobs->thread, "jobs");
+    pthread_setname_np(jobs->thread, jobs->name);
     return ERR_OK;
 }
 

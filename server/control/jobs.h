@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* jobs - the thread that does what operators ask: it may wait for files and for other threads, so
+/* jobs - a thread that does what operators ask: it may wait for files and for other threads, so
  * that those which serve need not.  Jobs run one after the other, in order.
  *
  * Threads: jobs_submit on any; create, start, stop, destroy on main.  Limits: JOBS_MAX waiting. */
@@ -14,9 +14,13 @@
 
 struct jobs;
 
+enum jobs_priority { JOBS_ORDINARY, JOBS_BACKGROUND }; /* base/background.h */
+
 typedef void (*job_fn)(void *ctx);
 
-MUST_CHECK enum err_code jobs_create(struct jobs **ret_jobs, struct err *err);
+/* `name`: of the thread, at most 15 bytes; borrowed for as long as this lives. */
+MUST_CHECK enum err_code jobs_create(const char *name, enum jobs_priority priority,
+                                     struct jobs **ret_jobs, struct err *err);
 MUST_CHECK enum err_code jobs_start(struct jobs *jobs, struct err *err);
 /* Runs what is waiting, then ends the thread.  Nothing is taken any more. */
 void jobs_stop(struct jobs *jobs);

@@ -13,9 +13,8 @@
  * MODEL_CHUNK_BYTES_MAX a chunk, MODEL_UPLOAD_BYTES_MAX an upload; one that was not touched for
  * MODEL_UPLOAD_IDLE_MS is removed by the next model_ops_expire.
  *
- * Threads: model_ops_call on any serving thread (short file writes: these are operators' calls,
- * they never run on the event loop's budget for decisions); commits and rollbacks complete on the
- * loader. */
+ * Threads: model_ops_call on any serving thread, which touches no file; uploads are written, and
+ * their calls completed, on a thread of this module, commits and rollbacks on the loader. */
 #ifndef SERVER_CONTROL_MODEL_OPS_H
 #define SERVER_CONTROL_MODEL_OPS_H
 
@@ -38,6 +37,8 @@ struct model_ops;
 MUST_CHECK enum err_code model_ops_create(const char *models_dir, struct registry *registry,
                                           struct audit *audit, const struct clock *clock,
                                           struct model_ops **ret_ops, struct err *err);
+/* What waits is done, then calls of uploads are refused.  Before the registry stops. */
+void model_ops_stop(struct model_ops *ops);
 /* Removes unfinished uploads.  The registry is stopped, so that no commit is under way. */
 void model_ops_destroy(struct model_ops **ops);
 /* Removes uploads that nobody goes on with.  Call it now and then, from any thread. */

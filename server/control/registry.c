@@ -3,14 +3,13 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/background.h"
 #include "base/log.h"
 #include "base/rcu.h"
 #include "server/control/registry_internal.h"
@@ -19,8 +18,6 @@
 #define QUIET_MS 100
 /* ... but no later than after so many waits. */
 #define QUIET_ROUNDS_MAX 20
-
-#define LOADER_NICE 10
 
 #define LOCK_NAME ".lock" /* no name of a model */
 
@@ -242,10 +239,7 @@ static bool wait_for_news(struct registry *registry, uint64_t rescan_at_ns)
 static void *loader(void *arg)
 {
     struct registry *registry = arg;
-    /* For this thread alone: Linux counts both by thread.  Not SCHED_IDLE, which could leave it
-     * waiting for a core for ever while others wait for the view's lock. */
-    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOADER_NICE);
+    background_begin();
     uint64_t rescan_at_ns = clock_now_ns(registry->clock) + registry->rescan_ns;
     for (;;) {
         bool stopping = false;
@@ -285,6 +279,7 @@ enum err_code registry_start(struct registry *registry, struct err *err)
     if (failed != 0)
         return err_set(err, ERR_IO, "cannot start the loader thread: %s", strerror(failed));
     registry->started = true;
+    pthread_setname_np(registry->thread, "loader");
     return ERR_OK;
 }
 

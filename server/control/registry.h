@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* registry - which model versions are loaded, which one of each name serves, and how that changes.
  *
- * One loader thread (SCHED_BATCH and nice 10: it never takes a core from a thread that serves, and
- * still gets its turn while it holds a lock) does all of it: it watches models_dir (inotify and a
- * rescan), opens and verifies bundles, recomputes golden rows, binds item numbers, builds a
- * snapshot together with the policies and publishes it by one pointer; then it waits for readers
- * and frees what nobody uses.  A bundle that is refused changes nothing; the outcome is recorded
- * and can be listed, and it is tried again only when its bytes change or when the system was at
- * fault.
+ * One loader thread (base/background.h: it takes no core from a thread that serves, and rests
+ * between pieces of work) does all of it: it watches models_dir (inotify and a rescan), opens and
+ * verifies bundles, recomputes golden rows, binds item numbers, builds a snapshot together with the
+ * policies and publishes it by one pointer; then it waits for readers and frees what nobody uses.
+ * A bundle that is refused changes nothing; the outcome is recorded and can be listed, and it is
+ * tried again only when its bytes change or when the system was at fault.
  *
  * models_dir/NAME/VERSION/ holds finished bundles; names that start with '.' are never looked at
  * (uploads grow under .incoming/ and are renamed in), nor is a folder without manifest.json.

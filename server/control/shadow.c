@@ -2,19 +2,17 @@
 #include "server/control/shadow.h"
 
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "base/background.h"
 #include "base/rand.h"
 #include "base/rcu.h"
 #include "server/control/shadow_internal.h"
 #include "server/metrics.h"
 
-enum { TAKE_MS = 10, THREAD_NICE = 10 };
+enum { TAKE_MS = 10 };
 
 /* ---- one decision again ---------------------------------------------------------------------- */
 
@@ -152,9 +150,7 @@ static bool is_stopping(struct shadow *shadow)
 static void *run(void *ctx)
 {
     struct shadow *shadow = ctx;
-    /* For this thread alone: Linux counts both by thread. */
-    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), THREAD_NICE);
+    background_begin();
     while (wait_a_little(shadow)) {
         bool any = true;
         while (any && !is_stopping(shadow)) {

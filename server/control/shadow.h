@@ -2,7 +2,7 @@
 /* shadow - versions that are asked what they would have answered, and never answer.
  *
  * A worker copies the request and the answer of a sampled decision into a ring of its own; one
- * thread (SCHED_BATCH, nice 10) makes each decision again, a few milliseconds later and off the hot
+ * thread (base/background.h) makes each decision again, a few milliseconds later and off the hot
  * path, with the shadow version in the place of the stable one, in memory of its own, and compares.
  * Neither side waits: what finds no room is dropped and counted.  Nothing of it is served, logged
  * or counted as a decision.

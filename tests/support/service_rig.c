@@ -60,7 +60,7 @@ static void create_parts(struct service_rig *rig)
     access_init(&rig->access, &no_token);
     rig->admission = (struct admission){.target_ns = 500000, .max_ns = 2000000};
     must(config_load(&source, &rig->config, &err), "configuration", &err);
-    must(jobs_create(&rig->jobs, &err), "jobs", &err);
+    must(jobs_create("jobs", JOBS_ORDINARY, &rig->jobs, &err), "jobs", &err);
     must(jobs_start(rig->jobs, &err), "jobs", &err);
     must(audit_create(&audit, &rig->audit, &err), "audit", &err);
     must(model_ops_create(rig_path(&rig->registry, "models", path), rig->registry.registry,
@@ -114,6 +114,7 @@ void service_rig_create(struct service_rig *rig)
 void service_rig_destroy(struct service_rig *rig)
 {
     jobs_stop(rig->jobs);
+    model_ops_stop(rig->model_ops);
     rig_stop(&rig->registry);
     service_destroy(&rig->service);
     model_ops_destroy(&rig->model_ops);

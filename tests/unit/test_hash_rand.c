@@ -7,10 +7,13 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <mbedtls/sha256.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/rand.h"
+#include "base/sha256_internal.h"
 
 static void test_xxh3_and_sha256_match_their_references(void **state)
 {
@@ -28,6 +31,31 @@ static void test_xxh3_and_sha256_match_their_references(void **state)
     sha256_of("", 0, digest);
     assert_string_equal(sha256_hex(digest, hex),
                         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+static void test_sha256_is_that_of_mbed_tls_for_every_length_and_alignment(void **state)
+{
+    enum { LENGTH_MAX = 300, LARGE_BYTES = (1 << 20) + 77 };
+    struct rand rand;
+    uint8_t *bytes = malloc(LARGE_BYTES + 16);
+    uint8_t wanted[SHA256_BYTES], got[SHA256_BYTES];
+    (void)state;
+    assert_non_null(bytes);
+    rand_init(&rand, 5);
+    for (size_t i = 0; i < LARGE_BYTES + 16; i++)
+        bytes[i] = (uint8_t)rand_u64(&rand);
+    for (size_t len = 0; len <= LENGTH_MAX + 1; len++) {
+        size_t bytes_len = len <= LENGTH_MAX ? len : LARGE_BYTES;
+        const uint8_t *from = bytes + len % 16;
+        assert_int_equal(mbedtls_sha256_ret(from, bytes_len, wanted, 0), 0);
+        sha256_of(from, bytes_len, got);
+        assert_memory_equal(got, wanted, SHA256_BYTES);
+        sha256_portable_of(from, bytes_len, got);
+        assert_memory_equal(got, wanted, SHA256_BYTES);
+    }
+    if (!sha256_ni_is_there())
+        print_message("this processor has no instructions for SHA-256: they are not tested\n");
+    free(bytes);
 }
 
 static void test_xoshiro_matches_its_reference(void **state)
@@ -133,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_time_of_a_ulid),
         cmocka_unit_test(test_xxh3_and_sha256_match_their_references),
+        cmocka_unit_test(test_sha256_is_that_of_mbed_tls_for_every_length_and_alignment),
         cmocka_unit_test(test_xoshiro_matches_its_reference),
         cmocka_unit_test(test_random_numbers_have_their_distributions),
         cmocka_unit_test(test_ulids_sort_by_time_and_are_unique),

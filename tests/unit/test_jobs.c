@@ -36,7 +36,7 @@ static void test_jobs_run_in_order_and_the_queue_is_bounded(void **state)
     struct numbered numbered[JOBS_MAX + 2];
     struct jobs *jobs = NULL;
     struct err err;
-    assert_int_equal(jobs_create(&jobs, &err), ERR_OK);
+    assert_int_equal(jobs_create("jobs", JOBS_ORDINARY, &jobs, &err), ERR_OK);
     pthread_mutex_lock(&record.gate);
     assert_int_equal(jobs_start(jobs, &err), ERR_OK);
     uint32_t taken = 0;
@@ -65,7 +65,7 @@ static void test_no_memory(void **state)
     struct jobs *jobs = NULL;
     struct err err;
     alloc_fail_after(0);
-    enum err_code rc = jobs_create(&jobs, &err);
+    enum err_code rc = jobs_create("jobs", JOBS_ORDINARY, &jobs, &err);
     assert_true(alloc_fail_off());
     assert_int_equal(rc, ERR_NOMEM);
     assert_null(jobs);

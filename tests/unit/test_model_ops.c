@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct bench *bench = *state;
+    model_ops_stop(bench->ops);
     registry_stop(bench->rig.registry);
     model_ops_destroy(&bench->ops);
     rig_destroy(&bench->rig);
@@ -97,8 +99,7 @@ static void call_complete(struct call *call)
     outcome_done(call->owner, ERR_OK, &none);
 }
 
-/* Sends it and waits for the reply. */
-static enum reply_code ask_send(struct ask *ask)
+static enum call_state ask_start(struct ask *ask)
 {
     struct bench *bench = ask->bench;
     struct request request;
@@ -118,13 +119,27 @@ static enum reply_code ask_send(struct ask *ask)
     arena_reset(&bench->arena);
     assert_int_equal(
         request_decode(bench->body, ask->pack.used, &bench->arena, &request, field, &err), ERR_OK);
-    if (model_ops_call(bench->ops, &ask->call, &request, &who) == CALL_DONE)
+    enum call_state call_state = model_ops_call(bench->ops, &ask->call, &request, &who);
+    if (call_state == CALL_DONE)
         call_complete(&ask->call);
     memset(&request, 0x5a, sizeof request); /* nobody may look at it any more */
+    return call_state;
+}
+
+static enum reply_code ask_finish(struct ask *ask)
+{
+    const struct bench *bench = ask->bench;
     assert_int_equal(outcome_wait(&ask->outcome), ERR_OK);
     assert_int_equal(cursor_check(bench->reply, ask->call.reply_bytes, CURSOR_VALUES_MAX, NULL),
                      ERR_OK);
     return ask->call.code;
+}
+
+/* Sends it and waits for the reply. */
+static enum reply_code ask_send(struct ask *ask)
+{
+    (void)ask_start(ask);
+    return ask_finish(ask);
 }
 
 /* True when the reply holds the text somewhere. */
@@ -173,8 +188,8 @@ static enum reply_code begin_release(struct bench *bench, const char *id,
     return send_begin(&ask, ret_upload);
 }
 
-static enum reply_code chunk(struct bench *bench, const char *upload, const char *path,
-                             int64_t offset, const void *bytes, size_t len)
+static struct ask ask_chunk(struct bench *bench, const char *upload, const char *path,
+                            int64_t offset, const void *bytes, size_t len)
 {
     struct ask ask = ask_begin(bench, "model_chunk");
     ask_text(&ask, "upload", upload);
@@ -184,6 +199,13 @@ static enum reply_code chunk(struct bench *bench, const char *upload, const char
     pack_key(&ask.pack, "data");
     pack_bin(&ask.pack, bytes, (uint32_t)len);
     ask.pairs += 2;
+    return ask;
+}
+
+static enum reply_code chunk(struct bench *bench, const char *upload, const char *path,
+                             int64_t offset, const void *bytes, size_t len)
+{
+    struct ask ask = ask_chunk(bench, upload, path, offset, bytes, len);
     return ask_send(&ask);
 }
 
@@ -450,6 +472,33 @@ static void test_a_full_disk_ends_the_upload_and_is_said(void **state)
     assert_int_equal(chunk(bench, upload, "a", 0, bytes, 1), REPLY_not_found);
 }
 
+/* A pipe stands for a disk that is slow: opening it waits for a reader. */
+static void test_a_slow_disk_holds_up_nobody_who_serves(void **state)
+{
+    struct bench *bench = *state;
+    char upload[ULID_BYTES], place[3 * TEMP_DIR_BYTES];
+    assert_int_equal(begin(bench, "m", "1", upload), REPLY_ok);
+    snprintf(place, sizeof place, "%s/models/.incoming/%s/a", bench->rig.dir.path, upload);
+    assert_int_equal(mkfifo(place, 0600), 0);
+    struct ask ask = ask_chunk(bench, upload, "a", 0, "x", 1);
+    assert_int_equal(ask_start(&ask), CALL_DEFERRED);
+    int reader = open(place, O_RDONLY | O_CLOEXEC);
+    assert_true(reader >= 0);
+    assert_int_equal(ask_finish(&ask), REPLY_internal); /* a pipe has no offsets */
+    close(reader);
+    assert_int_equal(entries(bench, "models/.incoming"), 0);
+}
+
+/* After the stop nothing is taken that would never be answered. */
+static void test_uploads_are_refused_after_the_stop(void **state)
+{
+    struct bench *bench = *state;
+    char upload[ULID_BYTES];
+    assert_int_equal(begin(bench, "m", "1", upload), REPLY_ok);
+    model_ops_stop(bench->ops);
+    assert_int_equal(chunk(bench, upload, "a", 0, "x", 1), REPLY_overloaded);
+}
+
 static void test_missing_and_mistyped_keys_are_named(void **state)
 {
     struct bench *bench = *state;
@@ -502,6 +551,8 @@ int main(void)
         WITH_BENCH(test_paths_of_a_release_stay_within_it),
         WITH_BENCH(test_an_upload_that_nobody_goes_on_with_is_removed),
         WITH_BENCH(test_a_full_disk_ends_the_upload_and_is_said),
+        WITH_BENCH(test_a_slow_disk_holds_up_nobody_who_serves),
+        WITH_BENCH(test_uploads_are_refused_after_the_stop),
         WITH_BENCH(test_missing_and_mistyped_keys_are_named),
         WITH_BENCH(test_what_an_earlier_daemon_left_is_removed),
     };

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/background.h"
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BACKGROUND_NICE = 10, WORK_NS = 2000000, REST_NS = 1000000 };
+
+static _Thread_local bool is_background;
+static _Thread_local uint64_t rested_at_ns; /* of the thread's own time */
+
+/* Time that it waited for a core is rest already. */
+static uint64_t worked_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void background_begin(void)
+{
+    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BACKGROUND_NICE);
+    is_background = true;
+    rested_at_ns = worked_ns();
+}
+
+void background_rest(void)
+{
+    if (!is_background)
+        return;
+    uint64_t now_ns = worked_ns();
+    if (now_ns - rested_at_ns < WORK_NS)
+        return;
+    /* A large piece gets a long rest. */
+    uint64_t rest_ns = (now_ns - rested_at_ns) / WORK_NS * REST_NS;
+    nanosleep(&(struct timespec){.tv_sec = (time_t)(rest_ns / 1000000000),
+                                 .tv_nsec = (long)(rest_ns % 1000000000)},
+              NULL);
+    rested_at_ns = now_ns;
+}
