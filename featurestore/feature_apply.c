@@ -63,10 +63,10 @@ static enum err_code resolve_left(struct input *input, uint32_t lefts)
         rc = add_id(input, people->ids, input->is_anon ? event->anon : event->user, &input->person);
     }
     if (rc == ERR_OK && (lefts & 1u << LEFT_QUERY) != 0)
-        rc = add_id(input, input->tables->query_ids, feature_query(event->query, buf),
+        rc = add_id(input, feature_query_ids(input->tables), feature_query(event->query, buf),
                     &input->query);
     if (rc == ERR_OK && (lefts & 1u << LEFT_SLOT) != 0)
-        rc = add_id(input, input->tables->slot_ids, event->list, &input->slot);
+        rc = add_id(input, feature_slot_ids(input->tables), event->list, &input->slot);
     return rc;
 }
 

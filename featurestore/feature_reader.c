@@ -48,8 +48,8 @@ void feature_reader_begin(struct feature_reader *reader, const struct store *sto
     reader->history = asker->history;
     reader->now_s = (uint32_t)(store_watermark_ms(store) / 1000);
     find_person(reader, asker);
-    reader->query = find_id(tables->query_ids, feature_query(asker->query, buf));
-    reader->slot = find_id(tables->slot_ids, asker->slot);
+    reader->query = find_id(feature_query_ids(tables), feature_query(asker->query, buf));
+    reader->slot = find_id(feature_slot_ids(tables), asker->slot);
     reader->found = 0;
     feature_reader_item(reader, IDMAP_NONE);
 }

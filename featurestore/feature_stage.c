@@ -107,6 +107,15 @@ static enum err_code make_rows(struct store *store, const struct feature_set *ol
     return rc;
 }
 
+static enum err_code make_map(uint32_t rows_max, _Atomic(struct idmap *) *ret_ids, struct err *err)
+{
+    struct idmap *ids = NULL;
+    enum err_code rc = idmap_create(rows_max, &ids, err);
+    if (rc == ERR_OK)
+        atomic_store_explicit(ret_ids, ids, memory_order_release);
+    return rc;
+}
+
 static enum err_code make_ids(struct feature_tables *tables, const struct feature_set *set,
                               struct err *err)
 {
@@ -115,10 +124,10 @@ static enum err_code make_ids(struct feature_tables *tables, const struct featur
         enum feature_left left = feature_left_of((enum feature_key)key);
         if (set->count[key] == 0)
             continue;
-        if (rc == ERR_OK && left == LEFT_QUERY && tables->query_ids == NULL)
-            rc = idmap_create(tables->rows_max, &tables->query_ids, err);
-        if (rc == ERR_OK && left == LEFT_SLOT && tables->slot_ids == NULL)
-            rc = idmap_create(tables->rows_max, &tables->slot_ids, err);
+        if (rc == ERR_OK && left == LEFT_QUERY && feature_query_ids(tables) == NULL)
+            rc = make_map(tables->rows_max, &tables->query_ids, err);
+        if (rc == ERR_OK && left == LEFT_SLOT && feature_slot_ids(tables) == NULL)
+            rc = make_map(tables->rows_max, &tables->slot_ids, err);
     }
     return rc;
 }

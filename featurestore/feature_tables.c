@@ -116,8 +116,9 @@ void feature_tables_destroy(struct feature_tables **tables)
         feature_rows_destroy(&set->rows[t]);
     feature_set_destroy(&set);
     idmap_destroy(&old->names);
-    idmap_destroy(&old->query_ids);
-    idmap_destroy(&old->slot_ids);
+    struct idmap *query_ids = feature_query_ids(old), *slot_ids = feature_slot_ids(old);
+    idmap_destroy(&query_ids);
+    idmap_destroy(&slot_ids);
     free(old->item);
     free(old->wants);
     free(old->pending);

@@ -18,7 +18,8 @@
  * before it were given to it alone (FEATURES_FILLING), so that it sees events in their order.
  *
  * A feature has a number for good, also over reloads: models are bound to it.
- * Threads: all but feature_set_of by the store thread. */
+ * Threads: all by the store thread; feature_set_of, feature_query_ids and feature_slot_ids by any.
+ */
 #ifndef FEATURESTORE_FEATURE_TABLES_H
 #define FEATURESTORE_FEATURE_TABLES_H
 
@@ -57,8 +58,9 @@ struct feature_tables {
     struct feature_set *staged;        /* owned; NULL: none */
     const struct definitions *next;    /* borrowed: declared, and not yet in force; NULL: none */
     uint32_t rows_max;
-    struct idmap *names;                /* of features, by number */
-    struct idmap *query_ids, *slot_ids; /* made when a feature needs them; never replaced */
+    struct idmap *names; /* of features, by number */
+    /* Made when a feature needs them, with readers at work; never replaced. */
+    _Atomic(struct idmap *) query_ids, slot_ids;
     _Atomic uint64_t dropped;
 
     /* of the event that is prepared */
@@ -75,6 +77,16 @@ void feature_tables_destroy(struct feature_tables **tables); /* no readers left;
 static inline const struct feature_set *feature_set_of(const struct feature_tables *tables)
 {
     return atomic_load_explicit(&tables->set, memory_order_acquire);
+}
+
+/* NULL while no feature needs them.  Acquire: whoever sees one sees what it was made of. */
+static inline struct idmap *feature_query_ids(const struct feature_tables *tables)
+{
+    return atomic_load_explicit(&tables->query_ids, memory_order_acquire);
+}
+static inline struct idmap *feature_slot_ids(const struct feature_tables *tables)
+{
+    return atomic_load_explicit(&tables->slot_ids, memory_order_acquire);
 }
 
 /* The set takes the definitions over; its rows are its owner's, since the next set may have them.

@@ -18,8 +18,8 @@ static void put_left(struct digest *digest, const struct store *store, uint32_t 
         digest_put_int(digest, is_anon);
         digest_put_name(digest, is_anon ? store->anons.ids : store->users.ids, person);
         break;
-    case LEFT_QUERY: digest_put_name(digest, tables->query_ids, number); break;
-    case LEFT_SLOT: digest_put_name(digest, tables->slot_ids, number); break;
+    case LEFT_QUERY: digest_put_name(digest, feature_query_ids(tables), number); break;
+    case LEFT_SLOT: digest_put_name(digest, feature_slot_ids(tables), number); break;
     default: break;
     }
 }

@@ -14,8 +14,8 @@ struct idmap *store_row_ids(const struct store *store, enum store_row kind)
     case ROW_ANON_ID:
     case ROW_ANON_PROFILE:
     case ROW_ANON: return store->anons.ids;
-    case ROW_QUERY_ID: return store->features->query_ids;
-    case ROW_SLOT_ID: return store->features->slot_ids;
+    case ROW_QUERY_ID: return feature_query_ids(store->features);
+    case ROW_SLOT_ID: return feature_slot_ids(store->features);
     default: return NULL;
     }
 }
