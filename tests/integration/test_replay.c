@@ -9,6 +9,7 @@
 
 #include <cjson/cJSON.h>
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,63 @@ static void test_another_version_is_shown_beside_it(void **state)
     assert_non_null(strstr(program.err, "which ranks nothing"));
 }
 
+static void write_model(const char *name, enum model_kind kind)
+{
+    char dir[2 * TEMP_DIR_BYTES], below[64];
+    snprintf(below, sizeof below, "elsewhere/%s/1", name);
+    model_sample_write(temp_dir_path(&served.dir, below, dir), name, "1", kind);
+}
+
+static cJSON *replay_with(const char *with)
+{
+    char line[256];
+    snprintf(line, sizeof line, "replay %s --models @elsewhere --with %s --json", first, with);
+    return parsed(ctl(0, line));
+}
+
+static void refuses_with(const char *with, const char *why)
+{
+    char line[256];
+    snprintf(line, sizeof line, "replay %s --models @elsewhere --with %s", first, with);
+    (void)ctl(1, line);
+    if (strstr(program.err, why) == NULL)
+        fail_msg("--with %s: expected '%s', got '%s'", with, why, program.err);
+}
+
+/* The blend is 2 * a + sigmoid(b) / 2, where a has the default 1 and b has 0. */
+static void test_a_blend_is_made_of_the_versions_that_are_given(void **state)
+{
+    (void)state;
+    const cJSON *item;
+    uint32_t count = 0;
+    write_model("rank", MODEL_linear);
+    write_model("a", MODEL_linear);
+    write_model("b", MODEL_linear);
+    write_model("mix", MODEL_blend);
+    cJSON *replay = replay_with("mix@1,b@1,a@1");
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(replay, "items"))
+    {
+        if (cJSON_GetObjectItemCaseSensitive(item, "computed") == NULL)
+            continue;
+        double part = number(item, "computed"); /* a and b are as the one that ranked */
+        double blend = 2 * part + 0.5 / (1 + exp(-part));
+        assert_true(fabs(number(item, "with_score") - blend) <= 1e-5 * fmax(1, fabs(blend)));
+        count++;
+    }
+    assert_true(count >= 2);
+    cJSON_Delete(replay);
+    /* The decision names neither part. */
+    replay = replay_with("mix@1");
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(replay, "items"))
+        assert_true(number(item, "with_score") == 2.25);
+    cJSON_Delete(replay);
+    refuses_with("mix@1,rank@1", "mix@1 has no part that is called rank");
+    refuses_with("rank@1,a@1", "rank@1 has no part that is called a");
+    refuses_with("mix@1,a@1,a@1", "a is given twice");
+    refuses_with("mix@1,a@2", "a@2 is not in");
+    refuses_with("mix@1,,a@1", "expected NAME@VERSION");
+}
+
 static char *read_log(void)
 {
     char path[2 * TEMP_DIR_BYTES];
@@ -276,6 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_logged_decision_is_made_again_to_the_bit),
         cmocka_unit_test(test_another_version_is_shown_beside_it),
+        cmocka_unit_test(test_a_blend_is_made_of_the_versions_that_are_given),
         cmocka_unit_test(test_what_was_changed_is_told),
         cmocka_unit_test(test_refusals_say_why),
     };

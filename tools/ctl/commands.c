@@ -30,11 +30,12 @@ const struct command ctl_commands[] = {
      "  -n N            as many items as the page asks for, 1..200 (20)\n"
      "  --slot S        which policy serves; the default slot otherwise\n"
      "Exit code 0 when the item is shown, 1 when it is not.\n"},
-    {"replay", "DECISION|--all --models DIR [--log FILE] [--with NAME@VERSION]",
+    {"replay", "DECISION|--all --models DIR [--log FILE] [--with NAME@VERSION[,PART@VERSION]...]",
      "compute a logged decision again, or with another ranker", command_replay,
      "  --models DIR    folder of bundles, NAME/VERSION: models_dir of the daemon\n"
      "  --log FILE      what `export decisions` wrote (NDJSON); the daemon's own log otherwise\n"
-     "  --with N@V      beside it, what this version makes of the same features\n"
+     "  --with N@V      beside it, what this version makes of the same features; of a blend,\n"
+     "                  N@V,PART@V,...: with these versions of its parts\n"
      "  --all           every decision of the log: how many are equal\n"
      "Exit code 0 when all is equal, bit for bit; 1 when something differs or cannot be "
      "replayed.\n"},

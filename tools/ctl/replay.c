@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/transcode.h"
-#include "models/blend.h"
 #include "tools/cli/value.h"
 #include "tools/ctl/args.h"
 #include "tools/ctl/export.h"
@@ -25,7 +24,8 @@ struct run {
     const struct command_line *line;
     struct ctl *ctl;
     struct replay_models models;
-    const struct model *other; /* --with */
+    const struct model *other;       /* --with */
+    struct replay_parts other_parts; /* of it, where it is a blend */
     struct replay replay, with;
     struct replay_counts counts;
     bool found;
@@ -40,6 +40,34 @@ static int refuse(struct run *run, const struct decision_record *decision, const
                     err->text);
 }
 
+/* What is asked for the features of a decision: the model, or a blend that is made of its parts
+ * (*ret_blend, else NULL). */
+static enum err_code ranker_of(struct run *run, const struct decision_record *decision,
+                               const struct model *model, const struct replay_parts *parts,
+                               const struct model **ret_ranker, struct model **ret_blend,
+                               struct err *err)
+{
+    *ret_blend = NULL;
+    *ret_ranker = model;
+    if (model->kind != MODEL_blend)
+        return ERR_OK;
+    enum err_code rc = replay_assemble(&run->models, decision, model, parts, ret_blend, err);
+    *ret_ranker = *ret_blend;
+    return rc;
+}
+
+static enum err_code compute_with(struct run *run, const struct decision_record *decision,
+                                  struct err *err)
+{
+    const struct model *other = NULL;
+    struct model *blend = NULL;
+    enum err_code rc = ranker_of(run, decision, run->other, &run->other_parts, &other, &blend, err);
+    if (rc == ERR_OK)
+        rc = replay_compute(decision, other, &run->with, err);
+    blend_release(&blend);
+    return rc;
+}
+
 /* EXIT_FINE also for one that differs: the counts know. */
 static int compare(struct run *run, const struct decision_record *decision,
                    const struct model *model)
@@ -50,7 +78,7 @@ static int compare(struct run *run, const struct decision_record *decision,
     const bool is_equal = run->replay.differing_count == 0 && !run->replay.order_differs;
     run->counts.equal += is_equal;
     run->counts.differing += !is_equal;
-    if (run->other != NULL && replay_compute(decision, run->other, &run->with, &err) != ERR_OK)
+    if (run->other != NULL && compute_with(run, decision, &err) != ERR_OK)
         return refuse(run, decision, &err);
     if (!run->line->all || !is_equal)
         replay_show_one(decision, model, &run->replay, run->other, &run->with, run->ctl->json);
@@ -59,6 +87,7 @@ static int compare(struct run *run, const struct decision_record *decision,
 
 static int replay_one(struct run *run, const struct decision_record *decision)
 {
+    const struct replay_parts as_logged = {.count = 0};
     struct err err = {.text = ""};
     const struct model *model = NULL;
     struct model *blend = NULL;
@@ -74,10 +103,8 @@ static int replay_one(struct run *run, const struct decision_record *decision)
         return EXIT_FINE;
     }
     enum err_code rc = replay_model(&run->models, decision->ranker, &model, &err);
-    if (rc == ERR_OK && model->kind == MODEL_blend) {
-        rc = replay_assemble(&run->models, decision, model, &blend, &err);
-        model = blend;
-    }
+    if (rc == ERR_OK)
+        rc = ranker_of(run, decision, model, &as_logged, &model, &blend, &err);
     int code = rc == ERR_OK ? compare(run, decision, model) : refuse(run, decision, &err);
     blend_release(&blend);
     return code;
@@ -163,12 +190,9 @@ static int run_all(struct run *run)
 {
     const struct command_line *line = run->line;
     struct err err = {.text = ""};
-    if (line->with != NULL &&
-        replay_model(&run->models, text_of(line->with), &run->other, &err) != ERR_OK)
+    if (line->with != NULL && replay_with(&run->models, text_of(line->with), &run->other,
+                                          &run->other_parts, &err) != ERR_OK)
         return ctl_fail("replay", "--with: %s", err.text);
-    if (run->other != NULL && run->other->kind == MODEL_blend)
-        return ctl_fail("replay", "--with: %s is a blend, of which versions it does not say",
-                        run->other->label);
     int code = line->log != NULL ? from_file(run) : from_daemon(run);
     if (code != EXIT_FINE)
         return code;

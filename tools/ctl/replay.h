@@ -13,7 +13,7 @@
 #define TOOLS_CTL_REPLAY_H
 
 #include "featurestore/decision_record.h"
-#include "models/model.h"
+#include "models/blend.h"
 #include "tools/ctl/command.h"
 
 #define REPLAY_ITEMS_MAX  1000
@@ -29,12 +29,23 @@ struct replay_models {
  * removed; ERR_UNSUPPORTED when it is no ranker; the errors of a bundle. */
 MUST_CHECK enum err_code replay_model(struct replay_models *models, struct text label,
                                       const struct model **ret_model, struct err *err);
-/* A blend with the parts that made the decision; blend_release.  ERR_NOT_FOUND: its label does not
- * stand in the log. */
+/* Versions of parts that are wanted in the place of those that made a decision. */
+struct replay_parts {
+    uint32_t count;
+    const struct model *model[BLEND_PARTS_MAX]; /* borrowed */
+};
+/* "blend@2,part@1,...": a version, and, of a blend, versions of its parts.  As replay_model;
+ * ERR_BAD_INPUT: no part of it. */
+MUST_CHECK enum err_code replay_with(struct replay_models *models, struct text labels,
+                                     const struct model **ret_model, struct replay_parts *ret_parts,
+                                     struct err *err);
+/* A blend with `parts`, else those that made the decision; one that is in neither is not there.
+ * blend_release.  ERR_NOT_FOUND: one that must be. */
 MUST_CHECK enum err_code replay_assemble(struct replay_models *models,
                                          const struct decision_record *decision,
-                                         const struct model *blend, struct model **ret_ranker,
-                                         struct err *err);
+                                         const struct model *blend,
+                                         const struct replay_parts *parts,
+                                         struct model **ret_ranker, struct err *err);
 /* Its scores depend on how many rows came together (models/model.h). */
 bool replay_rounds(const struct model *ranker);
 void replay_models_close(struct replay_models *models);

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "models/blend.h"
 #include "models/ranker.h"
 #include "tools/ctl/replay.h"
 
@@ -84,14 +83,81 @@ static struct text label_of(const struct decision_record *decision, const char *
     return (struct text){NULL, 0};
 }
 
+static bool is_part_of(const struct model *blend, const char *name)
+{
+    for (uint32_t i = 0; i < blend_part_count(blend); i++) {
+        if (strcmp(blend_part_at(blend, i)->model, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum err_code add_part(struct replay_models *models, const struct model *of,
+                              struct text label, struct replay_parts *parts, struct err *err)
+{
+    const struct model *part = NULL;
+    enum err_code rc = replay_model(models, label, &part, err);
+    if (rc != ERR_OK)
+        return rc;
+    if (of->kind != MODEL_blend || !is_part_of(of, part->name))
+        return err_set(err, ERR_BAD_INPUT, "%s has no part that is called %s", of->label,
+                       part->name);
+    for (uint32_t i = 0; i < parts->count; i++) {
+        if (strcmp(parts->model[i]->name, part->name) == 0)
+            return err_set(err, ERR_BAD_INPUT, "%s is given twice", part->name);
+    }
+    ASSERT(parts->count < BLEND_PARTS_MAX); /* as many as the blend has, each once */
+    parts->model[parts->count++] = part;
+    return ERR_OK;
+}
+
+/* Names and versions have no commas. */
+static struct text next_label(struct text *labels)
+{
+    const char *comma = memchr(labels->ptr, ',', labels->len);
+    uint32_t len = comma == NULL ? labels->len : (uint32_t)(comma - labels->ptr);
+    struct text label = {labels->ptr, len};
+    uint32_t used = comma == NULL ? len : len + 1;
+    *labels = (struct text){labels->ptr + used, labels->len - used};
+    return label;
+}
+
+enum err_code replay_with(struct replay_models *models, struct text labels,
+                          const struct model **ret_model, struct replay_parts *ret_parts,
+                          struct err *err)
+{
+    const struct model *model = NULL;
+    struct replay_parts parts = {.count = 0};
+    enum err_code rc = replay_model(models, next_label(&labels), &model, err);
+    while (rc == ERR_OK && labels.len > 0)
+        rc = add_part(models, model, next_label(&labels), &parts, err);
+    if (rc == ERR_OK) {
+        *ret_model = model;
+        *ret_parts = parts;
+    }
+    return rc;
+}
+
+static const struct model *wanted(const struct replay_parts *parts, const char *name)
+{
+    for (uint32_t i = 0; i < parts->count; i++) {
+        if (strcmp(parts->model[i]->name, name) == 0)
+            return parts->model[i];
+    }
+    return NULL;
+}
+
 enum err_code replay_assemble(struct replay_models *models, const struct decision_record *decision,
-                              const struct model *blend, struct model **ret_ranker, struct err *err)
+                              const struct model *blend, const struct replay_parts *parts,
+                              struct model **ret_ranker, struct err *err)
 {
     const struct model *part[BLEND_PARTS_MAX] = {NULL};
     enum err_code rc = ERR_OK;
     for (uint32_t i = 0; i < blend_part_count(blend) && rc == ERR_OK; i++) {
-        struct text label = label_of(decision, blend_part_at(blend, i)->model);
-        if (label.ptr != NULL)
+        const char *name = blend_part_at(blend, i)->model;
+        part[i] = wanted(parts, name);
+        struct text label = label_of(decision, name);
+        if (part[i] == NULL && label.ptr != NULL)
             rc = replay_model(models, label, &part[i], err);
     }
     return rc == ERR_OK ? blend_assemble(blend, part, ret_ranker, err) : rc;
