@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hash - the keyed 64-bit hash of ids (XXH3 of libxxhash) and SHA-256 of files (the processor's own
- * instructions, or mbed TLS).
+/* hash - the keyed 64-bit hash of ids (XXH3 of libxxhash) and SHA-256 of files (Nettle, which uses
+ * the processor's own instructions where it has them).
  *
  * hash_bytes is stable across runs, machines and releases: buckets and replays depend on it.
  * It is not meant to withstand an attacker who may choose ids AND knows the seed. */
