@@ -117,7 +117,21 @@ static enum err_code hash_state(const char *name, struct definition *definition,
     return ERR_OK;
 }
 
-enum err_code definitions_lay_out(const char *name, struct definitions *definitions,
+static enum err_code check_room(const struct json_at *features, const struct definition *definition,
+                                uint32_t block_bytes, struct err *err)
+{
+    if (definition->bytes <= DEFINITION_STATE_BYTES_MAX &&
+        block_bytes <= DEFINITION_BLOCK_BYTES_MAX)
+        return ERR_OK;
+    struct json_at at = json_member(features, definition->name);
+    if (definition->bytes > DEFINITION_STATE_BYTES_MAX)
+        return err_set(err, ERR_LIMIT, "%s: its state takes %u bytes of at most %d", at.path,
+                       definition->bytes, DEFINITION_STATE_BYTES_MAX);
+    return err_set(err, ERR_LIMIT, "%s: those of the key %s take more than %d bytes", at.path,
+                   feature_key_name(definition->key), DEFINITION_BLOCK_BYTES_MAX);
+}
+
+enum err_code definitions_lay_out(const struct json_at *features, struct definitions *definitions,
                                   struct err *err)
 {
     qsort(definitions->definition, definitions->count, sizeof *definitions->definition,
@@ -127,18 +141,10 @@ enum err_code definitions_lay_out(const char *name, struct definitions *definiti
         uint32_t *block_bytes = &definitions->block_bytes[definition->key];
         definition->offset = *block_bytes;
         definition->bytes = aggregate_bytes(definition);
-        if (definition->bytes > DEFINITION_STATE_BYTES_MAX)
-            return err_set(err, ERR_LIMIT,
-                           "%s: features.%s: its state takes %u bytes of at most %d", name,
-                           definition->name, definition->bytes, DEFINITION_STATE_BYTES_MAX);
         *block_bytes += definition->bytes;
-        if (*block_bytes > DEFINITION_BLOCK_BYTES_MAX)
-            return err_set(err, ERR_LIMIT,
-                           "%s: features.%s: those of the key %s take more than %d "
-                           "bytes",
-                           name, definition->name, feature_key_name(definition->key),
-                           DEFINITION_BLOCK_BYTES_MAX);
-        enum err_code rc = hash_state(name, definition, err);
+        enum err_code rc = check_room(features, definition, *block_bytes, err);
+        if (rc == ERR_OK)
+            rc = hash_state(features->name, definition, err);
         if (rc != ERR_OK)
             return rc;
         if (definition->bytes == 0)

@@ -22,8 +22,8 @@ MUST_CHECK enum err_code definitions_read_window(const struct json_at *window,
                                                  const struct json_at *tile,
                                                  struct definition *definition, struct err *err);
 
-/* Sorts, and gives every state its place. */
-MUST_CHECK enum err_code definitions_lay_out(const char *name, struct definitions *definitions,
-                                             struct err *err);
+/* Sorts, and gives every state its place.  `features`: what they were read from. */
+MUST_CHECK enum err_code definitions_lay_out(const struct json_at *features,
+                                             struct definitions *definitions, struct err *err);
 
 #endif

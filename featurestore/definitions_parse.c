@@ -372,7 +372,7 @@ static enum err_code read_features(const char *name, const struct json_at *root,
         definitions->count++;
     }
     if (rc == ERR_OK)
-        rc = definitions_lay_out(name, definitions, err);
+        rc = definitions_lay_out(&features, definitions, err);
     return rc == ERR_OK ? read_ratios(&features, definitions, err) : rc;
 }
 
@@ -403,7 +403,7 @@ enum err_code definitions_parse(const char *name, const char *bytes, size_t len,
     if (len > DEFINITIONS_FILE_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "%s: longer than 1 MiB", name);
     cJSON *file = NULL;
-    enum err_code rc = json_parse(name, bytes, len, &file, err);
+    enum err_code rc = json_parse_placed(name, bytes, len, &file, err);
     if (rc != ERR_OK)
         return rc;
     struct definitions *definitions = calloc(1, sizeof *definitions);
