@@ -90,6 +90,10 @@ static void arguments_are_read_and_bad_ones_named(void **state)
         {"--op ping --processes 4 --connections 3", "--connections: expected one or more for each"},
         {"--op ping --yardstick long", "--yardstick: expected none, raw, nng or both, got 'long'"},
         {"--op ping --rounds 3", "--rounds has no meaning without --yardstick"},
+        {"--op decide", "--slot is missing"},
+        {"--op decide --slot a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a", "at most 16 slots, got 17"},
+        {"--op decide --slot a,,b", "--slot: expected 1 to 128 bytes a slot"},
+        {"--op decide --slot a,", "--slot: expected 1 to 128 bytes a slot"},
         {"--op ping --fast", "there is no option --fast"},
         {"ping", "expected an option, got 'ping'"},
     };
@@ -194,9 +198,13 @@ static void every_request_is_one_that_the_daemon_reads(void **state)
 {
     (void)state;
     static const char *const lines[] = {
-        "--op ping --pad 100", "--op recommend --n 200 --slot home --budget 500",
-        "--op similar",        "--op rank --n 200",
-        "--op price --n 3",    "--op features",
+        "--op ping --pad 100",
+        "--op recommend --n 200 --slot home --budget 500",
+        "--op similar",
+        "--op rank --n 200",
+        "--op price --n 3",
+        "--op features",
+        "--op decide --n 7 --slot home,again,c",
     };
     static uint8_t buf[TRAFFIC_REQUEST_BYTES];
     struct arena arena = {0};
@@ -214,6 +222,11 @@ static void every_request_is_one_that_the_daemon_reads(void **state)
             assert_int_equal(request.budget_us, options.budget_us);
             assert_true(options.op != BENCH_RANK || request.item_count == 200);
             assert_true(options.op != BENCH_PING || request.pad_bytes == 100);
+            if (options.op != BENCH_DECIDE)
+                continue;
+            assert_int_equal(request.slot_count, 3);
+            assert_true(text_is(request.slots[1].slot, "again"));
+            assert_int_equal(request.slots[2].n, 7);
         }
         traffic_deinit(&traffic);
     }
@@ -235,6 +248,16 @@ static void replies_are_told_apart(void **state)
                           "internal"),
                      ANSWER_REFUSED);
     assert_true(text_is(what, "internal"));
+    assert_int_equal(READ("\x82\xA2ok\xC3\xA5slots\x93\x81\xA5level\xA4"
+                          "full\x82\xA1x\x01\xA5level\xA7reduced\x81\xA5level\xA6static"),
+                     ANSWER_OK);
+    assert_true(text_is(what, "reduced"));
+    assert_int_equal(READ("\x82\xA2ok\xC3\xA5slots\x91\x81\xA5level\xA4"
+                          "full"),
+                     ANSWER_OK);
+    assert_true(text_is(what, "full"));
+    assert_int_equal(READ("\x82\xA2ok\xC3\xA5slots\x90"), ANSWER_OK);
+    assert_null(what.ptr);
     assert_int_equal(READ("\x80"), ANSWER_MALFORMED);
     assert_int_equal(READ("\xC1"), ANSWER_MALFORMED);
     assert_int_equal(READ("\x81\xA2ok\x01"), ANSWER_MALFORMED);

@@ -2,12 +2,14 @@
 #include "tools/bench/options.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/text.h"
 #include "tools/bench/arguments.h"
 #include "tools/bench/zipf.h"
 
 static const char *const op_names[] = {"ping",  "recommend", "similar", "rank",
-                                       "price", "features",  NULL};
+                                       "price", "features",  "decide",  NULL};
 static const char *const arrival_names[] = {"poisson", "constant", NULL};
 static const char *const yardstick_names[] = {"none", "raw", "nng", "both", NULL};
 
@@ -18,8 +20,8 @@ _Static_assert(sizeof op_names / sizeof op_names[0] == BENCH_OP_COUNT + 1, "each
 static const struct argument rows[] = {
     {"url", ARG_TEXT, AT(url), 0, ARGUMENT_TEXT_BYTES, "URL",
      "the daemon (DECIDED_URL, or tcp://127.0.0.1:7100)", NULL},
-    {"op", ARG_CHOICE, AT(op), 0, 0, "OP", "ping, recommend, similar, rank, price or features",
-     op_names},
+    {"op", ARG_CHOICE, AT(op), 0, 0, "OP",
+     "ping, recommend, similar, rank, price, features or decide", op_names},
     {"arrivals", ARG_CHOICE, AT(arrivals), 0, 0, "KIND", "poisson or constant (poisson)",
      arrival_names},
     {"rate", ARG_REAL, AT(rate), 1, BENCH_RATE_MAX, "R", "requests a second (1000)", NULL},
@@ -44,7 +46,8 @@ static const struct argument rows[] = {
      "without --items: i1, i2, ... (1000)", NULL},
     {"zipf", ARG_REAL, AT(zipf), 0, ZIPF_EXPONENT_MAX, "S",
      "exponent of how unequally users and items are asked for; 0: equally (0.8)", NULL},
-    {"slot", ARG_TEXT, AT(slot), 0, 128, "SLOT", "the slot of the policies", NULL},
+    {"slot", ARG_TEXT, AT(slot), 0, ARGUMENT_TEXT_BYTES, "SLOT",
+     "the slot of the policies; for decide several, between commas", NULL},
     {"n", ARG_U32, AT(n), 1, BENCH_ITEMS_MAX, "N",
      "items asked for, or sent by rank and price (20)", NULL},
     {"pad", ARG_U32, AT(pad_bytes), 0, BENCH_PAD_BYTES_MAX, "BYTES",
@@ -86,6 +89,25 @@ void bench_options_help(FILE *out)
     arguments_help(rows, ROW_COUNT, out);
 }
 
+static enum err_code check_slots(const struct bench_options *options, struct err *err)
+{
+    const char *separators = options->op == BENCH_DECIDE ? "," : "";
+    uint32_t count = 0;
+    if (options->op == BENCH_DECIDE && options->slot == NULL)
+        return err_set(err, ERR_BAD_INPUT, "--slot is missing: decide wants slots between commas");
+    for (const char *at = options->slot; at != NULL; count++) {
+        size_t len = strcspn(at, separators);
+        if (len == 0 || len > ID_BYTES_MAX)
+            return err_set(err, ERR_BAD_INPUT, "--slot: expected 1 to %d bytes a slot, got %zu",
+                           ID_BYTES_MAX, len);
+        at = at[len] == '\0' ? NULL : at + len + 1;
+    }
+    if (count > BENCH_SLOTS_MAX)
+        return err_set(err, ERR_BAD_INPUT, "--slot: expected at most %d slots, got %u",
+                       BENCH_SLOTS_MAX, count);
+    return ERR_OK;
+}
+
 /* What depends on several options. */
 static enum err_code complete(struct bench_options *options, struct err *err)
 {
@@ -109,7 +131,7 @@ static enum err_code complete(struct bench_options *options, struct err *err)
         return err_set(err, ERR_BAD_INPUT,
                        "--connections: expected one or more for each of %u processes, got %u",
                        options->processes, options->connections);
-    return ERR_OK;
+    return check_slots(options, err);
 }
 
 enum err_code bench_options_parse(int argc, char **argv, struct bench_options *ret_options,

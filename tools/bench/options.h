@@ -16,6 +16,7 @@
 #define BENCH_SECONDS_MAX     86400
 #define BENCH_PAD_BYTES_MAX   65536
 #define BENCH_ITEMS_MAX       200 /* items of one rank or price request */
+#define BENCH_SLOTS_MAX       16  /* of one decide request */
 
 enum bench_op {
     BENCH_PING,
@@ -24,6 +25,7 @@ enum bench_op {
     BENCH_RANK,
     BENCH_PRICE,
     BENCH_FEATURES,
+    BENCH_DECIDE,
     BENCH_OP_COUNT
 };
 
@@ -47,7 +49,7 @@ struct bench_options {
     const char *users_file, *items_file; /* NULL: generated */
     uint32_t user_count, item_count;     /* generated names */
     double zipf;
-    const char *slot; /* NULL: the default one */
+    const char *slot; /* NULL: the default one; of `decide` several between commas */
     uint32_t n;
     uint32_t pad_bytes;
     uint64_t budget_us; /* 0: none is sent */

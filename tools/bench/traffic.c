@@ -70,6 +70,26 @@ static void pack_items(struct traffic *traffic, struct pack *pack)
     }
 }
 
+/* A map for each slot that the option names. */
+static void pack_slots(const struct bench_options *options, struct pack *pack)
+{
+    size_t mark = pack_array_open(pack);
+    uint32_t count = 0;
+    for (const char *at = options->slot;; at++) {
+        size_t len = strcspn(at, ",");
+        pack_map(pack, 2);
+        pack_key(pack, "slot");
+        pack_text(pack, (struct text){at, (uint32_t)len});
+        pack_key(pack, "n");
+        pack_int(pack, options->n);
+        count++;
+        at += len;
+        if (*at == '\0')
+            break;
+    }
+    pack_array_close(pack, mark, count);
+}
+
 /* Returns the number of pairs. */
 static uint32_t pack_op_keys(struct traffic *traffic, struct pack *pack)
 {
@@ -82,6 +102,11 @@ static uint32_t pack_op_keys(struct traffic *traffic, struct pack *pack)
     uint32_t pair_count = 1;
     pack_key(pack, "user");
     pack_text(pack, draw_user(traffic));
+    if (options->op == BENCH_DECIDE) {
+        pack_key(pack, "slots");
+        pack_slots(options, pack);
+        return 2;
+    }
     if (options->slot != NULL) {
         pack_key(pack, "slot");
         pack_str(pack, options->slot);
@@ -135,6 +160,23 @@ static void read_code(struct cursor cursor, struct text *ret_code)
     }
 }
 
+/* Of a page the first level below full. */
+static void read_page(struct cursor cursor, struct text *ret_level)
+{
+    uint32_t slot_count = 0, pair_count = 0;
+    struct text key, level;
+    if (!cursor_array(&cursor, &slot_count))
+        return;
+    for (uint32_t s = 0; s < slot_count && cursor_map(&cursor, &pair_count); s++) {
+        for (uint32_t i = 0; i < pair_count && cursor_text(&cursor, &key); i++) {
+            if (!text_is(key, "level") || !cursor_text(&cursor, &level))
+                cursor_skip(&cursor, NULL);
+            else if (ret_level->ptr == NULL || text_is(*ret_level, "full"))
+                *ret_level = level;
+        }
+    }
+}
+
 enum traffic_answer traffic_read(const uint8_t *body, size_t len, struct text *ret_what)
 {
     struct cursor_fault fault;
@@ -156,6 +198,8 @@ enum traffic_answer traffic_read(const uint8_t *body, size_t len, struct text *r
             continue;
         if (text_is(key, "error"))
             read_code(cursor, ret_what);
+        if (text_is(key, "slots"))
+            read_page(cursor, ret_what);
         cursor_skip(&cursor, NULL);
     }
     if (!has_ok)

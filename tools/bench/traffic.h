@@ -35,7 +35,8 @@ void traffic_reseed(struct traffic *traffic, uint64_t seed);
 
 /* The next request's body; returns its length. */
 size_t traffic_pack(struct traffic *traffic, uint8_t buf[TRAFFIC_REQUEST_BYTES]);
-/* *ret_what: the level of a decision, the code of a refusal, or empty. */
+/* *ret_what: the level of a decision (of a page the first below full), the code of a refusal, or
+ * empty. */
 enum traffic_answer traffic_read(const uint8_t *body, size_t len, struct text *ret_what);
 
 #endif
