@@ -88,7 +88,8 @@ static void serve_decision(struct service *service, struct worker *worker, struc
     decision_pack(&decision, &reply);
     reply_end(&reply);
     decision_log_put(with->decision_log, worker, &env, request, &decision);
-    shadow_put(with->shadow, worker, &env, call, &decision, began_ns - decide_began_ns);
+    shadow_put(with->shadow, worker, &env,
+               &(struct shadow_served){call, &decision, began_ns - decide_began_ns, NULL});
     rcu_read_end();
     uint64_t encode_ns = clock_now_ns(with->clock) - began_ns;
     decide_learn_finish(worker, encode_ns);
@@ -99,19 +100,23 @@ struct page_reply {
     struct service *service;
     struct worker *worker;
     const struct decide_env *env;
+    const struct call *call;
     struct reply *reply;
 };
 
-/* Each slot is a decision of its own, also in the log. */
-static void put_slot(void *ctx, const struct request *request, const struct decision *decision)
+/* Each slot is a decision of its own, also in the log and for shadows. */
+static void put_slot(void *ctx, const struct page_slot *slot)
 {
     const struct page_reply *page = ctx;
+    const struct service_options *with = &page->service->with;
+    const struct shadow_served served = {page->call, slot->decision, slot->took_ns, slot};
     struct reply inner = reply_map_begin(page->reply);
     reply_key(&inner, "slot");
-    pack_text(&inner.pack, request->slot);
-    decision_pack(decision, &inner);
+    pack_text(&inner.pack, slot->request->slot);
+    decision_pack(slot->decision, &inner);
     reply_map_end(page->reply, &inner);
-    decision_log_put(page->service->with.decision_log, page->worker, page->env, request, decision);
+    decision_log_put(with->decision_log, page->worker, page->env, slot->request, slot->decision);
+    shadow_put(with->shadow, page->worker, page->env, &served);
 }
 
 static void serve_page(struct service *service, struct worker *worker, struct call *call,
@@ -120,7 +125,7 @@ static void serve_page(struct service *service, struct worker *worker, struct ca
     struct reply reply;
     rcu_read_begin();
     struct decide_env env = decide_env_of(service, worker, call, request, overload_floor);
-    struct page_reply page = {service, worker, &env, &reply};
+    struct page_reply page = {service, worker, &env, call, &reply};
     reply_begin(&reply, call, request->id_raw, service->with.clock);
     reply_key(&reply, "slots");
     pack_array(&reply.pack, request->slot_count);

@@ -69,6 +69,25 @@ static bool decide_again(struct shadow *shadow, const struct snapshot *snapshot,
     return true;
 }
 
+/* What the page's slot asked, below the items that stood there.  False when there is no room. */
+static bool slot_of_page(const struct shadow *shadow, const struct policy_set *policies,
+                         const struct shadow_record *record, const uint32_t *shown,
+                         struct request *request)
+{
+    struct arena *arena = &shadow->worker->arena;
+    struct text *id = ARENA_NEW(arena, struct text, (size_t)record->shown_count + 1);
+    uint32_t count = 0;
+    if (id == NULL || record->slot >= request->slot_count)
+        return false;
+    for (uint32_t i = 0; i < record->shown_count; i++) {
+        if (shown[i] != IDMAP_NONE)
+            id[count++] = store_item_id(shadow->store, shown[i]);
+    }
+    *request =
+        page_slot_request(policies, arena, request, record->slot, (struct text_list){id, count});
+    return true;
+}
+
 static void drop(struct shadow *shadow, uint32_t trial)
 {
     atomic_fetch_add_explicit(&shadow->dropped[trial], 1, memory_order_relaxed);
@@ -81,8 +100,9 @@ static void compare_one(struct shadow *shadow, uint32_t trial, const struct shad
     struct shadow_difference difference;
     char field[REQUEST_FIELD_BYTES];
     uint64_t took_ns = 0;
-    const uint8_t *bytes =
+    const uint8_t *shown =
         shadow->record + sizeof *record + record->item_count * sizeof(struct shadow_item);
+    const uint8_t *bytes = shown + record->shown_count * sizeof(uint32_t);
     struct arena *arena = &shadow->worker->arena;
     arena_reset(arena);
     enum err_code rc = request_decode(bytes, record->request_bytes, arena, &request, field, NULL);
@@ -91,6 +111,9 @@ static void compare_one(struct shadow *shadow, uint32_t trial, const struct shad
     /* The shadows changed since: there is nothing to compare with any more. */
     bool stands = snapshot != NULL && snapshot->epoch == record->epoch;
     bool done = rc == ERR_OK && stands &&
+                (record->slot == SHADOW_NO_SLOT ||
+                 slot_of_page(shadow, snapshot->policies, record,
+                              (const uint32_t *)(const void *)shown, &request)) &&
                 decide_again(shadow, snapshot, trial, record, &request, &difference, &took_ns);
     if (done)
         add(shadow, trial, record, &difference, took_ns);

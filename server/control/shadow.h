@@ -8,7 +8,8 @@
  * or counted as a decision.
  *
  * Sampled are full answers in which the stable version took part and no canary did: what mode,
- * overload or a deadline left out would look like a difference of the versions.
+ * overload or a deadline left out would look like a difference of the versions.  A slot of a page
+ * is a decision like others; it is made again below what stood on the page that was served.
  *
  * Threads: create, start, stop and destroy on main; shadow_publish on the loader; shadow_put on any
  * serving thread with its own worker; shadow_stats on any.
@@ -21,6 +22,7 @@
 #include "base/hist.h"
 #include "featurestore/store.h"
 #include "server/decide/decide.h"
+#include "server/decide/page.h"
 #include "server/protocol/call.h"
 
 #define SHADOW_RING_BYTES        (UINT64_C(1) << 20) /* for each worker */
@@ -64,9 +66,16 @@ bool shadow_stats(struct shadow *shadow, const char *name, struct shadow_stats *
 
 /* ---- hot path (shadow_put.c) */
 
+struct shadow_served {
+    const struct call *call;
+    const struct decision *decision;
+    uint64_t took_ns;             /* of decide() */
+    const struct page_slot *slot; /* NULL: the call is no page */
+};
+
 /* Hands the decision over, or counts that it could not; inside rcu_read_begin/end.  `shadow` may be
  * NULL.  Takes what it needs from the worker's arena and gives it back. */
 void shadow_put(struct shadow *shadow, struct worker *worker, const struct decide_env *env,
-                const struct call *call, const struct decision *decision, uint64_t took_ns);
+                const struct shadow_served *served);
 
 #endif

@@ -9,11 +9,17 @@
 #include "server/decide/ring.h"
 #include "server/decide/shadow_compare.h"
 
-/* A record of the ring: this, the items (struct shadow_item), the request. */
+#define SHADOW_NO_SLOT   UINT32_MAX
+#define SHADOW_SHOWN_MAX (REQUEST_SLOTS_MAX * REQUEST_N_MAX)
+
+/* A record of the ring: this, the items (struct shadow_item), what stood on the page before (item
+ * numbers), the request. */
 struct shadow_record {
     uint64_t epoch;  /* of the shadows' snapshot */
     uint32_t trials; /* bits: which of its shadows sample the decision */
     uint32_t item_count;
+    uint32_t slot; /* of the page; SHADOW_NO_SLOT: the request is none */
+    uint32_t shown_count;
     uint32_t request_bytes;
     uint32_t spared_permille;
     uint64_t took_ns;
@@ -22,7 +28,7 @@ struct shadow_record {
 
 #define SHADOW_RECORD_BYTES_MAX                                                     \
     (sizeof(struct shadow_record) + SHADOW_ITEMS_MAX * sizeof(struct shadow_item) + \
-     SHADOW_REQUEST_BYTES_MAX)
+     SHADOW_SHOWN_MAX * sizeof(uint32_t) + SHADOW_REQUEST_BYTES_MAX)
 
 /* Of one shadow; the labels say of which. */
 struct shadow_sums {

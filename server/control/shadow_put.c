@@ -21,11 +21,12 @@ static uint32_t wanted_by(const struct snapshot *snapshot, const struct decision
 }
 
 static uint8_t *write_record(struct arena *arena, const struct shadow_record *record,
-                             const struct call *call, const struct decision *decision,
-                             uint32_t *ret_len)
+                             const struct shadow_served *served, uint32_t *ret_len)
 {
+    const struct decision *decision = served->decision;
     size_t items_bytes = record->item_count * sizeof(struct shadow_item);
-    size_t len = sizeof *record + items_bytes + record->request_bytes;
+    size_t shown_bytes = record->shown_count * sizeof(uint32_t);
+    size_t len = sizeof *record + items_bytes + shown_bytes + record->request_bytes;
     uint8_t *bytes = arena_alloc(arena, len, _Alignof(struct shadow_record));
     if (bytes == NULL)
         return NULL;
@@ -35,7 +36,9 @@ static uint8_t *write_record(struct arena *arena, const struct shadow_record *re
         const struct shadow_item item = {decision->items[i].item, decision->items[i].score};
         memcpy(next, &item, sizeof item);
     }
-    memcpy(next, call->request, record->request_bytes);
+    if (shown_bytes > 0)
+        memcpy(next, served->slot->shown, shown_bytes);
+    memcpy(next + shown_bytes, served->call->request, record->request_bytes);
     *ret_len = (uint32_t)len;
     return bytes;
 }
@@ -49,17 +52,21 @@ static void drop(struct shadow *shadow, uint32_t trials)
 }
 
 void shadow_put(struct shadow *shadow, struct worker *worker, const struct decide_env *env,
-                const struct call *call, const struct decision *decision, uint64_t took_ns)
+                const struct shadow_served *served)
 {
+    const struct decision *decision = served->decision;
+    const struct page_slot *slot = served->slot;
     const struct snapshot *snapshot = shadow == NULL ? NULL : serving_current(&shadow->serving);
     if (snapshot == NULL || decision->level != LEVEL_full || decision->trials != 0)
         return;
     const struct shadow_record record = {.epoch = snapshot->epoch,
                                          .trials = wanted_by(snapshot, decision),
                                          .item_count = decision->count,
-                                         .request_bytes = (uint32_t)call->request_bytes,
+                                         .slot = slot == NULL ? SHADOW_NO_SLOT : slot->index,
+                                         .shown_count = slot == NULL ? 0 : slot->shown_count,
+                                         .request_bytes = (uint32_t)served->call->request_bytes,
                                          .spared_permille = env->spared_permille,
-                                         .took_ns = took_ns,
+                                         .took_ns = served->took_ns,
                                          .wall_ms = env->wall_ms};
     if (record.trials == 0)
         return;
@@ -67,8 +74,9 @@ void shadow_put(struct shadow *shadow, struct worker *worker, const struct decid
     size_t mark = arena_mark(arena);
     uint32_t len = 0;
     uint8_t *bytes = NULL;
-    if (call->request_bytes <= SHADOW_REQUEST_BYTES_MAX && decision->count <= SHADOW_ITEMS_MAX)
-        bytes = write_record(arena, &record, call, decision, &len);
+    if (served->call->request_bytes <= SHADOW_REQUEST_BYTES_MAX &&
+        decision->count <= SHADOW_ITEMS_MAX)
+        bytes = write_record(arena, &record, served, &len);
     if (bytes == NULL || !ring_put(&shadow->ring[worker->index], bytes, len)) {
         drop(shadow, record.trials);
         metric_add(worker->metrics, M_SHADOW_DECISIONS, SHADOW_DROPPED, 0, 1);

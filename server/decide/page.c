@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/decide/page.h"
 
-/* What slots that were decided show. */
+/* What slots that were decided show; in the arena. */
 struct shown {
-    struct text *id; /* in the arena; the texts are those of store and snapshot */
+    struct text *id; /* the texts are those of store and snapshot */
+    uint32_t *item;
     uint32_t count;
 };
 
@@ -18,11 +19,9 @@ static uint32_t items_max(const struct request *request)
 /* The exclusions of page and slot and, where they may not come again, what is shown already.
  * Without room there are none but the slot's: the caller's arena is far larger. */
 static struct text_list exclusions(struct arena *arena, const struct request *request,
-                                   const struct request_slot *slot, const struct shown *shown,
-                                   bool repeats)
+                                   const struct request_slot *slot, struct text_list shown)
 {
-    uint32_t shown_count = repeats ? 0 : shown->count;
-    uint32_t count = request->exclude.count + slot->exclude.count + shown_count;
+    uint32_t count = request->exclude.count + slot->exclude.count + shown.count;
     struct text *id = ARENA_NEW(arena, struct text, count);
     if (id == NULL)
         return slot->exclude;
@@ -31,15 +30,19 @@ static struct text_list exclusions(struct arena *arena, const struct request *re
         *next++ = request->exclude.ptr[i];
     for (uint32_t i = 0; i < slot->exclude.count; i++)
         *next++ = slot->exclude.ptr[i];
-    for (uint32_t i = 0; i < shown_count; i++)
-        *next++ = shown->id[i];
+    for (uint32_t i = 0; i < shown.count; i++)
+        *next++ = shown.ptr[i];
     return (struct text_list){id, count};
 }
 
-/* What the slot asks, as a request of its own. */
-static struct request slot_request(const struct request *request, const struct request_slot *slot)
+struct request page_slot_request(const struct policy_set *policies, struct arena *arena,
+                                 const struct request *request, uint32_t index,
+                                 struct text_list shown)
 {
+    const struct request_slot *slot = &request->slots[index];
     struct request one = *request;
+    if (policies->slot[policy_slot_index(policies, slot->slot)].repeats)
+        shown.count = 0;
     one.op = OP_recommend;
     one.slot = slot->slot;
     one.n = slot->n;
@@ -48,30 +51,39 @@ static struct request slot_request(const struct request *request, const struct r
     if (slot->has_filters)
         one.filters = slot->filters;
     one.why_not = (struct text){NULL, 0};
+    one.exclude = exclusions(arena, request, slot, shown);
     return one;
 }
 
 static void note_shown(struct shown *shown, const struct decision *decision)
 {
-    for (uint32_t i = 0; i < decision->count && shown->id != NULL; i++)
-        shown->id[shown->count++] = decision->items[i].id;
+    for (uint32_t i = 0; i < decision->count && shown->item != NULL; i++) {
+        shown->id[shown->count] = decision->items[i].id;
+        shown->item[shown->count++] = decision->items[i].item;
+    }
 }
 
 void decide_page(const struct decide_env *env, struct worker *worker, const struct request *request,
                  page_slot_fn tell, void *ctx)
 {
-    const struct policy_set *policies = env->snapshot->policies;
     struct shown shown = {.id = ARENA_NEW(&worker->arena, struct text, items_max(request))};
+    if (shown.id != NULL)
+        shown.item = ARENA_NEW(&worker->arena, uint32_t, items_max(request));
     size_t mark = arena_mark(&worker->arena);
     for (uint32_t i = 0; i < request->slot_count; i++) {
-        const struct request_slot *slot = &request->slots[i];
-        bool repeats = policies->slot[policy_slot_index(policies, slot->slot)].repeats;
         struct decision decision;
-        struct request one = slot_request(request, slot);
-        one.exclude = exclusions(&worker->arena, request, slot, &shown, repeats);
+        struct request one = page_slot_request(env->snapshot->policies, &worker->arena, request, i,
+                                               (struct text_list){shown.id, shown.count});
+        uint64_t began_ns = clock_now_ns(worker->clock);
         decide(env, worker, &one, &decision);
+        const struct page_slot slot = {.index = i,
+                                       .request = &one,
+                                       .decision = &decision,
+                                       .took_ns = clock_now_ns(worker->clock) - began_ns,
+                                       .shown = shown.item,
+                                       .shown_count = shown.count};
+        tell(ctx, &slot);
         note_shown(&shown, &decision);
-        tell(ctx, &one, &decision);
         arena_rewind(&worker->arena, mark);
     }
 }

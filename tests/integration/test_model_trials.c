@@ -235,6 +235,35 @@ static void test_a_shadow_is_compared_and_never_answers(void **state)
     cJSON_Delete(status);
 }
 
+/* The second slot cannot answer the same unless what the first one showed is left out again. */
+static void test_slots_of_a_page_are_compared_each(void **state)
+{
+    struct daemon *daemon = *state;
+    uint64_t until_ns = clock_now_ns(clock_system()) + WAIT_NS;
+    publish(daemon, "1", false);
+    must(daemon, "model_promote", "{\"name\": \"m\", \"version\": \"1\"}");
+    publish(daemon, "2", false);
+    must(daemon, "model_shadow", "{\"name\": \"m\", \"version\": \"2\"}");
+    for (int compared = 0; compared < 40;) {
+        cJSON *page = daemon_ask_nng(daemon, "decide",
+                                     "{\"session\": \"s\", \"seeds\": [\"i0\"], \"slots\": "
+                                     "[{\"slot\": \"home\", \"n\": 2}, {\"slot\": \"home\", "
+                                     "\"n\": 2, \"exclude\": [\"i1\"]}]}");
+        assert_true(reply_ok(page));
+        cJSON_Delete(page);
+        cJSON *shadow = listed(daemon, "shadow");
+        const cJSON *seen = cJSON_GetObjectItem(shadow, "shadow");
+        compared = number(seen, "compared");
+        assert_int_equal(number(seen, "dropped"), 0);
+        if (compared > 0) {
+            assert_true(cJSON_GetObjectItem(seen, "overlap")->valuedouble == 1);
+            assert_true(cJSON_GetObjectItem(seen, "score_drift_max")->valuedouble == 0);
+        }
+        cJSON_Delete(shadow);
+        assert_true(clock_now_ns(clock_system()) < until_ns);
+    }
+}
+
 static void refuses(const struct daemon *daemon, const char *json, const char *code,
                     const char *field)
 {
@@ -276,6 +305,7 @@ int main(void)
         WITH_DAEMON(test_a_canary_that_behaves_stays_and_one_that_fails_goes),
         WITH_DAEMON(test_a_restart_goes_on_with_the_canary),
         WITH_DAEMON(test_a_shadow_is_compared_and_never_answers),
+        WITH_DAEMON(test_slots_of_a_page_are_compared_each),
         WITH_DAEMON(test_settings_are_checked_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,9 +131,11 @@ struct line {
     size_t used;
 };
 
-static void put_slot(void *ctx, const struct request *request, const struct decision *decision)
+static void put_slot(void *ctx, const struct page_slot *slot)
 {
     struct line *line = ctx;
+    const struct request *request = slot->request;
+    const struct decision *decision = slot->decision;
     line->used += (size_t)snprintf(line->text + line->used, sizeof line->text - line->used,
                                    "%.*s:", (int)request->slot.len, request->slot.ptr);
     for (uint32_t i = 0; i < decision->count; i++)

@@ -66,7 +66,7 @@ static void decide_once(struct decider *decider, int person)
     const struct decide_env env = {
         .store = rig->store, .snapshot = serving_current(&rig->serving), .wall_ms = 1700000000000};
     decide(&env, worker, &request, &decision);
-    shadow_put(rig->shadow, worker, &env, &call, &decision, 1000);
+    shadow_put(rig->shadow, worker, &env, &(struct shadow_served){&call, &decision, 1000, NULL});
     judge(decider, &decision);
     rcu_read_end();
 }

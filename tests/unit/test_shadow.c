@@ -65,7 +65,8 @@ static struct decision served(void)
 static void put(const struct decision *decision, size_t request_bytes)
 {
     const struct call call = {.request = fixture.request_bytes, .request_bytes = request_bytes};
-    shadow_put(shadow, fixture.worker, &fixture.env, &call, decision, 1000);
+    shadow_put(shadow, fixture.worker, &fixture.env,
+               &(struct shadow_served){&call, decision, 1000, NULL});
 }
 
 static struct shadow_stats stats(void)
@@ -107,7 +108,8 @@ static void test_only_full_answers_of_the_stable_version_are_sampled(void **stat
     other = decision;
     other.model_count = 0;
     put(&other, SIZE_MAX);
-    shadow_put(NULL, fixture.worker, &fixture.env, NULL, &decision, 0);
+    shadow_put(NULL, fixture.worker, &fixture.env,
+               &(struct shadow_served){NULL, &decision, 0, NULL});
     assert_int_equal(stats().dropped, 0);
     put(&decision, SIZE_MAX);
     assert_int_equal(stats().dropped, 1);
