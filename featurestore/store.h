@@ -233,12 +233,39 @@ uint64_t store_content_version(const struct store *store);
 uint32_t store_category_find(const struct store *store, struct text name); /* or IDMAP_NONE */
 struct text store_category_name(const struct store *store, uint32_t category);
 uint32_t store_category_count(const struct store *store);
-/* The items whose record has one of these categories, as bits by number: ret_bits has a word for
- * each 64 of the first `item_count` items.  What changes meanwhile may be in or not. */
-void store_items_of_categories(const struct store *store, const uint32_t *category, uint32_t count,
-                               uint32_t item_count, uint64_t *ret_bits);
 uint32_t store_brand_find(const struct store *store, struct text name);
 struct text store_brand_name(const struct store *store, uint32_t brand);
+
+/* ---- store_columns.c: what records say, without a way to them; of what changes meanwhile either
+ * is told. */
+enum store_mark {
+    STORE_RECORDED,
+    STORE_DELETED,
+    STORE_SOLD_OUT, /* deleted, or the stock is known and below 1 */
+    STORE_MARK_COUNT
+};
+bool store_item_is(const struct store *store, uint32_t item, enum store_mark mark);
+uint32_t store_sold_out_count(const struct store *store);
+
+/* What the record of an item must say; each of the conditions but the last two only of one that
+ * there is, so that those want needs_record. */
+struct store_wanted {
+    const uint32_t *category, *brand; /* one of these numbers; NULL: any, or none */
+    uint32_t category_count, brand_count;
+    bool by_price; /* known, and within these limits */
+    int64_t price_min_minor, price_max_minor;
+    bool by_stock, stock_may_be_unknown;
+    int32_t stock_min, stock_max;
+    bool needs_record;
+    bool in_stock; /* not sold out; false: not deleted */
+};
+/* The items that are as wanted, as bits by number: ret_bits has a word for each 64 of the first
+ * `item_count` items. */
+void store_items_wanted(const struct store *store, const struct store_wanted *wanted,
+                        uint32_t item_count, uint64_t *ret_bits);
+/* About how many in a thousand they are, by a sample. */
+uint32_t store_wanted_permille(const struct store *store, const struct store_wanted *wanted,
+                               uint32_t item_count);
 
 #define STORE_PRICE_WINDOW_S (30u * 86400)
 

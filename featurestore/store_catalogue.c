@@ -165,12 +165,37 @@ static bool is_live(const struct item *record)
     return record != NULL && !record->deleted;
 }
 
-static void note_category(const struct store *store, uint32_t item, uint32_t category)
+static uint32_t number_or_none(uint32_t number)
+{
+    return number == IDMAP_NONE ? 0 : number + 1;
+}
+
+/* Relaxed, and this thread is the only writer: each bit and number stands by itself. */
+static void set_mark(struct item_page *page, enum store_mark mark, uint32_t at, bool is_so)
+{
+    _Atomic(uint64_t) *word = &page->mark[mark][at / 64];
+    uint64_t bit = (uint64_t)1 << (at % 64);
+    uint64_t bits = atomic_load_explicit(word, memory_order_relaxed);
+    atomic_store_explicit(word, is_so ? bits | bit : bits & ~bit, memory_order_relaxed);
+}
+
+static void note_columns(struct store *store, uint32_t item, const struct item *record)
 {
     struct item_page *page =
         atomic_load_explicit(&store->item_page[item >> ITEM_PAGE_BITS], memory_order_relaxed);
-    atomic_store_explicit(&page->category[item & (ITEM_PAGE_SLOTS - 1)],
-                          category == IDMAP_NONE ? 0 : category + 1, memory_order_relaxed);
+    uint32_t at = item & (ITEM_PAGE_SLOTS - 1);
+    bool is_sold_out =
+        record->deleted || (record->stock != STORE_STOCK_UNKNOWN && record->stock < 1);
+    store_counter_add(store, COUNTER_SOLD_OUT,
+                      is_sold_out - store_item_is(store, item, STORE_SOLD_OUT));
+    atomic_store_explicit(&page->category[at], number_or_none(record->category),
+                          memory_order_relaxed);
+    atomic_store_explicit(&page->brand[at], number_or_none(record->brand), memory_order_relaxed);
+    atomic_store_explicit(&page->price_minor[at], record->price_minor, memory_order_relaxed);
+    atomic_store_explicit(&page->stock[at], record->stock, memory_order_relaxed);
+    set_mark(page, STORE_RECORDED, at, true);
+    set_mark(page, STORE_DELETED, at, record->deleted);
+    set_mark(page, STORE_SOLD_OUT, at, is_sold_out);
 }
 
 static void publish(struct store *store, uint32_t count)
@@ -186,7 +211,7 @@ static void publish(struct store *store, uint32_t count)
         store_counter_add(store, COUNTER_BYTES_ITEMS, bytes);
         store_counter_add(store, COUNTER_CONTENT, !is_same_content(old, record));
         store_counter_add(store, COUNTER_CATALOGUE_ITEMS, is_live(record) - is_live(old));
-        note_category(store, store->item[i], record->category);
+        note_columns(store, store->item[i], record);
         atomic_store_explicit(&slot->record, record, memory_order_release);
         retire_heap(&store->retire, old);
     }

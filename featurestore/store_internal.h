@@ -55,11 +55,14 @@ struct item_slot {
     _Atomic(struct windows *) windows[EVENT_COUNTED_CLASSES]; /* NULL: nothing in 30 days */
 };
 
-/* The category of each record once more, where many can be compared at a time: written before the
- * record is published, so that it is never behind one that a reader has. */
+/* What each record says once more, where many can be compared at a time: written before the record
+ * is published, so that it is never behind one that a reader has. */
 struct item_page {
     struct item_slot slot[ITEM_PAGE_SLOTS];
-    _Atomic(uint32_t) category[ITEM_PAGE_SLOTS]; /* number + 1; 0: none */
+    _Atomic(uint32_t) category[ITEM_PAGE_SLOTS], brand[ITEM_PAGE_SLOTS]; /* number + 1; 0: none */
+    _Atomic(int64_t) price_minor[ITEM_PAGE_SLOTS];
+    _Atomic(int32_t) stock[ITEM_PAGE_SLOTS];
+    _Atomic(uint64_t) mark[STORE_MARK_COUNT][ITEM_PAGE_SLOTS / 64]; /* bits */
 };
 
 struct person_page {
@@ -141,6 +144,7 @@ struct store_refresh {
 /* Written by the writer, read by store_stats: relaxed, each number stands by itself. */
 enum store_counter {
     COUNTER_CATALOGUE_ITEMS,
+    COUNTER_SOLD_OUT,
     COUNTER_ACCEPTED,
     COUNTER_DUPLICATE,
     COUNTER_REJECTED,

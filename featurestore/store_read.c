@@ -53,34 +53,6 @@ uint32_t store_category_count(const struct store *store)
     return idmap_count(store->category_ids);
 }
 
-/* Of up to 64 items from `first` on. */
-static uint64_t category_bits(const struct item_page *page, uint32_t first, uint32_t count,
-                              uint32_t category)
-{
-    uint64_t bits = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t found = atomic_load_explicit(&page->category[(first + i) & (ITEM_PAGE_SLOTS - 1)],
-                                              memory_order_relaxed);
-        bits |= (uint64_t)(found == category + 1) << i;
-    }
-    return bits;
-}
-
-void store_items_of_categories(const struct store *store, const uint32_t *category, uint32_t count,
-                               uint32_t item_count, uint64_t *ret_bits)
-{
-    _Static_assert(ITEM_PAGE_SLOTS % 64 == 0, "the items of a word are of one page");
-    for (uint32_t first = 0; first < item_count; first += 64) {
-        const struct item_page *page =
-            atomic_load_explicit(&store->item_page[first >> ITEM_PAGE_BITS], memory_order_acquire);
-        uint32_t left = item_count - first < 64 ? item_count - first : 64;
-        uint64_t bits = 0;
-        for (uint32_t i = 0; page != NULL && i < count; i++)
-            bits |= category_bits(page, first, left, category[i]);
-        ret_bits[first / 64] = bits;
-    }
-}
-
 uint32_t store_brand_find(const struct store *store, struct text name)
 {
     return idmap_find(store->brand_ids, name);

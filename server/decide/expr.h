@@ -85,6 +85,9 @@ enum expr_truth expr_test(const struct expr *expr, const struct expr_env *env);
  * says nothing of the kind. */
 uint32_t expr_texts_needed(const struct expr *expr, uint32_t field, struct text *ret_text,
                            uint32_t max);
+/* The condition is true only where that field, an int, is within limits: narrows *io_min and
+ * *io_max to them, and returns false when it says nothing of the kind. */
+bool expr_range_needed(const struct expr *expr, uint32_t field, int64_t *io_min, int64_t *io_max);
 /* False: unknown, or no finite number. */
 bool expr_number(const struct expr *expr, const struct expr_env *env, double *ret_number);
 

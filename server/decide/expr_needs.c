@@ -48,3 +48,35 @@ uint32_t expr_texts_needed(const struct expr *expr, uint32_t field, struct text 
     }
     return 0;
 }
+
+static void narrow(uint32_t order, int64_t constant, int64_t *io_min, int64_t *io_max)
+{
+    int64_t min = constant, max = constant;
+    if ((order & ORDER_LESS) != 0)
+        min = INT64_MIN;
+    if ((order & ORDER_GREATER) != 0)
+        max = INT64_MAX;
+    if ((order & ORDER_EQUAL) == 0 && min == INT64_MIN && constant > INT64_MIN)
+        max = constant - 1;
+    if ((order & ORDER_EQUAL) == 0 && max == INT64_MAX && constant < INT64_MAX)
+        min = constant + 1;
+    *io_min = min > *io_min ? min : *io_min;
+    *io_max = max < *io_max ? max : *io_max;
+}
+
+bool expr_range_needed(const struct expr *expr, uint32_t field, int64_t *io_min, int64_t *io_max)
+{
+    const uint32_t all = ORDER_LESS | ORDER_EQUAL | ORDER_GREATER;
+    bool any = false;
+    for (uint32_t place = 0; place < expr->instruction_count; place++) {
+        const struct expr_instruction *at = &expr->instruction[place];
+        uint32_t order = at->operand & all;
+        if (at->opcode != OP_FIELD_INT || expr->use[at->operand >> 8].id != field ||
+            (order & (ORDER_LESS | ORDER_GREATER)) == (ORDER_LESS | ORDER_GREATER) ||
+            !decides_alone(expr, place))
+            continue;
+        narrow(order, expr->constant[at->constant].as.integer, io_min, io_max);
+        any = true;
+    }
+    return any;
+}

@@ -45,6 +45,7 @@ struct filters {
     uint32_t brand_count;
     bool any_brand;
     int64_t min_price_minor, max_price_minor;
+    bool by_marks; /* what the store's marks say of an item is all there is to ask */
 };
 
 struct candidate {
@@ -95,9 +96,10 @@ struct pipeline {
     bool adds_all;
     struct factors_found found[POLICY_SOURCES_MAX];
     float unseen;
-    /* Items of the categories that are asked for, bits by number; NULL: all, or not worth it. */
+    /* Items that filters may pass, bits by number; NULL: all, or not worth it. */
     const uint64_t *allowed;
     uint32_t allowed_count;
+    bool looked_at_filters;
     uint32_t unseen_sources, indexed_sources;
 
     bool goes_on;             /* with the answer of another slot, which has too few items */
@@ -131,10 +133,7 @@ enum standing {
     STANDING_FILTER        /* of the slot */
 };
 enum standing standing_of(const struct pipeline *p, uint32_t item);
-static inline bool eligible(const struct pipeline *p, uint32_t item)
-{
-    return standing_of(p, item) == STANDING_ELIGIBLE;
-}
+bool eligible(const struct pipeline *p, uint32_t item);
 /* The category that the request or the person points at; IDMAP_NONE: none. */
 uint32_t subject_category(const struct pipeline *p);
 /* Position of the item in the history, + 1; 0 when the person did nothing with it. */
@@ -146,11 +145,21 @@ void pipeline_read_features(const struct pipeline *p, struct feature_reader *rea
 /* ---- rules.c */
 bool rules_begin(struct pipeline *p); /* after subject_resolve; false: the arena is full */
 const char *rules_refusing(const struct pipeline *p, uint32_t item); /* the first filter, or NULL */
-/* The categories of which some filter in force wants an item to be, RULES_CATEGORIES_MAX at most;
- * false: no filter says so. */
-#define RULES_CATEGORIES_MAX 8
-bool rules_categories(const struct pipeline *p, uint32_t ret_category[RULES_CATEGORIES_MAX],
-                      uint32_t *ret_count);
+/* What filters in force want of an item, as far as columns of the catalogue say it. */
+#define RULES_NAMES_MAX 8
+struct rules_names {
+    bool is_needed;
+    uint32_t number[RULES_NAMES_MAX], count;
+};
+struct rules_range {
+    bool is_needed;
+    int64_t min, max;
+};
+struct rules_needed {
+    struct rules_names category, brand;
+    struct rules_range price, stock;
+};
+void rules_need(const struct pipeline *p, struct rules_needed *ret_needed);
 /* The number that an expression of the slot gives for the item; false: it is not known. */
 bool rules_number(const struct pipeline *p, const struct expr *expr, uint32_t item,
                   double *ret_number);

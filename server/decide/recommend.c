@@ -122,6 +122,7 @@ static void ask_other_slot(struct pipeline *p, enum level level)
     other.rules = NULL;
     other.goes_on = true;
     other.allowed = NULL; /* its filters are others */
+    other.looked_at_filters = false;
     other.chosen = NULL;
     other.chosen_count = 0;
     other.ranked = false;

@@ -11,6 +11,8 @@
 
 #include "server/decide/pipeline.h"
 
+#define NARROW_PERMILLE 100 /* of the items; wider filters are not worth a look at all of them */
+
 /* More than are wanted, so that the last of the chosen stands clear of what was not found. */
 static uint32_t with_spare(uint32_t depth)
 {
@@ -29,25 +31,89 @@ static bool is_indexed(const struct pipeline *p, uint32_t s)
     return !retrieval.is_exact;
 }
 
-/* The items of a few categories, which the request or a filter of the slot asks for, are found by
- * going through a column, which costs less than looking at the record of each item that scores
- * high.  Whatever else may not be shown is asked after. */
-static void allow_categories(struct pipeline *p)
+/* What the request and the filters of the slot want of an item, as far as columns say it; more than
+ * a few names are asked after like all that they do not say.  A category that is asked for is
+ * worth it without a look. */
+struct asked {
+    struct store_wanted wanted;
+    struct rules_needed needed;
+    bool is_narrow, may_be_narrow;
+};
+
+static void want_names(const uint32_t *number, uint32_t count, bool any,
+                       const struct rules_names *names, const uint32_t **ret_number,
+                       uint32_t *ret_count)
+{
+    if (!any && count <= RULES_NAMES_MAX) {
+        *ret_number = number;
+        *ret_count = count;
+    } else if (names->is_needed) {
+        *ret_number = names->number;
+        *ret_count = names->count;
+    }
+}
+
+static int32_t to_stock(int64_t stock)
+{
+    return stock < INT32_MIN ? INT32_MIN : stock > INT32_MAX ? INT32_MAX : (int32_t)stock;
+}
+
+static void want_numbers(const struct pipeline *p, struct asked *asked)
+{
+    const struct filters *filters = &p->filters;
+    const struct rules_range *price = &asked->needed.price, *stock = &asked->needed.stock;
+    struct store_wanted *wanted = &asked->wanted;
+    int64_t min = filters->min_price_minor, max = filters->max_price_minor;
+    wanted->by_price = price->is_needed || min != INT64_MIN || max != INT64_MAX;
+    wanted->price_min_minor = min > price->min ? min : price->min;
+    wanted->price_max_minor = max < price->max ? max : price->max;
+    wanted->by_stock = stock->is_needed || filters->min_stock > 1;
+    wanted->stock_may_be_unknown = !stock->is_needed;
+    wanted->stock_min = to_stock(stock->min > filters->min_stock ? stock->min : filters->min_stock);
+    wanted->stock_max = to_stock(stock->max);
+}
+
+static void ask(const struct pipeline *p, struct asked *asked)
+{
+    const struct filters *filters = &p->filters;
+    struct store_wanted *wanted = &asked->wanted;
+    uint32_t item_count = store_item_count(p->env->store);
+    rules_need(p, &asked->needed);
+    *wanted = (struct store_wanted){.in_stock = filters->min_stock > 0};
+    want_names(filters->category, filters->category_count, filters->any_category,
+               &asked->needed.category, &wanted->category, &wanted->category_count);
+    want_names(filters->brand, filters->brand_count, filters->any_brand, &asked->needed.brand,
+               &wanted->brand, &wanted->brand_count);
+    want_numbers(p, asked);
+    wanted->needs_record = filters->needs_record || asked->needed.price.is_needed ||
+                           asked->needed.stock.is_needed || wanted->category != NULL ||
+                           wanted->brand != NULL;
+    asked->is_narrow = wanted->category != NULL;
+    asked->may_be_narrow =
+        wanted->brand != NULL || wanted->by_price || wanted->by_stock ||
+        (wanted->in_stock && store_sold_out_count(p->env->store) > item_count / 8 * 7);
+}
+
+/* Going through columns costs less than looking at the record of each item that scores high, where
+ * few pass.  Whatever else may not be shown is asked after. */
+static void allow_wanted(struct pipeline *p)
 {
     uint32_t item_count = store_item_count(p->env->store);
-    uint32_t own[RULES_CATEGORIES_MAX], count = p->filters.category_count;
-    const uint32_t *category = p->filters.category;
-    if (p->allowed != NULL)
+    struct asked asked;
+    if (p->looked_at_filters)
         return;
-    if (p->filters.any_category || count > RULES_CATEGORIES_MAX) {
-        if (!rules_categories(p, own, &count))
-            return;
-        category = own;
-    }
+    p->looked_at_filters = true;
+    if (p->filters.by_marks && p->filters.min_stock == 0)
+        return;
+    ask(p, &asked);
+    if (!asked.is_narrow &&
+        (!asked.may_be_narrow ||
+         store_wanted_permille(p->env->store, &asked.wanted, item_count) > NARROW_PERMILLE))
+        return;
     uint64_t *bits = ARENA_NEW(p->arena, uint64_t, (size_t)item_count / 64 + 1);
     if (bits == NULL)
         return;
-    store_items_of_categories(p->env->store, category, count, item_count, bits);
+    store_items_wanted(p->env->store, &asked.wanted, item_count, bits);
     p->allowed = bits;
     p->allowed_count = item_count;
 }
@@ -55,7 +121,7 @@ static void allow_categories(struct pipeline *p)
 static bool find(struct pipeline *p, const struct model *model, const float *vector, uint32_t n,
                  struct factors_found *ret_found)
 {
-    allow_categories(p);
+    allow_wanted(p);
     const struct factors_query query = {.user = vector,
                                         .n = n,
                                         .allowed = p->allowed,

@@ -132,25 +132,53 @@ const char *rules_refusing(const struct pipeline *p, uint32_t item)
     return NULL;
 }
 
-bool rules_categories(const struct pipeline *p, uint32_t ret_category[RULES_CATEGORIES_MAX],
-                      uint32_t *ret_count)
+typedef uint32_t (*find_fn)(const struct store *store, struct text name);
+
+/* Of the first filter that names some: the numbers of those that there are. */
+static void need_names(const struct pipeline *p, enum policy_field_kind kind, find_fn find,
+                       struct rules_names *names)
 {
     const struct rules *rules = p->rules;
     uint32_t field = 0, texts = 0;
-    struct text text[RULES_CATEGORIES_MAX];
-    if (rules == NULL || !policy_field_of(rules->asked.fields, FIELD_ITEM_CATEGORY, &field))
-        return false;
+    struct text text[RULES_NAMES_MAX];
+    if (!policy_field_of(rules->asked.fields, kind, &field))
+        return;
     for (uint32_t i = 0; i < p->slot->filter_count && texts == 0; i++) {
         if (rules->filter[i] == RULE_ASKS)
-            texts = expr_texts_needed(p->slot->filter[i].when, field, text, RULES_CATEGORIES_MAX);
+            texts = expr_texts_needed(p->slot->filter[i].when, field, text, RULES_NAMES_MAX);
     }
-    *ret_count = 0;
+    names->is_needed = texts > 0;
     for (uint32_t i = 0; i < texts; i++) {
-        uint32_t category = store_category_find(p->env->store, text[i]);
-        if (category != IDMAP_NONE)
-            ret_category[(*ret_count)++] = category;
+        uint32_t number = find(p->env->store, text[i]);
+        if (number != IDMAP_NONE)
+            names->number[names->count++] = number;
     }
-    return texts > 0;
+}
+
+static void need_range(const struct pipeline *p, enum policy_field_kind kind,
+                       struct rules_range *range)
+{
+    const struct rules *rules = p->rules;
+    uint32_t field = 0;
+    if (!policy_field_of(rules->asked.fields, kind, &field))
+        return;
+    for (uint32_t i = 0; i < p->slot->filter_count; i++) {
+        if (rules->filter[i] == RULE_ASKS &&
+            expr_range_needed(p->slot->filter[i].when, field, &range->min, &range->max))
+            range->is_needed = true;
+    }
+}
+
+void rules_need(const struct pipeline *p, struct rules_needed *ret_needed)
+{
+    const struct rules_range any = {.min = INT64_MIN, .max = INT64_MAX};
+    *ret_needed = (struct rules_needed){.price = any, .stock = any};
+    if (p->rules == NULL)
+        return;
+    need_names(p, FIELD_ITEM_CATEGORY, store_category_find, &ret_needed->category);
+    need_names(p, FIELD_ITEM_BRAND, store_brand_find, &ret_needed->brand);
+    need_range(p, FIELD_ITEM_PRICE, &ret_needed->price);
+    need_range(p, FIELD_ITEM_STOCK, &ret_needed->stock);
 }
 
 bool rules_number(const struct pipeline *p, const struct expr *expr, uint32_t item,

@@ -122,6 +122,8 @@ static bool resolve_filters(struct pipeline *p)
     filters->present = !filters->any_category || !filters->any_brand || priced;
     filters->min_stock = p->slot->min_stock == 0 && asked->in_stock ? 1 : p->slot->min_stock;
     filters->needs_record = filters->present || p->slot->catalogue_only;
+    filters->by_marks = !filters->present && filters->min_stock <= 1 &&
+                        p->slot->filter_count == 0 && p->slot->seen.within_s == 0;
     return resolve_names(p, &asked->categories, store_category_find, &filters->category,
                          &filters->category_count) &&
            resolve_names(p, &asked->brands, store_brand_find, &filters->brand,
@@ -179,6 +181,16 @@ enum standing standing_of(const struct pipeline *p, uint32_t item)
     if (rules_seen(p, item))
         return STANDING_SEEN;
     return rules_refusing(p, item) == NULL ? STANDING_ELIGIBLE : STANDING_FILTER;
+}
+
+bool eligible(const struct pipeline *p, uint32_t item)
+{
+    const struct store *store = p->env->store;
+    if (!p->filters.by_marks)
+        return standing_of(p, item) == STANDING_ELIGIBLE;
+    return !set_has(&p->blocked, item) &&
+           !store_item_is(store, item, p->filters.min_stock > 0 ? STORE_SOLD_OUT : STORE_DELETED) &&
+           (!p->filters.needs_record || store_item_is(store, item, STORE_RECORDED));
 }
 
 static uint32_t category_of(const struct pipeline *p, uint32_t item)

@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/rand.h"
@@ -153,7 +154,7 @@ static void it_goes_with_other_sources_and_spreads_by_likeness(void **state)
 
 /* ---- against a plain look at every item ------------------------------------------------------ */
 
-enum { RANDOM_ITEMS = 60, DIM = 7, ROUNDS = 40 };
+enum { RANDOM_ITEMS = 400, DIM = 7, ROUNDS = 120, SHOWN = 40 };
 
 static float cosine(const float *a, const double *b)
 {
@@ -166,63 +167,176 @@ static float cosine(const float *a, const double *b)
     return (float)(product / sqrt(a_squares * b_squares));
 }
 
+struct ware {
+    uint32_t category, brand, price;
+    int stock; /* -1: not known */
+};
+
+/* What one in twenty or fewer pass, so that columns are gone through, and what most do. */
+enum filter_kind {
+    ASKED_CATEGORY,
+    ASKED_BRAND,
+    ASKED_PRICE,
+    ASKED_TWO,
+    SLOT_CATEGORY,
+    SLOT_BRAND,
+    SLOT_PRICE,
+    SLOT_STOCK,
+    SLOT_MIN_STOCK,
+    SLOT_WIDE,
+    FILTER_KINDS
+};
+
+/* A stock that is not said stays what it was. */
+static void make_ware(struct rand *rand, uint32_t number, struct ware *ware)
+{
+    char json[300], stock[30] = "";
+    int before = ware->stock;
+    *ware = (struct ware){(uint32_t)rand_below(rand, 20), (uint32_t)rand_below(rand, 25),
+                          100 + (uint32_t)rand_below(rand, 200), (int)rand_below(rand, 40) - 1};
+    if (ware->stock >= 0)
+        snprintf(stock, sizeof stock, ", \"stock\": %d", ware->stock);
+    snprintf(json, sizeof json,
+             "{\"type\": \"item_upsert\", \"items\": [{\"id\": \"x%03u\", \"category\": "
+             "\"c%u\", \"brand\": \"b%u\", \"price\": %u%s}]}",
+             number, ware->category, ware->brand, ware->price, stock);
+    if (ware->stock < 0)
+        ware->stock = before;
+    fixture_event(&fixture, json);
+}
+
+static bool passes(enum filter_kind kind, const struct ware *ware, const struct ware *like)
+{
+    bool in_stock = ware->stock != 0;
+    switch (kind) {
+    case ASKED_CATEGORY: return in_stock && ware->category == like->category;
+    case ASKED_BRAND: return in_stock && ware->brand == like->brand;
+    case ASKED_PRICE:
+        return in_stock && ware->price >= like->price && ware->price <= like->price + 5;
+    case ASKED_TWO: return in_stock && ware->category == like->category && ware->price >= 150;
+    case SLOT_CATEGORY: return in_stock && ware->category == like->category && ware->stock > 3;
+    case SLOT_BRAND:
+        return in_stock && (ware->brand == like->brand || ware->brand == 3) && ware->price < 190;
+    case SLOT_PRICE: return in_stock && ware->price > like->price && ware->price < like->price + 9;
+    case SLOT_STOCK: return ware->stock > 36;
+    case SLOT_MIN_STOCK: return ware->stock < 0 || ware->stock >= 38;
+    default: return in_stock && ware->price >= 120;
+    }
+}
+
+static void make_policies(enum filter_kind kind, const struct ware *like, char ret_json[400])
+{
+    char rule[200] = "";
+    switch (kind) {
+    case SLOT_CATEGORY:
+        snprintf(rule, sizeof rule,
+                 ", \"filters\": [\"item.stock > 3 && item.category in ['c%u', 'none']\"]",
+                 like->category);
+        break;
+    case SLOT_BRAND:
+        snprintf(rule, sizeof rule,
+                 ", \"filters\": [\"item.brand in ['b%u', 'b3']\", \"item.price < 190\"]",
+                 like->brand);
+        break;
+    case SLOT_PRICE:
+        snprintf(rule, sizeof rule,
+                 ", \"filters\": [\"item.price > %u\", \"item.price < %u && item.price != 7\"]",
+                 like->price, like->price + 9);
+        break;
+    case SLOT_STOCK: snprintf(rule, sizeof rule, ", \"filters\": [\"item.stock > 36\"]"); break;
+    case SLOT_MIN_STOCK: snprintf(rule, sizeof rule, ", \"min_stock\": 38"); break;
+    case SLOT_WIDE: snprintf(rule, sizeof rule, ", \"filters\": [\"item.price >= 120\"]"); break;
+    default: break;
+    }
+    snprintf(ret_json, 400,
+             "{\"slots\": {\"home\": {\"catalogue_only\": true, \"sources\": [{\"source\": "
+             "\"embeddings\"}]%s}}}",
+             rule);
+}
+
+static void make_request(enum filter_kind kind, uint32_t seed, const struct ware *like,
+                         char ret_json[400])
+{
+    char filters[200] = "";
+    switch (kind) {
+    case ASKED_CATEGORY:
+        snprintf(filters, sizeof filters, ", \"filters\": {\"categories\": [\"c%u\"]}",
+                 like->category);
+        break;
+    case ASKED_BRAND:
+        snprintf(filters, sizeof filters, ", \"filters\": {\"brands\": [\"none\", \"b%u\"]}",
+                 like->brand);
+        break;
+    case ASKED_PRICE:
+        snprintf(filters, sizeof filters, ", \"filters\": {\"min_price\": %u, \"max_price\": %u}",
+                 like->price, like->price + 5);
+        break;
+    case ASKED_TWO:
+        snprintf(filters, sizeof filters,
+                 ", \"filters\": {\"categories\": [\"c%u\"], \"min_price\": 150}", like->category);
+        break;
+    default: break;
+    }
+    snprintf(ret_json, 400, "{\"op\": \"similar\", \"items\": [\"x%03u\"], \"n\": %d%s}", seed,
+             SHOWN, filters);
+}
+
+/* Those that pass, best first, or as many of them as are shown. */
+static void expect_nearest(const struct decision *decision, const float *rows, uint32_t seed,
+                           const bool *passing)
+{
+    double mean[DIM];
+    uint32_t count = 0, better = 0, found = 0;
+    float last = 2.0f;
+    for (int k = 0; k < DIM; k++)
+        mean[k] = (double)rows[seed * DIM + (uint32_t)k];
+    for (uint32_t i = 0; i < RANDOM_ITEMS; i++)
+        count += passing[i];
+    while (found < decision->count && decision->items[found].id.ptr[0] == 'x')
+        found++; /* what is popular in the shop may fill the answer up */
+    assert_int_equal(found, count < SHOWN ? count : SHOWN);
+    for (uint32_t i = 0; i < found; i++) {
+        uint32_t item = (uint32_t)strtoul(decision->items[i].id.ptr + 1, NULL, 10);
+        assert_true(passing[item]);
+        assert_float_equal(decision->items[i].score, cosine(rows + item * DIM, mean), 1e-5);
+        assert_true(decision->items[i].score <= last);
+        last = decision->items[i].score;
+    }
+    for (uint32_t i = 0; i < RANDOM_ITEMS; i++)
+        better += passing[i] && cosine(rows + i * DIM, mean) > last + 1e-5f;
+    assert_true(better < SHOWN);
+}
+
 static void the_nearest_that_pass_a_filter_are_found(void **state)
 {
     (void)state;
     struct rand rand;
-    float rows[RANDOM_ITEMS * DIM];
-    char ids[RANDOM_ITEMS * 5] = "", json[300];
-    uint32_t category[RANDOM_ITEMS];
+    static float rows[RANDOM_ITEMS * DIM];
+    static char ids[RANDOM_ITEMS * 6];
+    static struct ware ware[RANDOM_ITEMS];
+    char json[400];
+    size_t used = 0;
     rand_init(&rand, 7);
     for (int i = 0; i < RANDOM_ITEMS * DIM; i++)
         rows[i] = (float)(rand_unit(&rand) - 0.5);
-    for (int i = 0; i < RANDOM_ITEMS; i++) {
-        size_t used = strlen(ids);
-        snprintf(ids + used, sizeof ids - used, i == 0 ? "x%02d" : " x%02d", i);
-        category[i] = (uint32_t)rand_below(&rand, 12);
-        snprintf(json, sizeof json,
-                 "{\"type\": \"item_upsert\", \"items\": [{\"id\": \"x%02d\", \"category\": "
-                 "\"c%u\"}]}",
-                 i, category[i]);
-        fixture_event(&fixture, json);
+    for (uint32_t i = 0; i < RANDOM_ITEMS; i++) {
+        used += (size_t)snprintf(ids + used, sizeof ids - used, i == 0 ? "x%03u" : " x%03u", i);
+        ware[i].stock = -1;
+        make_ware(&rand, i, &ware[i]);
     }
     fixture_add_model(&fixture, small_embeddings("random", "1", ids, rows, DIM));
     for (int round = 0; round < ROUNDS; round++) {
+        enum filter_kind kind = (enum filter_kind)(round % FILTER_KINDS);
         uint32_t seed = (uint32_t)rand_below(&rand, RANDOM_ITEMS);
-        uint32_t wanted = category[rand_below(&rand, RANDOM_ITEMS)];
-        double mean[DIM];
-        for (int k = 0; k < DIM; k++)
-            mean[k] = (double)rows[seed * DIM + (uint32_t)k];
-        if (round % 2 == 0) { /* the request asks for the category */
-            fixture_serve(&fixture, PLAIN);
-            snprintf(json, sizeof json,
-                     "{\"op\": \"similar\", \"items\": [\"x%02u\"], \"n\": 60, \"filters\": "
-                     "{\"categories\": [\"c%u\"]}}",
-                     seed, wanted);
-        } else { /* the slot does */
-            snprintf(json, sizeof json,
-                     "{\"slots\": {\"home\": {\"sources\": [{\"source\": \"embeddings\"}], "
-                     "\"filters\": [\"!has(item.stock) && item.category in ['c%u', 'none']\"]}}}",
-                     wanted);
-            fixture_serve(&fixture, json);
-            snprintf(json, sizeof json, "{\"op\": \"similar\", \"items\": [\"x%02u\"], \"n\": 60}",
-                     seed);
-        }
-        const struct decision *decision = fixture_decide(&fixture, json);
-        uint32_t passing = 0;
-        float last = 2.0f;
+        const struct ware like = ware[rand_below(&rand, RANDOM_ITEMS)];
+        bool passing[RANDOM_ITEMS];
         for (uint32_t i = 0; i < RANDOM_ITEMS; i++)
-            passing += i != seed && category[i] == wanted;
-        assert_int_equal(decision->count, passing);
-        for (uint32_t i = 0; i < decision->count; i++) {
-            uint32_t item = (uint32_t)(decision->items[i].id.ptr[1] - '0') * 10 +
-                            (uint32_t)(decision->items[i].id.ptr[2] - '0');
-            float expected = cosine(rows + item * DIM, mean);
-            assert_int_equal(category[item], wanted);
-            assert_float_equal(decision->items[i].score, expected, 1e-5);
-            assert_true(decision->items[i].score <= last);
-            last = decision->items[i].score;
-        }
+            passing[i] = i != seed && passes(kind, &ware[i], &like);
+        make_policies(kind, &like, json);
+        fixture_serve(&fixture, json);
+        make_request(kind, seed, &like, json);
+        expect_nearest(fixture_decide(&fixture, json), rows, seed, passing);
+        make_ware(&rand, seed, &ware[seed]); /* and it is another one from now on */
     }
 }
 

@@ -388,6 +388,43 @@ static void what_a_condition_needs_is_told(void **state)
     }
 }
 
+static void ranges_that_a_condition_needs_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source;
+        bool any;
+        int64_t min, max;
+    } cases[] = {
+        {"item.stock >= 5", true, 5, INT64_MAX},
+        {"item.stock > 5", true, 6, INT64_MAX},
+        {"item.stock <= 5", true, INT64_MIN, 5},
+        {"item.stock < 5 && item.category == 'a'", true, INT64_MIN, 4},
+        {"item.stock == 5", true, 5, 5},
+        {"item.stock > 2 && item.stock < 9 && item.stock >= 4", true, 4, 8},
+        {"item.stock > 9 && item.stock < 2", true, 10, 1},
+        {"item.stock < -9223372036854775807", true, INT64_MIN, INT64_MIN},
+        {"item.stock > 9223372036854775807", true, INT64_MAX, INT64_MAX},
+        {"item.stock != 5", false, 0, 0},
+        {"item.stock > 5 || item.category == 'a'", false, 0, 0},
+        {"!(item.stock > 5)", false, 0, 0},
+        {"item.stock > 5 ? item.category == 'a' : item.category == 'b'", false, 0, 0},
+        {"item.price > 5", false, 0, 0},
+        {"item.category == 'a'", false, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct expr *expr = NULL;
+        struct err err = {0};
+        int64_t min = INT64_MIN, max = INT64_MAX;
+        if (compile(cases[i].source, EXPR_BOOL, &expr, &err) != ERR_OK)
+            fail_msg("%s: %s", cases[i].source, err.text);
+        bool any = expr_range_needed(expr, STOCK, &min, &max);
+        if (any != cases[i].any || (any && (min != cases[i].min || max != cases[i].max)))
+            fail_msg("%s: %d, %lld to %lld", cases[i].source, any, (long long)min, (long long)max);
+        expr_destroy(&expr);
+    }
+}
+
 static void limits_hold(void **state)
 {
     (void)state;
@@ -455,6 +492,7 @@ int main(void)
         cmocka_unit_test(fields_tell_their_scopes),
         cmocka_unit_test(mistakes_are_told_with_their_place),
         cmocka_unit_test(what_a_condition_needs_is_told),
+        cmocka_unit_test(ranges_that_a_condition_needs_are_told),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(memory_may_end_anywhere),
     };

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/rand.h"
 #include "featurestore/store_internal.h"
 #include "tests/support/store_rig.h"
 
@@ -18,7 +19,7 @@
 
 static struct store_rig rig;
 
-static const struct store_limits limits = {.items_max = 1000,
+static const struct store_limits limits = {.items_max = 3000,
                                            .people_max = 1000,
                                            .history_items_max = 4,
                                            .queue_events_max = 2000,
@@ -84,10 +85,12 @@ static void expect_items_of(const char *one, const char *other, uint64_t bits)
     uint64_t found[2] = {UINT64_MAX, UINT64_MAX};
     const uint32_t category[] = {store_category_find(rig.store, text_of(one)),
                                  store_category_find(rig.store, text_of(other))};
-    store_items_of_categories(rig.store, category, 2, store_item_count(rig.store), found);
+    struct store_wanted wanted = {.category = category, .category_count = 2, .needs_record = true};
+    store_items_wanted(rig.store, &wanted, store_item_count(rig.store), found);
     assert_int_equal(found[0], bits);
     assert_int_equal(found[1], UINT64_MAX); /* no word more than there are items for */
-    store_items_of_categories(rig.store, category, 0, store_item_count(rig.store), found);
+    wanted.category_count = 0;
+    store_items_wanted(rig.store, &wanted, store_item_count(rig.store), found);
     assert_int_equal(found[0], 0);
 }
 
@@ -106,6 +109,125 @@ static void test_items_are_found_by_category(void **state)
                                "{\"id\":\"d\",\"category\":\"bags\"}]}");
     expect_items_of("shoes", "hats", 0x3);
     expect_items_of("bags", "bags", 0x18);
+}
+
+/* ---- columns against a look at every record -------------------------------------------------- */
+
+enum { COLUMN_ITEMS = 2500, COLUMN_EVENTS = 6000, COLUMN_QUESTIONS = 300 };
+
+static bool is_one_of(const uint32_t *number, uint32_t count, uint32_t wanted)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (number[i] == wanted)
+            return true;
+    }
+    return false;
+}
+
+static bool is_wanted(const struct store_wanted *wanted, const struct item *record)
+{
+    if (record == NULL)
+        return !wanted->needs_record;
+    bool is_known = record->stock != STORE_STOCK_UNKNOWN;
+    if (record->deleted || (wanted->in_stock && is_known && record->stock < 1))
+        return false;
+    if (wanted->category != NULL &&
+        !is_one_of(wanted->category, wanted->category_count, record->category))
+        return false;
+    if (wanted->brand != NULL && !is_one_of(wanted->brand, wanted->brand_count, record->brand))
+        return false;
+    if (wanted->by_price &&
+        (record->price_minor == EVENT_ABSENT || record->price_minor < wanted->price_min_minor ||
+         record->price_minor > wanted->price_max_minor))
+        return false;
+    if (!wanted->by_stock)
+        return true;
+    return is_known ? record->stock >= wanted->stock_min && record->stock <= wanted->stock_max
+                    : wanted->stock_may_be_unknown;
+}
+
+/* What is not said stays as it is; some ids are seen in views alone. */
+static void change_an_item(struct rand *rand)
+{
+    char json[300];
+    uint32_t item = (uint32_t)rand_below(rand, COLUMN_ITEMS), kind = (uint32_t)rand_below(rand, 8);
+    int used = snprintf(json, sizeof json,
+                        "{\"type\": \"%s\", \"user\": \"u\", \"items\": "
+                        "[{\"id\": \"x%u\"",
+                        kind == 0   ? "item_delete"
+                        : kind == 1 ? "view"
+                                    : "item_upsert",
+                        item);
+    if (kind >= 2 && rand_below(rand, 2) == 0)
+        used += snprintf(json + used, sizeof json - (size_t)used,
+                         ", \"category\": \"c%u\", \"price\": %u", (unsigned)rand_below(rand, 5),
+                         (unsigned)rand_below(rand, 50));
+    if (kind >= 2 && rand_below(rand, 2) == 0)
+        used +=
+            snprintf(json + used, sizeof json - (size_t)used, ", \"brand\": \"b%u\", \"stock\": %u",
+                     (unsigned)rand_below(rand, 3), (unsigned)rand_below(rand, 4));
+    snprintf(json + used, sizeof json - (size_t)used, "}]}");
+    store_rig_apply_json(&rig, json);
+}
+
+static struct store_wanted make_question(struct rand *rand, uint32_t *number)
+{
+    struct store_wanted wanted = {.price_min_minor = (int64_t)rand_below(rand, 50),
+                                  .price_max_minor = (int64_t)rand_below(rand, 60),
+                                  .stock_min = (int32_t)rand_below(rand, 3),
+                                  .stock_max = (int32_t)rand_below(rand, 5),
+                                  .category_count = (uint32_t)rand_below(rand, 3),
+                                  .brand_count = (uint32_t)rand_below(rand, 3),
+                                  .in_stock = rand_below(rand, 2) == 0};
+    for (uint32_t i = 0; i < 4; i++)
+        number[i] = (uint32_t)rand_below(rand, 5);
+    if (rand_below(rand, 3) == 0)
+        wanted.category = number;
+    if (rand_below(rand, 3) == 0)
+        wanted.brand = number + 2;
+    wanted.by_price = rand_below(rand, 3) == 0;
+    wanted.by_stock = rand_below(rand, 3) == 0;
+    wanted.stock_may_be_unknown = rand_below(rand, 2) == 0;
+    wanted.needs_record = wanted.category != NULL || wanted.brand != NULL || wanted.by_price ||
+                          (wanted.by_stock && !wanted.stock_may_be_unknown) ||
+                          rand_below(rand, 2) == 0;
+    return wanted;
+}
+
+static void test_columns_say_what_the_records_do(void **state)
+{
+    (void)state;
+    struct rand rand;
+    static uint64_t found[COLUMN_ITEMS / 64 + 1];
+    rand_init(&rand, 11);
+    for (int i = 0; i < COLUMN_EVENTS; i++)
+        change_an_item(&rand);
+    uint32_t item_count = store_item_count(rig.store), sold_out = 0;
+    assert_in_range(item_count, 2000, COLUMN_ITEMS);
+    for (uint32_t item = 0; item < item_count; item++) {
+        const struct item *record = store_item(rig.store, item);
+        bool is_out = record != NULL && (record->deleted || record->stock == 0);
+        assert_int_equal(store_item_is(rig.store, item, STORE_RECORDED), record != NULL);
+        assert_int_equal(store_item_is(rig.store, item, STORE_DELETED),
+                         record != NULL && record->deleted);
+        assert_int_equal(store_item_is(rig.store, item, STORE_SOLD_OUT), is_out);
+        sold_out += is_out;
+    }
+    assert_int_equal(store_sold_out_count(rig.store), sold_out);
+    for (int q = 0; q < COLUMN_QUESTIONS; q++) {
+        uint32_t number[4], count = 0;
+        struct store_wanted wanted = make_question(&rand, number);
+        store_items_wanted(rig.store, &wanted, item_count, found);
+        for (uint32_t item = 0; item < item_count; item++) {
+            bool is_found = (found[item / 64] >> (item % 64) & 1) != 0;
+            assert_int_equal(is_found, is_wanted(&wanted, store_item(rig.store, item)));
+            count += is_found;
+        }
+        assert_int_equal(found[item_count / 64] >> (item_count % 64), 0);
+        int off = (int)store_wanted_permille(rig.store, &wanted, item_count) -
+                  (int)(1000 * count / item_count);
+        assert_in_range(off + 120, 0, 240);
+    }
 }
 
 static void set_price(int64_t ts_ms, int64_t price, const char *currency)
@@ -256,6 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_an_upsert_leaves_what_it_does_not_name),
         TEST(test_items_are_found_by_category),
+        TEST(test_columns_say_what_the_records_do),
         TEST(test_changes_of_a_price_are_kept),
         TEST(test_prices_of_another_currency_or_late_ones),
         TEST(test_no_amount_passes_from_one_currency_to_another),
