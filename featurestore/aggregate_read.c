@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values of a feature at a time. */
 #include <math.h>
+#include <string.h>
 
 #include "featurestore/aggregate.h"
 
@@ -82,23 +83,58 @@ static double alpha(uint32_t registers)
     }
 }
 
+/* Sixteen registers at a time; there are at least so many. */
+typedef uint8_t ranks __attribute__((vector_size(16)));
+enum { RANKS = sizeof(ranks), REGISTERS_MAX = 1 << DEFINITION_PRECISION_MAX };
+
+/* Up to this rank the sum of all 2^-rank is a whole multiple of 2^-RANK_WHOLE below 2^53: it is
+ * added up in integers, to the bit what doubles would give. */
+#define RANK_WHOLE 40
+_Static_assert(DEFINITION_PRECISION_MAX + RANK_WHOLE <= 52, "the sum is exact");
+
+static void largest_ranks(const struct definition *definition, const uint8_t *tiles,
+                          struct span span, uint32_t registers, uint8_t *ret_rank)
+{
+    for (uint32_t r = 0; r < registers; r += RANKS) {
+        ranks largest = {0};
+        for (uint32_t i = 0, at = span.first; i < span.count; i++, at = next(definition, at)) {
+            ranks held;
+            memcpy(&held, tiles + at * registers + r, sizeof held);
+            ranks is_larger = (ranks)(held > largest);
+            largest = (held & is_larger) | (largest & ~is_larger);
+        }
+        memcpy(ret_rank + r, &largest, sizeof largest);
+    }
+}
+
+static double sum_of_powers(const uint8_t *rank, uint32_t registers, uint32_t *ret_empty)
+{
+    uint64_t whole = 0;
+    uint32_t empty = 0, beyond = 0;
+    double sum = 0.0;
+    for (uint32_t r = 0; r < registers; r++) {
+        empty += rank[r] == 0;
+        beyond |= rank[r] > RANK_WHOLE;
+        whole += UINT64_C(1) << ((RANK_WHOLE - rank[r]) & 63);
+    }
+    *ret_empty = empty;
+    if (!beyond)
+        return (double)whole / (double)(UINT64_C(1) << RANK_WHOLE);
+    for (uint32_t r = 0; r < registers; r++)
+        sum += 1.0 / (double)(UINT64_C(1) << (rank[r] & 63));
+    return sum;
+}
+
 /* Flajolet et al. 2007, with linear counting in the small range.  Hashes of 64 bits need no
  * correction of the large one. */
 static double read_distinct(const struct definition *definition, const uint8_t *tiles,
                             struct span span)
 {
+    uint8_t rank[REGISTERS_MAX];
     uint32_t registers = 1u << definition->precision;
     uint32_t empty = 0;
-    double sum = 0.0;
-    for (uint32_t r = 0; r < registers; r++) {
-        uint8_t rank = 0;
-        for (uint32_t i = 0, at = span.first; i < span.count; i++, at = next(definition, at)) {
-            uint8_t value = tiles[at * registers + r];
-            rank = value > rank ? value : rank;
-        }
-        empty += rank == 0;
-        sum += 1.0 / (double)(UINT64_C(1) << (rank & 63));
-    }
+    largest_ranks(definition, tiles, span, registers, rank);
+    double sum = sum_of_powers(rank, registers, &empty);
     double estimate = alpha(registers) * registers * registers / sum;
     if (estimate <= 2.5 * registers && empty > 0)
         estimate = registers * log((double)registers / empty);

@@ -32,6 +32,7 @@
 #define DEFINITION_PARTS_MAX        4  /* of the lower half of a ratio */
 #define DEFINITION_TILES_MAX        100
 #define DEFINITION_LAST_MAX         100
+#define DEFINITION_PRECISION_MAX    12    /* of distinct: 2^12 registers */
 #define DEFINITION_STATE_BYTES_MAX  16384 /* of one feature */
 #define DEFINITION_BLOCK_BYTES_MAX  65536 /* of all features of one key */
 

@@ -9,7 +9,7 @@
 #include "featurestore/store.h"
 
 enum { YEAR_S = 365 * 86400, AGE_S_MAX = 10 * YEAR_S };
-enum { PRECISION_MIN = 4, PRECISION_MAX = 12, PRECISION_DEFAULT = 7 };
+enum { PRECISION_MIN = 4, PRECISION_DEFAULT = 7 };
 
 #define COMMON "kind", "default", "max_age"
 #define EVENTS COMMON, "events", "where"
@@ -199,7 +199,8 @@ static enum err_code read_precision(const struct json_at *feature, struct defini
     struct json_at at = json_member(feature, "precision");
     int64_t precision = PRECISION_DEFAULT;
     enum err_code rc =
-        at.value == NULL ? ERR_OK : json_int(&at, PRECISION_MIN, PRECISION_MAX, &precision, err);
+        at.value == NULL ? ERR_OK
+                         : json_int(&at, PRECISION_MIN, DEFINITION_PRECISION_MAX, &precision, err);
     definition->precision = (uint32_t)precision;
     return rc;
 }

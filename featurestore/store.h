@@ -356,6 +356,9 @@ uint32_t store_item_events(const struct store *store, uint32_t item, enum event_
 
 /* How popular the item is in the window: views + 3 carts + 10 purchases.  Exact as above. */
 float store_item_score(const struct store *store, uint32_t item, enum store_window window);
+/* Ask for the memory of what store_item_score reads, one step after the other. */
+void store_item_fetch(const struct store *store, uint32_t item);
+void store_item_fetch_score(const struct store *store, uint32_t item);
 
 #define STORE_TOP_MAX 500 /* entries of a top list */
 

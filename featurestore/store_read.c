@@ -85,6 +85,18 @@ float store_item_score(const struct store *store, uint32_t item, enum store_wind
     return score;
 }
 
+void store_item_fetch(const struct store *store, uint32_t item)
+{
+    __builtin_prefetch(store_item_slot(store, item));
+}
+
+void store_item_fetch_score(const struct store *store, uint32_t item)
+{
+    const struct item_slot *slot = store_item_slot(store, item);
+    for (uint32_t c = 0; c < EVENT_COUNTED_CLASSES && slot != NULL; c++)
+        __builtin_prefetch(store_windows(slot, c));
+}
+
 void store_top(const struct store *store, enum store_window window, uint32_t category,
                struct top_list *ret_list)
 {

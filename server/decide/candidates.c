@@ -176,6 +176,14 @@ static bool has_few_rows(const struct pipeline *p)
     return rows <= ADD_ALL_ROWS_MAX;
 }
 
+static bool has_one_vector(const struct pipeline *p)
+{
+    uint32_t count = 0;
+    for (uint32_t s = 0; s < p->slot->source_count; s++)
+        count += p->vector[s] != NULL;
+    return count == 1;
+}
+
 bool candidates_choose(struct pipeline *p, uint32_t depth)
 {
     struct top top = pipeline_top(p, depth);
@@ -186,10 +194,12 @@ bool candidates_choose(struct pipeline *p, uint32_t depth)
         return false;
     }
     p->adds_all = has_few_rows(p) || !retrieve_factors(p, depth);
+    p->found_is_exact = !p->adds_all && has_one_vector(p);
     add_all(p);
     compete(p, &top);
     if (!p->adds_all && !retrieve_is_enough(p, &top)) {
         p->adds_all = true;
+        p->found_is_exact = false;
         p->unseen = 0.0f;
         top.count = 0;
         add_all(p);

@@ -27,34 +27,64 @@ static float factors_part(const struct pipeline *p, uint32_t item)
 
 /* Adding rounds, but the larger summand never gives the smaller sum: no item that should be among
  * the best is left out because of its bound. */
-static void compute_and_put(const struct pipeline *p, struct top *top, uint32_t item, float blend)
+static void compute_and_put(const struct pipeline *p, struct top *top, uint32_t item, float blend,
+                            float upper)
 {
     if (!eligible(p, item))
         return;
-    float score = blend + factors_part(p, item);
+    bool is_known = p->found_is_exact && upper != 0.0f;
+    float score = blend + (is_known ? upper : factors_part(p, item));
     if (score != 0.0f && top_wants(top, score, item))
         top_put(top, score, item);
 }
 
+/* Those whose turn came, and what was asked for of them may be there by now. */
+enum { WAITING_MAX = 16 };
+struct waiting {
+    struct top *top;
+    uint32_t count;
+    struct reached_item {
+        uint32_t item;
+        float blend, upper;
+    } item[WAITING_MAX];
+};
+
+static void compute_waiting(const struct pipeline *p, struct waiting *waiting)
+{
+    for (uint32_t i = 0; i < waiting->count; i++) {
+        const struct reached_item *at = &waiting->item[i];
+        if (at->blend + at->upper + p->unseen >= top_least(waiting->top))
+            compute_and_put(p, waiting->top, at->item, at->blend, at->upper);
+    }
+    waiting->count = 0;
+}
+
 /* The item's turn; whoever comes to it again finds nothing. */
-static void take_turn(const struct pipeline *p, struct top *top, uint32_t item)
+static void take_turn(const struct pipeline *p, struct waiting *waiting, uint32_t item)
 {
     float blend = p->scratch->blend[item];
     float upper = p->scratch->upper[item];
     p->scratch->blend[item] = 0.0f;
     p->scratch->upper[item] = 0.0f;
-    if (blend + upper + p->unseen >= top_least(top) && (blend != 0.0f || upper != 0.0f))
-        compute_and_put(p, top, item, blend);
+    if (blend + upper + p->unseen < top_least(waiting->top) || (blend == 0.0f && upper == 0.0f))
+        return;
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->vector[s] != NULL && !(p->found_is_exact && upper != 0.0f))
+            naturals_fetch(p, s, item);
+    }
+    waiting->item[waiting->count++] = (struct reached_item){item, blend, upper};
+    if (waiting->count == WAITING_MAX)
+        compute_waiting(p, waiting);
 }
 
-static void compete_found(const struct pipeline *p, struct top *top, uint32_t s)
+static void compete_found(const struct pipeline *p, struct waiting *waiting, uint32_t s)
 {
     for (uint32_t i = 0; i < p->found[s].top.count; i++)
-        take_turn(p, top, p->found[s].top.slot[i].key);
+        take_turn(p, waiting, p->found[s].top.slot[i].key);
 }
 
 /* The items of one source, in any order. */
-static void compete_of(struct pipeline *p, struct top *top, uint32_t s)
+static void compete_of(struct pipeline *p, struct waiting *waiting, uint32_t s)
 {
     const struct model *model = p->models->source[s];
     struct summed rows = {NULL, 0};
@@ -62,23 +92,23 @@ static void compete_of(struct pipeline *p, struct top *top, uint32_t s)
     case SOURCE_popular: {
         struct top_list list = candidates_popular(p, s);
         for (uint32_t i = 0; i < list.count; i++)
-            take_turn(p, top, list.entry[i].item);
+            take_turn(p, waiting, list.entry[i].item);
         break;
     }
     case SOURCE_model_popular:
         for (uint32_t i = 0; i < candidates_model_popular(p, s); i++)
-            take_turn(p, top, model->item_of_row[popularity_order(model->as.popularity)[i]]);
+            take_turn(p, waiting, model->item_of_row[popularity_order(model->as.popularity)[i]]);
         break;
     default:
         if (candidates_found(p, s)) {
-            compete_found(p, top, s);
+            compete_found(p, waiting, s);
             break;
         }
         if (p->scored[s])
             rows = candidates_rows(p, s);
         for (uint32_t i = 0; i < rows.count; i++) {
             uint32_t row = rows.row != NULL ? rows.row[i] : i;
-            take_turn(p, top, model != NULL ? model->item_of_row[row] : row);
+            take_turn(p, waiting, model != NULL ? model->item_of_row[row] : row);
         }
     }
 }
@@ -176,7 +206,7 @@ static void compete_between(const struct pipeline *p, struct top *top,
             if (most < low || most >= high || most + p->unseen < least ||
                 (reached->blend[item] == 0.0f && reached->upper[item] == 0.0f))
                 continue;
-            compute_and_put(p, top, item, reached->blend[item]);
+            compute_and_put(p, top, item, reached->blend[item], reached->upper[item]);
             least = top_least(top);
         }
     }
@@ -226,6 +256,15 @@ void compete(struct pipeline *p, struct top *top)
         compete_by_number(p, top, item_count);
         return;
     }
-    for (uint32_t s = 0; s < p->slot->source_count; s++)
-        compete_of(p, top, s);
+    /* What was found comes first: it fills the heap with what is hard to beat. */
+    struct waiting waiting = {.top = top};
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (candidates_found(p, s))
+            compete_of(p, &waiting, s);
+    }
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (!candidates_found(p, s))
+            compete_of(p, &waiting, s);
+    }
+    compute_waiting(p, &waiting);
 }

@@ -9,6 +9,7 @@
  *   retrieve.c    the best items by factors                           -> found[]
  *   candidates.c, compete.c
  *                 the best of all items by their blended scores       -> chosen[]
+ *   naturals.c    what each source gives to the chosen
  *   select.c      the order in which the chosen are shown: quotas, marginal relevance
  *   rank.c        the ranker's score over named features
  *   emit.c        items into the answer, with pins and limits
@@ -96,6 +97,7 @@ struct pipeline {
     bool adds_all;
     struct factors_found found[POLICY_SOURCES_MAX];
     float unseen;
+    bool found_is_exact; /* what was found of an item is all that factors give to it */
     /* Items that filters may pass, bits by number; NULL: all, or not worth it. */
     const uint64_t *allowed;
     uint32_t allowed_count;
@@ -105,6 +107,9 @@ struct pipeline {
     bool goes_on;             /* with the answer of another slot, which has too few items */
     struct candidate *chosen; /* best blend first */
     uint32_t chosen_count;
+    /* By source: the natural scores of the first of them, once they were asked for. */
+    const float *natural[POLICY_SOURCES_MAX];
+    uint32_t natural_count[POLICY_SOURCES_MAX];
     bool ranked;       /* scores are the ranker's */
     double *kept_rows; /* what the ranker saw of each chosen item; NULL unless kept */
     bool explains;
@@ -250,6 +255,14 @@ void candidates_each(const struct pipeline *p, uint32_t s, bool (*take)(void *ct
 void candidates_tell(struct pipeline *p, uint32_t item, const struct candidate *candidate,
                      struct decision_why **ret_why, uint32_t *ret_count);
 
+/* ---- naturals.c: of each of the chosen; NULL without room */
+/* What source_natural gives; stays in p->natural. */
+const float *naturals_of(struct pipeline *p, uint32_t s);
+/* Asks for the memory of what a source of vectors reads of the item. */
+void naturals_fetch(const struct pipeline *p, uint32_t s, uint32_t item);
+/* What candidates_natural gives. */
+const float *naturals_blended(struct pipeline *p, uint32_t s);
+
 /* ---- select.c */
 /* How many places the chosen need beyond `depth` for quotas. */
 uint32_t select_extra(const struct pipeline *p);
@@ -261,8 +274,8 @@ void select_emit(struct pipeline *p);
 
 /* ---- rank.c */
 bool rank_candidates(struct pipeline *p, bool *ret_good);
-/* What the ranker saw of a chosen item; NULL when that was not kept. */
-const double *rank_features_of(const struct pipeline *p, uint32_t item);
+/* What the ranker saw of a candidate; NULL when that was not kept. */
+const double *rank_features_of(const struct pipeline *p, const struct candidate *candidate);
 
 /* ---- contributions.c: for an item that has its features, when the decision is explained */
 void contributions_tell(struct pipeline *p, struct decision_item *item);

@@ -21,6 +21,8 @@ enum { GROUP_ITEMS = FEATURE_ITEMS_MAX };
 struct ranking {
     struct feature_reader reader;
     const struct model *ranker;
+    const float *natural[POLICY_SOURCES_MAX]; /* of each of the chosen; NULL: not known yet */
+    uint32_t first;                           /* of the chosen, in this group */
     uint32_t feature_count;
     uint32_t keys;  /* bits: of the features of items */
     double *shared; /* a row in which the values are that are the same for all items */
@@ -98,6 +100,7 @@ static struct ranking *ranking_begin(struct pipeline *p, uint32_t item_count)
     ranking->ranker = p->models->ranker;
     ranking->feature_count = ranking->ranker->feature_count;
     ranking->keys = 0;
+    memset(ranking->natural, 0, sizeof ranking->natural);
     if (!make_rows(p, ranking, item_count))
         return NULL;
     pipeline_read_features(p, &ranking->reader);
@@ -128,8 +131,11 @@ static void fill_rows(const struct pipeline *p, struct ranking *ranking, uint32_
             feature_values(&ranking->reader, &binding->feature, rows + f, stride);
             continue;
         }
+        const float *natural = binding->from == BIND_SOURCE ? ranking->natural[binding->id] : NULL;
         for (uint32_t i = 0; i < count; i++)
-            rows[(size_t)i * stride + f] = value_of(p, binding, &ranking->ranked[i]);
+            rows[(size_t)i * stride + f] = natural != NULL
+                                               ? (double)natural[ranking->first + i]
+                                               : value_of(p, binding, &ranking->ranked[i]);
     }
 }
 
@@ -139,6 +145,7 @@ static void score_group(const struct pipeline *p, struct ranking *ranking, uint3
 {
     size_t stride = ranking->feature_count;
     double *rows = ranking->kept != NULL ? ranking->kept + first * stride : ranking->group;
+    ranking->first = first;
     fill_rows(p, ranking, count, rows);
     ranker_score_rows(ranking->ranker, rows, count, ranking->scratch, ranking->score);
     for (uint32_t i = 0; i < count; i++)
@@ -155,13 +162,12 @@ static const double *kept_row(const double *kept, uint32_t feature_count, uint32
     return kept == NULL ? NULL : kept + (size_t)index * feature_count;
 }
 
-const double *rank_features_of(const struct pipeline *p, uint32_t item)
+const double *rank_features_of(const struct pipeline *p, const struct candidate *candidate)
 {
-    for (uint32_t i = 0; p->kept_rows != NULL && i < p->chosen_count; i++) {
-        if (p->chosen[i].item == item)
-            return kept_row(p->kept_rows, p->models->ranker->feature_count, i);
-    }
-    return NULL;
+    if (p->kept_rows == NULL)
+        return NULL;
+    return kept_row(p->kept_rows, p->models->ranker->feature_count,
+                    (uint32_t)(candidate - p->chosen));
 }
 
 /* A blend, and the parts that made the score. */
@@ -183,6 +189,11 @@ bool rank_candidates(struct pipeline *p, bool *ret_good)
     if (ranking == NULL)
         return false;
     p->kept_rows = ranking->kept;
+    for (uint32_t f = 0; f < ranking->feature_count; f++) {
+        const struct rank_binding *binding = &p->models->binding[f];
+        if (binding->from == BIND_SOURCE)
+            ranking->natural[binding->id] = naturals_of(p, binding->id);
+    }
     for (uint32_t first = 0; first < p->chosen_count; first += GROUP_ITEMS) {
         uint32_t count = group_size(p->chosen_count - first);
         struct candidate *chosen = p->chosen + first;

@@ -116,6 +116,7 @@ static void ask_other_slot(struct pipeline *p, enum level level)
     memset(other.summed_rows, 0, sizeof other.summed_rows);
     memset(other.scored, 0, sizeof other.scored);
     memset(other.vector, 0, sizeof other.vector);
+    memset(other.natural, 0, sizeof other.natural);
     other.seed_count = other.cart_count = 0;
     other.slot = &p->env->snapshot->policies->slot[slot];
     other.models = &p->variant->slot[slot];

@@ -6,6 +6,7 @@
  * a source: those that come later wait for an answer with more room.  At least so many: when no
  * more places are left than are missing, only items of the sources that miss some may take them. */
 #include <math.h>
+#include <string.h>
 
 #include "server/decide/mmr.h"
 
@@ -20,19 +21,28 @@ struct selection {
 
 /* ---- which source an item is of -------------------------------------------------------------- */
 
-static uint8_t main_source(const struct pipeline *p, uint32_t item)
+/* Of each of the chosen: its first source with the largest share; 0 where none has any. */
+static void find_main_sources(struct pipeline *p)
 {
-    uint32_t best = p->slot->source_count;
-    float most = 0.0f;
-    for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        float natural = candidates_natural(p, s, item);
-        float share = p->slot->source[s].weight * natural;
-        if (natural != 0.0f && (best == p->slot->source_count || share > most)) {
-            best = s;
-            most = share;
+    float *most = ARENA_NEW(p->arena, float, p->chosen_count);
+    bool *has_one = ARENA_NEW(p->arena, bool, p->chosen_count);
+    p->no_room = p->no_room || most == NULL || has_one == NULL;
+    for (uint32_t i = 0; i < p->chosen_count && has_one != NULL; i++) {
+        p->chosen[i].source = 0;
+        has_one[i] = false;
+    }
+    for (uint32_t s = 0; s < p->slot->source_count && !p->no_room; s++) {
+        const float *natural = naturals_blended(p, s);
+        p->no_room = natural == NULL;
+        for (uint32_t i = 0; i < p->chosen_count && natural != NULL; i++) {
+            float share = p->slot->source[s].weight * natural[i];
+            if (natural[i] == 0.0f || (has_one[i] && share <= most[i]))
+                continue;
+            p->chosen[i].source = (uint8_t)s;
+            most[i] = share;
+            has_one[i] = true;
         }
     }
-    return best < p->slot->source_count ? (uint8_t)best : 0;
 }
 
 static bool is_chosen(const struct pipeline *p, uint32_t item)
@@ -101,8 +111,7 @@ void select_prepare(struct pipeline *p, uint32_t capacity)
 {
     if (!p->slot->has_quotas)
         return;
-    for (uint32_t i = 0; i < p->chosen_count; i++)
-        p->chosen[i].source = main_source(p, p->chosen[i].item);
+    find_main_sources(p);
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         if (p->slot->source[s].at_least > 0)
             bring_missing(p, s, capacity - p->chosen_count);
@@ -175,12 +184,33 @@ static void explain(struct selection *selection, uint32_t index, bool only_missi
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static struct candidate *chosen_of(const struct pipeline *p, uint32_t item)
+/* Where each item is among the chosen: open addressing, at most half full. */
+struct places {
+    uint32_t *slot; /* place + 1; 0 is free */
+    uint32_t mask;
+};
+
+static uint32_t *slot_of(const struct places *places, const struct pipeline *p, uint32_t item)
 {
-    struct candidate *candidate = p->chosen;
-    while (candidate->item != item)
-        candidate++;
-    return candidate;
+    uint32_t at = item * 2654435769u >> 7 & places->mask;
+    while (places->slot[at] != 0 && p->chosen[places->slot[at] - 1].item != item)
+        at = (at + 1) & places->mask;
+    return &places->slot[at];
+}
+
+static bool note_places(struct pipeline *p, struct places *places)
+{
+    uint32_t count = 16;
+    while (count < 2 * p->chosen_count)
+        count *= 2;
+    places->slot = ARENA_NEW(p->arena, uint32_t, count);
+    places->mask = count - 1;
+    if (places->slot == NULL)
+        return false;
+    memset(places->slot, 0, count * sizeof places->slot[0]);
+    for (uint32_t i = 0; i < p->chosen_count; i++)
+        *slot_of(places, p, p->chosen[i].item) = i + 1;
+    return true;
 }
 
 /* The chosen by score, ties by the smaller number, also among those that a ranker scored.  Where
@@ -193,14 +223,15 @@ static bool begin(struct pipeline *p, struct selection *selection)
             top_put(&top, p->chosen[i].score, p->chosen[i].item);
     }
     top_sort(&top);
+    struct places places;
     *selection = (struct selection){.p = p, .count = top.count};
     selection->order = ARENA_NEW(p->arena, struct candidate *, top.count);
-    if (selection->order == NULL) {
+    if (selection->order == NULL || !note_places(p, &places)) {
         p->no_room = true;
         return false;
     }
     for (uint32_t i = 0; i < top.count; i++) {
-        selection->order[i] = chosen_of(p, top.slot[i].key);
+        selection->order[i] = &p->chosen[*slot_of(&places, p, top.slot[i].key) - 1];
         selection->open[selection->order[i]->source]++;
     }
     return true;
@@ -240,7 +271,7 @@ static void take(struct selection *selection, uint32_t index, bool only_missing)
     candidate->fate = FATE_SHOWN;
     selection->have[candidate->source]++;
     struct decision_item *item = &p->out->items[p->out->count - 1];
-    item->features = rank_features_of(p, item->item);
+    item->features = rank_features_of(p, candidate);
     item->ranked = candidate->plain;
     if (p->explains)
         explain(selection, index, only_missing, item);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Natural scores of the chosen, all of one source at a time: the rows that are read lie anywhere in
+ * tables of megabytes, so the next ones are asked for while one is computed. */
+#include "server/decide/candidates.h"
+
+enum { AHEAD = 8, LINE_FLOATS = 16 };
+
+void naturals_fetch(const struct pipeline *p, uint32_t s, uint32_t item)
+{
+    const struct model *model = p->models->source[s];
+    uint32_t row = model_row(model, item);
+    if (row == MODEL_NO_ROW)
+        return;
+    const float *vector = factors_item(model->as.factors, row);
+    for (uint32_t k = 0; k < factors_dim(model->as.factors); k += LINE_FLOATS)
+        __builtin_prefetch(vector + k);
+}
+
+static void read_vectors(const struct pipeline *p, uint32_t s, float *ret_natural)
+{
+    for (uint32_t i = 0; i < p->chosen_count && i < AHEAD; i++)
+        naturals_fetch(p, s, p->chosen[i].item);
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        if (i + AHEAD < p->chosen_count)
+            naturals_fetch(p, s, p->chosen[i + AHEAD].item);
+        ret_natural[i] = source_natural(p, s, p->chosen[i].item);
+    }
+}
+
+static void read_popular(const struct pipeline *p, uint32_t s, float *ret_natural)
+{
+    const struct store *store = p->env->store;
+    enum store_window window = p->slot->source[s].window;
+    struct top_list list;
+    store_top(store, window, IDMAP_NONE, &list);
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        if (i + 2 * AHEAD < p->chosen_count)
+            store_item_fetch(store, p->chosen[i + 2 * AHEAD].item);
+        if (i + AHEAD < p->chosen_count)
+            store_item_fetch_score(store, p->chosen[i + AHEAD].item);
+        ret_natural[i] = store_item_score(store, p->chosen[i].item, window);
+    }
+    for (uint32_t i = 0; i < p->chosen_count; i++)
+        ret_natural[i] =
+            list.count == 0 ? 0.0f : source_popular(ret_natural[i], list.entry[0].score);
+}
+
+const float *naturals_of(struct pipeline *p, uint32_t s)
+{
+    if (p->natural[s] != NULL && p->natural_count[s] == p->chosen_count)
+        return p->natural[s];
+    float *natural = ARENA_NEW(p->arena, float, p->chosen_count);
+    if (natural == NULL)
+        return NULL;
+    if (p->scored[s] && p->vector[s] != NULL) {
+        read_vectors(p, s, natural);
+    } else if (p->slot->source[s].kind == SOURCE_popular) {
+        read_popular(p, s, natural);
+    } else {
+        for (uint32_t i = 0; i < p->chosen_count; i++)
+            natural[i] = source_natural(p, s, p->chosen[i].item);
+    }
+    p->natural[s] = natural;
+    p->natural_count[s] = p->chosen_count;
+    return natural;
+}
+
+static void read_shares(const struct pipeline *p, uint32_t s, float *ret_natural)
+{
+    float *share = p->scratch->blend; /* zeros between decisions */
+    struct top_list list = candidates_popular(p, s);
+    for (uint32_t i = 0; i < list.count; i++)
+        share[list.entry[i].item] = list.entry[i].share;
+    for (uint32_t i = 0; i < p->chosen_count; i++)
+        ret_natural[i] = share[p->chosen[i].item];
+    for (uint32_t i = 0; i < list.count; i++)
+        share[list.entry[i].item] = 0.0f;
+}
+
+/* Nothing below the cut. */
+static void read_model_popular(const struct pipeline *p, uint32_t s, float *ret_natural)
+{
+    const struct model *model = p->models->source[s];
+    uint32_t count = candidates_model_popular(p, s);
+    float *is_listed = p->scratch->blend;
+    const uint32_t *order = count == 0 ? NULL : popularity_order(model->as.popularity);
+    for (uint32_t i = 0; i < count; i++)
+        is_listed[model->item_of_row[order[i]]] = 1.0f;
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        uint32_t item = p->chosen[i].item;
+        ret_natural[i] = is_listed[item] != 0.0f ? source_natural(p, s, item) : 0.0f;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        is_listed[model->item_of_row[order[i]]] = 0.0f;
+}
+
+const float *naturals_blended(struct pipeline *p, uint32_t s)
+{
+    enum policy_source_kind kind = p->slot->source[s].kind;
+    if (kind != SOURCE_popular && kind != SOURCE_model_popular)
+        return naturals_of(p, s);
+    float *natural = ARENA_NEW(p->arena, float, p->chosen_count);
+    if (natural == NULL)
+        return NULL;
+    if (kind == SOURCE_popular)
+        read_shares(p, s, natural);
+    else
+        read_model_popular(p, s, natural);
+    return natural;
+}
