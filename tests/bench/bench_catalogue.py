@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures what a large catalogue costs a release daemon: factors made up of clusters, one source.
 
-  1. recommend without a filter, with one of the request that passes an item in a thousand, and with
-     one of the policy that does; how many of 20 items the answers hold, and the time that each took
-     by the daemon's own clock.
+  1. recommend without a filter, with those of the request that pass an item in a thousand (by
+     category, brand, price), with those of policies that do (and by stock), and with one that passes
+     half; how many of 20 items the answers hold, and the time that each took by the daemon's own
+     clock.
   2. how long the list of items that are alike takes to be made.
 
 usage: tests/bench/bench_catalogue.py [--build build/release] [--items 1000000] [--calls 100] [--json]
@@ -23,9 +24,15 @@ import numpy as np
 
 from bench_serve import Daemon, Programs, run, say, wait_until
 
-DIM, CLUSTERS, CATEGORIES, BRANDS, WORDS = 64, 2000, 1000, 500, 20000
+DIM, CLUSTERS, CATEGORIES, BRANDS, WORDS = 64, 2000, 1000, 1000, 20000
 SLOTS = {"all": {"sources": [{"source": "factors"}]},
-         "narrow": {"sources": [{"source": "factors"}], "filters": ["item.category == 'c7'"]}}
+         "narrow": {"sources": [{"source": "factors"}], "filters": ["item.category == 'c7'"]},
+         "brand": {"sources": [{"source": "factors"}], "filters": ["item.brand == 'b7'"]},
+         "price": {"sources": [{"source": "factors"}],
+                   "filters": ["item.price >= 5000 && item.price < 5009"]},
+         "stock": {"sources": [{"source": "factors"}], "filters": ["item.stock > 100"]},
+         "min_stock": {"sources": [{"source": "factors"}], "min_stock": 100},
+         "wide": {"sources": [{"source": "factors"}], "filters": ["item.price >= 5000"]}}
 LOAD_S = 3600  # an index of millions of items is made meanwhile
 CONTENT = {"alike": {"sources": [{"source": "content"}]}}
 
@@ -36,7 +43,7 @@ def write_items(path, count):
         for i in range(count):
             words = " ".join(f"w{int(WORDS * pick.random() ** 3)}" for _ in range(4))
             out.write(f'{{"id":"i{i}","title":"{words}","category":"c{i % CATEGORIES}",'
-                      f'"brand":"b{pick.randrange(BRANDS)}","price":{100 + i % 9000},"stock":5,'
+                      f'"brand":"b{pick.randrange(BRANDS)}","price":{100 + i % 9000},"stock":{500 if i % 1000 == 3 else 5},'
                       f'"currency":"EUR"}}\n')
 
 
@@ -86,7 +93,7 @@ def gauge(http, name):
     return float(next(line.split()[-1] for line in page.splitlines() if line.startswith(name)))
 
 
-def measure(programs, folder, items, calls):
+def measure(programs, folder, items, calls, content):
     write_items(folder / "items.ndjson", items)
     write_factors(folder / "models/made-up/1", items)
     write_policies(folder / "policies.json", SLOTS)
@@ -105,7 +112,15 @@ def measure(programs, folder, items, calls):
                  "no_filter": ask(ctl, calls, items, {"slot": "all"}),
                  "asked_0.1%": ask(ctl, calls, items,
                                    {"slot": "all", "filters": {"categories": ["c7"]}}),
-                 "policy_0.1%": ask(ctl, calls, items, {"slot": "narrow"})}
+                 "asked_brand": ask(ctl, calls, items,
+                                    {"slot": "all", "filters": {"brands": ["b7"]}}),
+                 "asked_price": ask(ctl, calls, items,
+                                    {"slot": "all",
+                                     "filters": {"min_price": 5000, "max_price": 5008}})}
+        for slot in ("narrow", "brand", "price", "stock", "min_stock", "wide"):
+            found[f"policy_{slot}"] = ask(ctl, calls, items, {"slot": slot})
+        if not content:
+            return found
         write_policies(folder / "policies.json", SLOTS | CONTENT)
         began = time.monotonic()
         run(*ctl, "--timeout", "300s", "reload")
@@ -120,10 +135,12 @@ def main():
     options.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
     options.add_argument("--items", type=int, default=1000000)
     options.add_argument("--calls", type=int, default=100)
+    options.add_argument("--no-content", action="store_true", help="leave out 2.")
     options.add_argument("--json", action="store_true")
     wanted = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Programs(wanted.build), pathlib.Path(folder), wanted.items, wanted.calls)
+        found = measure(Programs(wanted.build), pathlib.Path(folder), wanted.items, wanted.calls,
+                        not wanted.no_content)
     if wanted.json:
         print(json.dumps(found))
         return
