@@ -59,6 +59,14 @@ bool reg_is_stopping(struct registry *registry)
     return stopping;
 }
 
+bool reg_has_commands(struct registry *registry)
+{
+    pthread_mutex_lock(&registry->queue.lock);
+    bool has_some = registry->queue.first != NULL;
+    pthread_mutex_unlock(&registry->queue.lock);
+    return has_some;
+}
+
 /* NULL: `done` was told that there is no memory. */
 static struct reg_command *command_new(enum reg_command_kind kind, const char *name,
                                        const char *version, registry_done_fn done, void *ctx)

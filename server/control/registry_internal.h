@@ -185,6 +185,8 @@ struct registry {
     uint64_t listing_ns;                 /* how long it took the last time */
     uint64_t listed_events;              /* what the store had seen then */
     bool listed_recovered;               /* the store was recovered by then */
+    bool lists_give_way;                 /* to commands that wait, while they are made anew */
+    uint32_t gave_way;                   /* how often in a row */
     struct snapshot *snapshot, *shadows; /* those that are published; NULL: none */
     struct store *store;                 /* borrowed */
     struct serving *serving;             /* borrowed */
@@ -231,6 +233,7 @@ struct reg_command *reg_command_pop(struct registry *registry, bool *ret_stoppin
 void reg_command_finish(struct reg_command *command, enum err_code rc, const struct err *err);
 void reg_wake(const struct registry *registry);
 bool reg_is_stopping(struct registry *registry);
+bool reg_has_commands(struct registry *registry);
 
 /* ---- registry_table.c */
 struct reg_name *reg_find(const struct registry *registry, const char *name); /* or NULL */

@@ -7,6 +7,7 @@
 
 #define RECOVERING_NS UINT64_C(100000000)
 #define LISTING_SHARE 20 /* at most a twentieth of the time is spent on lists */
+#define GIVE_WAY_MAX  5  /* times in a row that lists are begun again for commands */
 
 static uint64_t events_seen(const struct registry *registry)
 {
@@ -20,14 +21,18 @@ static bool has_lists(const struct snapshot *snapshot)
     return snapshot != NULL && snapshot->policies->list_count > 0;
 }
 
-static void refresh(struct registry *registry, struct snapshot *snapshot)
+/* False when it gave way to a command. */
+static bool refresh(struct registry *registry, struct snapshot *snapshot)
 {
     struct err err = {.text = ""};
     if (!has_lists(snapshot))
-        return;
+        return true;
+    registry->lists_give_way = registry->gave_way < GIVE_WAY_MAX;
     enum err_code rc = snapshot_refresh_lists(snapshot, registry->store, &err);
+    registry->lists_give_way = false;
     if (rc != ERR_OK && rc != ERR_BUSY)
         log_at(LOG_ERROR, "lists cannot be made anew", LOG_STR("error", err.text));
+    return rc != ERR_BUSY;
 }
 
 static void count_unknown(struct registry *registry, const struct snapshot *snapshot)
@@ -67,9 +72,12 @@ void reg_lists_check(struct registry *registry)
     uint64_t seen = events_seen(registry);
     if (seen == registry->listed_events)
         return;
+    if (!refresh(registry, registry->snapshot) || !refresh(registry, registry->shadows)) {
+        registry->gave_way++;
+        return; /* what was seen stays as it was: they are due again after the usual time */
+    }
+    registry->gave_way = 0;
     registry->listed_events = seen;
-    refresh(registry, registry->snapshot);
-    refresh(registry, registry->shadows);
     count_unknown(registry, registry->snapshot);
     registry->listing_ns = clock_now_ns(registry->clock) - now_ns;
     metric_set(registry->metrics, M_LIST_SECONDS, 0, 0, (double)registry->listing_ns / 1e9);

@@ -116,10 +116,12 @@ struct built {
     struct snapshot *serving, *shadows;
 };
 
-/* The daemon does not wait for a long list when it stops. */
-static bool is_stopping(void *ctx)
+/* The daemon does not wait for a long list when it stops, nor does a push while one is made anew.
+ */
+static bool stops_lists(void *ctx)
 {
-    return reg_is_stopping(ctx);
+    struct registry *registry = ctx;
+    return reg_is_stopping(registry) || (registry->lists_give_way && reg_has_commands(registry));
 }
 
 static enum err_code build_both(struct registry *registry, const struct reg_change *change,
@@ -137,7 +139,7 @@ static enum err_code build_both(struct registry *registry, const struct reg_chan
                                  .static_count = static_list->count,
                                  .features = features,
                                  .worker_count = registry->worker_count,
-                                 .list_stop = {is_stopping, registry}};
+                                 .list_stop = {stops_lists, registry}};
     enum err_code rc = build(registry, change->policies, &spec, &built->serving, err);
     if (rc != ERR_OK || parts.shadow_count == 0)
         return rc;

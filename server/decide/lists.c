@@ -95,20 +95,20 @@ static struct list *finish(const struct list_builder *builder)
 
 /* Alike is alike until the catalogue changes; to find that out anew takes long. */
 static struct list *find_unchanged(const struct policy_list *spec, const struct store *store,
-                                   const struct list_set *before)
+                                   struct lists_before before)
 {
-    for (uint32_t i = 0; before != NULL && i < before->count; i++) {
-        struct list *list = before->list[i];
+    for (uint32_t i = 0; before.set != NULL && i < before.set->count; i++) {
+        struct list *list = before.set->list[i];
         if (spec->kind == LIST_CONTENT && list->kind == LIST_CONTENT &&
-            list->content_version == store_content_version(store))
+            (before.however_old || list->content_version == store_content_version(store)))
             return list;
     }
     return NULL;
 }
 
 static enum err_code make(const struct policy_list *spec, const struct store *store,
-                          const struct list_set *before, struct list_stop stop,
-                          struct list **ret_list, struct err *err)
+                          struct lists_before before, struct list_stop stop, struct list **ret_list,
+                          struct err *err)
 {
     *ret_list = find_unchanged(spec, store, before);
     if (*ret_list != NULL) {
@@ -132,14 +132,15 @@ static enum err_code make(const struct policy_list *spec, const struct store *st
     free(builder.entry);
     *ret_list = list;
     if (builder.stopped)
-        return err_set(err, ERR_BUSY, "a list of the policies was not finished: the daemon stops");
+        return err_set(err, ERR_BUSY,
+                       "a list of the policies was not finished: something else comes first");
     return list != NULL ? ERR_OK : err_set(err, ERR_NOMEM, "no memory for a list of the policies");
 }
 
 /* ---- sets ------------------------------------------------------------------------------------ */
 
 enum err_code lists_make(const struct policy_set *policies, const struct store *store,
-                         const struct list_set *before, struct list_stop stop,
+                         struct lists_before before, struct list_stop stop,
                          struct list_set **ret_set, struct err *err)
 {
     struct list_set *set = calloc(1, sizeof *set);

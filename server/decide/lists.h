@@ -48,10 +48,16 @@ struct list_stop {
     void *ctx;
 };
 
-/* One for each list of the policies.  `before` (NULL: none) is the set that serves: what costs much
- * and did not change is taken from it.  ERR_NOMEM; ERR_BUSY when it was stopped. */
+/* What serves, which what costs much is taken from: where it did not change, or whatever changed.
+ */
+struct lists_before {
+    const struct list_set *set; /* NULL: none */
+    bool however_old;
+};
+
+/* One for each list of the policies.  ERR_NOMEM; ERR_BUSY when it was stopped. */
 MUST_CHECK enum err_code lists_make(const struct policy_set *policies, const struct store *store,
-                                    const struct list_set *before, struct list_stop stop,
+                                    struct lists_before before, struct list_stop stop,
                                     struct list_set **ret_set, struct err *err);
 void lists_destroy(struct list_set **set); /* NULL is fine; sets NULL */
 

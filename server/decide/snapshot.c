@@ -175,7 +175,8 @@ enum err_code snapshot_refresh_lists(struct snapshot *snapshot, const struct sto
                                      struct err *err)
 {
     struct list_set *set = NULL;
-    enum err_code rc = lists_make(snapshot->policies, store, snapshot_lists(snapshot),
+    enum err_code rc = lists_make(snapshot->policies, store,
+                                  (struct lists_before){snapshot_lists(snapshot), false},
                                   snapshot->list_stop, &set, err);
     if (rc != ERR_OK)
         return rc;
@@ -240,10 +241,11 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     if (rc == ERR_OK)
         rc = snapshot_make_scratch(snapshot, spec->item_count_max, err);
     struct list_set *lists = NULL;
+    struct lists_before before = {.however_old = true}; /* it is made anew soon */
+    if (spec->before != NULL)
+        before.set = snapshot_lists(spec->before);
     if (rc == ERR_OK)
-        rc = lists_make(snapshot->policies, spec->store,
-                        spec->before == NULL ? NULL : snapshot_lists(spec->before), spec->list_stop,
-                        &lists, err);
+        rc = lists_make(snapshot->policies, spec->store, before, spec->list_stop, &lists, err);
     atomic_init(&snapshot->lists, lists);
     if (rc != ERR_OK) {
         snapshot->policies = NULL; /* stays with the caller */

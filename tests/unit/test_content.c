@@ -213,6 +213,33 @@ static bool is_wanted(void *ctx)
     return *(const bool *)ctx;
 }
 
+/* A model that is pushed does not wait for a catalogue that changed. */
+static void an_old_list_is_taken_where_that_is_enough(void **state)
+{
+    (void)state;
+    const struct list_stop never = {NULL, NULL};
+    struct list_set *kept = NULL, *anew = NULL;
+    struct err err = {.text = ""};
+    load_lamps();
+    fixture_serve(&fixture, by_content);
+    const struct policy_set *policies = fixture.snapshot->policies;
+    const struct list_set *serving = snapshot_lists(fixture.snapshot);
+    upsert("lamp4", ", \"title\": \"Desk lamp\"");
+    uint32_t lamp4 = store_item_find(fixture.store, TEXT_LITERAL("lamp4"));
+    assert_int_equal(lists_make(policies, fixture.store, (struct lists_before){serving, true},
+                                never, &kept, &err),
+                     ERR_OK);
+    assert_ptr_equal(kept->list[0], serving->list[0]);
+    assert_int_equal(list_items(kept->list[0], lamp4).count, 0);
+    assert_int_equal(
+        lists_make(policies, fixture.store, (struct lists_before){kept, false}, never, &anew, &err),
+        ERR_OK);
+    assert_ptr_not_equal(anew->list[0], serving->list[0]);
+    assert_true(list_items(anew->list[0], lamp4).count > 0);
+    lists_destroy(&kept);
+    lists_destroy(&anew);
+}
+
 /* Whoever stops the daemon does not wait for a catalogue of millions. */
 static void a_list_that_nobody_needs_is_left(void **state)
 {
@@ -228,7 +255,8 @@ static void a_list_that_nobody_needs_is_left(void **state)
     assert_int_equal(snapshot_refresh_lists(fixture.snapshot, fixture.store, &err), ERR_BUSY);
     assert_ptr_equal(snapshot_lists(fixture.snapshot)->list[0], before);
     assert_int_equal(fixture_try_serve(&fixture, by_content, &err), ERR_BUSY);
-    assert_string_equal(err.text, "a list of the policies was not finished: the daemon stops");
+    assert_string_equal(err.text,
+                        "a list of the policies was not finished: something else comes first");
     stopping = false;
     assert_int_equal(snapshot_refresh_lists(fixture.snapshot, fixture.store, &err), ERR_OK);
     assert_ptr_not_equal(snapshot_lists(fixture.snapshot)->list[0], before);
@@ -242,6 +270,7 @@ int main(void)
         TEST(new_items_have_what_is_alike_at_once),
         TEST(the_lists_hold_the_largest_cosines),
         TEST(a_list_that_nobody_needs_is_left),
+        TEST(an_old_list_is_taken_where_that_is_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
