@@ -155,6 +155,12 @@ static void pack_breaker(struct reply *reply, const struct model *model)
     pack_str(&reply->pack, breaker_name(model->breaker));
 }
 
+/* Prices hold the floors, and popularity is what is left when all else fails. */
+static bool has_breaker(const struct model *model)
+{
+    return model->kind != MODEL_prices && model->kind != MODEL_popularity;
+}
+
 static void refuse_model(struct service *service, struct call *call, struct text id_raw)
 {
     reply_error(call, id_raw, service->with.clock, REPLY_not_found, "no model of that name serves",
@@ -171,15 +177,22 @@ static void hold_breaker(void *ctx)
     char label[2 * MODEL_NAME_BYTES];
     rcu_read_begin();
     const struct model *model = find_model(serving_current(service->with.serving), deferred->model);
-    bool is_there = model != NULL;
-    if (is_there) {
+    bool is_there = model != NULL, is_held = is_there && has_breaker(model);
+    if (is_held) {
         breaker_hold(model->breaker, deferred->model_hold);
         text_copy(text_of(model->label), label, sizeof label);
         reply_begin(&reply, call, deferred->id_raw, service->with.clock);
         pack_breaker(&reply, model);
     }
+    if (is_there && !is_held) {
+        char message[128];
+        snprintf(message, sizeof message, "a model of the kind %s has no breaker",
+                 model_kind_name(model->kind));
+        reply_error(call, deferred->id_raw, service->with.clock, REPLY_bad_request, message,
+                    "model");
+    }
     rcu_read_end();
-    if (is_there) {
+    if (is_held) {
         const char *hold = hold_names[deferred->model_hold];
         struct err unaudited = {.text = ""};
         log_at(LOG_WARN, "breaker set", LOG_STR("model", label), LOG_STR("hold", hold));
@@ -188,7 +201,7 @@ static void hold_breaker(void *ctx)
                          AUDIT_WHAT(LOG_STR("model", label), LOG_STR("hold", hold)), &unaudited);
         service_pack_unaudited(&reply, audited, &unaudited);
         reply_end(&reply);
-    } else {
+    } else if (!is_there) {
         refuse_model(service, call, deferred->id_raw);
     }
     call->complete(call);

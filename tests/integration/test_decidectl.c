@@ -173,6 +173,18 @@ static void test_without_a_daemon_it_fails_and_says_what_to_do(void **state)
     CHECK(2, NULL, "cannot open", "--token-file", "/nonexistent/token", "ping");
 }
 
+static void test_every_failure_is_json_where_it_was_asked_for(void **state)
+{
+    struct bench *bench = *state;
+    CHECK(1, "{\"ok\":false,", "'m' has no shadow", "model", "shadow", "m", "--json");
+    CHECK(1, "{\"ok\":false,", "cannot read", "release", "push", "/nonexistent", "--json");
+    CHECK(1, "{\"ok\":false,", "not in the log", "replay", "x", "--models", "/nonexistent",
+          "--json");
+    /* Not shown is exit code 1, told as people or programs want it. */
+    CHECK(1, "is not known", NULL, "why-not", "u1", "nothing");
+    CHECK(1, "\"stage\":\"unknown_item\"", NULL, "why-not", "u1", "nothing", "--json");
+}
+
 static void test_usage(void **state)
 {
     struct bench *bench = *state;
@@ -270,6 +282,13 @@ static void test_models_are_pushed_listed_and_rolled_back(void **state)
     CHECK(0, "m@2: closed", NULL, "breaker", "m", "auto");
     CHECK(1, NULL, "no model of that name", "breaker", "x");
     CHECK(1, NULL, "expected auto, open or closed", "breaker", "m", "ajar");
+    /* What decisions use whatever happens cannot be held open. */
+    temp_dir_path(&bench->dir, "p1", path);
+    model_sample_write(path, "p", "1", MODEL_popularity);
+    CHECK(0, "p: version 1 serves", NULL, "model", "push", path);
+    CHECK(1, NULL, "a model of the kind popularity has no breaker", "breaker", "p", "open");
+    CHECK(1, "\"code\":\"bad_request\"", "", "breaker", "p", "closed", "--json");
+    CHECK(0, "p@1: closed", NULL, "breaker", "p");
     CHECK(2, NULL, "expected MODEL", "breaker");
     CHECK(0, "\"state\":\"previous\"", NULL, "model", "list", "--json");
     CHECK(0, " STATE", NULL, "model", "list");
@@ -526,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_output_that_cannot_be_written_is_a_failure),
         WITH_DAEMON(test_ping_and_status),
         WITH_DAEMON(test_without_a_daemon_it_fails_and_says_what_to_do),
+        WITH_DAEMON(test_every_failure_is_json_where_it_was_asked_for),
         WITH_DAEMON(test_usage),
         WITH_DAEMON(test_call_prints_the_reply_and_fails_with_it),
         WITH_DAEMON(test_decisions),

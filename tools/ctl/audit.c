@@ -156,7 +156,7 @@ static int list(struct ctl *ctl, const char *since)
 static void tell_fault(void *ctx, const struct err *err)
 {
     (void)ctx;
-    (void)!ctl_fail("audit", "%s", err->text); /* the rest is looked at, too */
+    ctl_warn("audit", "%s", err->text); /* the rest is looked at, too */
 }
 
 struct sought {
@@ -213,10 +213,10 @@ static int verify(const struct ctl *ctl, const char *data_dir, const char *expec
     bool whole = report.faults == 0 && sought.found;
     print_report(ctl, &report, whole);
     if (!sought.found)
-        return ctl_fail("audit",
-                        "no line has the hash %s: the end of the log was cut off or "
-                        "forged, or the line is older than what is kept",
-                        expected);
+        ctl_warn("audit",
+                 "no line has the hash %s: the end of the log was cut off or forged, or the line "
+                 "is older than what is kept",
+                 expected);
     return whole ? EXIT_FINE : EXIT_FAILED;
 }
 

@@ -52,7 +52,8 @@ struct decide_client *ctl_client(struct ctl *ctl);
 void ctl_close(struct ctl *ctl);
 /* Prints why the reply is no success, in words and with --json as JSON; returns EXIT_FAILED. */
 int ctl_report(const struct ctl *ctl, const char *what, const struct decide_reply *reply);
-/* One request.  `body` is a map in MessagePack or NULL.  EXIT_FINE with the reply, which the caller
+/* One request.  `body` is a map in MessagePack or NULL; `timeout_us` may be longer than ctl's,
+ * within which a daemon has to be found all the same.  EXIT_FINE with the reply, which the caller
  * frees and whose bytes are one well-formed map; or the exit code after a report, and NULL. */
 int ctl_call(struct ctl *ctl, const char *op, const struct pack *body, uint64_t timeout_us,
              struct decide_reply **ret_reply);
@@ -63,17 +64,20 @@ int ctl_call_patiently(struct ctl *ctl, const char *op, const struct pack *body,
                        struct decide_reply **ret_reply);
 /* The reply as it came, as one line of JSON on stdout. */
 int ctl_print_json(const struct decide_reply *reply);
-/* {"ok": false, "error": {...}} on stdout, for failures in which no daemon had a part. */
+/* {"ok": false, "error": {...}} on stdout, for failures in which no daemon had a part; the first
+ * alone. */
 void ctl_json_error(const char *code, const char *message);
 /* The map of the reply. */
 struct cursor ctl_map(const struct decide_reply *reply);
 
 /* "decidectl: import: ..." on stderr; returns EXIT_USAGE. */
 int ctl_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* With --json such a message is also a JSON value on stdout, even one about --json's neighbors. */
-void ctl_usage_as_json(bool json);
 /* The same for failures; returns EXIT_FAILED. */
 int ctl_fail(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* With --json both are also a JSON value on stdout, even a message about --json's neighbors. */
+void ctl_messages_as_json(bool json);
+/* The message alone, where a report has told the outcome or the work goes on. */
+void ctl_warn(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- commands */
 

@@ -266,7 +266,7 @@ int ctl_main(int argc, char **argv)
     bool help = false, version = false;
     const struct arg args[] = {{"help", 'h', ARG_FLAG, &help, 0, 0},
                                {"version", 0, ARG_FLAG, &version, 0, 0}};
-    ctl_usage_as_json(wants_json(argc, argv));
+    ctl_messages_as_json(wants_json(argc, argv));
     int first = args_parse_leading(&ctl, argc, argv, args, 2);
     if (first < 0)
         return EXIT_USAGE;

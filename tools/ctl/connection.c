@@ -23,11 +23,14 @@ static void say(const char *command, const char *fmt, va_list list)
     fputc('\n', stderr);
 }
 
-static bool usage_as_json; /* also on stdout */
+/* With --json the first message that is no warning stands on stdout, too. */
+static struct {
+    bool wanted, done;
+} as_json;
 
-void ctl_usage_as_json(bool json)
+void ctl_messages_as_json(bool json)
 {
-    usage_as_json = json;
+    as_json.wanted = json;
 }
 
 int ctl_usage(const char *command, const char *fmt, ...)
@@ -36,7 +39,7 @@ int ctl_usage(const char *command, const char *fmt, ...)
     va_start(list, fmt);
     say(command, fmt, list);
     va_end(list);
-    if (usage_as_json) {
+    if (as_json.wanted) {
         char message[ERROR_BYTES / 2];
         va_start(list, fmt);
         vsnprintf(message, sizeof message, fmt, list);
@@ -52,11 +55,25 @@ int ctl_usage(const char *command, const char *fmt, ...)
 
 int ctl_fail(const char *command, const char *fmt, ...)
 {
+    char message[ERROR_BYTES / 2];
     va_list list;
     va_start(list, fmt);
     say(command, fmt, list);
     va_end(list);
+    va_start(list, fmt);
+    vsnprintf(message, sizeof message, fmt, list);
+    va_end(list);
+    if (as_json.wanted)
+        ctl_json_error("failed", message);
     return EXIT_FAILED;
+}
+
+void ctl_warn(const char *command, const char *fmt, ...)
+{
+    va_list list;
+    va_start(list, fmt);
+    say(command, fmt, list);
+    va_end(list);
 }
 
 /* The first line of the file that --token-file names, so that the token is in no list of
@@ -146,6 +163,9 @@ void ctl_json_error(const char *code, const char *message)
     char *json = NULL;
     size_t len = 0;
     struct pack pack = pack_into(bytes, sizeof bytes);
+    if (as_json.done)
+        return;
+    as_json.done = true;
     pack_map(&pack, 2);
     pack_key(&pack, "ok");
     pack_bool(&pack, false);
@@ -166,7 +186,7 @@ int ctl_report(const struct ctl *ctl, const char *what, const struct decide_repl
         reply->error_code != NULL ? reply->error_code : decide_status_name(reply->status);
     const char *message = reply->error_message != NULL ? reply->error_message : "no answer";
     const char *help = advice(reply);
-    ctl_fail(what, "%s (%s)%s%s", message, code, help[0] == '\0' ? "" : "; ", help);
+    ctl_warn(what, "%s (%s)%s%s", message, code, help[0] == '\0' ? "" : "; ", help);
     if (!ctl->json)
         return EXIT_FAILED;
     if (reply->bytes == NULL || ctl_print_json(reply) != EXIT_FINE) /* the daemon's own words */

@@ -54,7 +54,7 @@ static void print_pending(const struct decide_reply *reply)
         printf(", record %" PRId64 " of %" PRId64, value_int(pending, "at", 0), records);
     puts("");
     if (error.len > 0)
-        (void)!ctl_fail("erase", "it is tried again: %.*s", (int)error.len, error.ptr);
+        ctl_warn("erase", "it is tried again: %.*s", (int)error.len, error.ptr);
 }
 
 static void put_receipt(struct table *table, struct cursor receipt)

@@ -119,8 +119,8 @@ int command_import(struct ctl *ctl, int argc, char **argv)
     else if (rc == ERR_OK || result.lines > 0)
         import_print(&job, &result, stdout);
     if (rc != ERR_OK)
-        ctl_fail("import", "%s", err.text);
+        ctl_warn("import", "%s", err.text);
     if (rc != ERR_OK && result.accepted + result.duplicate > 0)
-        ctl_fail("import", "go on with --from-line %llu", (unsigned long long)result.line_done + 1);
+        ctl_warn("import", "go on with --from-line %llu", (unsigned long long)result.line_done + 1);
     return rc == ERR_OK && result.errors == 0 ? EXIT_FINE : EXIT_FAILED;
 }

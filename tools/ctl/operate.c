@@ -24,7 +24,7 @@ static void show_mode(const struct decide_reply *reply)
     puts("");
     struct text warning = value_text(map, "warning");
     if (warning.ptr != NULL)
-        ctl_fail("mode", "it is in force, but: %.*s", (int)warning.len, warning.ptr);
+        ctl_warn("mode", "it is in force, but: %.*s", (int)warning.len, warning.ptr);
 }
 
 static void pack_mode(struct pack *body, const char *level, uint64_t for_us, const char *reason)

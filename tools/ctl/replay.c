@@ -36,8 +36,11 @@ struct run {
 static int refuse(struct run *run, const struct decision_record *decision, const struct err *err)
 {
     run->counts.refused++;
-    return ctl_fail("replay", "%.*s: %s", (int)decision->decision.len, decision->decision.ptr,
-                    err->text);
+    if (!run->line->all)
+        return ctl_fail("replay", "%.*s: %s", (int)decision->decision.len, decision->decision.ptr,
+                        err->text);
+    ctl_warn("replay", "%.*s: %s", (int)decision->decision.len, decision->decision.ptr, err->text);
+    return EXIT_FAILED;
 }
 
 /* What is asked for the features of a decision: the model, or a blend that is made of its parts

@@ -68,7 +68,7 @@ static void show_parts(struct cursor why_not)
 }
 
 /* True when the item is shown. */
-static bool show(struct cursor map, struct cursor why_not, const char *item)
+static void show(struct cursor map, struct cursor why_not, const char *item)
 {
     struct text stage = value_text(why_not, "stage");
     struct text rule = value_text(why_not, "rule");
@@ -87,7 +87,6 @@ static bool show(struct cursor map, struct cursor why_not, const char *item)
     if (reason.ptr != NULL)
         printf(" (%.*s)", (int)reason.len, reason.ptr);
     printf("\n");
-    return text_is(stage, "shown");
 }
 
 int command_why_not(struct ctl *ctl, int argc, char **argv)
@@ -119,12 +118,14 @@ int command_why_not(struct ctl *ctl, int argc, char **argv)
         return code;
     struct cursor map = ctl_map(reply);
     bool is_told = value_find(map, "why_not", &why_not);
-    if (ctl->json)
-        code = ctl_print_json(reply);
-    else if (!is_told)
+    if (!is_told)
         code = ctl_fail("why-not", "the daemon does not say; its version may be older");
+    else if (ctl->json)
+        code = ctl_print_json(reply);
     else
-        code = show(map, why_not, argv[2]) ? EXIT_SUCCESS : EXIT_FAILURE;
+        show(map, why_not, argv[2]);
+    if (code == EXIT_FINE && !text_is(value_text(why_not, "stage"), "shown"))
+        code = EXIT_FAILED;
     decide_reply_free(reply);
     return code;
 }
