@@ -101,6 +101,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .metrics = daemon->metrics,
         .clock = daemon->clock,
         .drain = lifecycle_drain,
+        .is_leaving = is_leaving,
         .restart = lifecycle_restart,
         .lifecycle = daemon->lifecycle,
     };

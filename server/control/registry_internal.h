@@ -343,6 +343,7 @@ MUST_CHECK enum err_code reg_install(struct registry *registry, const char *from
                                      const char *name_text, const char *version_text,
                                      struct err *err);
 /* Whether two folders hold the same manifest. */
+bool reg_same_file(const char *dir_a, const char *dir_b, const char *file); /* up to 1 MiB */
 bool reg_same_manifest(const char *dir_a, const char *dir_b);
 void reg_retire(struct registry *registry, struct reg_name *name);
 MUST_CHECK enum err_code reg_version_path(const struct registry *registry, const char *name,
@@ -396,6 +397,8 @@ MUST_CHECK enum err_code reg_release_install(struct registry *registry, const ch
 MUST_CHECK enum err_code reg_release_rollback(struct registry *registry, struct err *err);
 
 /* ---- registry_releases.c */
+/* Whether `from` holds the release that is in force under this id and serves as it came. */
+bool reg_release_is_in_force(struct registry *registry, const char *from, const char *id);
 /* models_dir/.releases/ID, and dir/NAME/VERSION. */
 MUST_CHECK enum err_code reg_release_path(const struct registry *registry, const char *id,
                                           char ret_path[FILE_PATH_BYTES], struct err *err);

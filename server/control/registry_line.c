@@ -169,7 +169,7 @@ enum err_code reg_rollback(struct registry *registry, struct reg_name *name, str
     return ERR_OK;
 }
 
-bool reg_same_manifest(const char *dir_a, const char *dir_b)
+bool reg_same_file(const char *dir_a, const char *dir_b, const char *file)
 {
     char path[FILE_PATH_BYTES];
     const char *const dirs[2] = {dir_a, dir_b};
@@ -177,12 +177,17 @@ bool reg_same_manifest(const char *dir_a, const char *dir_b)
     size_t len[2] = {0, 0};
     bool same = true;
     for (int i = 0; i < 2 && same; i++)
-        same = file_join(dirs[i], "manifest.json", path, sizeof path, NULL) == ERR_OK &&
+        same = file_join(dirs[i], file, path, sizeof path, NULL) == ERR_OK &&
                file_read(path, (size_t)1 << 20, &bytes[i], &len[i], NULL) == ERR_OK;
     same = same && len[0] == len[1] && memcmp(bytes[0], bytes[1], len[0]) == 0;
     free(bytes[0]);
     free(bytes[1]);
     return same;
+}
+
+bool reg_same_manifest(const char *dir_a, const char *dir_b)
+{
+    return reg_same_file(dir_a, dir_b, "manifest.json");
 }
 
 /* The bundle in `from` under a name and version that are in the table; `to` is its place. */

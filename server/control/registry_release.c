@@ -238,6 +238,8 @@ enum err_code reg_release_install(struct registry *registry, const char *from, c
     if (switching == NULL)
         return err_set(err, ERR_NOMEM, "no memory for a release");
     enum err_code rc = reg_release_move(registry, err);
+    if (rc == ERR_OK && reg_release_is_in_force(registry, from, id))
+        goto out; /* the answer to the first time was lost */
     if (rc == ERR_OK)
         rc = begin_state(registry, from, id, switching, err);
     const struct release *release = release_in_force(&switching->state);

@@ -202,6 +202,50 @@ static bool serves_as_it_came(const struct registry *registry, const struct rele
     return true;
 }
 
+/* A file that both have, with the same bytes, or neither. */
+static bool is_same_part(const struct registry *registry, const struct release *release,
+                         const char *owner, const char *from, const char *part_id, const char *file)
+{
+    char dir[FILE_PATH_BYTES];
+    bool had = strcmp(owner, release->id) == 0, has = part_id[0] != '\0';
+    return had == has && (!has || (reg_release_path(registry, release->id, dir, NULL) == ERR_OK &&
+                                   reg_same_file(from, dir, file)));
+}
+
+static bool is_same_model(const struct registry *registry, const struct release *release,
+                          const char *from, const struct release_model *model)
+{
+    char came[FILE_PATH_BYTES], place[FILE_PATH_BYTES];
+    for (uint32_t i = 0; i < release->count; i++) {
+        if (strcmp(release->model[i].name, model->name) == 0 &&
+            strcmp(release->model[i].version, model->version) == 0)
+            return reg_path_below(from, model->name, model->version, came, NULL) == ERR_OK &&
+                   reg_version_path(registry, model->name, model->version, place, NULL) == ERR_OK &&
+                   reg_same_manifest(came, place);
+    }
+    return false;
+}
+
+bool reg_release_is_in_force(struct registry *registry, const char *from, const char *id)
+{
+    struct release again;
+    const struct release *release = release_in_force(&registry->releases);
+    if (release == NULL || strcmp(release->id, id) != 0 ||
+        release_read(from, id, &again, NULL) != ERR_OK || again.count != release->count)
+        return false;
+    pthread_mutex_lock(&registry->view.lock);
+    bool is_same = serves_as_it_came(registry, release);
+    pthread_mutex_unlock(&registry->view.lock);
+    is_same =
+        is_same &&
+        is_same_part(registry, release, release->policies, from, again.policies,
+                     RELEASE_POLICIES) &&
+        is_same_part(registry, release, release->features, from, again.features, RELEASE_FEATURES);
+    for (uint32_t i = 0; is_same && i < again.count; i++)
+        is_same = is_same_model(registry, release, from, &again.model[i]);
+    return is_same;
+}
+
 static void pack_release(struct pack *pack, const struct release *release, const char *state)
 {
     pack_map(pack, 6);

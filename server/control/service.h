@@ -60,6 +60,8 @@ struct service_options { /* all borrowed */
     struct metrics *metrics; /* one slot is taken for calls that complete later */
     const struct clock *clock;
     void (*drain)(void *ctx); /* starts a drain; from any thread */
+    bool (*is_leaving)(
+        void *ctx); /* from the start of a drain on, its delay included; any thread */
     /* Starts a successor; from any thread.  False when one is being started already or the daemon
      * is about to stop: `done` is not called then. */
     bool (*restart)(void *ctx, service_restart_done_fn done, void *arg);

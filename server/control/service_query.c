@@ -188,7 +188,8 @@ void service_status(struct service *service, struct call *call, const struct req
     pack_str(&reply.pack, DECIDED_VERSION);
     pack_mode(&reply, service->with.modes);
     reply_key(&reply, "draining");
-    pack_bool(&reply.pack, service_is_draining(service));
+    pack_bool(&reply.pack,
+              service_is_draining(service) || service->with.is_leaving(service->with.lifecycle));
     reply_key(&reply, "uptime_s");
     pack_int(&reply.pack, (int64_t)(up_ns / UINT64_C(1000000000)));
     rcu_read_begin();

@@ -75,8 +75,15 @@ enum err_code read_int(struct request_read *read, const char *name, int64_t min,
                        int64_t *ret_value)
 {
     int64_t value = 0;
-    if (!cursor_int(&read->cursor, &value))
-        return read_kind(read, name, "an integer", cursor_peek(&read->cursor));
+    if (!cursor_int(&read->cursor, &value)) {
+        enum cursor_kind got = cursor_peek(&read->cursor);
+        if (got != CURSOR_INT)
+            return read_kind(read, name, "an integer", got);
+        name_field(read, name);
+        return err_set(read->err, ERR_BAD_INPUT,
+                       "%s: expected %" PRId64 "..%" PRId64 ", got more than 2^63 - 1", name, min,
+                       max);
+    }
     if (value < min || value > max)
         return range_fail(read, name, "", min, max, value);
     *ret_value = value;

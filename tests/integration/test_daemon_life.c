@@ -268,6 +268,9 @@ static void test_the_delay_serves_on_and_a_second_signal_ends_it(void **state)
         assert_true(reply_ok(reply));
         cJSON_Delete(reply);
     }
+    cJSON *status = daemon_ask_nng(&daemon, "status", "{}");
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(status, "draining")));
+    cJSON_Delete(status);
     daemon_signal(&daemon, SIGINT);
     assert_int_equal(daemon_wait(&daemon), 0);
     assert_true(daemon_log_has(&daemon, "a second signal"));

@@ -42,6 +42,12 @@ static void note_drain(void *ctx)
     rig->drain_asked = true;
 }
 
+static bool is_leaving(void *ctx)
+{
+    const struct service_rig *rig = ctx;
+    return rig->drain_asked;
+}
+
 static void create_parts(struct service_rig *rig)
 {
     static const struct access_token no_token = {0};
@@ -102,6 +108,7 @@ void service_rig_create(struct service_rig *rig)
         .metrics = rig->registry.metrics,
         .clock = &rig->clock.clock,
         .drain = note_drain,
+        .is_leaving = is_leaving,
         .restart = note_restart,
         .lifecycle = rig,
     };

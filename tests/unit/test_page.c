@@ -112,6 +112,8 @@ static void bad_slots_are_refused(void **state)
         {"{\"op\": \"decide\", \"slots\": [{\"n\": 3}]}", "slots.slot: missing"},
         {"{\"op\": \"decide\", \"slots\": [{\"slot\": \"a\", \"n\": 0}]}",
          "slots.n: expected 1..200, got 0"},
+        {"{\"op\": \"decide\", \"slots\": [{\"slot\": \"a\", \"n\": 9223372036854775808}]}",
+         "slots.n: expected 1..200, got more than 2^63 - 1"},
         {"{\"op\": \"decide\", \"slots\": [{\"slot\": \"a\", \"seeds\": 7}]}",
          "slots.seeds: expected an array, got an integer"},
     };

@@ -164,6 +164,48 @@ static void test_any_doubt_refuses_all_of_it(void **state)
     assert_int_equal(release_install(rig, "incoming", "r2", &err), ERR_EXISTS);
 }
 
+static void remove_incoming(const struct registry_rig *rig)
+{
+    char path[2 * TEMP_DIR_BYTES];
+    assert_int_equal(file_remove_tree(rig_path(rig, "incoming", path), NULL), ERR_OK);
+}
+
+static void expect_another(struct registry_rig *rig)
+{
+    struct err err = {.text = ""};
+    assert_int_equal(release_install(rig, "incoming", "r2", &err), ERR_EXISTS);
+    remove_incoming(rig);
+    release_write(rig, "incoming", "2");
+}
+
+/* Whoever did not get the answer asks again. */
+static void test_the_release_in_force_may_come_again(void **state)
+{
+    struct registry_rig *rig = *state;
+    struct err err = {.text = ""};
+    char path[2 * TEMP_DIR_BYTES];
+    release_push(rig, "1");
+    release_push(rig, "2");
+    uint64_t epoch = epoch_of(rig);
+    release_push(rig, "2");
+    assert_int_equal(epoch_of(rig), epoch);
+    remove_incoming(rig);
+    restart(rig);
+    release_push(rig, "2");
+    assert_string_equal(release_serving(rig), "2 2 2");
+    /* With other content, or less of it, it is another one. */
+    release_write_policies(rig, "incoming", "3");
+    expect_another(rig);
+    assert_int_equal(unlink(rig_path(rig, "incoming/features.json", path)), 0);
+    expect_another(rig);
+    assert_int_equal(file_remove_tree(rig_path(rig, "incoming/b", path), NULL), ERR_OK);
+    expect_another(rig);
+    assert_int_equal(rig_rollback(rig, "a", &err), ERR_OK); /* altered */
+    expect_another(rig);
+    assert_int_equal(release_rollback(rig, &err), ERR_OK); /* it stood in the line once */
+    assert_string_equal(release_serving(rig), "1 1 1");
+}
+
 static void test_a_part_leaves_the_rest_as_it_is(void **state)
 {
     struct registry_rig *rig = *state;
@@ -357,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_RIG(test_a_release_is_in_force_with_one_epoch),
         WITH_RIG(test_any_doubt_refuses_all_of_it),
+        WITH_RIG(test_the_release_in_force_may_come_again),
         WITH_RIG(test_a_part_leaves_the_rest_as_it_is),
         WITH_RIG(test_one_model_may_change_in_between),
         WITH_RIG(test_a_version_of_before_that_is_gone_refuses_the_way_back),

@@ -52,8 +52,7 @@ struct decide_client *ctl_client(struct ctl *ctl);
 void ctl_close(struct ctl *ctl);
 /* Prints why the reply is no success, in words and with --json as JSON; returns EXIT_FAILED. */
 int ctl_report(const struct ctl *ctl, const char *what, const struct decide_reply *reply);
-/* One request.  `body` is a map in MessagePack or NULL; `timeout_us` may be longer than ctl's,
- * within which a daemon has to be found all the same.  EXIT_FINE with the reply, which the caller
+/* One request.  `body` is a map in MessagePack or NULL.  EXIT_FINE with the reply, which the caller
  * frees and whose bytes are one well-formed map; or the exit code after a report, and NULL. */
 int ctl_call(struct ctl *ctl, const char *op, const struct pack *body, uint64_t timeout_us,
              struct decide_reply **ret_reply);
