@@ -369,6 +369,8 @@ static void test_a_bare_model_file_is_pushed(void **state)
     temp_dir_path(&bench->dir, "map.json", map);
     temp_dir_write_text(&bench->dir, "model.bin", text);
     CHECK(2, NULL, "a model file needs --name", "model", "push", file);
+    CHECK(1, NULL, "cannot open '/nonexistent.json': No such file", "model", "verify",
+          "/nonexistent.json", "--name", "trees");
     CHECK(0, "trees: version 1 serves", NULL, "model", "push", file, "--name", "trees", "--version",
           "1");
     CHECK(0, "trees: version ", NULL, "model", "push", file,

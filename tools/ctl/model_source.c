@@ -44,7 +44,9 @@ int model_source_open(const struct ctl *ctl, const char *what, const char *path,
     struct err err = {0};
     struct stat info;
     options->path = path;
-    bool is_file = stat(path, &info) == 0 && S_ISREG(info.st_mode);
+    if (stat(path, &info) != 0)
+        return ctl_fail("model", "cannot open '%s': %s", path, strerror(errno));
+    bool is_file = S_ISREG(info.st_mode);
     if (!is_file && (options->name != NULL || options->version != NULL ||
                      options->feature_map != NULL || options->raw || options->output >= 0 ||
                      options->rounds >= 0 || options->average_is_output >= 0))
