@@ -257,6 +257,9 @@ static enum err_code check_belongs(const struct event_read *read)
                    event_type_name(read->event->type));
 }
 
+/* From 1985 to a day from now in seconds; in milliseconds, some days of January 1970. */
+enum { SECONDS_MIN = 500000000, SECONDS_AHEAD = 86400 };
+
 static enum err_code check_ts(const struct event_read *read)
 {
     const struct event_rules *rules = read->rules;
@@ -265,6 +268,10 @@ static enum err_code check_ts(const struct event_read *read)
         return event_out_of_range(read, "ts", " ms", 0, EVENT_TS_MS_MAX, ts_ms);
     if (rules->strictness == EVENT_STORED)
         return ERR_OK;
+    if (ts_ms >= SECONDS_MIN && ts_ms <= rules->arrival_ms / 1000 + SECONDS_AHEAD)
+        return err_set(read->err, ERR_BAD_INPUT,
+                       "ts: expected milliseconds since 1970, got %" PRId64 ", which are seconds",
+                       ts_ms);
     if (ts_ms - rules->arrival_ms > EVENT_FUTURE_MS_MAX)
         return err_set(read->err, ERR_BAD_INPUT,
                        "ts: %" PRId64 " ms after arrival, at most %d ms are accepted",

@@ -112,6 +112,23 @@ static void test_a_clock_that_is_wrong_is_set_right(void **state)
     rig.rules.skew_ms = 0;
 }
 
+static void test_seconds_are_not_taken_for_milliseconds(void **state)
+{
+    (void)state;
+    struct event event;
+    event_rig_assert_refused(&rig, VIEW("\"ts\":1700000000"), ERR_BAD_INPUT,
+                             "ts: expected milliseconds since 1970, got 1700000000, which are "
+                             "seconds");
+    event_rig_assert_refused(&rig, VIEW("\"ts\":500000000"), ERR_BAD_INPUT,
+                             "ts: expected milliseconds since 1970, got 500000000, which are "
+                             "seconds");
+    assert_int_equal(event_rig_decode(&rig, VIEW("\"ts\":499999999"), &event), ERR_OK);
+    assert_int_equal(event_rig_decode(&rig, VIEW("\"ts\":1700086401"), &event), ERR_OK);
+    rig.rules.strictness = EVENT_STORED; /* it was taken once */
+    assert_int_equal(event_rig_decode(&rig, VIEW("\"ts\":1700000000"), &event), ERR_OK);
+    rig.rules.strictness = EVENT_LENIENT;
+}
+
 static void test_what_is_too_old_is_refused_where_that_is_wanted(void **state)
 {
     (void)state;
@@ -207,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_unknown_keys_are_counted_or_refused),
         cmocka_unit_test(test_a_strict_reader_refuses_what_does_not_belong),
         cmocka_unit_test(test_a_clock_that_is_wrong_is_set_right),
+        cmocka_unit_test(test_seconds_are_not_taken_for_milliseconds),
         cmocka_unit_test(test_what_is_too_old_is_refused_where_that_is_wanted),
         cmocka_unit_test(test_types_of_ones_own_have_a_name),
         cmocka_unit_test(test_attributes_of_a_user_are_kept_as_they_are),
