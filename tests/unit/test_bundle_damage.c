@@ -77,7 +77,7 @@ static void damage(const char *name)
     uint8_t *bytes = NULL;
     size_t len = 0;
     struct err err;
-    snprintf(below, sizeof below, "m/%s", name);
+    snprintf(below, sizeof below, "m/%.63s", name);
     temp_dir_path(&dir, below, path);
     assert_int_equal(file_read(path, FILE_BYTES_MAX, &bytes, &len, &err), ERR_OK);
     bool is_covered = strcmp(name, "manifest.json") != 0;
