@@ -225,7 +225,7 @@ enum err_code file_sign_lock(int fd, struct err *err)
 {
     char owner[32];
     int len = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, owner, (size_t)len, 0) != len)
+    if (pwrite(fd, owner, (size_t)len, 0) != len || ftruncate(fd, len) != 0)
         return err_set(err, ERR_IO, "cannot write the lock file: %s", strerror(errno));
     return ERR_OK;
 }

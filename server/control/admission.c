@@ -67,6 +67,8 @@ struct admission_verdict admission_judge(const struct admission *admission, enum
         return verdict;
     uint64_t patience = patience_ns(admission, op);
     verdict.floor = floors[overload];
+    if (overload != OVERLOAD_FINE && waited_ns > admission->target_ns)
+        verdict.floor = LEVEL_cached;
     verdict.refused = overload == OVERLOAD_REFUSING && patience > 0 && waited_ns > patience;
     verdict.retry_after_ms = WINDOW_NS / 1000000; /* by then another window has been judged */
     return verdict;

@@ -6,7 +6,8 @@
  * the target makes things one step more severe, one in which nearly none did makes them one step
  * milder; in between they stay.  A burst that is worked off changes nothing.
  *   FINE     everything is served
- *   CHEAPER  decisions are no better than `reduced`
+ *   CHEAPER  decisions are no better than `reduced`, and what waited longer than the target itself
+ *            no better than `cached`: a window is long enough for thousands to wait behind
  *   CHEAPEST decisions are no better than `cached`
  *   REFUSING and what waited longer than `max_ns` is refused: uploads of models after a quarter of
  *            that, events after half, then decisions.  What operators need (ping, status, mode,

@@ -113,7 +113,8 @@ static void test_what_gives_way_first(void **state)
         bool refused;
     } cases[] = {
         {OP_recommend, OVERLOAD_FINE, 500000, LEVEL_full, false},
-        {OP_recommend, OVERLOAD_CHEAPER, 500000, LEVEL_reduced, false},
+        {OP_recommend, OVERLOAD_CHEAPER, 500, LEVEL_reduced, false},
+        {OP_recommend, OVERLOAD_CHEAPER, 501, LEVEL_cached, false},
         {OP_recommend, OVERLOAD_CHEAPEST, 500000, LEVEL_cached, false},
         {OP_recommend, OVERLOAD_REFUSING, 2000, LEVEL_cached, false},
         {OP_recommend, OVERLOAD_REFUSING, 2001, LEVEL_cached, true},
