@@ -221,7 +221,7 @@ static void test_a_queue_that_stays_makes_decisions_cheaper(void **state)
     rig_publish(&rig->registry, "f", "1", MODEL_factors);
     rig_scan(&rig->registry);
     clock_manual_advance_ns(&rig->clock, UINT64_C(10000000000));
-    static const char *const levels[] = {"full", "static", "cached"};
+    static const char *const levels[] = {"full", "cached", "cached"};
     decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}", "full", "");
     rig->waited_ns = 5000000;
     for (size_t i = 0; i < 4; i++) {
@@ -230,6 +230,10 @@ static void test_a_queue_that_stays_makes_decisions_cheaper(void **state)
         if (i < 3) {
             decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}", levels[i],
                     i == 0 ? "" : "overload");
+            rig->waited_ns = 0; /* who did not wait pays no more than the step: no neighbors here */
+            if (i == 1)
+                decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}", "static", "overload");
+            rig->waited_ns = 5000000;
             clock_manual_advance_ns(&rig->clock, 100000000);
         }
     }
