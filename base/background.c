@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BACKGROUND_NICE = 10, WORK_NS = 2000000, REST_NS = 1000000 };
+enum { BACKGROUND_NICE = 10 };
 
 static _Thread_local bool is_background;
 static _Thread_local uint64_t rested_at_ns; /* of the thread's own time */
@@ -34,12 +34,9 @@ void background_rest(void)
     if (!is_background)
         return;
     uint64_t now_ns = worked_ns();
-    if (now_ns - rested_at_ns < WORK_NS)
+    long rest_ns = background_rest_ns(now_ns - rested_at_ns);
+    if (rest_ns == 0)
         return;
-    /* A large piece gets a long rest. */
-    uint64_t rest_ns = (now_ns - rested_at_ns) / WORK_NS * REST_NS;
-    nanosleep(&(struct timespec){.tv_sec = (time_t)(rest_ns / 1000000000),
-                                 .tv_nsec = (long)(rest_ns % 1000000000)},
-              NULL);
+    nanosleep(&(struct timespec){.tv_nsec = rest_ns}, NULL);
     rested_at_ns = now_ns;
 }

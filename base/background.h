@@ -5,10 +5,24 @@
 #ifndef BASE_BACKGROUND_H
 #define BASE_BACKGROUND_H
 
+#include <stdint.h>
+
+#define BACKGROUND_WORK_NS     2000000
+#define BACKGROUND_REST_NS     1000000
+#define BACKGROUND_REST_NS_MAX 10000000
+
 /* SCHED_BATCH and nice 10: it takes no core from a thread that serves, and still gets its turn
  * while it holds a lock.  Not SCHED_IDLE, which could leave it waiting for a core for ever while
  * others wait for the lock. */
 void background_begin(void);
+
+/* How long a thread rests that worked so long since it rested: half as long, and no longer than
+ * BACKGROUND_REST_NS_MAX, also when it did much without coming by, since others may wait for it. */
+static inline long background_rest_ns(uint64_t worked_ns)
+{
+    uint64_t rest_ns = worked_ns / BACKGROUND_WORK_NS * BACKGROUND_REST_NS;
+    return rest_ns < BACKGROUND_REST_NS_MAX ? (long)rest_ns : BACKGROUND_REST_NS_MAX;
+}
 
 /* Between pieces of long work, of a millisecond or less each: from time to time the thread sleeps,
  * so that it takes at most two thirds of a core.  Where all cores are busy, low priority is not

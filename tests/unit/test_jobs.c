@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/background.h"
 #include "server/control/jobs.h"
 #include "tests/support/alloc_fail.h"
 
@@ -71,11 +72,22 @@ static void test_no_memory(void **state)
     assert_null(jobs);
 }
 
+static void test_nobody_rests_for_long(void **state)
+{
+    (void)state;
+    assert_int_equal(background_rest_ns(0), 0);
+    assert_int_equal(background_rest_ns(BACKGROUND_WORK_NS - 1), 0);
+    assert_int_equal(background_rest_ns(BACKGROUND_WORK_NS), BACKGROUND_REST_NS);
+    assert_int_equal(background_rest_ns(3 * BACKGROUND_WORK_NS), 3 * BACKGROUND_REST_NS);
+    assert_int_equal(background_rest_ns(UINT64_C(3600000000000)), BACKGROUND_REST_NS_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jobs_run_in_order_and_the_queue_is_bounded),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_nobody_rests_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
