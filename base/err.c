@@ -12,6 +12,15 @@ _Noreturn void assert_fail(const char *cond, const char *file, int line)
     abort();
 }
 
+/* Texts quote what came from outside, and end up on terminals. */
+static void keep_to_one_line(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+    }
+}
+
 enum err_code err_set(struct err *err, enum err_code code, const char *fmt, ...)
 {
     if (err != NULL) {
@@ -20,6 +29,7 @@ enum err_code err_set(struct err *err, enum err_code code, const char *fmt, ...)
         err->code = code;
         vsnprintf(err->text, sizeof err->text, fmt, args);
         va_end(args);
+        keep_to_one_line(err->text);
     }
     return code;
 }

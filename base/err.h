@@ -38,7 +38,7 @@ enum err_code {
 
 struct err {
     enum err_code code;
-    char text[ERR_TEXT_BYTES]; /* one line, always terminated */
+    char text[ERR_TEXT_BYTES]; /* one line without control characters, always terminated */
 };
 
 #define MUST_CHECK __attribute__((warn_unused_result))
