@@ -107,3 +107,8 @@ bool breaker_is_closed(const struct breaker *breaker)
     return hold == BREAKER_HELD_CLOSED ||
            (hold == BREAKER_AUTO && state_of(breaker) == BREAKER_CLOSED);
 }
+
+bool breaker_is_held_open(const struct breaker *breaker)
+{
+    return atomic_load_explicit(&breaker->hold, memory_order_relaxed) == BREAKER_HELD_OPEN;
+}

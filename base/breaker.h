@@ -40,5 +40,6 @@ void breaker_hold(struct breaker *breaker, enum breaker_hold hold);
 /* "closed", "open", "half_open", "held_open", "held_closed" */
 const char *breaker_name(const struct breaker *breaker);
 bool breaker_is_closed(const struct breaker *breaker);
+bool breaker_is_held_open(const struct breaker *breaker);
 
 #endif

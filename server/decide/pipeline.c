@@ -2,6 +2,7 @@
 /* What all stages of a decision share: its level, its time, the models that it uses. */
 #include "server/decide/pipeline.h"
 
+#include "models/blend.h"
 #include "server/decide/trial.h"
 #include "server/metrics.h"
 
@@ -110,12 +111,23 @@ void pipeline_use_model(struct pipeline *p, const struct model *model)
         out->models[out->model_count++] = model->label;
 }
 
+/* A blend says what its parts say: it is not asked while one of them is held back. */
+static bool holds_a_part(const struct model *model)
+{
+    for (uint32_t i = 0; model->kind == MODEL_blend && i < blend_part_count(model); i++) {
+        const struct model *part = blend_part_model(model, i);
+        if (part != NULL && breaker_is_held_open(part->breaker))
+            return true;
+    }
+    return false;
+}
+
 bool pipeline_model_begin(struct pipeline *p, const struct model *model)
 {
     p->model_began_ns = clock_now_ns(p->worker->clock);
     if (p->env->aside != 0)
         return true;
-    if (breaker_allows(model->breaker, p->model_began_ns))
+    if (!holds_a_part(model) && breaker_allows(model->breaker, p->model_began_ns))
         return true;
     pipeline_lower(p, LEVEL_reduced, REASON_breaker);
     metric_add(p->worker->metrics, M_BREAKER_SKIPS, model->kind, 0, 1);

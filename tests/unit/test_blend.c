@@ -261,6 +261,17 @@ static enum err_code push(struct shop *shop, const char *name, const char *versi
     return rig_install(&shop->rig, path, name, version, err);
 }
 
+static const struct model *model_of(const struct shop *shop, const char *name)
+{
+    const struct snapshot *snapshot = serving_current(&shop->rig.serving);
+    for (uint32_t i = 0; i < snapshot->model_count; i++) {
+        if (strcmp(snapshot->model[i]->name, name) == 0)
+            return snapshot->model[i];
+    }
+    fail_msg("%s does not serve", name);
+    return NULL;
+}
+
 static void test_a_blend_follows_its_parts(void **state)
 {
     struct shop *shop = *state;
@@ -276,6 +287,13 @@ static void test_a_blend_follows_its_parts(void **state)
                      ERR_BAD_INPUT);
     assert_non_null(strstr(err.text, "'other' is of the kind popularity"));
     assert_int_equal(push(shop, "blend", "1", MODEL_blend, PART_L, &err), ERR_OK);
+    assert_string_equal(ranked(shop), "blend@1 part@1: 6.5, 3 features, full");
+
+    /* A part that is held back holds the blend back. */
+    struct breaker *breaker = model_of(shop, "part")->breaker;
+    breaker_hold(breaker, BREAKER_HELD_OPEN);
+    assert_string_equal(ranked(shop), ": 8, 0 features, reduced");
+    breaker_hold(breaker, BREAKER_AUTO);
     assert_string_equal(ranked(shop), "blend@1 part@1: 6.5, 3 features, full");
 
     /* Another version of the part is in it with the epoch in which it serves. */
