@@ -306,6 +306,10 @@ static enum err_code complete(struct config *config, const char *data_dir, struc
         rc = check_log_bytes("decision_log_bytes_max", config->decision_log_bytes_max, err);
     if (rc == ERR_OK && config->models_dir[0] == '\0')
         rc = path_set(config->data_dir, "models", &config->models_dir, err);
+    if (rc == ERR_OK && strcmp(config->models_dir, config->data_dir) == 0)
+        rc = err_set(err, ERR_BAD_INPUT,
+                     "models_dir: '%.200s' is data_dir, whose folders are no models",
+                     config->models_dir);
     return rc;
 }
 

@@ -27,16 +27,13 @@ static enum err_code make_store(const struct config *config, struct store **ret_
     char path[FILE_PATH_BYTES];
     bool leaves = true;
     struct definitions *definitions = NULL;
+    text_copy(text_of(config->features), path, sizeof path);
     enum err_code rc = release_leaves_policies(config->models_dir, &leaves, err);
+    if (rc == ERR_OK && leaves)
+        rc = release_features_path(config->models_dir, config->features, path, err);
     if (rc == ERR_OK)
-        rc = leaves ? release_features_path(config->models_dir, config->features, path, err)
-                    : ERR_OK;
-    if (rc != ERR_OK)
-        return rc;
-    if (!leaves)
-        text_copy(text_of(config->features), path, sizeof path);
-    rc = path[0] == '\0' ? definitions_empty(&definitions, err)
-                         : definitions_parse_file(path, &definitions, err);
+        rc = path[0] == '\0' ? definitions_empty(&definitions, err)
+                             : definitions_parse_file(path, &definitions, err);
     if (rc == ERR_OK)
         rc = store_create(&limits, clock_system(), ret_store, err);
     if (rc == ERR_OK)

@@ -123,6 +123,7 @@ static const struct {
     {"{\"event_retention\": [\"consent=30d\"]}", "they have no retention of their own"},
     {"{\"event_retention\": {\"view\": \"30d\"}}", "event_retention: expected an array"},
     {"{\"http\": 1}", "c.json: http: expected a string, got a number"},
+    {"{\"data_dir\": \"/d\", \"models_dir\": \"/d\"}", "models_dir: '/d' is data_dir"},
     {"{\"event_log_bytes_max\": 1}",
      "event_log_bytes_max: expected 0 (no log) or 16777216 bytes or more, got 1"},
     {"{\"decision_log_bytes_max\": 16777215}", "decision_log_bytes_max: expected 0 (no log) or"},
