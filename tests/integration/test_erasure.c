@@ -413,6 +413,8 @@ static void test_decidectl_erases_and_lists(void **state)
     assert_non_null(strstr(program.out, "\"request\":2"));
     CTL("--wait");
     assert_int_equal(program.exit_code, 2);
+    CTL(ALICE, "--for", "1s"); /* nobody is erased by a command that is half understood */
+    assert_int_equal(program.exit_code, 2);
     CTL(ALICE, "--list");
     assert_int_equal(program.exit_code, 2);
     /* Who asked is on record, and whom they asked for is not. */

@@ -202,7 +202,7 @@ int command_erase(struct ctl *ctl, int argc, char **argv)
 {
     const char *anon = NULL;
     bool is_list = false, waits = false;
-    uint64_t wait_us = WAIT_US;
+    uint64_t wait_us = 0;
     const struct arg args[] = {{"anon", 0, ARG_TEXT, &anon, 0, 0},
                                {"list", 0, ARG_FLAG, &is_list, 0, 0},
                                {"wait", 0, ARG_FLAG, &waits, 0, 0},
@@ -213,7 +213,11 @@ int command_erase(struct ctl *ctl, int argc, char **argv)
     bool has_person = count == 1 || anon != NULL;
     if (is_list == has_person)
         return ctl_usage("erase", "expected USER, --anon ID or --list");
+    if (wait_us != 0 && !waits)
+        return ctl_usage("erase", "--for says how long --wait waits, which is missing");
+    if (waits && wait_us == 0)
+        wait_us = WAIT_US;
     if (is_list)
         return list(ctl, 0);
-    return erase(ctl, count == 1 ? argv[1] : NULL, anon, waits ? wait_us : 0);
+    return erase(ctl, count == 1 ? argv[1] : NULL, anon, wait_us);
 }
