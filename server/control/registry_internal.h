@@ -342,8 +342,8 @@ MUST_CHECK enum err_code reg_rollback(struct registry *registry, struct reg_name
 MUST_CHECK enum err_code reg_install(struct registry *registry, const char *from,
                                      const char *name_text, const char *version_text,
                                      struct err *err);
-/* Whether two folders hold the same manifest. */
-bool reg_same_file(const char *dir_a, const char *dir_b, const char *file); /* up to 1 MiB */
+/* Whether two folders hold the same file, of at most 1 MiB, and the same manifest. */
+bool reg_same_file(const char *dir_a, const char *dir_b, const char *file);
 bool reg_same_manifest(const char *dir_a, const char *dir_b);
 void reg_retire(struct registry *registry, struct reg_name *name);
 MUST_CHECK enum err_code reg_version_path(const struct registry *registry, const char *name,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* policy_fields - what the expressions of policies may ask, by name:
  *
- *   item.id item.title item.category item.brand item.currency    texts
- *   item.price item.cost item.stock item.age_s                   ints; money in minor units
- *   item.attributes.NAME                                         as the catalogue has it
- *   item.NAME user.NAME user_category.NAME ...                   features (docs/features.md),
- * doubles user.id query context.NAME                                   texts of the request now
- * now.hour now.weekday                                     ints, UTC; 1 is Monday score double; of
- * the candidate, in boosts
+ *   item.id item.title item.category item.brand item.currency   texts
+ *   item.price item.cost item.stock item.age_s                  ints; money in minor units
+ *   item.attributes.NAME                                        as the catalogue has it
+ *   item.NAME user.NAME user_category.NAME ...                  doubles: features
+ *   user.id query context.NAME                                  texts of the request
+ *   now now.hour now.weekday                                    ints, UTC; 1 is Monday
+ *   score                                                       double; in boosts
  *
  * A table of the names that the expressions of one policy set use; an expression holds places in
  * it.  Threads: filled by the loader, then read by any. */
