@@ -73,6 +73,7 @@ class Daemon:
         end = time.monotonic() + READY_S
         while not re.search(r'"msg":"ready"', self.log.read_text()):
             if self.process.poll() is not None or time.monotonic() > end:
+                self.process.kill()
                 sys.exit(f"bench_serve: the daemon did not start:\n{self.log.read_text()}")
             time.sleep(0.05)
         self.url = re.search(r'"address":"(tcp://[^"]+)"', self.log.read_text()).group(1)

@@ -131,6 +131,7 @@ static void spawn(struct daemon *daemon)
         /* It must not outlive a test that aborts. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(fd, STDERR_FILENO);
+        dup2(fd, STDOUT_FILENO); /* who reads what the test prints does not wait for a successor */
         execl(binary, "decided", "--config", config, (char *)NULL);
         _exit(127);
     }
