@@ -35,6 +35,12 @@ struct item_set {
     uint32_t mask;
 };
 
+/* Fibonacci hashing: item numbers are dense, their products are not. */
+static inline uint32_t pipeline_spread(uint32_t item)
+{
+    return item * 2654435769u >> 7;
+}
+
 struct filters {
     bool present;
     int32_t min_stock; /* 0: none is needed */

@@ -26,14 +26,14 @@ static void find_main_sources(struct pipeline *p)
 {
     float *most = ARENA_NEW(p->arena, float, p->chosen_count);
     bool *has_one = ARENA_NEW(p->arena, bool, p->chosen_count);
-    p->no_room = p->no_room || most == NULL || has_one == NULL;
-    for (uint32_t i = 0; i < p->chosen_count && has_one != NULL; i++) {
+    bool has_room = most != NULL && has_one != NULL;
+    for (uint32_t i = 0; i < p->chosen_count; i++)
         p->chosen[i].source = 0;
-        has_one[i] = false;
-    }
-    for (uint32_t s = 0; s < p->slot->source_count && !p->no_room; s++) {
+    if (has_room)
+        memset(has_one, 0, p->chosen_count * sizeof *has_one);
+    for (uint32_t s = 0; s < p->slot->source_count && has_room; s++) {
         const float *natural = naturals_blended(p, s);
-        p->no_room = natural == NULL;
+        has_room = natural != NULL;
         for (uint32_t i = 0; i < p->chosen_count && natural != NULL; i++) {
             float share = p->slot->source[s].weight * natural[i];
             if (natural[i] == 0.0f || (has_one[i] && share <= most[i]))
@@ -43,6 +43,7 @@ static void find_main_sources(struct pipeline *p)
             has_one[i] = true;
         }
     }
+    p->no_room = p->no_room || !has_room;
 }
 
 static bool is_chosen(const struct pipeline *p, uint32_t item)
@@ -192,7 +193,7 @@ struct places {
 
 static uint32_t *slot_of(const struct places *places, const struct pipeline *p, uint32_t item)
 {
-    uint32_t at = item * 2654435769u >> 7 & places->mask;
+    uint32_t at = pipeline_spread(item) & places->mask;
     while (places->slot[at] != 0 && p->chosen[places->slot[at] - 1].item != item)
         at = (at + 1) & places->mask;
     return &places->slot[at];

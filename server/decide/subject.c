@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/decide/pipeline.h"
 
-/* Fibonacci hashing: item numbers are dense, their products are not. */
-static uint32_t spread(uint32_t item)
-{
-    return item * 2654435769u >> 7;
-}
-
 static void set_add(struct item_set *set, uint32_t item)
 {
-    uint32_t at = spread(item) & set->mask;
+    uint32_t at = pipeline_spread(item) & set->mask;
     while (set->slot[at] != 0 && set->slot[at] != item + 1)
         at = (at + 1) & set->mask;
     set->slot[at] = item + 1;
@@ -17,7 +11,7 @@ static void set_add(struct item_set *set, uint32_t item)
 
 static bool set_has(const struct item_set *set, uint32_t item)
 {
-    uint32_t at = spread(item) & set->mask;
+    uint32_t at = pipeline_spread(item) & set->mask;
     while (set->slot[at] != 0) {
         if (set->slot[at] == item + 1)
             return true;
