@@ -77,10 +77,18 @@ static enum err_code add_all(const char *name, struct ids *ids, const uint8_t *b
     return ERR_OK;
 }
 
+/* Some editors put it before UTF-8, where it would be part of the first id. */
+static bool has_byte_order_mark(const uint8_t *bytes, size_t len)
+{
+    return len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0;
+}
+
 enum err_code ids_open(const char *name, uint8_t *bytes, size_t len, uint64_t expected_count,
                        struct ids **ret_ids, struct err *err)
 {
     uint64_t count = count_lines(bytes, len);
+    if (has_byte_order_mark(bytes, len))
+        return err_set(err, ERR_CORRUPT, "%s: begins with a byte order mark, expected an id", name);
     if (expected_count != UINT64_MAX && count != expected_count)
         return err_set(err, ERR_CORRUPT, "%s: expected %llu ids, got %llu", name,
                        (unsigned long long)expected_count, (unsigned long long)count);
