@@ -7,10 +7,11 @@
  * mean and INDEX_SPREAD deviations above it, for which the means have one factor more.
  * A list has its longest rows first and is left where they get too short to matter.
  *
- * How many lists a query reads is measured when the index is built: for sampled users the best
- * INDEX_RECALL_AT items are found exactly, and the list of each is looked up in the user's order.
- * The fewest lists that give the wanted mean recall are read from then on; more with filters
- * (factors_top.c).
+ * How many lists a query reads is measured when the index is built: for up to 512 sampled users the
+ * best INDEX_RECALL_AT items are found exactly, and the list of each is looked up in the user's
+ * order.  Every other user chooses the fewest lists whose mean recall is the wanted one at least,
+ * less what the mean of such a sample may be off (the lower end of a one-sided interval of 95 %);
+ * the others tell the recall with so many.  More are read with filters (factors_top.c).
  *
  * Threads: create and destroy on the loader.  The same factors give the same index. */
 #ifndef MODELS_FACTORS_INDEX_H
@@ -26,7 +27,7 @@ struct factors_index {
     struct sieve *means;     /* owned: one row for each list, of dim + 1; estimates */
     uint32_t probes;         /* lists that a query without a filter reads */
     double recall;           /* measured with so many, at INDEX_RECALL_AT */
-    uint32_t recall_queries; /* users that it was measured with */
+    uint32_t recall_queries; /* users that it was measured with, none of whom chose */
 };
 
 struct factors_index_spec {

@@ -303,7 +303,7 @@ static void test_an_index_finds_what_was_measured(void **state)
     assert_false(retrieval.is_exact);
     assert_true(retrieval.recall >= 0.95);
     assert_true(retrieval.probes < retrieval.list_count);
-    assert_int_equal(retrieval.recall_queries, USERS);
+    assert_int_equal(retrieval.recall_queries, USERS / 2);
     assert_int_equal(arena_init(&arena, ARENA_BYTES, NULL), ERR_OK);
     for (uint32_t s = 0; s < sizeof shares / sizeof shares[0]; s++) {
         double recall = 0.0;
@@ -328,7 +328,7 @@ static void test_an_index_finds_what_was_measured(void **state)
             recall += shared(all, &found) / ROUNDS;
             read_a_part = read_a_part || !found.is_exact;
         }
-        assert_true(recall >= 0.93);
+        assert_true(recall >= 0.95);
         assert_true(s > 0 || read_a_part);
     }
     arena_deinit(&arena);
