@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* previous - which versions that serve no more stay loaded, so that a rollback needs no file.
+ *
+ * A function of what is told, without state.  A version that alone is larger than the budget goes.
+ * Of the others those go first that no rollback serves next, and among equals those that served
+ * the longest ago, until the rest fits.  Nothing goes to make room for what goes itself.
+ *
+ * Threads: any.  Limits: PREVIOUS_MAX versions stay, whatever they weigh. */
+#ifndef SERVER_CONTROL_PREVIOUS_H
+#define SERVER_CONTROL_PREVIOUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PREVIOUS_MAX 128
+
+struct previous {
+    uint64_t bytes;  /* memory that it holds */
+    uint64_t served; /* grows with the time at which it served last; 0: not since the start */
+    bool is_next;    /* a rollback of its name serves it */
+    uint32_t tag;    /* the caller's */
+    bool stays;      /* the answer */
+};
+
+/* Sets `stays` of each and puts the list into the order of who goes last; the sum of those that
+ * stay is at most `bytes_max`.  With 0 none stays. */
+void previous_choose(struct previous *list, uint32_t count, uint64_t bytes_max);
+
+#endif
