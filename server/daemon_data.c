@@ -183,6 +183,7 @@ enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
         .rescan_ms = (uint64_t)config->models_rescan_ms,
         .check_ms = (uint64_t)config->canary_check_ms,
         .lists_ms = (uint64_t)config->lists_refresh_ms,
+        .previous_bytes_max = (uint64_t)config->models_previous_bytes_max,
         .audit = daemon->audit,
         .shadow = daemon->shadow,
         .store = daemon->store,

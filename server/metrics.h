@@ -66,6 +66,9 @@ enum server_metric {
     M_CHECKPOINT_SECONDS,     /* gauge: how long the newest one took */
     M_MODELS,                 /* gauge: models that serve */
     M_MODEL_BYTES,            /* gauge */
+    M_PREVIOUS,               /* gauge: versions that serve no more and stay loaded */
+    M_PREVIOUS_BYTES,         /* gauge */
+    M_PREVIOUS_BYTES_MAX,     /* gauge */
     M_RETRIEVAL_MODELS,       /* gauge {by}: exact, index */
     M_RETRIEVAL_RECALL,       /* gauge */
     M_RETRIEVAL_BUILD,        /* gauge: seconds */

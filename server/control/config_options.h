@@ -133,6 +133,9 @@
     X(CHOICE, models_serve, "newest", 1, 15, "newest promoted", RESTART,                            \
       "what serves when a version arrives: the newest by itself, or none but what `model promote` "\
       "names; until then it is loaded and waits")                                                  \
+    X(INT, models_previous_bytes_max, 1073741824, 0, 17592186044416, "bytes", RELOAD,              \
+      "memory of versions that serve no more and stay loaded, so that a rollback needs no file "   \
+      "([bundles.md](bundles.md#what-stays-loaded)); 0: none does")                                \
     X(KEYS, model_keys, NULL, 0, 16, "keys", RESTART,                                              \
       "public keys of minisign, each as text or as the path of a `.pub` file: only bundles that "  \
       "one of them signed are loaded ([bundles.md](bundles.md#signatures)); none: every bundle "   \

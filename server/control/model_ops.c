@@ -102,9 +102,14 @@ static enum call_state list(const struct model_ops *ops, struct call *call,
         registry_pack_releases(ops->registry, &reply.pack);
     else
         registry_pack(ops->registry, &reply.pack);
-    reply.pair_count += request->op == OP_release_list ? 1 : 2;
+    reply.pair_count += request->op == OP_release_list ? 1 : 3;
     reply_end(&reply);
     return CALL_DONE;
+}
+
+void model_ops_pack_previous(const struct model_ops *ops, struct pack *pack)
+{
+    registry_pack_previous(ops->registry, pack);
 }
 
 /* ---- answered by the loader ------------------------------------------------------------------ */

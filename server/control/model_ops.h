@@ -47,5 +47,7 @@ void model_ops_expire(struct model_ops *ops);
 /* request->op is one of the operations above; the caller checked that it is allowed. */
 enum call_state model_ops_call(struct model_ops *ops, struct call *call,
                                const struct request *request, const struct audit_who *who);
+/* registry_pack_previous; any thread. */
+void model_ops_pack_previous(const struct model_ops *ops, struct pack *pack);
 
 #endif

@@ -44,6 +44,19 @@ static enum err_code record(const struct model_task *task, enum err_code rc, con
                         err);
 }
 
+static bool tells_source(const struct model_task *task)
+{
+    return task->op == OP_model_promote || task->op == OP_model_rollback;
+}
+
+/* Where what serves now was: in memory, or read for this from disk. */
+static void reply_source(struct reply *reply, const struct model_task *task)
+{
+    reply_key(reply, "from");
+    pack_str(&reply->pack,
+             registry_source(task->ops->registry) == REGISTRY_DISK ? "disk" : "memory");
+}
+
 /* The version that was asked for serves, or waits; or a canary or shadow runs, or is stopped. */
 static void reply_outcome(const struct model_task *task, const char *warning)
 {
@@ -66,6 +79,8 @@ static void reply_outcome(const struct model_task *task, const char *warning)
         reply_key(&reply, "state");
         pack_str(&reply.pack, strcmp(serving, task->version) == 0 ? "serving" : "waiting");
     }
+    if (tells_source(task))
+        reply_source(&reply, task);
     if (warning != NULL) {
         reply_key(&reply, "warning");
         pack_str(&reply.pack, warning);
@@ -78,15 +93,20 @@ void model_task_done(void *ctx, enum err_code rc, const struct err *err)
     struct model_task *task = ctx;
     struct call *call = task->call;
     struct err unaudited = {.text = ""};
+    const char *warning = NULL;
     if (task->upload.ptr != NULL)
         uploads_remove(task->ops->uploads, task->upload);
     if (rc == ERR_OK && task->op == OP_model_rollback)
         registry_version(task->ops->registry, task->name, task->version);
-    enum err_code audited = record(task, rc, err, &unaudited);
+    if (rc == ERR_OK && tells_source(task) &&
+        registry_source(task->ops->registry) == REGISTRY_MEMORY_ALONE)
+        warning = "its folder in models_dir is gone or has changed: a restart will not find it";
+    if (record(task, rc, err, &unaudited) != ERR_OK)
+        warning = unaudited.text;
     if (rc != ERR_OK)
         reply_error(call, task->id_raw, task->ops->clock, reply_code_of(rc), err->text, NULL);
     else
-        reply_outcome(task, audited != ERR_OK ? unaudited.text : NULL);
+        reply_outcome(task, warning);
     free(task);
     call->complete(call);
 }
@@ -105,6 +125,8 @@ static void reply_release(const struct model_task *task, const char *release, ui
         pack_str(&reply.pack, release);
     reply_key(&reply, "epoch");
     pack_uint(&reply.pack, epoch);
+    if (task->op == OP_release_rollback)
+        reply_source(&reply, task);
     if (warning != NULL) {
         reply_key(&reply, "warning");
         pack_str(&reply.pack, warning);

@@ -48,6 +48,7 @@ enum err_code registry_create(const struct registry_options *options,
     registry->rescan_ns = options->rescan_ms * 1000000;
     registry->check_ns = options->check_ms * 1000000;
     registry->lists_ns = options->lists_ms * 1000000;
+    registry->previous_bytes_max = options->previous_bytes_max;
     registry->store = options->store;
     registry->serving = options->serving;
     registry->metrics = options->metrics;
@@ -156,6 +157,8 @@ static enum err_code reload(struct registry *registry, struct reg_command *comma
         exchange(&policies, &registry->config_policies);
         exchange(&features, &registry->config_features);
     }
+    if (rc == ERR_OK)
+        reg_previous_limit(registry, command->previous_bytes_max);
     free(policies);
     free(features);
     return rc;
@@ -186,6 +189,7 @@ static void run(struct registry *registry, struct reg_command *command)
     enum err_code rc = ERR_OK;
     char text[MODEL_NAME_BYTES];
     text_copy(text_of(command->name), text, sizeof text);
+    registry->source = REGISTRY_MEMORY;
     switch (command->kind) {
     case COMMAND_SCAN: reg_scan(registry); break;
     case COMMAND_INSTALL:
@@ -203,7 +207,8 @@ static void run(struct registry *registry, struct reg_command *command)
         break;
     case COMMAND_RELEASE_ROLLBACK: rc = reg_release_rollback(registry, &err); break;
     }
-    bool of_all = command->kind == COMMAND_RELEASE || command->kind == COMMAND_RELEASE_ROLLBACK;
+    bool of_all = command->kind == COMMAND_RELEASE || command->kind == COMMAND_RELEASE_ROLLBACK ||
+                  command->kind == COMMAND_RELOAD;
     reg_command_finish(command, rc, &err);
     /* What keeps the next rollback instant need not be waited for. */
     struct reg_name *name = reg_find(registry, text);

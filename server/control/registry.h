@@ -12,7 +12,8 @@
  * (uploads grow under .incoming/ and are renamed in), nor is a folder without manifest.json.
  * Invariants:
  * 1. The versions of a name stand in line by arrival; those that arrive together by the time of
- *    their manifests.  The newest that is good serves, the good one before it stays loaded.
+ *    their manifests.  The newest that is good serves; the good one before it is loaded, and others
+ *    stay loaded, within `previous_bytes_max` (server/control/previous.h says who goes first).
  *    With `serves_promoted` what arrives is loaded and verified, and waits outside of the line.
  * 2. A rollback takes the serving version out of the line; a promotion puts a version at its end.
  * 3. models_dir/NAME/.serving remembers the line over restarts.
@@ -26,7 +27,7 @@
  * Threads: create, start, stop, destroy on main; requests below from any thread: they are queued to
  * the loader and `done` is called there (or at once, when the queue cannot take them).
  * Limits: SNAPSHOT_MODELS_MAX names that serve, REGISTRY_FOLDERS_MAX names and versions of a name,
- * REGISTRY_QUEUE_MAX requests waiting. */
+ * PREVIOUS_MAX versions that stay loaded, REGISTRY_QUEUE_MAX requests waiting. */
 #ifndef SERVER_CONTROL_REGISTRY_H
 #define SERVER_CONTROL_REGISTRY_H
 
@@ -57,15 +58,16 @@ struct registry_options {
     const struct text *static_ids;
     uint32_t static_count;
     uint32_t worker_count;
-    bool serves_promoted;    /* what arrives waits to be promoted; otherwise it serves */
-    uint64_t rescan_ms;      /* besides inotify, which some file systems lack */
-    uint64_t check_ms;       /* how often canaries are judged */
-    uint64_t lists_ms;       /* how often the lists of the policies follow the store */
-    struct store *store;     /* borrowed, started */
-    struct serving *serving; /* borrowed: where snapshots are published */
-    struct metrics *metrics; /* borrowed */
-    struct shadow *shadow;   /* borrowed; NULL: no shadows */
-    struct audit *audit;     /* borrowed; NULL: none.  For what the registry does by itself */
+    bool serves_promoted;        /* what arrives waits to be promoted; otherwise it serves */
+    uint64_t rescan_ms;          /* besides inotify, which some file systems lack */
+    uint64_t check_ms;           /* how often canaries are judged */
+    uint64_t lists_ms;           /* how often the lists of the policies follow the store */
+    uint64_t previous_bytes_max; /* memory of versions that serve no more; 0: none stays loaded */
+    struct store *store;         /* borrowed, started */
+    struct serving *serving;     /* borrowed: where snapshots are published */
+    struct metrics *metrics;     /* borrowed */
+    struct shadow *shadow;       /* borrowed; NULL: no shadows */
+    struct audit *audit;         /* borrowed; NULL: none.  For what the registry does by itself */
     const struct clock *clock;
     const struct minisign_keys *keys; /* copied; NULL or none: bundles need no signature */
     const char *ratchet_path;         /* with keys: server/control/ratchet.h; copied */
@@ -84,6 +86,14 @@ void registry_destroy(struct registry **registry); /* unpublishes and frees all 
 
 /* Called once for each request.  `rc` ERR_OK or why not; err->text is for the user. */
 typedef void (*registry_done_fn)(void *ctx, enum err_code rc, const struct err *err);
+/* Where what serves now was before; of a release: disk when a part was there. */
+enum registry_source {
+    REGISTRY_MEMORY,
+    REGISTRY_MEMORY_ALONE, /* its folder is gone, or is not as it was loaded: a restart lacks it */
+    REGISTRY_DISK
+};
+/* Within `done` with ERR_OK alone. */
+enum registry_source registry_source(const struct registry *registry);
 
 /* The lock of models_dir, for another process to share; -1 where there are none.  Borrowed. */
 int registry_lock_fd(const struct registry *registry);
@@ -114,14 +124,18 @@ void registry_shadow(struct registry *registry, const char *name, const char *ve
                      uint32_t share_e4, registry_done_fn done, void *ctx);
 void registry_shadow_stop(struct registry *registry, const char *name, registry_done_fn done,
                           void *ctx);
-/* Serves the version before the present one.  ERR_NOT_FOUND when there is none. */
+/* Serves the version before the present one: at once when it is loaded, otherwise from its folder.
+ * ERR_NOT_FOUND when there is none.  One that cannot be read is set aside, and the next rollback
+ * serves the one before that. */
 void registry_rollback(struct registry *registry, const char *name, registry_done_fn done,
                        void *ctx);
 /* Read the policies file, the features file and the static list again and publish, or refuse and
- * change nothing.  New features are filled from the log before. */
+ * change nothing.  New features are filled from the log before.  What a lower `previous_bytes_max`
+ * lets go is gone when `done` is called. */
 void registry_reload(struct registry *registry, const char *policies_path,
                      const char *features_path, const struct text *static_ids,
-                     uint32_t static_count, registry_done_fn done, void *ctx);
+                     uint32_t static_count, uint64_t previous_bytes_max, registry_done_fn done,
+                     void *ctx);
 
 /* Verifies and loads all that the folder `from` (same file system) holds of models, policies and
  * definitions of features (server/control/release.h), fills what is new of the features from the
@@ -145,10 +159,19 @@ char *registry_policies_sha256(struct registry *registry, char ret_hex[SHA256_HE
 /* The same for the definitions of features. */
 char *registry_features_sha256(const struct registry *registry, char ret_hex[SHA256_HEX_BYTES]);
 
-/* Packs {models:[{name, version, kind, label, state, on_disk, loaded_at_ms, trained_at_ms, bytes}],
- * loads:[{name, version, outcome, message, at_ms}]} as two pairs; any thread.  `state` is
- * "serving", "previous" or "waiting", `label` "stable" for the one that serves; loads are the
- * newest first. */
+/* Versions that serve no more and stay loaded, all names together. */
+struct registry_previous {
+    uint32_t count;
+    uint64_t bytes, bytes_max;
+};
+struct registry_previous registry_previous(const struct registry *registry);     /* any thread */
+void registry_pack_previous(const struct registry *registry, struct pack *pack); /* as a map */
+
+/* Packs {models:[{name, version, kind, label, state, on_disk, loaded_at_ms, trained_at_ms, bytes,
+ * retrieval, rollback, canary?, shadow?}], loads:[{name, version, outcome, message, at_ms}],
+ * previous:{count, bytes, bytes_max}} as three pairs; any thread.  `state` is "serving", "previous"
+ * or "waiting", `label` "stable" for the one that serves; `rollback` is {version, from} with `from`
+ * "memory" or "disk", nil where there is no such version; loads are the newest first. */
 void registry_pack(const struct registry *registry, struct pack *pack);
 /* Why the newest version of `name` that was refused, or rolled back by itself, was; "" when none
  * was; any thread. */

@@ -171,7 +171,8 @@ void registry_rollback(struct registry *registry, const char *name, registry_don
 
 void registry_reload(struct registry *registry, const char *policies_path,
                      const char *features_path, const struct text *static_ids,
-                     uint32_t static_count, registry_done_fn done, void *ctx)
+                     uint32_t static_count, uint64_t previous_bytes_max, registry_done_fn done,
+                     void *ctx)
 {
     struct err err = {0};
     struct reg_command *command = command_new(COMMAND_RELOAD, "", "", done, ctx);
@@ -181,6 +182,7 @@ void registry_reload(struct registry *registry, const char *policies_path,
         text_copy(text_of(policies_path), command->path, sizeof command->path);
     if (features_path != NULL)
         text_copy(text_of(features_path), command->features, sizeof command->features);
+    command->previous_bytes_max = previous_bytes_max;
     enum err_code rc = reg_static_copy(static_ids, static_count, &command->static_list, &err);
     if (rc == ERR_OK)
         submit(registry, command);

@@ -4,7 +4,8 @@
  *   registry.c        life, the loader thread
  *   registry_commands.c  what others ask of it
  *   registry_scan.c   what lies in models_dir, and what of it is new
- *   registry_line.c   the line of versions of a name: who serves, who stays loaded, rollback
+ *   registry_line.c   the line of versions of a name: who serves, who is loaded, rollback
+ *   registry_previous.c  who stays loaded though it serves no more
  *   registry_promote.c  what operators serve by name
  *   registry_canary.c   versions on trial: from the command to their end
  *   registry_shadow.c   versions that are asked and do not answer
@@ -55,11 +56,14 @@ struct reg_version {
     int64_t written_ns; /* modification of manifest.json */
     bool seen;          /* by the scan that is under way */
     bool on_disk;
-    bool unplaced; /* its folder is still in .releases */
+    bool folder_differs; /* from what is loaded */
+    bool unplaced;       /* its folder is still in .releases */
     enum reg_retry retry;
     uint64_t message_hash; /* of the last refusal, so that it is told once */
     struct model *model;   /* owned; of the versions that reg_settle keeps loaded */
     int64_t loaded_at_ms;
+    uint64_t served;         /* registry->served when it had a label last; 0: never */
+    uint64_t measured_bytes; /* memory that it held when it was loaded last; 0: not known */
     /* During a change, see registry_serve.c. */
     bool fresh;        /* the model was loaded for it and has no item numbers yet */
     const char *from;  /* borrowed: where its folder is until it is moved into place; or NULL */
@@ -132,6 +136,7 @@ struct reg_view {
     size_t packed_bytes;
     uint64_t epoch;
     char policies_sha256[SHA256_HEX_BYTES];
+    struct registry_previous previous;
     uint32_t serving_count;
     struct {
         char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
@@ -162,6 +167,7 @@ struct reg_command {
     struct reg_static static_list;
     struct canary_settings canary;
     uint32_t shadow_share_e4;
+    uint64_t previous_bytes_max; /* reload */
     registry_done_fn done;
     void *ctx;
 };
@@ -202,6 +208,9 @@ struct registry {
     uint32_t count, capacity;
     uint64_t order; /* given last */
     uint64_t epoch;
+    uint64_t served;             /* changes so far */
+    uint64_t previous_bytes_max; /* of versions that serve no more and stay loaded */
+    enum registry_source source; /* of what the command that runs makes serve */
     struct reg_policies policies;
     char
         *config_policies; /* owned; of the configuration, when no release has any; NULL: built in */
@@ -331,9 +340,28 @@ void reg_features_give_up(struct registry *registry);
 /* ---- registry_blend.c; whether the parts of blends that come serve next */
 MUST_CHECK enum err_code reg_blend_check(const struct registry *registry, struct err *err);
 
+/* ---- registry_previous.c; by the labels of the snapshot that serves */
+bool reg_has_label(const struct reg_name *name, const struct reg_version *version);
+/* It was rolled back, or refused: nothing serves it by itself. */
+bool reg_is_aside(const struct reg_name *name, const struct reg_version *version);
+/* It is loaded, has no label, does not wait, and its folder is not still in .releases: what the
+ * budget is for. */
+bool reg_is_previous(const struct reg_name *name, const struct reg_version *version);
+/* What a rollback serves, loaded or not; NULL: nothing. */
+struct reg_version *reg_before(const struct reg_name *name);
+/* Whether a version that is not loaded would be among those that stay, as far as is known. */
+bool reg_would_stay(const struct registry *registry, struct reg_name *name,
+                    struct reg_version *version);
+void reg_let_go(struct reg_version *version);
+/* Lets go what is beyond the budget, of all names; true when that was any.  What has no folder to
+ * be loaded from again is forgotten: pointers to versions without a label are void. */
+bool reg_previous_trim(struct registry *registry);
+void reg_previous_limit(struct registry *registry, uint64_t bytes_max); /* and trims */
+struct registry_previous reg_previous_sum(const struct registry *registry);
+
 /* ---- registry_line.c */
-/* Serves the newest good version of the line, loads the one before it and the newest that waits,
- * frees the others. */
+/* Serves the newest good version of the line; loads the one before it, as far as the budget goes,
+ * and the newest that waits; frees the others. */
 void reg_settle(struct registry *registry, struct reg_name *name);
 void reg_refuse(struct registry *registry, struct reg_name *name, struct reg_version *version,
                 enum err_code rc, const struct err *err);

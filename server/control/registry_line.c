@@ -36,16 +36,14 @@ void reg_refuse(struct registry *registry, struct reg_name *name, struct reg_ver
     reg_audit_arrival(registry, name, version, rc, err);
 }
 
-/* Frees what has no label, is not the one before and does not wait; true when there was any. */
-static bool free_others(struct reg_name *name, const struct reg_version *before,
-                        const struct reg_version *waiting)
+/* Of those that wait the newest stays loaded, and what has a label; true when there were others. */
+static bool free_waiting(struct reg_name *name, const struct reg_version *newest)
 {
     bool freed = false;
     for (uint32_t i = 0; i < name->count; i++) {
         struct reg_version *version = name->version[i];
-        bool has_label = version == name->now.stable || version == name->now.shadow ||
-                         (name->now.canary != NULL && version == name->now.canary->version);
-        if (version->model == NULL || has_label || version == before || version == waiting)
+        if (version->model == NULL || !version->waits || version == newest ||
+            reg_has_label(name, version))
             continue;
         model_destroy(&version->model);
         freed = true;
@@ -113,23 +111,22 @@ static void tell_kept(struct registry *registry, const struct reg_name *name,
     reg_audit_arrival(registry, name, version, ERR_OK, NULL);
 }
 
-/* The one before the version that serves, loaded; NULL when there is none. */
-static struct reg_version *load_before(struct registry *registry, struct reg_name *name,
-                                       bool *ret_changed)
+/* The one before the version that serves, where it would stay; true when that was tried. */
+static bool load_before(struct registry *registry, struct reg_name *name)
 {
     struct reg_version *version = NULL;
-    while (name->now.stable != NULL &&
-           (version = reg_newest(name, name->now.stable->order)) != NULL &&
-           version->model == NULL) {
+    bool changed = false;
+    while ((version = reg_before(name)) != NULL && version->model == NULL &&
+           reg_would_stay(registry, name, version)) {
         struct err err = {0};
         enum err_code rc = reg_preload(registry, name, version, &err);
         if (rc != ERR_OK)
             reg_refuse(registry, name, version, rc, &err);
         else
             tell_kept(registry, name, version);
-        *ret_changed = true;
+        changed = true;
     }
-    return version;
+    return changed;
 }
 
 void reg_settle(struct registry *registry, struct reg_name *name)
@@ -137,10 +134,11 @@ void reg_settle(struct registry *registry, struct reg_name *name)
     bool changed = serve_newest(registry, name);
     reg_canary_resume(registry, name);
     reg_shadow_resume(registry, name);
-    const struct reg_version *before = load_before(registry, name, &changed);
+    changed |= load_before(registry, name);
     changed |= verify_waiting(registry, name);
     const struct reg_version *waiting = reg_newest_waiting(name);
-    changed |= free_others(name, before, waiting);
+    changed |= free_waiting(name, waiting);
+    changed |= reg_previous_trim(registry);
     if (name->now.stable != NULL || waiting != NULL)
         reg_state_save(registry, name);
     reg_ratchet_save(registry);
@@ -154,15 +152,22 @@ void reg_settle(struct registry *registry, struct reg_name *name)
 enum err_code reg_rollback(struct registry *registry, struct reg_name *name, struct err *err)
 {
     struct reg_version *now = name->now.stable;
-    struct reg_version *before = now == NULL ? NULL : reg_newest(name, now->order);
+    struct reg_version *before = reg_before(name);
+    struct err why = {.text = ""};
     if (now == NULL)
         return err_set(err, ERR_NOT_FOUND, "no version of '%s' serves", name->name);
     if (before == NULL)
         return err_set(err, ERR_NOT_FOUND, "there is no version of '%s' before %s", name->name,
                        now->version);
-    enum err_code rc = reg_serve(registry, name, before, err);
+    bool was_loaded = before->model != NULL;
+    before->message_hash = 0; /* asked for: told again */
+    enum err_code rc = reg_serve(registry, name, before, &why);
+    if (rc != ERR_OK && !was_loaded)
+        reg_refuse(registry, name, before, rc, &why);
     if (rc != ERR_OK)
-        return rc;
+        return err_set(err, rc, "version %s of '%s'%s does not serve, %s serves on: %s",
+                       before->version, name->name, was_loaded ? "" : ", which was not in memory,",
+                       now->version, why.text);
     now->in_line = false;
     reg_state_save(registry, name);
     reg_view_update(registry);
@@ -198,6 +203,8 @@ static enum err_code install(struct registry *registry, struct reg_name *name,
     uint64_t stamp = 0;
     int64_t written_ns = 0;
     bool exists = reg_stamp(to, &stamp, &written_ns);
+    if (!exists && version->model != NULL && reg_is_aside(name, version))
+        reg_let_go(version);
     if (exists && !reg_same_manifest(from, to))
         return err_set(err, ERR_EXISTS,
                        "version %s of '%s' exists with other content; a version never changes: "

@@ -126,6 +126,7 @@ enum err_code reg_load(const struct registry *registry, const struct reg_name *n
         rc = verify(registry, version->from == NULL ? place : version->from, name->name,
                     version->version, &version->model, err);
     version->fresh = rc == ERR_OK;
+    version->folder_differs = version->folder_differs && rc != ERR_OK;
     return rc;
 }
 

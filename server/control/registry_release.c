@@ -84,6 +84,8 @@ static enum err_code prepare_model(struct registry *registry, const char *dir,
     if (rc != ERR_OK)
         return rc;
     bool exists = reg_stamp(place, &stamp, &written_ns);
+    if (!exists && version->model != NULL && reg_is_aside(name, version))
+        reg_let_go(version);
     if (exists && !reg_same_manifest(switching->from[index], place))
         return err_set(err, ERR_EXISTS,
                        "it exists with other content; a version never changes: publish under a new "
@@ -286,7 +288,10 @@ static enum err_code prepare_before(struct registry *registry, const struct rele
     if (rc != ERR_OK)
         return rc;
     name->next.stable = version;
-    return reg_load(registry, name, version, err);
+    rc = reg_load(registry, name, version, err);
+    if (version->fresh)
+        registry->source = REGISTRY_DISK;
+    return rc;
 }
 
 /* What served before the release that is in force serves again. */
@@ -306,7 +311,10 @@ static enum err_code prepare_back(struct registry *registry, struct switching *s
         text_copy(text_of(model->before), apply->serve, sizeof apply->serve);
         if (strcmp(model->before, model->version) != 0)
             text_copy(text_of(model->version), apply->aside, sizeof apply->aside);
-        rc = prepare_before(registry, model, err);
+        struct err why = {.text = ""};
+        rc = prepare_before(registry, model, &why);
+        if (rc != ERR_OK)
+            (void)err_set(err, rc, "%s/%s: %s", model->name, model->before, why.text);
     }
     switching->has_policies = strcmp(policies, gone->policies) != 0;
     if (rc == ERR_OK && switching->has_policies)

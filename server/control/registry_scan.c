@@ -104,6 +104,11 @@ static void look_at_version(struct registry *registry, struct reg_name *name, co
     if (version->stamp != stamp)
         reg_ratchet_arrive(registry, name->name, text, dir);
     bool changed = version->stamp != 0 && version->stamp != stamp;
+    if (changed && version->model != NULL && reg_is_aside(name, version))
+        reg_let_go(version);
+    if (changed)
+        version->measured_bytes = 0;
+    version->folder_differs = version->model != NULL && (changed || version->folder_differs);
     version->seen = true;
     version->on_disk = true;
     version->stamp = stamp;
@@ -126,7 +131,7 @@ static void look_for_gone(struct reg_name *name)
         struct reg_version *version = name->version[i];
         if (version->seen)
             continue;
-        if (version->model == NULL) {
+        if (version->model == NULL || reg_is_aside(name, version)) {
             reg_version_drop(name, version);
             continue;
         }

@@ -236,6 +236,9 @@ static void settle_name(struct registry *registry, struct reg_name *name)
     struct reg_version *stable = name->next.stable;
     bool changed = stable != NULL && stable != name->now.stable;
     bool fresh = stable != NULL && stable->fresh;
+    reg_labelled(&name->now, version);
+    for (uint32_t v = 0; version[v] != NULL; v++)
+        version[v]->served = registry->served;
     reg_labelled(&name->next, version);
     for (uint32_t v = 0; version[v] != NULL; v++)
         reg_keep(registry, version[v]);
@@ -290,9 +293,26 @@ enum err_code reg_change(struct registry *registry, const struct reg_change *cha
     reg_ratchet_raise(registry);
     publish(registry, &built);
     reg_features_adopt(registry);
+    registry->served++;
     for (uint32_t i = 0; i < registry->count; i++)
         settle_name(registry, registry->name[i]);
     return ERR_OK;
+}
+
+static enum registry_source source_of_loaded(const struct registry *registry,
+                                             const struct reg_name *name,
+                                             const struct reg_version *version)
+{
+    char dir[FILE_PATH_BYTES];
+    uint64_t stamp = 0;
+    int64_t written_ns = 0;
+    if (version->unplaced)
+        return REGISTRY_MEMORY;
+    bool same = !version->folder_differs &&
+                reg_version_path(registry, name->name, version->version, dir, NULL) == ERR_OK &&
+                reg_stamp(dir, &stamp, &written_ns) &&
+                (version->stamp == 0 || version->stamp == stamp);
+    return same ? REGISTRY_MEMORY : REGISTRY_MEMORY_ALONE;
 }
 
 enum err_code reg_serve(struct registry *registry, struct reg_name *name,
@@ -302,6 +322,7 @@ enum err_code reg_serve(struct registry *registry, struct reg_name *name,
     enum err_code rc = check_room(registry, err); /* before a bundle is read in vain */
     if (rc == ERR_OK)
         rc = reg_load(registry, name, version, err);
+    registry->source = version->fresh ? REGISTRY_DISK : source_of_loaded(registry, name, version);
     if (rc == ERR_OK)
         return reg_apply(registry, &registry->policies, &registry->static_list, err);
     reg_give_up(registry);

@@ -9,8 +9,9 @@
 #include "server/control/registry_internal.h"
 #include "server/metrics.h"
 
-/* 4 * SNAPSHOT_MODELS_MAX models and REGISTRY_LOADS_MAX loads at their longest are below it. */
-#define VIEW_BYTES 196608
+/* 4 * SNAPSHOT_MODELS_MAX models, PREVIOUS_MAX more, and REGISTRY_LOADS_MAX loads at their longest
+ * are below it. */
+#define VIEW_BYTES 229376
 
 enum err_code reg_view_init(struct reg_view *view, struct err *err)
 {
@@ -55,10 +56,35 @@ static const char *label_of(const struct reg_name *name, const struct reg_versio
     return is_canary(name, version) ? "canary" : NULL;
 }
 
+/* What a rollback serves, and whether that needs a file. */
+static void pack_rollback(struct pack *pack, const struct reg_version *before)
+{
+    if (before == NULL) {
+        pack_nil(pack);
+        return;
+    }
+    pack_map(pack, 2);
+    pack_key(pack, "version");
+    pack_str(pack, before->version);
+    pack_key(pack, "from");
+    pack_str(pack, before->model != NULL ? "memory" : "disk");
+}
+
+static void pack_previous(struct pack *pack, const struct registry_previous *previous)
+{
+    pack_map(pack, 3);
+    pack_key(pack, "count");
+    pack_uint(pack, previous->count);
+    pack_key(pack, "bytes");
+    pack_uint(pack, previous->bytes);
+    pack_key(pack, "bytes_max");
+    pack_uint(pack, previous->bytes_max);
+}
+
 static void pack_model(const struct registry *registry, struct pack *pack,
                        const struct reg_name *name, const struct reg_version *version)
 {
-    pack_map(pack, 10u + is_canary(name, version) + (version == name->now.shadow));
+    pack_map(pack, 11u + is_canary(name, version) + (version == name->now.shadow));
     pack_key(pack, "name");
     pack_str(pack, name->name);
     pack_key(pack, "version");
@@ -82,6 +108,8 @@ static void pack_model(const struct registry *registry, struct pack *pack,
     pack_int(pack, (int64_t)version->model->bytes);
     pack_key(pack, "retrieval");
     model_view_pack_retrieval(version->model, pack);
+    pack_key(pack, "rollback");
+    pack_rollback(pack, version == name->now.stable ? reg_before(name) : NULL);
     if (is_canary(name, version)) {
         pack_key(pack, "canary");
         reg_canary_pack(pack, name->now.canary);
@@ -134,6 +162,8 @@ static void pack_view(const struct registry *registry, struct pack *pack)
     pack_array(pack, (uint32_t)told);
     for (uint64_t i = 0; i < told; i++)
         pack_load(pack, &registry->load[(loads - 1 - i) % REGISTRY_LOADS_MAX]);
+    pack_key(pack, "previous");
+    pack_previous(pack, &registry->view.previous);
 }
 
 void reg_view_update(struct registry *registry)
@@ -141,7 +171,9 @@ void reg_view_update(struct registry *registry)
     struct reg_view *view = &registry->view;
     uint64_t bytes = 0;
     uint32_t canaries = 0, shadows = 0;
+    const struct registry_previous previous = reg_previous_sum(registry);
     pthread_mutex_lock(&view->lock);
+    view->previous = previous;
     struct pack pack = pack_into(view->packed, VIEW_BYTES);
     pack_view(registry, &pack);
     ASSERT(!pack.overflow);
@@ -168,6 +200,9 @@ void reg_view_update(struct registry *registry)
     metric_set(registry->metrics, M_SHADOWS, 0, 0, shadows);
     metric_set(registry->metrics, M_MODELS, 0, 0, serving_count);
     metric_set(registry->metrics, M_MODEL_BYTES, 0, 0, (double)bytes);
+    metric_set(registry->metrics, M_PREVIOUS, 0, 0, previous.count);
+    metric_set(registry->metrics, M_PREVIOUS_BYTES, 0, 0, (double)previous.bytes);
+    metric_set(registry->metrics, M_PREVIOUS_BYTES_MAX, 0, 0, (double)previous.bytes_max);
 }
 
 static void add_load(struct registry *registry, const char *name, const char *version,
@@ -290,6 +325,21 @@ void registry_pack(const struct registry *registry, struct pack *pack)
     pthread_mutex_unlock(&view->lock);
 }
 
+struct registry_previous registry_previous(const struct registry *registry)
+{
+    struct reg_view *view = view_of(registry);
+    pthread_mutex_lock(&view->lock);
+    const struct registry_previous previous = view->previous;
+    pthread_mutex_unlock(&view->lock);
+    return previous;
+}
+
+void registry_pack_previous(const struct registry *registry, struct pack *pack)
+{
+    const struct registry_previous previous = registry_previous(registry);
+    pack_previous(pack, &previous);
+}
+
 char *registry_refusal(const struct registry *registry, const char *name,
                        char ret_message[ERR_TEXT_BYTES])
 {
@@ -304,6 +354,11 @@ char *registry_refusal(const struct registry *registry, const char *name,
     }
     pthread_mutex_unlock(&view->lock);
     return ret_message;
+}
+
+enum registry_source registry_source(const struct registry *registry)
+{
+    return registry->source;
 }
 
 uint32_t registry_serving_count(const struct registry *registry)

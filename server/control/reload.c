@@ -51,8 +51,8 @@ static enum err_code publish(struct registry *registry, const struct config *fre
     enum err_code rc = reload_static_ids(&fresh->static_items, &ids, err);
     if (rc != ERR_OK)
         return rc;
-    registry_reload(registry, policies, features, ids, fresh->static_items.count, take_answer,
-                    &answer);
+    registry_reload(registry, policies, features, ids, fresh->static_items.count,
+                    (uint64_t)fresh->models_previous_bytes_max, take_answer, &answer);
     pthread_mutex_lock(&answer.lock);
     while (!answer.is_there)
         pthread_cond_wait(&answer.arrived, &answer.lock);

@@ -200,6 +200,8 @@ void service_status(struct service *service, struct call *call, const struct req
     pack_str(&reply.pack, snapshot->policies->version);
     reply_key(&reply, "models");
     pack_models(&reply.pack, snapshot);
+    reply_key(&reply, "models_previous");
+    model_ops_pack_previous(service->with.model_ops, &reply.pack);
     reply_key(&reply, "store");
     pack_store(&reply.pack, service->with.store);
     rcu_read_end();

@@ -271,7 +271,7 @@ static void test_swaps_under_load(void **state)
     uint64_t before_kib = 0;
     (void)state;
     /* The rings of the decision log become resident as decisions go through them. */
-    daemon_start(&daemon, "\"decision_log_bytes_max\": 0");
+    daemon_start(&daemon, "\"decision_log_bytes_max\": 0, \"models_previous_bytes_max\": 6000000");
     struct decide_options options = decide_options_default();
     options.urls = daemon.url;
     assert_int_equal(decide_client_create(&options, &load.client, NULL), DECIDE_OK);

@@ -71,7 +71,7 @@ void rig_create(struct registry_rig *rig)
                                                .dedup_events_max = 1000,
                                                .prices_max = 8};
     struct err err;
-    *rig = (struct registry_rig){0};
+    *rig = (struct registry_rig){.previous_bytes_max = 1 << 20};
     temp_dir_create(&rig->dir);
     must(metrics_create(server_metric_families, M_COUNT, 5, &rig->metrics, &err), "metrics", &err);
     must(store_create(&limits, clock_system(), &rig->store, &err), "store", &err);
@@ -97,6 +97,7 @@ void rig_start(struct registry_rig *rig)
                                              .rescan_ms = 3600000,
                                              .check_ms = 10,
                                              .lists_ms = 10,
+                                             .previous_bytes_max = rig->previous_bytes_max,
                                              .shadow = rig->shadow,
                                              .store = rig->store,
                                              .serving = &rig->serving,
@@ -156,6 +157,15 @@ void rig_scan(struct registry_rig *rig)
     outcome_init(&outcome);
     registry_scan(rig->registry, outcome_done, &outcome);
     must(outcome_wait(&outcome), "scan", &outcome.err);
+}
+
+void rig_reload(struct registry_rig *rig)
+{
+    struct outcome outcome;
+    outcome_init(&outcome);
+    registry_reload(rig->registry, rig->policies, NULL, NULL, 0, rig->previous_bytes_max,
+                    outcome_done, &outcome);
+    must(outcome_wait(&outcome), "reload", &outcome.err);
 }
 
 enum err_code rig_rollback(struct registry_rig *rig, const char *name, struct err *ret_err)
@@ -253,7 +263,7 @@ const char *rig_refusal(const struct registry_rig *rig, const char *name, const 
     if (bytes == NULL)
         die("list", "out of memory");
     struct pack pack = pack_into(bytes, LIST_BYTES);
-    pack_map(&pack, 2);
+    pack_map(&pack, 3);
     registry_pack(rig->registry, &pack);
     if (pack.overflow || cursor_check(bytes, pack.used, CURSOR_VALUES_MAX, NULL) != ERR_OK)
         die("list", "not one well-formed map");

@@ -21,6 +21,7 @@ struct registry_rig {
     struct registry *registry;
     const char *policies; /* NULL: built in */
     bool serves_promoted;
+    uint64_t previous_bytes_max;      /* rig_create: 1 MiB, which is more than any test needs */
     struct audit *audit;              /* borrowed; NULL: none */
     const struct minisign_keys *keys; /* NULL: none; the ratchet is versions.json below DIR */
 };
@@ -54,6 +55,8 @@ void rig_publish(const struct registry_rig *rig, const char *name, const char *v
 void rig_scan(struct registry_rig *rig);
 /* Versions 1, 2 and 3 of factors: the first one serves, the others wait. */
 void rig_publish_three(struct registry_rig *rig, const char *name);
+/* With the policies and the previous_bytes_max of the rig, without features and static items. */
+void rig_reload(struct registry_rig *rig);
 enum err_code rig_rollback(struct registry_rig *rig, const char *name, struct err *ret_err);
 enum err_code rig_promote(struct registry_rig *rig, const char *name, const char *version,
                           struct err *ret_err);

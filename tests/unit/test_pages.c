@@ -127,7 +127,7 @@ static void test_each_model_is_told_and_a_bad_push_changes_nothing(void **state)
                         "{\"source\": \"factors\", \"model\": \"gone2\"}]}}}");
     outcome_init(&outcome);
     registry_reload(rig->registry, temp_dir_path(&rig->dir, "policies.json", path), NULL, NULL, 0,
-                    outcome_done, &outcome);
+                    rig->previous_bytes_max, outcome_done, &outcome);
     assert_int_equal(outcome_wait(&outcome), ERR_OK);
     verbose_has(f, 200, "\n[!]model near missing: a policy names it, and no version serves\n");
     f->pages.ready_without_models = false;

@@ -293,7 +293,7 @@ static void test_policies_of_a_release_outlive_a_reload(void **state)
     release_write_policies(rig, "own", "own");
     outcome_init(&outcome);
     registry_reload(rig->registry, rig_path(rig, "own/policies.json", path), NULL, no_ids, 0,
-                    outcome_done, &outcome);
+                    rig->previous_bytes_max, outcome_done, &outcome);
     assert_int_equal(outcome_wait(&outcome), ERR_OK);
     assert_string_equal(release_serving(rig), "1 1 1");
     assert_true(answers_by(rig, "models/.releases/r1/policies.json"));
@@ -301,7 +301,8 @@ static void test_policies_of_a_release_outlive_a_reload(void **state)
     assert_string_equal(release_serving(rig), "- - own");
     assert_true(answers_by(rig, "own/policies.json"));
     outcome_init(&outcome);
-    registry_reload(rig->registry, NULL, NULL, no_ids, 0, outcome_done, &outcome);
+    registry_reload(rig->registry, NULL, NULL, no_ids, 0, rig->previous_bytes_max, outcome_done,
+                    &outcome);
     assert_int_equal(outcome_wait(&outcome), ERR_OK);
     assert_string_equal(registry_policies_sha256(rig->registry, hex), "none");
 }

@@ -149,6 +149,8 @@ static void test_what_was_removed_is_new_when_it_comes_back(void **state)
     struct registry_rig *rig = *state;
     char path[2 * TEMP_DIR_BYTES];
     struct err err = {.text = ""};
+    rig->previous_bytes_max = 0;
+    restart(rig);
     assert_int_equal(install(rig, "1", &err), ERR_OK);
     assert_int_equal(install(rig, "2", &err), ERR_OK);
     assert_int_equal(install(rig, "3", &err), ERR_OK);

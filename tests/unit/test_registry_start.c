@@ -37,7 +37,8 @@ static enum err_code reload(struct registry_rig *rig, const char *policies, stru
 {
     struct outcome outcome;
     outcome_init(&outcome);
-    registry_reload(rig->registry, policies, NULL, NULL, 0, outcome_done, &outcome);
+    registry_reload(rig->registry, policies, NULL, NULL, 0, rig->previous_bytes_max, outcome_done,
+                    &outcome);
     enum err_code rc = outcome_wait(&outcome);
     *ret_err = outcome.err;
     return rc;

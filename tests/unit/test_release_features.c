@@ -173,7 +173,7 @@ static enum err_code reload(struct registry_rig *rig, const char *features)
     char path[2 * TEMP_DIR_BYTES];
     outcome_init(&outcome);
     registry_reload(rig->registry, NULL, features == NULL ? NULL : rig_path(rig, features, path),
-                    no_ids, 0, outcome_done, &outcome);
+                    no_ids, 0, rig->previous_bytes_max, outcome_done, &outcome);
     return outcome_wait(&outcome);
 }
 

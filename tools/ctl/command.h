@@ -119,6 +119,8 @@ int model_canary(struct ctl *ctl, int argc, char **argv); /* model_trials.c */
 int model_shadow(struct ctl *ctl, int argc, char **argv); /* model_trials.c */
 /* One operation on labels; it waits for a load that is under way.  Prints the outcome. */
 int model_labels_ask(struct ctl *ctl, const char *op, const struct pack *body);
+/* "; it was in memory", for the end of a line; "" when the reply does not say. */
+const char *model_from_show(struct cursor map);
 /* "home: version 2 serves", from such a reply or that of a push. */
 void model_outcome_print(struct cursor map);
 /* model_verify.c, model_source.c */

@@ -112,7 +112,8 @@ const struct command ctl_commands[] = {
      "          | shadow NAME [VERSION] | rollback NAME | verify DIR|FILE | bundle FILE DIR",
      "what serves; publish a bundle; choose or try a version; go back; check a bundle",
      command_model,
-     "  list            versions that are loaded, and bundles that were refused, with the reason\n"
+     "  list            versions that are loaded, what a rollback would serve, and bundles that\n"
+     "                  were refused, with the reason\n"
      "  push DIR        check the bundle here, send it, load it there; prints the outcome.  The\n"
      "                  version that served stays loaded\n"
      "  push FILE --name NAME [--version V] [--feature-map MAP] [--output N] [--raw]\n"
@@ -137,7 +138,7 @@ const struct command ctl_commands[] = {
      "                  compared; it never answers\n"
      "  shadow NAME     what was compared so far\n"
      "  shadow NAME --stop\n"
-     "  rollback NAME   serve the version before the present one, at once\n"
+     "  rollback NAME   serve the version before the present one: at once when it is in memory\n"
      "  verify DIR|FILE [--key KEY] [--features FILE]\n"
      "                  check a bundle as the daemon would, and report what it is, how long a row\n"
      "                  takes here and what memory it will hold; needs no daemon.  0 when there "

@@ -111,6 +111,7 @@ static void show_status(const struct decide_reply *reply)
     printf(", snapshot %" PRId64, value_int(map, "epoch", 0));
     show_durability(map);
     model_table_print(map, false);
+    model_previous_print(map, "models_previous");
     if (value_find(map, "store", &store)) {
         puts("");
         print_pairs(store);

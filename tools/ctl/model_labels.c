@@ -25,6 +25,14 @@ int model_labels_ask(struct ctl *ctl, const char *op, const struct pack *body)
     return code;
 }
 
+const char *model_from_show(struct cursor map)
+{
+    struct text from = value_text(map, "from");
+    if (from.ptr == NULL)
+        return "";
+    return text_is(from, "memory") ? "; it was in memory" : "; it was loaded from disk";
+}
+
 /* What the reply to an operation on labels says: its key `label` tells which. */
 void model_outcome_print(struct cursor map)
 {
@@ -39,7 +47,10 @@ void model_outcome_print(struct cursor map)
     else if (text_is(value_text(map, "state"), "waiting"))
         printf("version %.*s is loaded and waits to be promoted\n", (int)version.len, version.ptr);
     else
-        printf("version %.*s serves\n", (int)version.len, version.ptr);
+        printf("version %.*s serves%s\n", (int)version.len, version.ptr, model_from_show(map));
+    struct text warning = value_text(map, "warning");
+    if (warning.ptr != NULL)
+        ctl_warn("model", "it is done, but: %.*s", (int)warning.len, warning.ptr);
 }
 
 int model_promote(struct ctl *ctl, int argc, char **argv)

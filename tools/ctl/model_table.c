@@ -21,6 +21,19 @@ char *model_time(int64_t ms, char buf[MODEL_TIME_BYTES])
     return buf;
 }
 
+/* What a rollback of a model that serves would serve, and from where. */
+static void put_rollback(struct table *table, struct cursor model)
+{
+    struct cursor rollback;
+    bool is_one = value_find(model, "rollback", &rollback) && cursor_peek(&rollback) == CURSOR_MAP;
+    if (!is_one) {
+        table_put(table, text_of("-"));
+        return;
+    }
+    struct text version = value_text(rollback, "version"), from = value_text(rollback, "from");
+    table_put_fmt(table, "%.*s (%.*s)", (int)version.len, version.ptr, (int)from.len, from.ptr);
+}
+
 static void put_loaded(struct table *table, struct cursor model)
 {
     char when[MODEL_TIME_BYTES];
@@ -29,6 +42,7 @@ static void put_loaded(struct table *table, struct cursor model)
         table_put(table, state);
     else
         table_put_fmt(table, "%.*s (folder gone)", (int)state.len, state.ptr);
+    put_rollback(table, model);
     table_put(table, text_of(model_time(value_int(model, "loaded_at_ms", 0), when)));
 }
 
@@ -55,7 +69,7 @@ void model_table_print(struct cursor map, bool loaded)
         puts("no model serves");
         return;
     }
-    table_init(&table, loaded ? "MODEL VERSION KIND LABEL TRAINED >MB STATE LOADED"
+    table_init(&table, loaded ? "MODEL VERSION KIND LABEL TRAINED >MB STATE ROLLBACK LOADED"
                               : "MODEL VERSION KIND LABEL TRAINED >MB BREAKER");
     for (uint32_t i = 0; i < count; i++) {
         struct cursor model = value_next(&at);
@@ -72,6 +86,17 @@ void model_table_print(struct cursor map, bool loaded)
     }
     table_print(&table, stdout);
     table_deinit(&table);
+}
+
+void model_previous_print(struct cursor map, const char *key)
+{
+    struct cursor previous;
+    if (!value_find(map, key, &previous))
+        return;
+    printf("previous versions in memory: %lld, %.2f MB of %.2f MB\n",
+           (long long)value_int(previous, "count", 0),
+           (double)value_int(previous, "bytes", 0) / 1e6,
+           (double)value_int(previous, "bytes_max", 0) / 1e6);
 }
 
 static void put_side(struct table *table, struct cursor model, const char *side)

@@ -11,6 +11,8 @@
 /* `map`: a reply with "models".  `loaded`: it tells state and time of loading, otherwise the
  * breaker. */
 void model_table_print(struct cursor map, bool loaded);
+/* How many versions stay loaded for a rollback and within which budget; `key` of `map` says it. */
+void model_previous_print(struct cursor map, const char *key);
 /* What was seen of a shadow; `model` is the one that has the label. */
 void model_shadow_print(struct cursor model);
 /* What was counted of each canary and its stable version, or nothing. */

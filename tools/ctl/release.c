@@ -135,10 +135,11 @@ static int print_outcome(const struct ctl *ctl, struct decide_reply *reply)
     if (ctl->json)
         code = ctl_print_json(reply);
     else if (release.ptr == NULL)
-        printf("no release is in force, snapshot %" PRId64 "\n", value_int(map, "epoch", 0));
+        printf("no release is in force, snapshot %" PRId64 "%s\n", value_int(map, "epoch", 0),
+               model_from_show(map));
     else
-        printf("release %.*s is in force, snapshot %" PRId64 "\n", (int)release.len, release.ptr,
-               value_int(map, "epoch", 0));
+        printf("release %.*s is in force, snapshot %" PRId64 "%s\n", (int)release.len, release.ptr,
+               value_int(map, "epoch", 0), model_from_show(map));
     decide_reply_free(reply);
     return code;
 }
