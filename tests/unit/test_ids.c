@@ -74,7 +74,9 @@ static void test_refuses_with_the_line(void **state)
         {"a\nb\tc\n", UINT64_MAX, "line 2: expected an id"},
         {"a\n\xff\n", UINT64_MAX, "line 2: expected an id"},
         {"a\n\xc3\n\xa9", UINT64_MAX, "line 2: expected an id"},
-        {"\xef\xbb\xbf" "a\nb\n", 2, "ids.txt: begins with a byte order mark"},
+        {"\xef\xbb\xbf"
+         "a\nb\n",
+         2, "ids.txt: begins with a byte order mark"},
         {"\xef\xbb\xbf", UINT64_MAX, "byte order mark"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A list that takes long gives way while it is made: to commands, but not for ever, and to a stop.
  *
- * While it makes a list the loader asks reg_is_stopping and reg_has_commands now and then: the linker
- * puts functions of this test in their place, which let a stop or a command come at that very
- * moment. */
+ * While it makes a list the loader asks reg_is_stopping and reg_has_commands now and then: the
+ * linker puts functions of this test in their place, which let a stop or a command come at that
+ * very moment. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
