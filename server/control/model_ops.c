@@ -102,7 +102,7 @@ static enum call_state list(const struct model_ops *ops, struct call *call,
         registry_pack_releases(ops->registry, &reply.pack);
     else
         registry_pack(ops->registry, &reply.pack);
-    reply.pair_count += request->op == OP_release_list ? 1 : 3;
+    reply.pair_count += request->op == OP_release_list ? 1 : REGISTRY_PACK_PAIRS;
     reply_end(&reply);
     return CALL_DONE;
 }

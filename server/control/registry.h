@@ -168,10 +168,12 @@ struct registry_previous registry_previous(const struct registry *registry);    
 void registry_pack_previous(const struct registry *registry, struct pack *pack); /* as a map */
 
 /* Packs {models:[{name, version, kind, label, state, on_disk, loaded_at_ms, trained_at_ms, bytes,
- * retrieval, rollback, canary?, shadow?}], loads:[{name, version, outcome, message, at_ms}],
- * previous:{count, bytes, bytes_max}} as three pairs; any thread.  `state` is "serving", "previous"
+ * retrieval, rollback, canary?, shadow?}], waiting_left_out, loads:[{name, version, outcome,
+ * message, at_ms}], previous:{count, bytes, bytes_max}} as pairs; any thread.  At most
+ * SNAPSHOT_MODELS_MAX that wait are among the models.  `state` is "serving", "previous"
  * or "waiting", `label` "stable" for the one that serves; `rollback` is {version, from} with `from`
  * "memory" or "disk", nil where there is no such version; loads are the newest first. */
+#define REGISTRY_PACK_PAIRS 4
 void registry_pack(const struct registry *registry, struct pack *pack);
 /* Why the newest version of `name` that was refused, or rolled back by itself, was; "" when none
  * was; any thread. */

@@ -132,7 +132,7 @@ struct reg_policies {
 /* What other threads see.  `packed` is written anew as a whole after each change. */
 struct reg_view {
     pthread_mutex_t lock;
-    uint8_t *packed; /* owned, two pairs of MessagePack */
+    uint8_t *packed; /* owned, REGISTRY_PACK_PAIRS of MessagePack */
     size_t packed_bytes;
     uint64_t epoch;
     char policies_sha256[SHA256_HEX_BYTES];

@@ -9,8 +9,8 @@
 #include "server/control/registry_internal.h"
 #include "server/metrics.h"
 
-/* 4 * SNAPSHOT_MODELS_MAX models, PREVIOUS_MAX more, and REGISTRY_LOADS_MAX loads at their longest
- * are below it. */
+/* 4 * SNAPSHOT_MODELS_MAX models (that serve, are canaries, are shadows, wait), PREVIOUS_MAX more,
+ * and REGISTRY_LOADS_MAX loads at their longest are below it. */
 #define VIEW_BYTES 229376
 
 enum err_code reg_view_init(struct reg_view *view, struct err *err)
@@ -138,7 +138,7 @@ static void pack_load(struct pack *pack, const struct reg_load *load)
 
 static void pack_view(const struct registry *registry, struct pack *pack)
 {
-    uint32_t count = 0;
+    uint32_t count = 0, waiting = 0;
     pack_key(pack, "models");
     size_t mark = pack_array_open(pack);
     for (uint32_t n = 0; n < registry->count; n++) {
@@ -151,11 +151,15 @@ static void pack_view(const struct registry *registry, struct pack *pack)
             const struct reg_version *version = name->version[i];
             if (version == stable || version->model == NULL || version->fresh)
                 continue;
+            if (version->waits && !reg_has_label(name, version) && waiting++ >= SNAPSHOT_MODELS_MAX)
+                continue;
             pack_model(registry, pack, name, version);
             count++;
         }
     }
     pack_array_close(pack, mark, count);
+    pack_key(pack, "waiting_left_out");
+    pack_uint(pack, waiting > SNAPSHOT_MODELS_MAX ? waiting - SNAPSHOT_MODELS_MAX : 0);
     uint64_t loads = registry->load_count;
     uint64_t told = loads < REGISTRY_LOADS_MAX ? loads : REGISTRY_LOADS_MAX;
     pack_key(pack, "loads");

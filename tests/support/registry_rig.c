@@ -263,7 +263,7 @@ const char *rig_refusal(const struct registry_rig *rig, const char *name, const 
     if (bytes == NULL)
         die("list", "out of memory");
     struct pack pack = pack_into(bytes, LIST_BYTES);
-    pack_map(&pack, 3);
+    pack_map(&pack, REGISTRY_PACK_PAIRS);
     registry_pack(rig->registry, &pack);
     if (pack.overflow || cursor_check(bytes, pack.used, CURSOR_VALUES_MAX, NULL) != ERR_OK)
         die("list", "not one well-formed map");
@@ -272,6 +272,8 @@ const char *rig_refusal(const struct registry_rig *rig, const char *name, const 
     (void)cursor_map(&at, &count);
     cursor_skip(&at, NULL);
     cursor_skip(&at, NULL); /* models */
+    cursor_skip(&at, NULL);
+    cursor_skip(&at, NULL); /* waiting_left_out */
     if (!key_is(&at, "loads") || !cursor_array(&at, &count))
         die("list", "no loads");
     for (; count > 0 && message[0] == '\0'; count--) {

@@ -71,7 +71,7 @@ static void wait_until_judged(const struct registry_rig *rig, int64_t decisions)
     while (seen != decisions) {
         struct cursor at, canary, side;
         struct pack pack = pack_into(bytes, LIST_BYTES);
-        pack_map(&pack, 3);
+        pack_map(&pack, REGISTRY_PACK_PAIRS);
         registry_pack(rig->registry, &pack);
         for (uint32_t n = value_array(cursor_of(bytes, pack.used), "models", &at); n > 0; n--) {
             if (value_find(value_next(&at), "canary", &canary) &&

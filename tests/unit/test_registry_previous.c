@@ -46,7 +46,7 @@ static const char *kept(const struct registry_rig *rig)
     struct cursor at, member;
     assert_non_null(bytes);
     struct pack pack = pack_into(bytes, LIST_BYTES);
-    pack_map(&pack, 3);
+    pack_map(&pack, REGISTRY_PACK_PAIRS);
     registry_pack(rig->registry, &pack);
     assert_int_equal(cursor_check(bytes, pack.used, CURSOR_VALUES_MAX, NULL), ERR_OK);
     struct cursor list = cursor_of(bytes, pack.used);

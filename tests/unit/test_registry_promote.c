@@ -43,7 +43,7 @@ static const char *state_of(const struct registry_rig *rig, const char *name, co
     uint8_t *bytes = malloc(LIST_BYTES);
     assert_non_null(bytes);
     struct pack pack = pack_into(bytes, LIST_BYTES);
-    pack_map(&pack, 3);
+    pack_map(&pack, REGISTRY_PACK_PAIRS);
     registry_pack(rig->registry, &pack);
     assert_false(pack.overflow);
     assert_int_equal(cursor_check(bytes, pack.used, CURSOR_VALUES_MAX, NULL), ERR_OK);
@@ -57,6 +57,18 @@ static const char *state_of(const struct registry_rig *rig, const char *name, co
     }
     free(bytes);
     return state;
+}
+
+static int64_t left_out(const struct registry_rig *rig)
+{
+    uint8_t *bytes = malloc(LIST_BYTES);
+    assert_non_null(bytes);
+    struct pack pack = pack_into(bytes, LIST_BYTES);
+    pack_map(&pack, REGISTRY_PACK_PAIRS);
+    registry_pack(rig->registry, &pack);
+    int64_t count = value_int(cursor_of(bytes, pack.used), "waiting_left_out", -1);
+    free(bytes);
+    return count;
 }
 
 static void publish(struct registry_rig *rig, const char *version)
@@ -165,6 +177,32 @@ static void test_what_arrives_waits_where_only_promotion_serves(void **state)
     assert_string_equal(rig_serving(rig, "m"), "1");
 }
 
+/* However many wait: the list has room for what serves. */
+static void test_of_those_that_wait_so_many_are_listed(void **state)
+{
+    enum { NAMES = SNAPSHOT_MODELS_MAX + 3 };
+    struct registry_rig *rig = *state;
+    struct err err = {0};
+    char name[16];
+    uint32_t waiting = 0;
+    rig->serves_promoted = true;
+    rig_start(rig);
+    for (uint32_t i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof name, "n%02u", i);
+        rig_publish(rig, name, "1", MODEL_popularity);
+    }
+    rig_scan(rig);
+    snprintf(name, sizeof name, "n%02d", NAMES - 1);
+    assert_int_equal(rig_promote(rig, name, "1", &err), ERR_OK);
+    assert_string_equal(state_of(rig, name, "1"), "serving");
+    for (uint32_t i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof name, "n%02u", i);
+        waiting += strcmp(state_of(rig, name, "1"), "waiting") == 0;
+    }
+    assert_int_equal(waiting, SNAPSHOT_MODELS_MAX);
+    assert_int_equal(left_out(rig), NAMES - 1 - SNAPSHOT_MODELS_MAX);
+}
+
 static void test_what_waits_is_refused_when_it_is_bad(void **state)
 {
     struct registry_rig *rig = *state;
@@ -223,6 +261,7 @@ int main(void)
         WITH_RIG(test_any_version_that_is_there_can_be_promoted),
         WITH_RIG(test_what_cannot_be_promoted_changes_nothing),
         WITH_RIG(test_what_arrives_waits_where_only_promotion_serves),
+        WITH_RIG(test_of_those_that_wait_so_many_are_listed),
         WITH_RIG(test_what_waits_is_refused_when_it_is_bad),
         WITH_RIG(test_a_line_from_before_is_read_and_one_for_later_too),
     };

@@ -16,6 +16,7 @@ static int list(struct ctl *ctl)
         code = ctl_print_json(reply);
     } else {
         model_table_print(ctl_map(reply), true);
+        model_waiting_print(ctl_map(reply));
         model_previous_print(ctl_map(reply), "previous");
         model_canaries_print(ctl_map(reply));
         model_refusals_print(ctl_map(reply));

@@ -99,6 +99,13 @@ void model_previous_print(struct cursor map, const char *key)
            (double)value_int(previous, "bytes_max", 0) / 1e6);
 }
 
+void model_waiting_print(struct cursor map)
+{
+    int64_t left_out = value_int(map, "waiting_left_out", 0);
+    if (left_out > 0)
+        printf("%lld more versions wait to be promoted\n", (long long)left_out);
+}
+
 static void put_side(struct table *table, struct cursor model, const char *side)
 {
     struct cursor canary, counts;

@@ -13,6 +13,8 @@
 void model_table_print(struct cursor map, bool loaded);
 /* How many versions stay loaded for a rollback and within which budget; `key` of `map` says it. */
 void model_previous_print(struct cursor map, const char *key);
+/* How many versions wait and are not in the list, if any. */
+void model_waiting_print(struct cursor map);
 /* What was seen of a shadow; `model` is the one that has the label. */
 void model_shadow_print(struct cursor model);
 /* What was counted of each canary and its stable version, or nothing. */
