@@ -177,6 +177,33 @@ static bool plainly_matches(const struct made *made, const struct question *q)
     return q->qty >= made->qty_min && (!made->in_euro || q->in_euro);
 }
 
+/* What the winning rule makes of the price. */
+static int128 adjusted(const struct made *m, int64_t price)
+{
+    if (m->adjust != 1)
+        return m->adjust == 2 ? (int128)price + m->value : m->value;
+    int128 twice = (int128)price * (MONEY_PPM + m->value) * 2;
+    int128 amount = (twice + MONEY_PPM) / (2 * MONEY_PPM);
+    if ((twice + MONEY_PPM) % (2 * MONEY_PPM) == 0 && amount % 2 != 0)
+        amount--; /* a half, rounded up to an odd number */
+    return amount;
+}
+
+/* The nearest amount with the ending, outwards, the lower side first; as it was where there is none
+ * between the bounds. */
+static int64_t ended(const struct made *m, int64_t amount, int64_t low, int64_t high)
+{
+    for (int64_t step = 0; step < m->of; step++) {
+        int64_t down = amount - step;
+        int64_t up = amount + step;
+        if (m->to != 2 && down >= low && down % m->of == m->digits)
+            return down;
+        if (m->to != 1 && up <= high && up % m->of == m->digits)
+            return up;
+    }
+    return amount;
+}
+
 /* As the text of docs/bundles.md says it, step by step. */
 static int64_t price_plainly(const struct made *made, uint32_t count, const struct question *q,
                              int *ret_rule)
@@ -221,15 +248,7 @@ static int64_t price_plainly(const struct made *made, uint32_t count, const stru
         high = low;
     int128 amount = q->price;
     if (adjust != NONE && !held) {
-        const struct made *m = &made[adjust];
-        if (m->adjust == 1) {
-            int128 twice = (int128)q->price * (MONEY_PPM + m->value) * 2;
-            amount = (twice + MONEY_PPM) / (2 * MONEY_PPM);
-            if ((twice + MONEY_PPM) % (2 * MONEY_PPM) == 0 && amount % 2 != 0)
-                amount--; /* a half, rounded up to an odd number */
-        } else {
-            amount = m->adjust == 2 ? (int128)q->price + m->value : m->value;
-        }
+        amount = adjusted(&made[adjust], q->price);
         held = amount > MONEY_MINOR_MAX;
         *ret_rule = held ? NONE : adjust;
         amount = held ? q->price : amount;
@@ -237,21 +256,10 @@ static int64_t price_plainly(const struct made *made, uint32_t count, const stru
     amount = amount < low ? low : amount > high ? high : amount;
     if (ending == NONE || held)
         return (int64_t)amount;
-    for (int64_t step = 0; step < made[ending].of; step++) { /* outwards, the lower side first */
-        int128 down = amount - step;
-        int128 up = amount + step;
-        if (made[ending].to != 2 && down >= low && down % made[ending].of == made[ending].digits) {
-            if (step != 0 && *ret_rule == NONE)
-                *ret_rule = ending;
-            return (int64_t)down;
-        }
-        if (made[ending].to != 1 && up <= high && up % made[ending].of == made[ending].digits) {
-            if (step != 0 && *ret_rule == NONE)
-                *ret_rule = ending;
-            return (int64_t)up;
-        }
-    }
-    return (int64_t)amount;
+    int64_t price = ended(&made[ending], (int64_t)amount, low, high);
+    if (price != (int64_t)amount && *ret_rule == NONE)
+        *ret_rule = ending;
+    return price;
 }
 
 static void ask(struct rand *rand, struct question *q)
