@@ -2,9 +2,12 @@
 /* bench_log - what durability costs: events through the store beside bare LMDB appends of the same
  * bytes in the same run, replay of the log, and a start from a checkpoint.
  *
- * usage: bench_log DIR [EVENTS [PEOPLE]]    (default 300000 events; 0 people: no checkpoint)
+ * usage: bench_log DIR [EVENTS [PEOPLE | replay]]    (default 300000 events)
  *
- * DIR is on the disk that counts, and is not there yet. */
+ * With PEOPLE also a start from their checkpoint; `replay`: nothing but replay.
+ *
+ * DIR is on the disk that counts, and is not there yet; for the replay alone it may be there, with
+ * the log that this program left, so that other builds can replay the same. */
 #include <inttypes.h>
 #include <lmdb.h>
 #include <pthread.h>
@@ -330,15 +333,58 @@ static void large_store(const char *dir, uint32_t people)
     close_store(&store);
 }
 
+/* Rounds over one log of `batches`, which is written first unless it is there. */
+static void replay_alone(const char *dir, uint32_t batches)
+{
+    static struct batch batch;
+    struct flight flight = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                            .changed = PTHREAD_COND_INITIALIZER};
+    struct stat found;
+    struct rand rand;
+    rand_init(&rand, 1);
+    if (stat(dir, &found) != 0) {
+        if (mkdir(dir, 0750) != 0)
+            die(dir, "it cannot be made");
+        struct store *store = open_store(dir, 200000);
+        wait_for_recovery(store);
+        for (uint32_t b = 0; b < batches; b++) {
+            make_batch(&batch, &rand);
+            submit(store,
+                   (struct store_batch){
+                       .bytes = batch.bytes, .len = batch.len, .ack = STORE_ACK_MEMORY},
+                   &flight, IN_FLIGHT);
+        }
+        wait_until(&flight, 0);
+        printf("state %016" PRIx64 ", applied live\n", store_state_hash(store, &(uint64_t){0}));
+        close_store(&store);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        double took_s = now_s();
+        struct store *store = open_store(dir, 200000);
+        wait_for_recovery(store);
+        took_s = now_s() - took_s;
+        uint64_t records = 0;
+        uint64_t hash = store_state_hash(store, &records);
+        printf("state %016" PRIx64 ", %" PRIu64 " records replayed: %.0f/s\n", hash, records,
+               (double)records / took_s);
+        close_store(&store);
+    }
+}
+
 int main(int argc, char **argv)
 {
     int64_t events = 300000, people = 0;
     char dir[4096];
+    bool replays = argc == 4 && strcmp(argv[3], "replay") == 0;
     if (argc < 2 || argc > 4 ||
         (argc > 2 && !num_parse_int(text_of(argv[2]), BATCH, 100000000, &events)) ||
-        (argc > 3 && !num_parse_int(text_of(argv[3]), 0, 100000000, &people))) {
-        fprintf(stderr, "usage: bench_log DIR [EVENTS [PEOPLE]]\n");
+        (argc > 3 && !replays && !num_parse_int(text_of(argv[3]), 0, 100000000, &people))) {
+        fprintf(stderr, "usage: bench_log DIR [EVENTS [PEOPLE | replay]]\n");
         return 2;
+    }
+    if (replays) {
+        replay_alone(argv[1], (uint32_t)(events / BATCH));
+        return 0;
     }
     if (mkdir(argv[1], 0750) != 0)
         die(argv[1], "it is there already, or cannot be made");
