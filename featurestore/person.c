@@ -186,6 +186,38 @@ void person_edit_merge(struct person_edit *edit, const struct history *other)
     }
 }
 
+/* ---- in place -------------------------------------------------------------------------------- */
+
+bool person_has_room(const struct person *person, uint32_t more, uint32_t items_max)
+{
+    return person != NULL &&
+           (person->capacity == items_max || person->count + more <= person->capacity);
+}
+
+struct person_edit person_edit_open(struct person *person, uint32_t items_max)
+{
+    uint32_t capacity = person->capacity;
+    uint8_t *classes = (uint8_t *)(person->entry + 2 * capacity);
+    return (struct person_edit){.items_max = items_max,
+                                .count = person->count,
+                                .events = person->events,
+                                .purchases = person->purchases,
+                                .item = person->entry,
+                                .last_s = person->entry + capacity,
+                                .classes = classes,
+                                .days = classes + capacity};
+}
+
+void person_edit_close(const struct person_edit *edit, struct person *person)
+{
+    ASSERT(edit->item == person->entry && edit->count <= person->capacity);
+    person->events = edit->events;
+    person->purchases = edit->purchases;
+    person->count = (uint16_t)edit->count;
+}
+
+/* ---- a new block ----------------------------------------------------------------------------- */
+
 /* Four sizes to each doubling, and the limit. */
 static uint32_t capacity_for(uint32_t count, uint32_t items_max)
 {

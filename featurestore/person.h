@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* person - one person's history: an immutable block, and how a new one is made from it.
+/* person - one person's history: a block, immutable to readers, and how a new one is made from it.
  *
  * Entries stand newest first by event time; of equal times the one that was applied last stands
  * first.  A block has room for a few entries more than it holds (four sizes to each doubling), so
@@ -10,6 +10,9 @@
  * `last_s` the newest purchase was, 15 for "15 or more", so that purchases on one day count as one
  * day.  A purchase that arrives after one of a later day, or 15 days or more before
  * `last_s`, cannot be compared with all others and counts as a day of its own.
+ *
+ * A block that nobody but its owner reads can be edited in place, as long as it has room; what it
+ * holds then is what a new one would hold.
  *
  * Threads: blocks are read by any; an edit has one owner. */
 #ifndef FEATURESTORE_PERSON_H
@@ -54,7 +57,7 @@ struct person_edit {
     uint32_t count;
     uint32_t events;
     uint32_t purchases;
-    uint32_t *item; /* owned, like those below; items_max places each */
+    uint32_t *item; /* owned, like those below; items_max places each.  In place: the block's */
     uint32_t *last_s;
     uint8_t *classes;
     uint8_t *days;
@@ -72,6 +75,11 @@ void person_edit_item(struct person_edit *edit, uint32_t item, enum event_class 
 /* Takes in another history, as if its owner were the same person.  Of equal times what is there
  * stands first.  Days are added up, since nobody knows which of them are the same. */
 void person_edit_merge(struct person_edit *edit, const struct history *other);
+/* In place, and of no block that a reader may hold: person_edit_event and person_edit_item, and
+ * what has changed stands in the block after person_edit_close. */
+bool person_has_room(const struct person *person, uint32_t more, uint32_t items_max);
+struct person_edit person_edit_open(struct person *person, uint32_t items_max);
+void person_edit_close(const struct person_edit *edit, struct person *person);
 /* A new block; NULL when there is no memory. */
 struct person *person_edit_finish(const struct person_edit *edit, struct slabs *slabs);
 

@@ -101,7 +101,8 @@ struct store_recovery {
 };
 
 /* `err` (may be NULL): why it failed; a record is named.  The store is of no use then.  Until it is
- * recovered events are queued, and binding and reading work on what is there so far. */
+ * recovered events are queued, and binding and reading work on what is there so far; but histories
+ * are empty to readers, so that a replay need not copy each for every event of it. */
 void store_recovery(struct store *store, struct store_recovery *ret_recovery, struct err *err);
 bool store_is_recovered(const struct store *store);
 

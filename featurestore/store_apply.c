@@ -6,50 +6,6 @@
 #include "featurestore/store_checkpoint.h"
 #include "featurestore/store_erase.h"
 
-static bool has_windows(const struct item_slot *slot)
-{
-    bool has = false;
-    for (uint32_t c = 0; c < EVENT_COUNTED_CLASSES; c++)
-        has = has || store_windows(slot, c) != NULL;
-    return has;
-}
-
-/* Room for one more item that has windows. */
-static bool reserve_active(struct store *store)
-{
-    if (store->active_count < store->active_capacity)
-        return true;
-    uint32_t capacity = store->active_capacity == 0 ? 64 : store->active_capacity * 2;
-    uint32_t *grown = realloc(store->active, capacity * sizeof *grown);
-    if (grown == NULL)
-        return false;
-    store_counter_add(store, COUNTER_BYTES_COUNTS,
-                      (int64_t)((capacity - store->active_capacity) * sizeof *grown));
-    store->active = grown;
-    store->active_capacity = capacity;
-    return true;
-}
-
-/* Makes sure that the item has windows for that class; false without memory. */
-bool store_make_windows(struct store *store, uint32_t item, enum event_class event_class)
-{
-    struct item_slot *slot = store_item_slot_make(store, item);
-    if (slot == NULL)
-        return false;
-    if (store_windows(slot, event_class) != NULL)
-        return true;
-    if (!reserve_active(store))
-        return false;
-    struct windows *windows = calloc(1, sizeof *windows);
-    if (windows == NULL)
-        return false;
-    store_counter_add(store, COUNTER_BYTES_COUNTS, (int64_t)heap_bytes(sizeof *windows));
-    if (!has_windows(slot))
-        store->active[store->active_count++] = item;
-    atomic_store_explicit(&slot->windows[event_class], windows, memory_order_release);
-    return true;
-}
-
 /* What an event says about one person and some items, ready to be applied. */
 struct mention {
     struct people *people;
@@ -107,15 +63,21 @@ static enum err_code resolve(struct store *store, const struct event *event,
     return rc;
 }
 
+static void edit_by_event(const struct store *store, const struct event *event,
+                          const struct mention *mention, struct person_edit *edit)
+{
+    uint32_t time_s = (uint32_t)(mention->time_ms / 1000);
+    person_edit_event(edit, mention->event_class);
+    for (uint32_t i = 0; i < event->item_count; i++)
+        person_edit_item(edit, store->item[i], mention->event_class, time_s);
+}
+
 /* The person's history after the event; NULL without memory. */
 static struct person *history_after(struct store *store, const struct event *event,
                                     const struct mention *mention)
 {
-    uint32_t time_s = (uint32_t)(mention->time_ms / 1000);
     person_edit_begin(&store->edit, store_person(mention->people, mention->person));
-    person_edit_event(&store->edit, mention->event_class);
-    for (uint32_t i = 0; i < event->item_count; i++)
-        person_edit_item(&store->edit, store->item[i], mention->event_class, time_s);
+    edit_by_event(store, event, mention, &store->edit);
     return person_edit_finish(&store->edit, store->slabs);
 }
 
@@ -145,9 +107,36 @@ static void count_items(struct store *store, const struct event *event,
     }
 }
 
+static enum store_row row_of(const struct store *store, const struct mention *mention)
+{
+    return mention->people == &store->users ? ROW_USER : ROW_ANON;
+}
+
+/* While nobody reads histories: no copy is made where the block has room and no view follows from
+ * it.  False: nothing was done. */
+static bool edit_in_place(struct store *store, const struct event *event,
+                          const struct mention *mention)
+{
+    uint32_t items_max = store->limits.history_items_max;
+    if (store_histories_are_read(store))
+        return false;
+    struct person *person = (struct person *)store_person(mention->people, mention->person);
+    if (!person_has_room(person, event->item_count, items_max) ||
+        store_view_user(store, mention->people, mention->person) != IDMAP_NONE)
+        return false;
+    store_keep(store, row_of(store, mention), mention->person);
+    struct person_edit edit = person_edit_open(person, items_max);
+    edit_by_event(store, event, mention, &edit);
+    store_counter_add(store, COUNTER_HISTORY_ENTRIES, (int64_t)edit.count - person->count);
+    person_edit_close(&edit, person);
+    return true;
+}
+
 static enum err_code apply_to_history(struct store *store, const struct event *event,
                                       const struct mention *mention, struct err *err)
 {
+    if (edit_in_place(store, event, mention))
+        return ERR_OK;
     _Atomic(const struct person *) *slot =
         store_person_slot_make(store, mention->people, mention->person);
     struct person *person = slot == NULL ? NULL : history_after(store, event, mention);
@@ -160,7 +149,7 @@ static enum err_code apply_to_history(struct store *store, const struct event *e
         slabs_free(store->slabs, person, person_bytes(person));
         return rc;
     }
-    store_keep(store, mention->people == &store->users ? ROW_USER : ROW_ANON, mention->person);
+    store_keep(store, row_of(store, mention), mention->person);
     store_person_publish(store, slot, person);
     store_views_publish(store);
     return ERR_OK;

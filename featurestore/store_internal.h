@@ -12,6 +12,7 @@
  *   store_checkpoint.c, store_restore.c, store_rows_*.c
  *                      the whole state to a file and back
  *   store_hash.c       the hash of the state
+ *   store_windows.c    windows of items
  *   store_apply.c      a batch: decode, refuse duplicates, apply, report
  *   store_catalogue.c  item_upsert, item_delete
  *   store_profile.c    user_upsert
@@ -29,6 +30,8 @@
  *  1. The writer is the store thread, or whoever calls while no store thread runs.
  *  2. A page is published by the release store of its address and never moves.  So is a record, a
  *     history or a block of windows; the one it replaces goes to `retire`.
+ *     But for histories until the store is recovered: readers are given none before that, so that
+ *     the writer may edit them in place (store_histories_are_read).
  *  3. An event changes nothing before all memory that it needs is there: what fails leaves at most
  *     ids without a record and windows without a count, which readers cannot tell from unknown.
  *  4. An item is in `active`, once, exactly while it has a block of windows. */
@@ -287,6 +290,12 @@ static inline void store_counter_add(struct store *store, enum store_counter cou
                           memory_order_relaxed);
 }
 
+/* From then on for ever.  The acquire load sees all that was edited in place before. */
+static inline bool store_histories_are_read(const struct store *store)
+{
+    return atomic_load_explicit(&store->recovery, memory_order_acquire) == STORE_RECOVERED;
+}
+
 /* NULL when nothing was ever stored for that number. */
 static inline struct item_slot *store_item_slot(const struct store *store, uint32_t item)
 {
@@ -365,8 +374,6 @@ MUST_CHECK enum err_code store_decode_record(const struct event_record *record, 
 /* One such event.  ERR_LIMIT, ERR_NOMEM. */
 MUST_CHECK enum err_code store_apply_record(struct store *store, const struct event_record *record,
                                             const struct event *event, struct err *err);
-/* Makes sure that the item has windows for that class; false without memory. */
-bool store_make_windows(struct store *store, uint32_t item, enum event_class event_class);
 /* In the place of what is in the slot. */
 void store_person_publish(struct store *store, _Atomic(const struct person *) *slot,
                           const struct person *person);
@@ -381,6 +388,10 @@ MUST_CHECK enum err_code store_add_item_id(struct store *store, struct text id,
                                            uint32_t *ret_number, struct err *err);
 MUST_CHECK enum err_code store_add_person_id(struct people *people, struct text id,
                                              uint32_t *ret_number, struct err *err);
+
+/* ---- store_windows.c */
+/* Makes sure that the item has windows for that class; false without memory. */
+bool store_make_windows(struct store *store, uint32_t item, enum event_class event_class);
 
 /* ---- store_commit.c, on the writer */
 /* The batch was applied, with store->result: completes it now or when it is committed; owns it. */
@@ -464,6 +475,8 @@ void store_consent_discard(struct store *store);
  * made: store_views_discard. */
 MUST_CHECK enum err_code store_view_make(struct store *store, uint32_t user,
                                          const struct store_pending *pending, struct err *err);
+/* The user whose view follows from that history; IDMAP_NONE: there is none. */
+uint32_t store_view_user(const struct store *store, const struct people *people, uint32_t number);
 /* All views that follow from a new history; none are left behind on ERR_NOMEM. */
 MUST_CHECK enum err_code store_views_follow(struct store *store,
                                             const struct store_pending *pending, struct err *err);

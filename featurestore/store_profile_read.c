@@ -38,8 +38,10 @@ static const struct person *anon_history(const struct store *store, struct text 
 bool store_history(const struct store *store, struct text user, struct text anon,
                    struct history *ret_history)
 {
-    const struct person *person = user_history(store, idmap_find(store->users.ids, user));
-    if (person == NULL)
+    bool is_read = store_histories_are_read(store); /* first: it orders what is read below */
+    const struct person *person =
+        is_read ? user_history(store, idmap_find(store->users.ids, user)) : NULL;
+    if (is_read && person == NULL)
         person = anon_history(store, anon, user.ptr != NULL);
     *ret_history = person_history(person);
     return person != NULL;
@@ -53,7 +55,8 @@ uint32_t store_user_count(const struct store *store)
 bool store_user_at(const struct store *store, uint32_t user, struct history *ret_history,
                    struct text *ret_attributes, uint8_t *ret_consent)
 {
-    const struct person *person = user_history(store, user);
+    const struct person *person =
+        store_histories_are_read(store) ? user_history(store, user) : NULL;
     const struct profile profile = store_profile(&store->users, user);
     *ret_history = person_history(person);
     *ret_attributes = profile.attributes;

@@ -92,15 +92,18 @@ enum err_code store_view_make(struct store *store, uint32_t user,
     return ERR_OK;
 }
 
+uint32_t store_view_user(const struct store *store, const struct people *people, uint32_t number)
+{
+    const struct profile profile = store_profile(people, number);
+    if (people == &store->anons)
+        return profile_sole_user(&profile);
+    return profile.anon_count > 0 ? number : IDMAP_NONE;
+}
+
 enum err_code store_views_follow(struct store *store, const struct store_pending *pending,
                                  struct err *err)
 {
-    const struct profile profile = store_profile(pending->people, pending->number);
-    uint32_t user = IDMAP_NONE;
-    if (pending->people == &store->anons)
-        user = profile_sole_user(&profile);
-    else if (profile.anon_count > 0)
-        user = pending->number;
+    uint32_t user = store_view_user(store, pending->people, pending->number);
     if (user == IDMAP_NONE)
         return ERR_OK;
     enum err_code rc = store_view_make(store, user, pending, err);
