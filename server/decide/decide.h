@@ -18,6 +18,8 @@
 #include "server/decide/worker.h"
 #include "server/protocol/request.h"
 
+struct page_memo; /* server/decide/page_memo.h */
+
 struct decide_env {
     const struct store *store;
     const struct snapshot *snapshot;
@@ -32,6 +34,7 @@ struct decide_env {
     /* Bits: decide with these trials of the snapshot, whoever asks, and leave no trace of it in
      * breakers and counts; 0: an ordinary decision. */
     uint32_t aside;
+    struct page_memo *memo; /* of the page that the decision is a slot of; NULL: it is alone */
 };
 
 /* request->op is recommend, similar, rank or price. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/decide/page.h"
 
+#include "server/decide/page_memo.h"
+
 /* What slots that were decided show; in the arena. */
 struct shown {
     struct text *id; /* the texts are those of store and snapshot */
@@ -69,13 +71,17 @@ void decide_page(const struct decide_env *env, struct worker *worker, const stru
     struct shown shown = {.id = ARENA_NEW(&worker->arena, struct text, items_max(request))};
     if (shown.id != NULL)
         shown.item = ARENA_NEW(&worker->arena, uint32_t, items_max(request));
+    struct page_memo memo;
+    struct decide_env of_page = *env;
+    page_memo_begin(&memo, &worker->page);
+    of_page.memo = request->slot_count > 1 ? &memo : NULL;
     size_t mark = arena_mark(&worker->arena);
     for (uint32_t i = 0; i < request->slot_count; i++) {
         struct decision decision;
         struct request one = page_slot_request(env->snapshot->policies, &worker->arena, request, i,
                                                (struct text_list){shown.id, shown.count});
         uint64_t began_ns = clock_now_ns(worker->clock);
-        decide(env, worker, &one, &decision);
+        decide(&of_page, worker, &one, &decision);
         const struct page_slot slot = {.index = i,
                                        .request = &one,
                                        .decision = &decision,

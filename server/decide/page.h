@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* page - the slots of a whole page, decided one after the other: what one of them shows the next do
- * not, unless their policy says `repeats`.
+ * not, unless their policy says `repeats`.  Each gives what it would give as a request of its own
+ * that excludes what is shown; what they have in common is done once (page_memo.h).
  *
  * Threads: as decide. */
 #ifndef SERVER_DECIDE_PAGE_H

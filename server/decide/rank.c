@@ -4,6 +4,7 @@
 
 #include "models/blend.h"
 #include "models/ranker.h"
+#include "server/decide/page_memo.h"
 #include "server/decide/pipeline.h"
 #include "server/metrics.h"
 
@@ -18,6 +19,8 @@ struct ranked {
 
 /* A whole ranking: items come in groups, whose features are read one after the other. */
 enum { GROUP_ITEMS = FEATURE_ITEMS_MAX };
+_Static_assert((int)GROUP_ITEMS <= (int)PAGE_MEMO_GROUP, "a page keeps whole groups");
+
 struct ranking {
     struct feature_reader reader;
     const struct model *ranker;
@@ -31,6 +34,9 @@ struct ranking {
     float *plain;   /* `rank`: the score of each item before boosts */
     struct ranked ranked[GROUP_ITEMS];
     uint32_t item[GROUP_ITEMS];
+    struct page_rows *page;      /* rows that slots before this one read; NULL: none are kept */
+    uint32_t place[GROUP_ITEMS]; /* of each item in there */
+    uint32_t unread[GROUP_ITEMS], unread_count; /* of the group: features are read of these */
     double score[GROUP_ITEMS];
     void *scratch; /* of the ranker */
 };
@@ -89,6 +95,21 @@ static bool make_rows(struct pipeline *p, struct ranking *ranking, uint32_t item
            (ranking->kept != NULL || ranking->group != NULL);
 }
 
+/* Features of an item by slot differ between slots: nothing is kept of a ranker that has some. */
+static struct page_rows *rows_of_page(const struct pipeline *p)
+{
+    const struct model *ranker = p->models->ranker;
+    if (p->env->memo == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < ranker->feature_count; i++) {
+        const struct rank_binding *binding = &p->models->binding[i];
+        if (binding->of_item && binding->from == BIND_FEATURE &&
+            feature_asks_for(&binding->feature) == LEFT_SLOT)
+            return NULL;
+    }
+    return page_memo_rows(p->env->memo, ranker, p->is_hidden);
+}
+
 /* NULL without a ranker or room. */
 static struct ranking *ranking_begin(struct pipeline *p, uint32_t item_count)
 {
@@ -104,6 +125,7 @@ static struct ranking *ranking_begin(struct pipeline *p, uint32_t item_count)
     if (!make_rows(p, ranking, item_count))
         return NULL;
     pipeline_read_features(p, &ranking->reader);
+    ranking->page = rows_of_page(p);
     for (uint32_t i = 0; i < ranking->feature_count; i++) {
         const struct rank_binding *binding = &p->models->binding[i];
         if (!binding->of_item)
@@ -114,21 +136,59 @@ static struct ranking *ranking_begin(struct pipeline *p, uint32_t item_count)
     return ranking;
 }
 
+/* Each row as the page keeps it, or with what is the same for all items; stands the reader at
+ * those that are not kept. */
+static void begin_rows(struct ranking *ranking, uint32_t count, double *rows)
+{
+    uint32_t stride = ranking->feature_count;
+    uint32_t unread[GROUP_ITEMS];
+    ranking->unread_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const double *from = ranking->shared;
+        uint32_t item = ranking->ranked[i].item;
+        ranking->item[i] = item;
+        ranking->place[i] =
+            ranking->page == NULL ? PAGE_MEMO_NONE : page_rows_find(ranking->page, item);
+        if (ranking->place[i] != PAGE_MEMO_NONE) {
+            from = page_rows_at(ranking->page, ranking->place[i]);
+        } else {
+            unread[ranking->unread_count] = item;
+            ranking->unread[ranking->unread_count++] = i;
+        }
+        memcpy(rows + (size_t)i * stride, from, stride * sizeof *rows);
+    }
+    if (ranking->unread_count > 0)
+        feature_reader_items(&ranking->reader, unread, ranking->unread_count, ranking->keys);
+}
+
+static void read_column(struct ranking *ranking, const struct feature *feature, uint32_t count,
+                        double *column)
+{
+    uint32_t stride = ranking->feature_count;
+    double value[GROUP_ITEMS];
+    if (ranking->unread_count == count) {
+        feature_values(&ranking->reader, feature, column, stride);
+    } else if (ranking->unread_count > 0) {
+        feature_values(&ranking->reader, feature, value, 1);
+        for (uint32_t i = 0; i < ranking->unread_count; i++)
+            column[(size_t)ranking->unread[i] * stride] = value[i];
+    }
+}
+
 static void fill_rows(const struct pipeline *p, struct ranking *ranking, uint32_t count,
                       double *rows)
 {
     uint32_t stride = ranking->feature_count;
-    for (uint32_t i = 0; i < count; i++) {
-        ranking->item[i] = ranking->ranked[i].item;
-        memcpy(rows + (size_t)i * stride, ranking->shared, stride * sizeof *rows);
-    }
-    feature_reader_items(&ranking->reader, ranking->item, count, ranking->keys);
+    begin_rows(ranking, count, rows);
     for (uint32_t f = 0; f < stride; f++) {
         const struct rank_binding *binding = &p->models->binding[f];
-        if (!binding->of_item)
+        if (!binding->of_item) {
+            for (uint32_t i = 0; i < count && ranking->unread_count < count; i++)
+                rows[(size_t)i * stride + f] = ranking->shared[f];
             continue;
+        }
         if (binding->from == BIND_FEATURE) {
-            feature_values(&ranking->reader, &binding->feature, rows + f, stride);
+            read_column(ranking, &binding->feature, count, rows + f);
             continue;
         }
         const float *natural = binding->from == BIND_SOURCE ? ranking->natural[binding->id] : NULL;
@@ -147,7 +207,11 @@ static void score_group(const struct pipeline *p, struct ranking *ranking, uint3
     double *rows = ranking->kept != NULL ? ranking->kept + first * stride : ranking->group;
     ranking->first = first;
     fill_rows(p, ranking, count, rows);
-    ranker_score_rows(ranking->ranker, rows, count, ranking->scratch, ranking->score);
+    const struct page_group group = {ranking->item, ranking->place, rows, count};
+    if (ranking->page != NULL)
+        page_rows_score(ranking->page, &group, ranking->scratch, ranking->score);
+    else
+        ranker_score_rows(ranking->ranker, rows, count, ranking->scratch, ranking->score);
     for (uint32_t i = 0; i < count; i++)
         *ret_good = *ret_good && isfinite(ranking->score[i]);
 }

@@ -2,6 +2,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "server/decide/page_memo.h"
 #include "server/decide/pipeline.h"
 #include "server/metrics.h"
 
@@ -189,6 +190,21 @@ static uint32_t live_rows(const struct pipeline *p, const struct model *model,
     return count;
 }
 
+/* As factors_fold_in; a page does it once. */
+static const float *fold_in(const struct pipeline *p, const struct factors *factors,
+                            const uint32_t *row, uint32_t row_count, float *vector)
+{
+    struct page_memo *memo = p->env->memo;
+    const float *known = memo == NULL ? NULL : page_memo_vector(memo, factors, row, row_count);
+    if (known != NULL)
+        return known;
+    if (!factors_fold_in(factors, row, row_count, p->arena, vector))
+        return NULL;
+    if (memo != NULL)
+        page_memo_keep_vector(memo, &(struct page_vector){factors, row, vector, row_count});
+    return vector;
+}
+
 /* The row from training serves as long as the person did nothing since; otherwise the vector is
  * folded in from what is known now. */
 static const float *person_vector(struct pipeline *p, const struct model *model, bool *ret_good)
@@ -210,8 +226,9 @@ static const float *person_vector(struct pipeline *p, const struct model *model,
     uint32_t row_count = live_rows(p, model, row);
     if (row_count == 0)
         return trained;
-    if (factors_fold_in(factors, row, row_count, p->arena, vector))
-        return vector;
+    const float *folded = fold_in(p, factors, row, row_count, vector);
+    if (folded != NULL)
+        return folded;
     pipeline_lower(p, LEVEL_reduced, REASON_model_error);
     *ret_good = false;
     return trained;

@@ -26,6 +26,8 @@ enum err_code workers_create(uint32_t count, struct metrics *metrics, const stru
         rand_init(&worker->rand, seed + i);
         rc = arena_init(&worker->arena, WORKER_ARENA_BYTES, err);
         if (rc == ERR_OK)
+            rc = arena_init(&worker->page, WORKER_PAGE_BYTES, err);
+        if (rc == ERR_OK)
             rc = metrics_slot(metrics, &worker->metrics, err);
     }
     if (rc != ERR_OK) {
@@ -40,8 +42,10 @@ void workers_destroy(struct workers **workers)
 {
     if (*workers == NULL)
         return;
-    for (uint32_t i = 0; i < (*workers)->count; i++)
+    for (uint32_t i = 0; i < (*workers)->count; i++) {
         arena_deinit(&(*workers)->worker[i].arena);
+        arena_deinit(&(*workers)->worker[i].page);
+    }
     free(*workers);
     *workers = NULL;
 }

@@ -16,6 +16,7 @@
 #include "server/decide/costs.h"
 
 #define WORKER_ARENA_BYTES ((size_t)4 << 20)
+#define WORKER_PAGE_BYTES  ((size_t)2 << 20)
 
 /* How long requests waited for this worker; see server/control/admission.h. */
 struct queue_delay {
@@ -34,6 +35,7 @@ struct effort {
 struct worker {
     uint32_t index; /* 0..count-1: which scratch of a snapshot is its own */
     struct arena arena;
+    struct arena page; /* what slots of a page share; see page_memo.h */
     struct rand rand;
     struct metric_slot *metrics;
     const struct clock *clock;
