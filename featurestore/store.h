@@ -226,6 +226,7 @@ uint32_t store_prices_max(const struct store *store);                /* of the l
 uint32_t store_item_count(const struct store *store);                /* numbers given */
 uint32_t store_item_find(const struct store *store, struct text id); /* or IDMAP_NONE */
 struct text store_item_id(const struct store *store, uint32_t item);
+void store_item_fetch_id(const struct store *store, uint32_t item);      /* asks for its memory */
 const struct item *store_item(const struct store *store, uint32_t item); /* NULL: no record */
 
 /* Changes when a record's title, category, brand or attributes do, or an item comes or goes. */

@@ -19,8 +19,10 @@ struct sieve_note {
 float sieve_largest(const float *vector, uint32_t dim)
 {
     float largest = 0.0f;
-    for (uint32_t k = 0; k < dim; k++)
-        largest = fmaxf(largest, fabsf(vector[k]));
+    for (uint32_t k = 0; k < dim; k++) {
+        float magnitude = fabsf(vector[k]);
+        largest = magnitude > largest ? magnitude : largest;
+    }
     return largest;
 }
 
@@ -32,14 +34,22 @@ float sieve_length(const float *vector, uint32_t dim)
     return (float)sqrt(sum);
 }
 
+/* As rintf, of at most 2^22, without a call where the processor of the build has no instruction:
+ * behind 1.5 * 2^23 a float has no room for a fraction. */
+static inline float nearest_whole(float value)
+{
+    const float shift = 0x1.8p23f;
+    return (value + shift) - shift;
+}
+
 float sieve_to_whole(const float *vector, uint32_t dim, float largest, int8_t *ret_whole,
                      float *ret_rest)
 {
     double rest = 0.0;
     float step = largest / 127.0f;
     for (uint32_t k = 0; k < dim; k++) {
-        float whole = step > 0.0f ? rintf(vector[k] / step) : 0.0f;
-        whole = fminf(fmaxf(whole, -127.0f), 127.0f);
+        float whole = step > 0.0f ? nearest_whole(vector[k] / step) : 0.0f;
+        whole = whole < -127.0f ? -127.0f : whole > 127.0f ? 127.0f : whole;
         double left = (double)vector[k] - (double)step * (double)whole;
         rest += left * left;
         ret_whole[k] = (int8_t)whole;
@@ -232,9 +242,12 @@ static void add_group(const struct sieve_scan *scan, uint32_t group, const int32
     float unit = weight * scan->step * scan->sieve->group[group].step;
     float slack = weight * slack_of(scan, &scan->sieve->group[group]);
     float upper[GROUP];
+    uint32_t count = GROUP;
     for (uint32_t lane = 0; lane < GROUP; lane++)
         upper[lane] = unit * (float)product[lane] + slack;
-    for (uint32_t lane = 0; lane < GROUP && row[lane] != SIEVE_NO_ROW; lane++)
+    while (row[count - 1] == SIEVE_NO_ROW) /* the last group of a list may not be full */
+        count--;
+    for (uint32_t lane = 0; lane < count; lane++)
         io_upper[place_of_row == NULL ? row[lane] : place_of_row[row[lane]]] += upper[lane];
 }
 

@@ -231,6 +231,8 @@ static bool begin(struct pipeline *p, struct selection *selection)
         p->no_room = true;
         return false;
     }
+    for (uint32_t i = 0; i < top.count && i < p->wanted; i++)
+        store_item_fetch_id(p->env->store, top.slot[i].key); /* most of them will be shown */
     for (uint32_t i = 0; i < top.count; i++) {
         selection->order[i] = &p->chosen[*slot_of(&places, p, top.slot[i].key) - 1];
         selection->open[selection->order[i]->source]++;
