@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,10 +21,9 @@
 #include "tests/support/model_sample.h"
 #include "tests/support/program.h"
 
-#define ROWS     400000 /* a version is large enough to be seen in the resident memory */
-#define PATH     (2 * TEMP_DIR_BYTES)
-#define PAGE     262144
-#define ARGS_MAX 12
+#define ROWS 400000 /* a version is large enough to be seen in the resident memory */
+#define PATH (2 * TEMP_DIR_BYTES)
+#define PAGE 262144
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -75,18 +73,7 @@ static int teardown(void **state)
 /* decidectl; its output is in bench->program. */
 static int ctl(struct bench *bench, const char *const *args)
 {
-    char path[FILE_PATH_BYTES];
-    const char *argv[ARGS_MAX] = {path, "--url", bench->daemon.url};
-    size_t count = 3;
-    const char *tools = getenv("DECIDED_TOOLS");
-    assert_non_null(tools);
-    snprintf(path, sizeof path, "%s/decidectl", tools);
-    for (; *args != NULL; args++) {
-        assert_true(count + 1 < ARGS_MAX);
-        argv[count++] = *args;
-    }
-    program_run(&bench->program, argv);
-    return bench->program.exit_code;
+    return program_run_ctl(&bench->program, bench->daemon.url, args);
 }
 
 static const char *at(const struct bench *bench, const char *below, char path[PATH])
@@ -294,21 +281,6 @@ static void push_large(struct bench *bench, const char *version)
     push(bench, dir);
 }
 
-static double resident_bytes(pid_t pid)
-{
-    char path[64], line[256];
-    uint64_t kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "RssAnon: %" SCNu64, &kib) == 1)
-            break;
-    }
-    fclose(file);
-    return (double)kib * 1024;
-}
-
 static void reload_with(struct bench *bench, const char *config)
 {
     daemon_keep_port(&bench->daemon, config);
@@ -323,19 +295,19 @@ static void test_a_lower_budget_returns_memory_at_once(void **state)
     char config[128];
     push_large(bench, "1");
     settle(bench);
-    double alone = resident_bytes(bench->daemon.pid);
+    double alone = 1024 * (double)daemon_resident_kib(&bench->daemon);
     push_large(bench, "2");
     push_large(bench, "3");
     settle(bench);
     double bytes = previous(bench, 2);
-    double before = resident_bytes(bench->daemon.pid);
+    double before = 1024 * (double)daemon_resident_kib(&bench->daemon);
     assert_true(bytes > 2.0 * ROWS * 16);
     snprintf(config, sizeof config, "\"models_previous_bytes_max\": %.0f", bytes / 2);
     reload_with(bench, config);
-    double with_one = resident_bytes(bench->daemon.pid);
+    double with_one = 1024 * (double)daemon_resident_kib(&bench->daemon);
     assert_true(fabs(previous(bench, 1) - bytes / 2) < 0.5);
     reload_with(bench, "\"models_previous_bytes_max\": 0");
-    double with_none = resident_bytes(bench->daemon.pid);
+    double with_none = 1024 * (double)daemon_resident_kib(&bench->daemon);
     (void)previous(bench, 0);
     printf("versions of %.1f MB; resident %.1f MB before two came, %.1f with both, %.1f with one, "
            "%.1f with none\n",

@@ -21,7 +21,6 @@
 #include "tests/support/program.h"
 
 #define MINISIGN "/usr/bin/minisign" /* tools/setup installs it */
-#define ARGS_MAX 16
 
 struct bench {
     struct daemon daemon;
@@ -77,18 +76,7 @@ static int teardown(void **state)
 /* decidectl; its output is in bench->program. */
 static int ctl(struct bench *bench, const char *const *args)
 {
-    char path[FILE_PATH_BYTES];
-    const char *argv[ARGS_MAX] = {path, "--url", bench->daemon.url};
-    size_t count = 3;
-    const char *tools = getenv("DECIDED_TOOLS");
-    assert_non_null(tools);
-    snprintf(path, sizeof path, "%s/decidectl", tools);
-    for (; *args != NULL; args++) {
-        assert_true(count + 1 < ARGS_MAX);
-        argv[count++] = *args;
-    }
-    program_run(&bench->program, argv);
-    return bench->program.exit_code;
+    return program_run_ctl(&bench->program, bench->daemon.url, args);
 }
 
 static void sign(struct bench *bench, const char *dir)

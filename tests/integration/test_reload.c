@@ -207,22 +207,6 @@ static void wait_for_version(const struct load *load, uint32_t version)
     }
 }
 
-/* Of its own: the logs are mapped files, which grow with every decision. */
-static uint64_t resident_kib(pid_t pid)
-{
-    char path[64], line[256];
-    uint64_t kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "RssAnon: %" SCNu64, &kib) == 1)
-            break;
-    }
-    fclose(file);
-    return kib;
-}
-
 static uint64_t number_of_environment(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
@@ -251,7 +235,7 @@ static uint32_t swap_on(struct load *load, uint64_t seconds, uint64_t every_ms,
         publish(load->daemon, ++version);
         wait_for_version(load, version);
         if (version == WARM_VERSIONS)
-            *ret_resident_kib = resident_kib(load->daemon->pid);
+            *ret_resident_kib = daemon_resident_kib(load->daemon);
         uint64_t next_ns = began_ns + (version - 1) * every_ms * 1000000;
         const struct timespec until = {.tv_sec = (time_t)(next_ns / 1000000000),
                                        .tv_nsec = (long)(next_ns % 1000000000)};
@@ -285,7 +269,7 @@ static void test_swaps_under_load(void **state)
     atomic_store(&load.stop, true);
     for (int i = 0; i < CLIENTS; i++)
         pthread_join(client[i], NULL);
-    uint64_t after_kib = resident_kib(daemon.pid);
+    uint64_t after_kib = daemon_resident_kib(&daemon);
     printf("%u versions in %" PRIu64 " s, %" PRIu64 " answers, %" PRIu64 " failed, %" PRIu64
            " wrong; resident %" PRIu64 " KiB after %d versions, %" PRIu64 " KiB at the end\n",
            version, seconds, atomic_load(&load.answers), atomic_load(&load.failures),

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -207,4 +208,20 @@ void daemon_stop(struct daemon *daemon)
             die(daemon, "it did not end with 0");
     }
     temp_dir_remove(&daemon->dir);
+}
+
+uint64_t daemon_resident_kib(const struct daemon *daemon)
+{
+    char path[64], line[256];
+    uint64_t kib = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)daemon->pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        die(daemon, "its status cannot be read");
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "RssAnon: %" SCNu64, &kib) == 1)
+            break;
+    }
+    fclose(file);
+    return kib;
 }

@@ -8,6 +8,7 @@
 #define TESTS_SUPPORT_DAEMON_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "tests/support/temp_dir.h"
@@ -31,6 +32,8 @@ void daemon_keep_port(const struct daemon *daemon, const char *config_extra);
 void daemon_restart(struct daemon *daemon);
 void daemon_signal(const struct daemon *daemon, int signal);
 int daemon_wait(struct daemon *daemon); /* its exit status as of waitpid, within 30 s */
+/* Memory of its own: the logs are mapped files, which grow with every decision. */
+uint64_t daemon_resident_kib(const struct daemon *daemon);
 /* True when a log line holding `text` appears within ten seconds. */
 bool daemon_log_has(struct daemon *daemon, const char *text);
 void daemon_stop(

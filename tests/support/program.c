@@ -14,6 +14,8 @@
 
 #define WAIT_MS 60000
 
+enum { ARGS_MAX = 32, PATH_BYTES = 4096 };
+
 static _Noreturn void die(const char *what, const char *why)
 {
     fprintf(stderr, "program: %s: %s\n", what, why);
@@ -74,4 +76,22 @@ void program_run(struct program *program, const char *const *argv)
     if (waitpid(pid, &status, 0) != pid)
         die("waitpid", strerror(errno));
     program->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int program_run_ctl(struct program *program, const char *url, const char *const *args)
+{
+    char path[PATH_BYTES];
+    const char *argv[ARGS_MAX] = {path, "--url", url};
+    size_t count = 3;
+    const char *tools = getenv("DECIDED_TOOLS");
+    if (tools == NULL)
+        die("decidectl", "DECIDED_TOOLS is not set");
+    snprintf(path, sizeof path, "%s/decidectl", tools);
+    for (; *args != NULL; args++) {
+        if (count + 1 >= ARGS_MAX)
+            die("decidectl", "too many arguments");
+        argv[count++] = *args;
+    }
+    program_run(program, argv);
+    return program->exit_code;
 }

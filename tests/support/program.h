@@ -14,5 +14,8 @@ struct program {
 
 /* argv ends with NULL; argv[0] is the path. */
 void program_run(struct program *program, const char *const *argv);
+/* decidectl of the build, for the daemon at `url`; `args` ends with NULL.  Returns its exit code.
+ */
+int program_run_ctl(struct program *program, const char *url, const char *const *args);
 
 #endif

@@ -296,15 +296,31 @@ uint64_t rig_loaded_count(const struct registry_rig *rig)
     return metric_value(rig->metrics, M_MODEL_LOADS, 0, 0);
 }
 
-int rig_set_up_promoted(void **state)
+int rig_set_up(void **state)
 {
     struct registry_rig *rig = malloc(sizeof *rig);
     if (rig == NULL)
         return -1;
     rig_create(rig);
+    *state = rig;
+    return 0;
+}
+
+int rig_set_up_started(void **state)
+{
+    if (rig_set_up(state) != 0)
+        return -1;
+    rig_start(*state);
+    return 0;
+}
+
+int rig_set_up_promoted(void **state)
+{
+    if (rig_set_up(state) != 0)
+        return -1;
+    struct registry_rig *rig = *state;
     rig->serves_promoted = true;
     rig_start(rig);
-    *state = rig;
     return 0;
 }
 

@@ -43,7 +43,10 @@ void rig_create(struct registry_rig *rig); /* all but the registry */
 void rig_start(struct registry_rig *rig);  /* the registry */
 void rig_stop(struct registry_rig *rig);   /* the registry, as a restart does */
 void rig_destroy(struct registry_rig *rig);
-/* For cmocka: a rig of its own in *state, started, where what arrives waits to be promoted. */
+/* For cmocka: a rig of its own in *state; started; started where what arrives waits to be
+ * promoted. */
+int rig_set_up(void **state);
+int rig_set_up_started(void **state);
 int rig_set_up_promoted(void **state);
 int rig_tear_down(void **state);
 

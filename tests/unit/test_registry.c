@@ -25,24 +25,6 @@
 
 #define DEADLINE_NS UINT64_C(20000000000)
 
-static int setup(void **state)
-{
-    struct registry_rig *rig = malloc(sizeof *rig);
-    if (rig == NULL)
-        return -1;
-    rig_create(rig);
-    rig_start(rig);
-    *state = rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_destroy(*state);
-    free(*state);
-    return 0;
-}
-
 static void test_an_empty_directory_serves_without_models(void **state)
 {
     struct registry_rig *rig = *state;
@@ -564,7 +546,7 @@ static void test_a_ranker_that_no_slot_names_is_checked_too(void **state)
     assert_int_equal(rig_install(rig, work, "unnamed", "1", &err), ERR_OK);
 }
 
-#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, rig_set_up_started, rig_tear_down)
 
 int main(void)
 {

@@ -130,10 +130,10 @@ bool __wrap_reg_is_stopping(struct registry *registry)
 
 static int set_up(void **state)
 {
-    struct registry_rig *rig = malloc(sizeof *rig);
     static char policies[2 * TEMP_DIR_BYTES];
-    assert_non_null(rig);
-    rig_create(rig);
+    if (rig_set_up(state) != 0)
+        return -1;
+    struct registry_rig *rig = *state;
     temp_dir_write_text(&rig->dir, "policies.json",
                         "{\"version\": \"1\", \"default\": \"home\", \"slots\": {\"home\": "
                         "{\"sources\": [{\"source\": \"content\"}]}}}");
@@ -146,7 +146,6 @@ static int set_up(void **state)
         outcome_init(&moment.outcome[i]);
     put_items(rig, 0, ITEMS);
     wait_until_listed(rig, ITEMS);
-    *state = rig;
     return 0;
 }
 

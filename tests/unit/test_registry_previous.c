@@ -19,16 +19,6 @@
 
 #define LIST_BYTES 262144
 
-static int setup(void **state)
-{
-    struct registry_rig *rig = malloc(sizeof *rig);
-    if (rig == NULL)
-        return -1;
-    rig_create(rig);
-    *state = rig;
-    return 0;
-}
-
 static void put(char text[256], struct text word)
 {
     size_t used = strlen(text);
@@ -253,7 +243,7 @@ static void test_a_rollback_to_what_cannot_be_read_changes_nothing(void **state)
     rolls_back_to(rig, "1"); /* 2 is set aside */
 }
 
-#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, rig_tear_down)
+#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
 
 int main(void)
 {

@@ -19,23 +19,6 @@
 
 #define LIST_BYTES 262144
 
-static int setup(void **state)
-{
-    struct registry_rig *rig = malloc(sizeof *rig);
-    if (rig == NULL)
-        return -1;
-    rig_create(rig);
-    *state = rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_destroy(*state);
-    free(*state);
-    return 0;
-}
-
 /* "serving", "previous", "waiting" - what the list says of a version; "" when it is not loaded. */
 static const char *state_of(const struct registry_rig *rig, const char *name, const char *version)
 {
@@ -253,7 +236,7 @@ static void test_a_line_from_before_is_read_and_one_for_later_too(void **state)
     assert_string_equal(state_of(rig, "m", "2"), "waiting");
 }
 
-#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
 
 int main(void)
 {

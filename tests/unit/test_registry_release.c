@@ -16,17 +16,6 @@
 #include "tests/support/alloc_fail.h"
 #include "tests/support/release_rig.h"
 
-static int setup(void **state)
-{
-    struct registry_rig *rig = malloc(sizeof *rig);
-    if (rig == NULL)
-        return -1;
-    rig_create(rig);
-    rig_start(rig);
-    *state = rig;
-    return 0;
-}
-
 static uint64_t epoch_of(const struct registry_rig *rig)
 {
     return serving_current(&rig->serving)->epoch;
@@ -393,7 +382,7 @@ static void test_without_memory_nothing_changes(void **state)
     temp_dir_remove(&dir);
 }
 
-#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, rig_tear_down)
+#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, rig_set_up_started, rig_tear_down)
 
 int main(void)
 {

@@ -7,31 +7,12 @@
 
 #include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/support/alloc_fail.h"
 #include "tests/support/registry_rig.h"
-
-static int setup(void **state)
-{
-    struct registry_rig *rig = malloc(sizeof *rig);
-    if (rig == NULL)
-        return -1;
-    rig_create(rig);
-    rig_start(rig);
-    *state = rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_destroy(*state);
-    free(*state);
-    return 0;
-}
 
 static enum err_code reload(struct registry_rig *rig, const char *policies, struct err *ret_err)
 {
@@ -179,7 +160,7 @@ static void test_a_stopped_registry_takes_nothing(void **state)
     assert_int_equal(outcome_wait(&outcome), ERR_BUSY);
 }
 
-#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, rig_set_up_started, rig_tear_down)
 
 int main(void)
 {
