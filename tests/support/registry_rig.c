@@ -11,6 +11,7 @@
 #include "base/cursor.h"
 #include "base/file.h"
 #include "base/rcu.h"
+#include "server/decide/tally.h"
 #include "server/metrics.h"
 
 #define WAIT_S     20
@@ -230,6 +231,22 @@ const char *rig_serving(const struct registry_rig *rig, const char *name)
     if (strcmp(version, by_snapshot) != 0)
         die("registry and snapshot differ", name);
     return version;
+}
+
+struct rig_view rig_view(const struct registry_rig *rig)
+{
+    rcu_read_begin();
+    const struct snapshot *snapshot = serving_current(&rig->serving);
+    struct rig_view view = {.epoch = snapshot->epoch,
+                            .model_count = snapshot->model_count,
+                            .trial_count = snapshot->trial_count,
+                            .static_count = snapshot->static_count};
+    if (view.model_count > 0)
+        view.first_model_bytes = snapshot->model[0]->bytes;
+    if (view.trial_count > 0)
+        view.trial_decisions = tally_counts(snapshot->trial[0].tally, 0, TALLY_TRIAL)->decisions;
+    rcu_read_end();
+    return view;
 }
 
 static bool key_is(struct cursor *cursor, const char *key)

@@ -26,6 +26,14 @@ struct registry_rig {
     const struct minisign_keys *keys; /* NULL: none; the ratchet is versions.json below DIR */
 };
 
+/* What the snapshot in force has: a copy, since the loader may replace the snapshot at any time. */
+struct rig_view {
+    uint64_t epoch;
+    uint32_t model_count, trial_count, static_count;
+    uint64_t first_model_bytes; /* 0: no model */
+    uint64_t trial_decisions;   /* of the first trial, by worker 0; 0: no trial */
+};
+
 /* What a request ended with. */
 struct outcome {
     pthread_mutex_t lock;
@@ -70,6 +78,7 @@ enum err_code rig_install(struct registry_rig *rig, const char *from, const char
                           const char *version, struct err *ret_err);
 /* "1" - the version that serves, by the registry and by the snapshot alike; "" for none. */
 const char *rig_serving(const struct registry_rig *rig, const char *name);
+struct rig_view rig_view(const struct registry_rig *rig);
 /* The message of the newest load of name and version that was refused; "" when none was. */
 const char *rig_refusal(const struct registry_rig *rig, const char *name, const char *version);
 uint64_t rig_refused_count(const struct registry_rig *rig); /* the metric */

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/rcu.h"
 #include "server/control/pages.h"
 #include "server/control/process_stats.h"
 #include "server/metrics.h"
@@ -146,7 +147,9 @@ static void test_each_model_is_told_and_a_bad_push_changes_nothing(void **state)
     verbose_has(f, 200,
                 "\n[!]model gone2 missing: a policy names it, and no version serves; "
                 "refused last: ");
+    rcu_read_begin();
     breaker_hold(serving_current(&rig->serving)->model[0]->breaker, BREAKER_HELD_OPEN);
+    rcu_read_end();
     verbose_has(f, 200, "\n[!]model near not used: near@1 serves, breaker held_open\n");
 }
 

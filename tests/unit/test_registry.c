@@ -28,11 +28,10 @@
 static void test_an_empty_directory_serves_without_models(void **state)
 {
     struct registry_rig *rig = *state;
-    const struct snapshot *snapshot = serving_current(&rig->serving);
-    assert_non_null(snapshot);
-    assert_int_equal(snapshot->epoch, 1);
-    assert_int_equal(snapshot->model_count, 0);
-    assert_int_equal(snapshot->static_count, 1);
+    struct rig_view view = rig_view(rig);
+    assert_int_equal(view.epoch, 1);
+    assert_int_equal(view.model_count, 0);
+    assert_int_equal(view.static_count, 1);
     assert_int_equal(registry_serving_count(rig->registry), 0);
     assert_string_equal(rig_serving(rig, "m"), "");
 }
@@ -47,11 +46,12 @@ static void test_every_kind_serves_and_its_items_have_numbers(void **state)
     assert_int_equal(rig_loaded_count(rig), MODEL_KIND_COUNT);
     assert_int_equal(rig_refused_count(rig), 0);
     assert_int_equal(store_item_count(rig->store), MODEL_SAMPLE_ITEMS);
-    const struct snapshot *snapshot = serving_current(&rig->serving);
-    const struct model *popularity = snapshot->variant[0].popularity;
-    assert_non_null(popularity);
     uint32_t item = store_item_find(rig->store, TEXT_LITERAL("i3"));
+    rcu_read_begin();
+    const struct model *popularity = serving_current(&rig->serving)->variant[0].popularity;
+    assert_non_null(popularity);
     assert_int_equal(model_row(popularity, item), 3);
+    rcu_read_end();
     assert_int_equal(metric_value(rig->metrics, M_MODELS, 0, 0), MODEL_KIND_COUNT);
 }
 
@@ -141,7 +141,7 @@ static void test_what_is_bad_is_refused_by_name_and_the_old_version_serves(void 
     uint32_t items = store_item_count(rig->store);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint64_t refused = rig_refused_count(rig);
-        uint64_t epoch = serving_current(&rig->serving)->epoch;
+        uint64_t epoch = rig_view(rig).epoch;
         model_sample_write(rig_path(rig, "work", work), "m", "2", MODEL_popularity);
         cases[i].damage(work);
         assert_int_equal(rename(work, rig_path(rig, "models/m/2", place)), 0);
@@ -149,7 +149,7 @@ static void test_what_is_bad_is_refused_by_name_and_the_old_version_serves(void 
         assert_string_equal(rig_serving(rig, "m"), "1");
         assert_non_null(strstr(rig_refusal(rig, "m", "2"), cases[i].told));
         assert_int_equal(rig_refused_count(rig), refused + 1); /* once, though looked at twice */
-        assert_int_equal(serving_current(&rig->serving)->epoch, epoch);
+        assert_int_equal(rig_view(rig).epoch, epoch);
         assert_int_equal(store_item_count(rig->store), items);
         assert_int_equal(file_remove_tree(place, NULL), ERR_OK);
         rig_scan(rig);
@@ -326,7 +326,7 @@ static void test_swaps_and_rollbacks_under_readers(void **state)
     assert_true(atomic_load(&hammer.reads) > 0);
     assert_int_equal(atomic_load(&hammer.mistakes), 0);
     /* All versions are in memory, since they fit; the one that serves alone without a budget. */
-    uint64_t one = serving_current(&rig->serving)->model[0]->bytes;
+    uint64_t one = rig_view(rig).first_model_bytes;
     assert_int_equal(metric_value(rig->metrics, M_MODEL_BYTES, 0, 0), 21 * one);
     rig->previous_bytes_max = 0;
     rig_reload(rig);
@@ -440,7 +440,7 @@ static void test_a_loaded_version_serves_on_whatever_happens_to_its_folder(void 
     assert_int_equal(file_remove_tree(rig_path(rig, "models/m", place), NULL), ERR_OK);
     rig_scan(rig);
     assert_string_equal(rig_serving(rig, "m"), "");
-    assert_int_equal(serving_current(&rig->serving)->model_count, 0);
+    assert_int_equal(rig_view(rig).model_count, 0);
     assert_int_equal(metric_value(rig->metrics, M_MODEL_BYTES, 0, 0), 0);
 }
 

@@ -129,8 +129,7 @@ static void test_a_canary_is_stopped_and_may_come_back(void **state)
     count(rig, TALLY_TRIAL, 5, true);
     assert_int_equal(rig_promote(rig, "m", "3", &err), ERR_OK);
     assert_string_equal(canary_of(rig, "m"), "2 500");
-    assert_int_equal(
-        tally_counts(serving_current(&rig->serving)->trial[0].tally, 0, TALLY_TRIAL)->decisions, 0);
+    assert_int_equal(rig_view(rig).trial_decisions, 0);
     /* The whole name goes, and its canary with it. */
     char place[2 * TEMP_DIR_BYTES];
     assert_int_equal(file_remove_tree(rig_path(rig, "models/m", place), NULL), ERR_OK);
@@ -162,10 +161,10 @@ static void test_what_is_no_canary_is_refused_and_changes_nothing(void **state)
         assert_int_equal(rig_canary(rig, names[i], "2", 500, &err), ERR_OK);
     assert_int_equal(rig_canary(rig, "a", "3", 500, &err), ERR_EXISTS);
     assert_non_null(strstr(err.text, "version 2 of 'a' is the canary"));
-    uint64_t epoch = serving_current(&rig->serving)->epoch;
+    uint64_t epoch = rig_view(rig).epoch;
     assert_int_equal(rig_canary(rig, "m", "2", 500, &err), ERR_BUSY);
     assert_non_null(strstr(err.text, "3 canaries run already"));
-    assert_int_equal(serving_current(&rig->serving)->epoch, epoch);
+    assert_int_equal(rig_view(rig).epoch, epoch);
     assert_int_equal(rig_canary(rig, "b", NULL, 0, &err), ERR_OK);
     assert_int_equal(rig_canary(rig, "m", "2", 500, &err), ERR_OK);
     assert_string_equal(canary_of(rig, "m"), "2 500");

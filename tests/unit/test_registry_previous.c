@@ -74,7 +74,7 @@ static void publish(struct registry_rig *rig, const char *version)
 
 static uint64_t one(const struct registry_rig *rig)
 {
-    return serving_current(&rig->serving)->model[0]->bytes;
+    return rig_view(rig).first_model_bytes;
 }
 
 static void set_budget(struct registry_rig *rig, uint64_t bytes_max)
@@ -233,12 +233,12 @@ static void test_a_rollback_to_what_cannot_be_read_changes_nothing(void **state)
     publish(rig, "2");
     publish(rig, "3");
     assert_int_equal(truncate(rig_path(rig, "models/m/2/scores.safetensors", path), 40), 0);
-    uint64_t epoch = serving_current(&rig->serving)->epoch;
+    uint64_t epoch = rig_view(rig).epoch;
     assert_int_equal(rig_rollback(rig, "m", &err), ERR_CORRUPT);
     assert_non_null(strstr(err.text, "version 2 of 'm', which was not in memory, does not serve, "
                                      "3 serves on: scores.safetensors: "));
     assert_string_equal(rig_serving(rig, "m"), "3");
-    assert_int_equal(serving_current(&rig->serving)->epoch, epoch);
+    assert_int_equal(rig_view(rig).epoch, epoch);
     assert_non_null(strstr(rig_refusal(rig, "m", "2"), "scores.safetensors"));
     rolls_back_to(rig, "1"); /* 2 is set aside */
 }

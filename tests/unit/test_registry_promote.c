@@ -106,14 +106,14 @@ static void test_what_cannot_be_promoted_changes_nothing(void **state)
     assert_int_equal(rig_promote(rig, "m", "9", &err), ERR_NOT_FOUND);
     assert_string_equal(err.text, "there is no version 9 of 'm' in models_dir");
     assert_int_equal(truncate(rig_path(rig, "models/m/1/scores.safetensors", path), 40), 0);
-    uint64_t epoch = serving_current(&rig->serving)->epoch;
+    uint64_t epoch = rig_view(rig).epoch;
     for (int i = 0; i < 2; i++) {
         assert_int_equal(rig_promote(rig, "m", "1", &err), ERR_CORRUPT);
         assert_non_null(strstr(err.text, "scores.safetensors"));
     }
     assert_int_equal(rig_refused_count(rig), 2);
     assert_string_equal(rig_serving(rig, "m"), "3");
-    assert_int_equal(serving_current(&rig->serving)->epoch, epoch);
+    assert_int_equal(rig_view(rig).epoch, epoch);
     /* The good one before it is still there. */
     assert_int_equal(rig_rollback(rig, "m", &err), ERR_OK);
     assert_string_equal(rig_serving(rig, "m"), "2");

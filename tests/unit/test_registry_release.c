@@ -16,11 +16,6 @@
 #include "tests/support/alloc_fail.h"
 #include "tests/support/release_rig.h"
 
-static uint64_t epoch_of(const struct registry_rig *rig)
-{
-    return serving_current(&rig->serving)->epoch;
-}
-
 static bool exists(const struct registry_rig *rig, const char *below)
 {
     char path[2 * TEMP_DIR_BYTES];
@@ -39,21 +34,21 @@ static void test_a_release_is_in_force_with_one_epoch(void **state)
     char id[MODEL_NAME_BYTES];
     uint64_t told = 0;
     struct err err = {.text = ""};
-    uint64_t epoch = epoch_of(rig);
+    uint64_t epoch = rig_view(rig).epoch;
     assert_int_equal(release_rollback(rig, &err), ERR_NOT_FOUND);
     assert_string_equal(err.text, "no release is in force");
     release_push(rig, "1");
     assert_string_equal(release_serving(rig), "1 1 1");
-    assert_int_equal(epoch_of(rig), epoch + 1);
+    assert_int_equal(rig_view(rig).epoch, epoch + 1);
     release_push(rig, "2");
     assert_string_equal(release_serving(rig), "2 2 2");
-    assert_int_equal(epoch_of(rig), epoch + 2);
+    assert_int_equal(rig_view(rig).epoch, epoch + 2);
     assert_string_equal(registry_release(rig->registry, id, &told), "r2");
     assert_int_equal(told, epoch + 2);
     assert_true(exists(rig, "models/a/2/manifest.json") && exists(rig, "models/b/1/manifest.json"));
     rig_scan(rig);
     assert_string_equal(release_serving(rig), "2 2 2");
-    assert_int_equal(epoch_of(rig), epoch + 2); /* a look changes nothing */
+    assert_int_equal(rig_view(rig).epoch, epoch + 2); /* a look changes nothing */
     restart(rig);
     assert_string_equal(release_serving(rig), "2 2 2");
     assert_int_equal(release_rollback(rig, &err), ERR_OK);
@@ -130,7 +125,7 @@ static void test_any_doubt_refuses_all_of_it(void **state)
     release_push(rig, "1");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct err err = {.text = ""};
-        uint64_t epoch = epoch_of(rig);
+        uint64_t epoch = rig_view(rig).epoch;
         char path[2 * TEMP_DIR_BYTES];
         release_write(rig, "incoming", "2");
         cases[i].spoil(rig);
@@ -138,7 +133,7 @@ static void test_any_doubt_refuses_all_of_it(void **state)
         if (strstr(err.text, cases[i].message) == NULL)
             fail_msg("case %zu: %s", i, err.text);
         assert_string_equal(release_serving(rig), "1 1 1");
-        assert_int_equal(epoch_of(rig), epoch);
+        assert_int_equal(rig_view(rig).epoch, epoch);
         assert_false(exists(rig, "models/a/2") || exists(rig, "models/b/2"));
         assert_false(exists(rig, "models/.releases/r2"));
         assert_int_equal(file_remove_tree(rig_path(rig, "incoming", path), NULL), ERR_OK);
@@ -175,9 +170,9 @@ static void test_the_release_in_force_may_come_again(void **state)
     char path[2 * TEMP_DIR_BYTES];
     release_push(rig, "1");
     release_push(rig, "2");
-    uint64_t epoch = epoch_of(rig);
+    uint64_t epoch = rig_view(rig).epoch;
     release_push(rig, "2");
-    assert_int_equal(epoch_of(rig), epoch);
+    assert_int_equal(rig_view(rig).epoch, epoch);
     remove_incoming(rig);
     restart(rig);
     release_push(rig, "2");
@@ -248,11 +243,11 @@ static void test_a_version_of_before_that_is_gone_refuses_the_way_back(void **st
     rig_stop(rig);
     assert_int_equal(file_remove_tree(rig_path(rig, "models/b/1", path), NULL), ERR_OK);
     rig_start(rig);
-    uint64_t epoch = epoch_of(rig);
+    uint64_t epoch = rig_view(rig).epoch;
     assert_int_equal(release_rollback(rig, &err), ERR_NOT_FOUND);
     assert_non_null(strstr(err.text, "1 of 'b'"));
     assert_string_equal(release_serving(rig), "2 2 2");
-    assert_int_equal(epoch_of(rig), epoch);
+    assert_int_equal(rig_view(rig).epoch, epoch);
 }
 
 /* Whether the policies that answer are those of that file. */

@@ -43,7 +43,7 @@ static void test_a_shadow_runs_until_it_is_stopped_or_serves(void **state)
     assert_int_equal(ask(rig, "m", "2", &err), ERR_OK);
     assert_true(has_shadow(rig, "m"));
     assert_string_equal(rig_serving(rig, "m"), "1");
-    assert_int_equal(serving_current(&rig->serving)->trial_count, 0); /* it never answers */
+    assert_int_equal(rig_view(rig).trial_count, 0); /* it never answers */
     assert_int_equal(metric_value(rig->metrics, M_SHADOWS, 0, 0), 1);
     assert_int_equal(ask(rig, "m", NULL, &err), ERR_OK);
     assert_false(has_shadow(rig, "m"));

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/rcu.h"
 #include "tests/support/alloc_fail.h"
 #include "tests/support/registry_rig.h"
 
@@ -32,7 +33,7 @@ static void test_policies_are_applied_as_a_whole_or_not_at_all(void **state)
     char path[2 * TEMP_DIR_BYTES];
     rig_publish(rig, "m", "1", MODEL_popularity);
     rig_scan(rig);
-    uint64_t epoch = serving_current(&rig->serving)->epoch;
+    uint64_t epoch = rig_view(rig).epoch;
     rig_path(rig, "policies.json", path);
     assert_int_equal(reload(rig, path, &err), ERR_NOT_FOUND);
     temp_dir_write_text(&rig->dir, "policies.json", "{\"version\": ");
@@ -42,14 +43,16 @@ static void test_policies_are_applied_as_a_whole_or_not_at_all(void **state)
                         "{\"sources\": [{\"source\": \"neighbors\", \"model\": \"m\"}]}}}");
     assert_int_equal(reload(rig, path, &err), ERR_BAD_INPUT);
     assert_non_null(strstr(err.text, "expected kind neighbors, got popularity"));
-    assert_int_equal(serving_current(&rig->serving)->epoch, epoch);
-    assert_int_equal(serving_current(&rig->serving)->static_count, 1);
+    assert_int_equal(rig_view(rig).epoch, epoch);
+    assert_int_equal(rig_view(rig).static_count, 1);
     temp_dir_write_text(&rig->dir, "policies.json",
                         "{\"version\": \"b\", \"default\": \"home\", \"slots\": {\"home\": "
                         "{\"sources\": [{\"source\": \"model_popular\", \"model\": \"m\"}]}}}");
     assert_int_equal(reload(rig, path, &err), ERR_OK);
-    assert_int_equal(serving_current(&rig->serving)->static_count, 0);
+    assert_int_equal(rig_view(rig).static_count, 0);
+    rcu_read_begin();
     assert_string_equal(serving_current(&rig->serving)->policies->version, "b");
+    rcu_read_end();
     /* A model of a kind that the policies in force contradict is refused like any other fault. */
     rig_publish(rig, "m", "2", MODEL_neighbors);
     rig_scan(rig);

@@ -147,7 +147,7 @@ static void test_labels_change_under_decisions(void **state)
     /* What is not kept for a rollback or a label is not in memory. */
     rig_scan(&rig);
     uint64_t model_bytes = metric_value(rig.metrics, M_MODEL_BYTES, 0, 0);
-    assert_true(model_bytes <= 3 * serving_current(&rig.serving)->model[0]->bytes);
+    assert_true(model_bytes <= 3 * rig_view(&rig).first_model_bytes);
     rig_destroy(&rig);
     workers_destroy(&workers);
     metrics_destroy(&metrics);
