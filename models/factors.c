@@ -135,6 +135,19 @@ enum err_code factors_load(struct bundle *bundle, struct model *model, struct er
     return factors_prepare(bundle, model, err);
 }
 
+enum err_code factors_bind(struct model *model, const uint32_t *row_of_item, uint32_t item_count,
+                           struct err *err)
+{
+    struct factors *factors = model->as.factors;
+    if (item_count > UPPERS_ITEMS_MAX)
+        return ERR_OK;
+    enum err_code rc =
+        uppers_create(factors->item, factors->dim, row_of_item, item_count, &factors->uppers, err);
+    if (rc == ERR_OK)
+        model->bytes += uppers_bytes(factors->uppers);
+    return rc;
+}
+
 void factors_destroy(struct factors *factors)
 {
     if (factors == NULL)
@@ -147,5 +160,6 @@ void factors_destroy(struct factors *factors)
     if (factors->index == NULL)
         sieve_destroy(&factors->sieve);
     factors_index_destroy(&factors->index);
+    uppers_destroy(&factors->uppers);
     free(factors);
 }

@@ -20,10 +20,13 @@ float factors_score(const struct factors *factors, const float *user, uint32_t r
     return cblas_sdot((int)factors->dim, user, 1, factors->item + (size_t)row * factors->dim, 1);
 }
 
-void factors_add_upper(const struct factors *factors, const float *user, float weight,
-                       const uint32_t *place_of_row, float *io_upper)
+void factors_add_upper(const struct model *model, const float *user, float weight, float *io_upper)
 {
-    sieve_add_upper(factors->sieve, user, weight, place_of_row, io_upper);
+    const struct factors *factors = model->as.factors;
+    if (factors->uppers != NULL)
+        uppers_add(factors->uppers, user, factors->dim, weight, io_upper);
+    else
+        sieve_add_upper(factors->sieve, user, weight, model->item_of_row, io_upper);
 }
 
 void factors_retrieval(const struct factors *factors, struct factors_retrieval *ret_retrieval)

@@ -171,7 +171,7 @@ static enum err_code check_neighbors(struct checker *c, const struct json_at *ro
         return rc;
     neighbors_of(c->model->as.neighbors, item, &list);
     uint32_t place = 0;
-    while (place < list.count && list.row[place] != neighbor)
+    while (place < list.count && list.other[place] != neighbor)
         place++;
     if (wants_none != (place == list.count))
         return err_set(c->err, ERR_CORRUPT, "%s: row %u: expected %s neighbor, got %s", GOLDEN_NAME,

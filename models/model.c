@@ -156,31 +156,44 @@ uint32_t model_row_count(const struct model *model)
     return model->items == NULL ? 0 : ids_count(model->items);
 }
 
-enum err_code model_bind(struct model *model, const uint32_t *numbers, uint32_t count,
-                         struct err *err)
+static uint32_t place_count_of(const uint32_t *numbers, uint32_t count)
 {
-    ASSERT(count == model_row_count(model));
     uint32_t place_count = 0;
     for (uint32_t row = 0; row < count; row++) {
         ASSERT(numbers[row] != UINT32_MAX);
         if (numbers[row] >= place_count)
             place_count = numbers[row] + 1;
     }
+    return place_count;
+}
+
+enum err_code model_bind(struct model *model, const uint32_t *numbers, uint32_t count,
+                         struct err *err)
+{
+    ASSERT(count == model_row_count(model));
+    ASSERT(model->item_of_row == NULL);
+    enum err_code rc = ERR_OK;
+    uint32_t place_count = place_count_of(numbers, count);
     uint32_t *item_of_row = malloc((count + 1ULL) * sizeof *item_of_row);
     uint32_t *row_of_item = malloc((place_count + 1ULL) * sizeof *row_of_item);
-    if (item_of_row == NULL || row_of_item == NULL) {
-        free(item_of_row);
-        free(row_of_item);
-        return err_set(err, ERR_NOMEM, "model %s: out of memory to bind %u items", model->label,
-                       count);
-    }
-    for (uint32_t item = 0; item < place_count; item++)
+    if (item_of_row == NULL || row_of_item == NULL)
+        rc = err_set(err, ERR_NOMEM, "model %s: out of memory to bind %u items", model->label,
+                     count);
+    for (uint32_t item = 0; rc == ERR_OK && item < place_count; item++)
         row_of_item[item] = MODEL_NO_ROW;
-    for (uint32_t row = 0; row < count; row++) {
+    for (uint32_t row = 0; rc == ERR_OK && row < count; row++) {
         item_of_row[row] = numbers[row];
         row_of_item[numbers[row]] = row;
     }
-    ASSERT(model->item_of_row == NULL);
+    if (rc == ERR_OK && model_has_vectors(model))
+        rc = factors_bind(model, row_of_item, place_count, err);
+    if (rc != ERR_OK) {
+        free(item_of_row);
+        free(row_of_item);
+        return rc;
+    }
+    if (model->kind == MODEL_neighbors)
+        neighbors_bind(model->as.neighbors, item_of_row);
     model->item_of_row = item_of_row;
     model->row_of_item = row_of_item;
     model->row_of_item_count = place_count;

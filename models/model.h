@@ -108,11 +108,11 @@ const float *factors_item(const struct factors *factors, uint32_t row);
 bool factors_fold_in(const struct factors *factors, const uint32_t *rows, uint32_t row_count,
                      struct arena *arena, float *ret_user);
 float factors_score(const struct factors *factors, const float *user, uint32_t row);
-/* Adds to the place of each row (NULL: the row is its place) a number that weight times its score
- * does not exceed; the weight is not negative.  Close to the score, and several times as fast to
- * get: what a caller wants to know exactly it asks for. */
-void factors_add_upper(const struct factors *factors, const float *user, float weight,
-                       const uint32_t *place_of_row, float *io_upper);
+/* Adds to io_upper[item], for each item of the model, a number that weight times its score does not
+ * exceed, and to others perhaps a number that is hardly above zero; the weight is not negative.
+ * Close to the score, and several times as fast to get: what a caller wants to know exactly it asks
+ * for.  Before model_bind an item's number is its row. */
+void factors_add_upper(const struct model *model, const float *user, float weight, float *io_upper);
 
 /* How the best items are found: by reading all of them in bytes, or through an index that the
  * loader made (models/factors_index.h). */
@@ -169,8 +169,8 @@ bool embeddings_mean(const struct factors *factors, const uint32_t *rows, const 
 
 struct neighbor_list {
     uint32_t count;
-    const uint32_t *row; /* descending weight */
-    const float *weight;
+    const uint32_t *other; /* rows, and item numbers once the model is bound */
+    const float *weight;   /* descending */
 };
 void neighbors_of(const struct neighbors *neighbors, uint32_t row, struct neighbor_list *ret_list);
 

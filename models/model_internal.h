@@ -13,6 +13,7 @@
 #include "models/ids.h"
 #include "models/model.h"
 #include "models/safetensors.h"
+#include "models/uppers.h"
 
 #define FACTOR_ABS_MAX        1e9 /* also for the weights of neighbors */
 #define INDEX_ITEMS_DEFAULT   200000
@@ -39,12 +40,13 @@ struct factors {
     struct factors_index *index;        /* owned; NULL: every item is read */
     uint64_t prepare_ns, prepare_bytes; /* what index or sieve took to make, and take */
     struct sieve *sieve;                /* the items' rows in bytes: the index's, or owned */
+    struct uppers *uppers;              /* owned; NULL before model_bind, and with many items */
 };
 
 struct neighbors {
     uint32_t row_count;
     const int64_t *offset;
-    const uint32_t *row;
+    uint32_t *other; /* in the file below: rows, and item numbers once the model is bound */
     const float *weight;
     struct safetensors *file; /* owned */
 };
@@ -119,6 +121,7 @@ struct blend {
 MUST_CHECK enum err_code factors_load(struct bundle *bundle, struct model *model, struct err *err);
 MUST_CHECK enum err_code neighbors_load(struct bundle *bundle, struct model *model,
                                         struct err *err);
+void neighbors_bind(struct neighbors *neighbors, const uint32_t *item_of_row);
 MUST_CHECK enum err_code popularity_load(struct bundle *bundle, struct model *model,
                                          struct err *err);
 MUST_CHECK enum err_code linear_load(struct bundle *bundle, struct model *model, struct err *err);
@@ -135,6 +138,9 @@ MUST_CHECK enum err_code factors_take_matrix(struct bundle *bundle, struct model
                                              const char *key, uint64_t dim,
                                              struct safetensors **ret_file,
                                              const struct tensor **ret_tensor, struct err *err);
+/* What goes by item number; counted in model->bytes. */
+MUST_CHECK enum err_code factors_bind(struct model *model, const uint32_t *row_of_item,
+                                      uint32_t item_count, struct err *err);
 /* How their best items are found, once the items are there; counted in model->bytes. */
 MUST_CHECK enum err_code factors_prepare(const struct bundle *bundle, struct model *model,
                                          struct err *err);

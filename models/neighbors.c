@@ -33,7 +33,7 @@ static enum err_code check_row(const char *file, const struct neighbors *neighbo
                                uint32_t *seen, struct err *err)
 {
     for (int64_t i = neighbors->offset[row]; i < neighbors->offset[row + 1]; i++) {
-        uint32_t other = neighbors->row[i];
+        uint32_t other = neighbors->other[i];
         if (other >= neighbors->row_count)
             return err_set(err, ERR_CORRUPT, "%s: row %u: neighbor %u, expected below %u", file,
                            row, other, neighbors->row_count);
@@ -95,13 +95,19 @@ enum err_code neighbors_load(struct bundle *bundle, struct model *model, struct 
         return rc;
     neighbors->row_count = ids_count(model->items);
     neighbors->offset = offsets->data;
-    neighbors->row = rows->data;
+    neighbors->other = (uint32_t *)rows->data; /* nobody else reads them */
     neighbors->weight = weights->data;
     rc = check_offsets(source->path, neighbors, rows->count, err);
     if (rc == ERR_OK)
         rc = check_rows(source->path, neighbors, err);
     model->bytes += sizeof *neighbors;
     return rc;
+}
+
+void neighbors_bind(struct neighbors *neighbors, const uint32_t *item_of_row)
+{
+    for (int64_t i = 0; i < neighbors->offset[neighbors->row_count]; i++)
+        neighbors->other[i] = item_of_row[neighbors->other[i]];
 }
 
 void neighbors_destroy(struct neighbors *neighbors)

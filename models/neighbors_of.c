@@ -6,6 +6,6 @@ void neighbors_of(const struct neighbors *neighbors, uint32_t row, struct neighb
     ASSERT(row < neighbors->row_count);
     int64_t first = neighbors->offset[row];
     *ret_list = (struct neighbor_list){.count = (uint32_t)(neighbors->offset[row + 1] - first),
-                                       .row = neighbors->row + first,
+                                       .other = neighbors->other + first,
                                        .weight = neighbors->weight + first};
 }

@@ -62,17 +62,24 @@ struct sieve_filter {
     const void *ctx;
 };
 
+/* A vector in whole numbers, with what its products may be off by: per_rest times what a row
+ * leaves out, and per_length times its length. */
+struct sieve_vector {
+    int8_t whole[SIEVE_DIM_MAX];
+    float step, length, per_rest, per_length;
+};
+void sieve_vector_set(struct sieve_vector *vector, const float *floats, uint32_t dim);
+
 struct sieve_note;
 
 struct sieve_scan {
     const struct sieve *sieve;
     const struct sieve_filter *filter;
     const float *vector;
-    int8_t whole[SIEVE_DIM_MAX]; /* the vector in whole numbers */
-    float step, length, per_rest, per_length;
-    struct top best;         /* exact scores */
-    struct top lower;        /* lower bounds of all rows so far */
-    struct sieve_note *note; /* rows that may be among the best */
+    struct sieve_vector asked; /* the same in whole numbers */
+    struct top best;           /* exact scores */
+    struct top lower;          /* lower bounds of all rows so far */
+    struct sieve_note *note;   /* rows that may be among the best */
     uint32_t note_count, note_max;
     uint64_t reached, passed; /* rows that came as far as the filter, and past it */
 };

@@ -60,17 +60,21 @@ float sieve_to_whole(const float *vector, uint32_t dim, float largest, int8_t *r
 
 /* ---- bounds ---------------------------------------------------------------------------------- */
 
-static void set_vector(struct sieve_scan *scan, const struct sieve *sieve, const float *vector)
+void sieve_vector_set(struct sieve_vector *vector, const float *floats, uint32_t dim)
 {
     float rest = 0.0f;
+    memset(vector->whole, 0, sizeof vector->whole);
+    vector->step = sieve_to_whole(floats, dim, sieve_largest(floats, dim), vector->whole, &rest);
+    vector->length = sieve_length(floats, dim);
+    vector->per_rest = vector->length + rest;
+    vector->per_length = rest + SIEVE_ROUNDING * vector->length;
+}
+
+static void set_vector(struct sieve_scan *scan, const struct sieve *sieve, const float *vector)
+{
     scan->sieve = sieve;
     scan->vector = vector;
-    memset(scan->whole, 0, sizeof scan->whole);
-    scan->step =
-        sieve_to_whole(vector, sieve->dim, sieve_largest(vector, sieve->dim), scan->whole, &rest);
-    scan->length = sieve_length(vector, sieve->dim);
-    scan->per_rest = scan->length + rest;
-    scan->per_length = rest + SIEVE_ROUNDING * scan->length;
+    sieve_vector_set(&scan->asked, vector, sieve->dim);
 }
 
 /* How far a product may be from the one of whole numbers. */
@@ -78,7 +82,7 @@ static inline float slack_of(const struct sieve_scan *scan, const struct sieve_g
 {
     if (group->length == 0.0f) /* zeros are exact */
         return 0.0f;
-    return scan->per_rest * group->rest + scan->per_length * group->length + SIEVE_TINY;
+    return scan->asked.per_rest * group->rest + scan->asked.per_length * group->length + SIEVE_TINY;
 }
 
 /* The least product of whole numbers with which a row of the group is looked at; two below what
@@ -86,7 +90,7 @@ static inline float slack_of(const struct sieve_scan *scan, const struct sieve_g
 static inline int32_t limit_of(const struct sieve_scan *scan, const struct sieve_group *group,
                                float least)
 {
-    float unit = scan->step * group->step;
+    float unit = scan->asked.step * group->step;
     float missing = least - (scan->sieve->floats == NULL ? 0.0f : slack_of(scan, group));
     if (!(unit > 0.0f))
         return missing <= 0.0f ? INT32_MIN : INT32_MAX;
@@ -196,7 +200,7 @@ static void look_at(struct sieve_scan *scan, uint32_t group, uint32_t lane, int3
         return;
     uint32_t key = key_of(scan->filter, row);
     float slack = sieve->floats == NULL ? 0.0f : slack_of(scan, &sieve->group[group]);
-    float score = scan->step * sieve->group[group].step * (float)product;
+    float score = scan->asked.step * sieve->group[group].step * (float)product;
     if (!may_be_best(scan, score + slack, key) || !passes(scan, key))
         return;
     if (scan->note_count == scan->note_max) {
@@ -220,12 +224,12 @@ void sieve_scan_list(struct sieve_scan *scan, uint32_t list)
         uint32_t count = end - first < BLOCK_GROUPS ? end - first : BLOCK_GROUPS;
         float least = top_least(&scan->lower);
         float longest = sieve->group[first].length;
-        if (longest * scan->length * (1.0f + SIEVE_ROUNDING) + SIEVE_TINY < least)
+        if (longest * scan->asked.length * (1.0f + SIEVE_ROUNDING) + SIEVE_TINY < least)
             return; /* and the rest is shorter still */
         for (uint32_t g = 0; g < count; g++)
             limit[g] = limit_of(scan, &sieve->group[first + g], least);
         sieve->dot(sieve->bytes + (size_t)first * sieve->quad_count * QUAD * GROUP, count,
-                   sieve->quad_count, scan->whole, limit, product, mask);
+                   sieve->quad_count, scan->asked.whole, limit, product, mask);
         for (uint32_t g = 0; g < count; g++) {
             for (uint32_t left = mask[g]; left != 0; left &= left - 1) {
                 uint32_t lane = (uint32_t)__builtin_ctz(left);
@@ -239,7 +243,7 @@ static void add_group(const struct sieve_scan *scan, uint32_t group, const int32
                       float weight, const uint32_t *place_of_row, float *io_upper)
 {
     const uint32_t *row = scan->sieve->row + (size_t)group * GROUP;
-    float unit = weight * scan->step * scan->sieve->group[group].step;
+    float unit = weight * scan->asked.step * scan->sieve->group[group].step;
     float slack = weight * slack_of(scan, &scan->sieve->group[group]);
     float upper[GROUP];
     uint32_t count = GROUP;
@@ -263,7 +267,7 @@ void sieve_add_upper(const struct sieve *sieve, const float *vector, float weigh
     for (uint32_t first = 0; first < end; first += BLOCK_GROUPS) {
         uint32_t count = end - first < BLOCK_GROUPS ? end - first : BLOCK_GROUPS;
         sieve->dot(sieve->bytes + (size_t)first * sieve->quad_count * QUAD * GROUP, count,
-                   sieve->quad_count, scan.whole, limit, product, mask);
+                   sieve->quad_count, scan.asked.whole, limit, product, mask);
         for (uint32_t g = 0; g < count; g++)
             add_group(&scan, first + g, product + (size_t)g * GROUP, weight, place_of_row,
                       io_upper);

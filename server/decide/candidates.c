@@ -9,11 +9,12 @@
  * are enough. */
 #define ADD_ALL_ROWS_MAX 16384
 
-struct summed candidates_rows(const struct pipeline *p, uint32_t s)
+struct summed candidates_reached(const struct pipeline *p, uint32_t s)
 {
     if (!policy_has_vector(p->slot->source[s].kind))
         return sources_summed(p, p->models->place[s]);
-    return (struct summed){NULL, model_row_count(p->models->source[s])};
+    const struct model *model = p->models->source[s];
+    return (struct summed){model->item_of_row, model_row_count(model)};
 }
 
 bool candidates_found(const struct pipeline *p, uint32_t s)
@@ -21,36 +22,25 @@ bool candidates_found(const struct pipeline *p, uint32_t s)
     return p->vector[s] != NULL && !p->adds_all;
 }
 
-static void add_items(const struct pipeline *p, uint32_t s)
+static void add_sums(const struct pipeline *p, uint32_t s)
 {
     float *restrict blend = p->scratch->blend;
-    const float *restrict sum = p->scratch->sum[p->models->place[s]];
-    struct summed items = candidates_rows(p, s);
-    for (uint32_t i = 0; i < items.count; i++)
-        blend[items.row[i]] += p->slot->source[s].weight * sum[items.row[i]];
-}
-
-static void add_neighbors(const struct pipeline *p, uint32_t s)
-{
-    float *restrict blend = p->scratch->blend;
-    const uint32_t *restrict item = p->models->source[s]->item_of_row;
     const float *restrict sum = p->scratch->sum[p->models->place[s]];
     float weight = p->slot->source[s].weight;
-    struct summed rows = candidates_rows(p, s);
-    if (rows.row != NULL) {
-        for (uint32_t i = 0; i < rows.count; i++)
-            blend[item[rows.row[i]]] += weight * sum[rows.row[i]];
+    struct summed reached = sources_summed(p, p->models->place[s]);
+    if (reached.item != NULL) {
+        for (uint32_t i = 0; i < reached.count; i++)
+            blend[reached.item[i]] += weight * sum[reached.item[i]];
     } else {
-        for (uint32_t row = 0; row < rows.count; row++)
-            blend[item[row]] += weight * sum[row];
+        for (uint32_t item = 0; item < reached.count; item++)
+            blend[item] += weight * sum[item];
     }
 }
 
 static void add_factors(const struct pipeline *p, uint32_t s)
 {
-    const struct model *model = p->models->source[s];
-    factors_add_upper(model->as.factors, p->vector[s], p->slot->source[s].weight,
-                      model->item_of_row, p->scratch->upper);
+    factors_add_upper(p->models->source[s], p->vector[s], p->slot->source[s].weight,
+                      p->scratch->upper);
 }
 
 /* Of what was found the part is known. */
@@ -108,11 +98,6 @@ static void add_all(struct pipeline *p)
         switch (p->slot->source[s].kind) {
         case SOURCE_popular: add_popular(p, s); break;
         case SOURCE_model_popular: add_model_popular(p, s); break;
-        case SOURCE_neighbors:
-        case SOURCE_cart:
-            if (p->scored[s])
-                add_neighbors(p, s);
-            break;
         case SOURCE_factors:
         case SOURCE_embeddings:
             if (candidates_found(p, s))
@@ -122,7 +107,7 @@ static void add_all(struct pipeline *p)
             break;
         default:
             if (p->scored[s])
-                add_items(p, s);
+                add_sums(p, s);
         }
     }
 }
@@ -140,13 +125,11 @@ static bool is_personal(const struct pipeline *p, uint32_t item)
 /* Whether the source has an item that may be shown. */
 static bool may_bring(const struct pipeline *p, uint32_t s)
 {
-    const struct model *model = p->models->source[s];
-    struct summed rows = {NULL, 0};
+    struct summed reached = {NULL, 0};
     if (p->scored[s])
-        rows = candidates_rows(p, s);
-    for (uint32_t i = 0; i < rows.count; i++) {
-        uint32_t row = rows.row != NULL ? rows.row[i] : i;
-        uint32_t item = model != NULL ? model->item_of_row[row] : row;
+        reached = candidates_reached(p, s);
+    for (uint32_t i = 0; i < reached.count; i++) {
+        uint32_t item = reached.item != NULL ? reached.item[i] : i;
         if (source_value(p, s, item) != 0.0f && eligible(p, item))
             return true;
     }
@@ -217,25 +200,26 @@ void candidates_each(const struct pipeline *p, uint32_t s, bool (*take)(void *ct
                      void *ctx)
 {
     const struct model *model = p->models->source[s];
-    struct summed rows = {NULL, 0};
+    struct summed reached = {NULL, 0};
     struct top_list list = {0};
+    uint32_t popular_count = 0;
     switch (p->slot->source[s].kind) {
     case SOURCE_popular: list = candidates_popular(p, s); break;
-    case SOURCE_model_popular:
-        rows = (struct summed){model == NULL ? NULL : popularity_order(model->as.popularity),
-                               candidates_model_popular(p, s)};
-        break;
+    case SOURCE_model_popular: popular_count = candidates_model_popular(p, s); break;
     default:
         if (p->scored[s])
-            rows = candidates_rows(p, s);
+            reached = candidates_reached(p, s);
     }
     for (uint32_t i = 0; i < list.count; i++) {
         if (!take(ctx, list.entry[i].item))
             return;
     }
-    for (uint32_t i = 0; i < rows.count; i++) {
-        uint32_t row = rows.row != NULL ? rows.row[i] : i;
-        if (!take(ctx, model != NULL ? model->item_of_row[row] : row))
+    for (uint32_t i = 0; i < popular_count; i++) {
+        if (!take(ctx, model->item_of_row[popularity_order(model->as.popularity)[i]]))
+            return;
+    }
+    for (uint32_t i = 0; i < reached.count; i++) {
+        if (!take(ctx, reached.item != NULL ? reached.item[i] : i))
             return;
     }
 }

@@ -7,8 +7,8 @@
 
 #include "server/decide/pipeline.h"
 
-/* The rows that a dense source may have scored, or the items. */
-struct summed candidates_rows(const struct pipeline *p, uint32_t s);
+/* The items that a dense source may have scored: of a vector, all those of its model. */
+struct summed candidates_reached(const struct pipeline *p, uint32_t s);
 /* A source of factors of which the best items were found. */
 bool candidates_found(const struct pipeline *p, uint32_t s);
 /* How many of the best of a popularity model the source may bring. */

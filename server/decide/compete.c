@@ -87,7 +87,7 @@ static void compete_found(const struct pipeline *p, struct waiting *waiting, uin
 static void compete_of(struct pipeline *p, struct waiting *waiting, uint32_t s)
 {
     const struct model *model = p->models->source[s];
-    struct summed rows = {NULL, 0};
+    struct summed reached = {NULL, 0};
     switch (p->slot->source[s].kind) {
     case SOURCE_popular: {
         struct top_list list = candidates_popular(p, s);
@@ -105,11 +105,9 @@ static void compete_of(struct pipeline *p, struct waiting *waiting, uint32_t s)
             break;
         }
         if (p->scored[s])
-            rows = candidates_rows(p, s);
-        for (uint32_t i = 0; i < rows.count; i++) {
-            uint32_t row = rows.row != NULL ? rows.row[i] : i;
-            take_turn(p, waiting, model != NULL ? model->item_of_row[row] : row);
-        }
+            reached = candidates_reached(p, s);
+        for (uint32_t i = 0; i < reached.count; i++)
+            take_turn(p, waiting, reached.item != NULL ? reached.item[i] : i);
     }
 }
 
@@ -251,7 +249,7 @@ void compete(struct pipeline *p, struct top *top)
     uint32_t item_count = store_item_count(p->env->store);
     uint64_t dense_count = 0;
     for (uint32_t s = 0; s < p->slot->source_count; s++)
-        dense_count += p->scored[s] && !candidates_found(p, s) ? candidates_rows(p, s).count : 0;
+        dense_count += p->scored[s] && !candidates_found(p, s) ? candidates_reached(p, s).count : 0;
     if (SCAN_ALL_SHARE * dense_count >= item_count) {
         compete_by_number(p, top, item_count);
         return;

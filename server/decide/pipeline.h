@@ -91,10 +91,10 @@ struct pipeline {
     struct filters filters;
     struct rules *rules; /* in the arena; NULL: the slot has none */
 
-    /* By place in the scratch: how many rows of the sums were noted as touched, or, when so many
-     * are that noting them does not pay, over how many rows the sums reach. */
+    /* By place in the scratch: how many items of the sums were noted as touched, or, when so many
+     * are that noting them does not pay, over how many items the sums reach. */
     uint32_t touched_count[SNAPSHOT_PLACES_MAX];
-    uint32_t summed_rows[SNAPSHOT_PLACES_MAX];
+    uint32_t summed_items[SNAPSHOT_PLACES_MAX];
     bool scored[POLICY_SOURCES_MAX]; /* the source's dense scores are there, or can be had */
     const float *vector[POLICY_SOURCES_MAX]; /* of the person, for factors and embeddings */
 
@@ -211,9 +211,9 @@ const float *sources_mean_embedding(struct pipeline *p, uint32_t s);
 /* neighbors of the items given, into the sums of a place */
 void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,
                            const uint32_t *item, const float *weight, uint32_t count);
-/* The rows of those sums that may be other than zero: row[0..count), or 0..count-1 when NULL. */
+/* The items of those sums that may be other than zero: item[0..count), or 0..count-1 when NULL. */
 struct summed {
-    const uint32_t *row;
+    const uint32_t *item;
     uint32_t count;
 };
 struct summed sources_summed(const struct pipeline *p, uint32_t place);

@@ -44,8 +44,8 @@ enum policy_source_kind {
 
 const char *policy_source_name(enum policy_source_kind kind);
 
-/* Its natural scores are sums over rows of its model, or over item numbers. */
-static inline bool policy_sums_rows(enum policy_source_kind kind)
+/* It adds up lists of a model of neighbors. */
+static inline bool policy_adds_neighbors(enum policy_source_kind kind)
 {
     return kind == SOURCE_neighbors || kind == SOURCE_cart;
 }
@@ -54,10 +54,12 @@ static inline bool policy_has_vector(enum policy_source_kind kind)
 {
     return kind == SOURCE_factors || kind == SOURCE_embeddings;
 }
+/* Its natural scores stand in an array by item number. */
 static inline bool policy_sums_items(enum policy_source_kind kind)
 {
-    return kind == SOURCE_list || kind == SOURCE_candidates || kind == SOURCE_trending ||
-           kind == SOURCE_new || kind == SOURCE_repeat || kind == SOURCE_content;
+    return policy_adds_neighbors(kind) || kind == SOURCE_list || kind == SOURCE_candidates ||
+           kind == SOURCE_trending || kind == SOURCE_new || kind == SOURCE_repeat ||
+           kind == SOURCE_content;
 }
 
 struct policy_source {

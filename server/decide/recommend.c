@@ -23,7 +23,7 @@ static bool lacks_models(const struct pipeline *p)
     bool lacks = false;
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         enum policy_source_kind kind = p->slot->source[s].kind;
-        if (!policy_sums_rows(kind) && !policy_has_vector(kind))
+        if (!policy_adds_neighbors(kind) && !policy_has_vector(kind))
             continue;
         if (p->models->source[s] != NULL)
             return false;
@@ -113,7 +113,7 @@ static void ask_other_slot(struct pipeline *p, enum level level)
     struct pipeline other = *p;
     sources_clear(p);
     memset(other.touched_count, 0, sizeof other.touched_count);
-    memset(other.summed_rows, 0, sizeof other.summed_rows);
+    memset(other.summed_items, 0, sizeof other.summed_items);
     memset(other.scored, 0, sizeof other.scored);
     memset(other.vector, 0, sizeof other.vector);
     memset(other.natural, 0, sizeof other.natural);

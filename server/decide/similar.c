@@ -4,15 +4,13 @@
 #include "server/metrics.h"
 
 /* The best of these sums. */
-static void emit_best(struct pipeline *p, uint32_t place, const struct model *model,
-                      const char *source)
+static void emit_best(struct pipeline *p, uint32_t place, const char *source)
 {
     struct top top = pipeline_top(p, p->rules == NULL ? p->wanted : pipeline_depth(p));
     struct summed summed = sources_summed(p, place);
     for (uint32_t i = 0; i < summed.count; i++) {
-        uint32_t row = summed.row != NULL ? summed.row[i] : i;
-        uint32_t item = model != NULL ? model->item_of_row[row] : row;
-        float score = p->scratch->sum[place][row];
+        uint32_t item = summed.item != NULL ? summed.item[i] : i;
+        float score = p->scratch->sum[place][item];
         if (score != 0.0f && top_wants(&top, score, item) && eligible(p, item))
             top_put(&top, score, item);
     }
@@ -57,7 +55,7 @@ static void emit_neighbors(struct pipeline *p, const struct model *model)
 {
     sources_sum_neighbors(p, model, 0, p->seed, NULL, p->seed_count);
     pipeline_model_end(p, model, true);
-    emit_best(p, 0, model, "neighbors");
+    emit_best(p, 0, "neighbors");
     if (p->out->count > 0)
         pipeline_use_model(p, model);
 }
@@ -131,7 +129,7 @@ void similar_answer(struct pipeline *p)
         emit_neighbors(p, model);
     if (has_content && p->out->count < p->wanted) {
         sources_sum_content(p, content, p->seed, NULL, p->seed_count);
-        emit_best(p, p->models->place[content], NULL, "content");
+        emit_best(p, p->models->place[content], "content");
     }
     if (embeddings != NULL && p->out->count < p->wanted)
         is_open = !emit_by_vectors(p, embeddings, "embeddings") || is_open;

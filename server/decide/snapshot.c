@@ -123,8 +123,7 @@ static enum err_code resolve_slot(struct snapshot *snapshot, const struct store 
     };
     const struct policy_slot *slot = &snapshot->policies->slot[index];
     struct slot_models *models = &snapshot->variant[variant].slot[index];
-    uint8_t row_place = 0;
-    uint8_t item_place = (uint8_t)snapshot->row_places;
+    uint8_t place = 0;
     enum err_code rc = ERR_OK;
     for (uint32_t i = 0; i < slot->source_count && rc == ERR_OK; i++) {
         bool missing = false;
@@ -132,10 +131,8 @@ static enum err_code resolve_slot(struct snapshot *snapshot, const struct store 
         rc = find_model(snapshot, variant, slot->name, slot->source[i].model, KIND(kinds[kind]),
                         &models->source[i], &missing, err);
         models->missing |= missing;
-        if (policy_sums_rows(kind))
-            models->place[i] = row_place++;
         if (policy_sums_items(kind))
-            models->place[i] = item_place++;
+            models->place[i] = place++;
     }
     if (rc == ERR_OK)
         rc = find_model(snapshot, variant, slot->name, slot->ranker, RANKER_KINDS, &models->ranker,

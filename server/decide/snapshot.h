@@ -67,7 +67,7 @@ struct slot_models {
 };
 
 /* Places of sums: first those by row of a model, then those by item number. */
-#define SNAPSHOT_PLACES_MAX (2 * POLICY_SOURCES_MAX)
+#define SNAPSHOT_PLACES_MAX POLICY_SOURCES_MAX
 
 /* Per worker: arrays as long as the largest model has rows, and some as long as the store may have
  * items (resident as far as there are items). */
@@ -117,7 +117,7 @@ struct snapshot {
     /* Owned; replaced by snapshot_refresh_lists. */
     _Atomic(struct list_set *) lists;
     struct list_stop list_stop;
-    uint32_t row_places, item_places; /* as many as the slot needs that needs most */
+    uint32_t place_count; /* as many as the slot needs that needs most */
     uint32_t worker_count;
     struct worker_scratch *scratch; /* owned, worker_count of them */
     void *scratch_memory;           /* owned, one mapping behind all of them */

@@ -7,39 +7,24 @@
 
 void snapshot_count_places(struct snapshot *snapshot)
 {
-    snapshot->row_places = 1; /* `similar` always has one */
+    snapshot->place_count = 1; /* `similar` always has one */
     for (uint32_t i = 0; i < snapshot->policies->slot_count; i++) {
         const struct policy_slot *slot = &snapshot->policies->slot[i];
-        uint32_t rows = 0, items = 0;
-        for (uint32_t s = 0; s < slot->source_count; s++) {
-            rows += policy_sums_rows(slot->source[s].kind);
-            items += policy_sums_items(slot->source[s].kind);
-        }
-        snapshot->row_places = rows > snapshot->row_places ? rows : snapshot->row_places;
-        snapshot->item_places = items > snapshot->item_places ? items : snapshot->item_places;
+        uint32_t places = 0;
+        for (uint32_t s = 0; s < slot->source_count; s++)
+            places += policy_sums_items(slot->source[s].kind);
+        snapshot->place_count = places > snapshot->place_count ? places : snapshot->place_count;
     }
-}
-
-static size_t rows_max(const struct snapshot *snapshot)
-{
-    size_t most = 1;
-    const struct model *model = NULL;
-    for (uint32_t i = 0; (model = snapshot_model(snapshot, i)) != NULL; i++) {
-        uint32_t rows = model_row_count(model);
-        most = rows > most ? rows : most;
-    }
-    return most;
 }
 
 /* Gives the worker its arrays; returns what is left of the memory. */
 static float *share_out(const struct snapshot *snapshot, struct worker_scratch *scratch,
-                        float *next, size_t rows, size_t items)
+                        float *next, size_t items)
 {
-    for (uint32_t i = 0; i < snapshot->row_places + snapshot->item_places; i++) {
-        size_t length = i < snapshot->row_places ? rows : items;
+    for (uint32_t i = 0; i < snapshot->place_count; i++) {
         scratch->sum[i] = next;
-        scratch->touched[i] = (uint32_t *)(void *)(next + length);
-        next += 2 * length;
+        scratch->touched[i] = (uint32_t *)(void *)(next + items);
+        next += 2 * items;
     }
     scratch->blend = next;
     scratch->upper = scratch->blend + items;
@@ -51,10 +36,8 @@ enum err_code snapshot_make_scratch(struct snapshot *snapshot, uint32_t item_cou
                                     struct err *err)
 {
     /* Whole cache lines, so that each array has lines of its own. */
-    size_t rows = (rows_max(snapshot) + 15) & ~(size_t)15;
     size_t items = ((size_t)item_count_max + 15) & ~(size_t)15;
-    size_t per_worker =
-        rows * 2 * (size_t)snapshot->row_places + items * (3 + 2 * (size_t)snapshot->item_places);
+    size_t per_worker = items * (3 + 2 * (size_t)snapshot->place_count);
     snapshot->scratch = calloc(snapshot->worker_count, sizeof *snapshot->scratch);
     /* Straight from the kernel, zeroed and resident only where it is used; calloc would sooner or
      * later recycle what it was given back, and touch all of it. */
@@ -65,11 +48,11 @@ enum err_code snapshot_make_scratch(struct snapshot *snapshot, uint32_t item_cou
         snapshot->scratch_bytes = bytes;
     }
     if (snapshot->scratch == NULL || snapshot->scratch_memory == NULL)
-        return err_set(err, ERR_NOMEM, "no memory for the scratch of %u workers, %zu rows",
-                       snapshot->worker_count, rows);
+        return err_set(err, ERR_NOMEM, "no memory for the scratch of %u workers, %zu items",
+                       snapshot->worker_count, items);
     float *next = snapshot->scratch_memory;
     for (uint32_t w = 0; w < snapshot->worker_count; w++)
-        next = share_out(snapshot, &snapshot->scratch[w], next, rows, items);
+        next = share_out(snapshot, &snapshot->scratch[w], next, items);
     return ERR_OK;
 }
 

@@ -9,7 +9,7 @@
 #define FOLD_IN_ROWS_MAX 1000
 #define SPEAKING_MIN     5  /* items of a history speak however short the time is */
 #define LINE_ENTRIES     16 /* of 4 bytes in a cache line */
-#define SUM_MANY_SHARE   4  /* lists of a quarter of all rows or more are summed without notes */
+#define SUM_MANY_SHARE   4  /* lists of a quarter of all items or more are summed without notes */
 
 /* How much one item of the history says about a person's taste, by the strongest thing that
  * happened with it. */
@@ -29,7 +29,7 @@ struct weighted_list {
     float factor;
 };
 
-/* Adds the list and notes which rows it reaches. */
+/* Adds the list and notes which items it reaches. */
 static void sum_few(struct pipeline *p, uint32_t place, const struct neighbor_list *list,
                     float factor)
 {
@@ -37,33 +37,33 @@ static void sum_few(struct pipeline *p, uint32_t place, const struct neighbor_li
     uint32_t *touched = p->scratch->touched[place];
     uint32_t touched_count = p->touched_count[place];
     for (uint32_t k = 0; k < list->count; k++) {
-        uint32_t other = list->row[k];
+        uint32_t other = list->other[k];
         if (sum[other] == 0.0f)
             touched[touched_count++] = other;
         float next = sum[other] + factor * list->weight[k];
-        /* Zero means "not touched": a sum that cancels out stays a little above it, so that no row
+        /* Zero means "not touched": a sum that cancels out stays a little above it, so that no item
          * is noted twice. */
         sum[other] = next == 0.0f ? FLT_MIN : next;
     }
     p->touched_count[place] = touched_count;
 }
 
-/* Notes nothing: nearly every row is reached, and all of them will be looked at.  The lists
+/* Notes nothing: nearly every item is reached, and all of them will be looked at.  The lists
  * together are far larger than a near cache, so the next one is fetched meanwhile. */
 static void sum_many(float *restrict sum, const struct weighted_list *list,
                      const struct weighted_list *next)
 {
-    const uint32_t *restrict row = list->list.row;
+    const uint32_t *restrict other = list->list.other;
     const float *restrict weight = list->list.weight;
     uint32_t count = list->list.count;
     for (uint32_t first = 0; first < count; first += LINE_ENTRIES) {
         uint32_t end = first + LINE_ENTRIES < count ? first + LINE_ENTRIES : count;
         if (first < next->list.count) {
-            __builtin_prefetch(next->list.row + first);
+            __builtin_prefetch(next->list.other + first);
             __builtin_prefetch(next->list.weight + first);
         }
         for (uint32_t k = first; k < end; k++)
-            sum[row[k]] += list->factor * weight[k];
+            sum[other[k]] += list->factor * weight[k];
     }
 }
 
@@ -88,7 +88,7 @@ static uint32_t find_lists(const struct model *model, const uint32_t *item, cons
 void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,
                            const uint32_t *item, const float *weight, uint32_t count)
 {
-    uint32_t rows = model_row_count(model);
+    uint32_t items = model->row_of_item_count;
     uint64_t entries = 0;
     struct weighted_list *list = ARENA_NEW(p->arena, struct weighted_list, count + 1);
     if (list == NULL) {
@@ -97,10 +97,10 @@ void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32
     }
     uint32_t found = find_lists(model, item, weight, count, list, &entries);
     list[found] = (struct weighted_list){0}; /* behind the last there is nothing to fetch */
-    if (entries >= rows / SUM_MANY_SHARE)
-        p->summed_rows[place] = rows;
+    if (entries >= items / SUM_MANY_SHARE)
+        p->summed_items[place] = items;
     for (uint32_t i = 0; i < found; i++) {
-        if (p->summed_rows[place] != 0)
+        if (p->summed_items[place] != 0)
             sum_many(p->scratch->sum[place], &list[i], &list[i + 1]);
         else
             sum_few(p, place, &list[i].list, list[i].factor);
@@ -109,8 +109,8 @@ void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32
 
 struct summed sources_summed(const struct pipeline *p, uint32_t place)
 {
-    if (p->summed_rows[place] != 0)
-        return (struct summed){NULL, p->summed_rows[place]};
+    if (p->summed_items[place] != 0)
+        return (struct summed){NULL, p->summed_items[place]};
     return (struct summed){p->scratch->touched[place], p->touched_count[place]};
 }
 
@@ -264,7 +264,7 @@ void sources_score(struct pipeline *p, enum level level)
     pipeline_cost_begin(p);
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         const struct model *model = p->models->source[s];
-        if (!policy_sums_rows(p->slot->source[s].kind) || model == NULL ||
+        if (!policy_adds_neighbors(p->slot->source[s].kind) || model == NULL ||
             !pipeline_model_begin(p, model))
             continue;
         score_neighbors(p, s);
@@ -312,16 +312,16 @@ bool sources_have_vector(const struct pipeline *p)
 void sources_clear(struct pipeline *p)
 {
     const struct snapshot *snapshot = p->env->snapshot;
-    for (uint32_t place = 0; place < snapshot->row_places + snapshot->item_places; place++) {
+    for (uint32_t place = 0; place < snapshot->place_count; place++) {
         float *sum = p->scratch->sum[place];
         const uint32_t *touched = p->scratch->touched[place];
-        if (p->summed_rows[place] != 0) {
-            memset(sum, 0, p->summed_rows[place] * sizeof sum[0]);
+        if (p->summed_items[place] != 0) {
+            memset(sum, 0, p->summed_items[place] * sizeof sum[0]);
         } else {
             for (uint32_t i = 0; i < p->touched_count[place]; i++)
                 sum[touched[i]] = 0.0f;
         }
-        p->summed_rows[place] = 0;
+        p->summed_items[place] = 0;
         p->touched_count[place] = 0;
     }
 }
@@ -331,14 +331,10 @@ float source_value(const struct pipeline *p, uint32_t s, uint32_t item)
     const struct model *model = p->models->source[s];
     if (!p->scored[s] || item == IDMAP_NONE)
         return 0.0f;
-    if (policy_sums_items(p->slot->source[s].kind))
+    if (p->vector[s] == NULL)
         return p->scratch->sum[p->models->place[s]][item];
     uint32_t row = model_row(model, item);
-    if (row == MODEL_NO_ROW)
-        return 0.0f;
-    if (p->vector[s] != NULL)
-        return factors_score(model->as.factors, p->vector[s], row);
-    return p->scratch->sum[p->models->place[s]][row];
+    return row == MODEL_NO_ROW ? 0.0f : factors_score(model->as.factors, p->vector[s], row);
 }
 
 float source_popular(float score, float best)

@@ -285,7 +285,7 @@ static void test_scores_are_the_products(void **state)
         assert_null(factors_user(factors, TEXT_LITERAL("u3")));
         memset(upper, 0, sizeof upper);
         upper[items] = 12345.0f;
-        factors_add_upper(factors, user, 1.0f, NULL, upper);
+        factors_add_upper(world.model, user, 1.0f, upper);
         assert_true(upper[items] == 12345.0f); /* not a row too many */
         for (uint32_t row = 0; row < items; row++) {
             double expected = 0, size = 0, length = 0, user_length = 0;
@@ -324,7 +324,7 @@ static void test_no_score_exceeds_its_upper_bound(void **state)
         if (rand_below(&rand, 3) == 0)
             user[rand_below(&rand, DIM)] = (float)(1e4 * scale);
         memset(upper, 0, sizeof upper);
-        factors_add_upper(factors, user, 1.0f, NULL, upper);
+        factors_add_upper(world.model, user, 1.0f, upper);
         for (uint32_t row = 0; row < ITEMS; row++)
             assert_true(upper[row] >= factors_score(factors, user, row));
     }
@@ -357,7 +357,7 @@ static void *call_many(void *arg)
         if (!factors_fold_in(factors, rows, 40, &arena, user))
             abort();
         memset(upper, 0, caller->world->item_count * sizeof *upper);
-        factors_add_upper(factors, user, 1.0f, NULL, upper);
+        factors_add_upper(caller->world->model, user, 1.0f, upper);
         for (uint32_t row = 0; row < caller->world->item_count; row++) {
             uint32_t bits[2];
             float score = factors_score(factors, user, row);
@@ -417,15 +417,28 @@ static void test_neighbors_are_those_of_the_file(void **state)
     uint64_t before = alloc_count();
     neighbors_of(model->as.neighbors, 0, &list);
     assert_int_equal(list.count, 3);
-    assert_int_equal(list.row[0], 1);
-    assert_int_equal(list.row[2], 7);
+    assert_int_equal(list.other[0], 1);
+    assert_int_equal(list.other[2], 7);
     assert_true(list.weight[0] == 0.75f && list.weight[2] == -0.25f);
     neighbors_of(model->as.neighbors, 2, &list);
     assert_int_equal(list.count, 0);
     neighbors_of(model->as.neighbors, 6, &list);
     assert_int_equal(list.count, 1);
-    assert_int_equal(list.row[0], 5);
+    assert_int_equal(list.other[0], 5);
     assert_int_equal(alloc_count(), before);
+    /* Once bound, by the numbers of the items. */
+    uint32_t numbers[MODEL_SAMPLE_ITEMS];
+    struct err err = {0};
+    for (uint32_t row = 0; row < MODEL_SAMPLE_ITEMS; row++)
+        numbers[row] = 100 - 7 * row;
+    assert_int_equal(model_bind(model, numbers, MODEL_SAMPLE_ITEMS, &err), ERR_OK);
+    neighbors_of(model->as.neighbors, 0, &list);
+    assert_int_equal(list.count, 3);
+    assert_int_equal(list.other[0], 93);
+    assert_int_equal(list.other[2], 51);
+    assert_true(list.weight[0] == 0.75f && list.weight[2] == -0.25f);
+    neighbors_of(model->as.neighbors, 6, &list);
+    assert_int_equal(list.other[0], 65);
     model_destroy(&model);
     temp_dir_remove(&dir);
 }

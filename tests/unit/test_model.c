@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "models/ids.h"
 #include "models/model.h"
 #include "models/safetensors.h"
@@ -85,16 +86,16 @@ static void test_loads_every_kind_and_its_golden_rows(void **state)
     }
 }
 
-static void test_binds_rows_to_items_and_back(void **state)
+static void bind_and_check(enum model_kind kind, uint32_t allocations)
 {
-    (void)state;
     static const uint32_t numbers[MODEL_SAMPLE_ITEMS] = {5, 0, 12, 7, 1, 2, 3, 4};
     struct model *model = NULL;
     struct err err = {0};
-    model_sample_write(bundle_dir, "m", "1", MODEL_popularity);
+    (void)!file_remove_tree(bundle_dir, NULL); /* of the kind before */
+    model_sample_write(bundle_dir, "m", "1", kind);
     assert_int_equal(load(&model, &err), ERR_OK);
     assert_int_equal(model_row(model, 5), MODEL_NO_ROW);
-    for (uint32_t n = 0; n < 2; n++) { /* nothing is bound by half */
+    for (uint32_t n = 0; n < allocations; n++) { /* nothing is bound by half */
         alloc_fail_after(n);
         assert_int_equal(model_bind(model, numbers, MODEL_SAMPLE_ITEMS, &err), ERR_NOMEM);
         assert_true(alloc_fail_off());
@@ -110,6 +111,15 @@ static void test_binds_rows_to_items_and_back(void **state)
     assert_int_equal(model_row(model, 13), MODEL_NO_ROW);
     assert_int_equal(model_row(model, UINT32_MAX), MODEL_NO_ROW);
     model_destroy(&model);
+}
+
+static void test_binds_rows_to_items_and_back(void **state)
+{
+    (void)state;
+    bind_and_check(MODEL_popularity, 2);
+    bind_and_check(MODEL_neighbors, 2);
+    bind_and_check(MODEL_factors, 7);
+    bind_and_check(MODEL_embeddings, 7);
 }
 
 static void replace_tensors(enum model_kind kind, const char *file, const struct tensor *tensors,
