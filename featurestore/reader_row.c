@@ -235,8 +235,13 @@ static enum err_code put_number(struct row_write *write, const struct map_field 
     char expected[96];
     const struct map_key *key = field->key;
     int64_t value = 0;
-    if (key->value == MAP_VALUE_TIME && !parse_time(write->map, text, &value))
-        return refuse(write, field, "a time as the map's \"time\" says", text);
+    if (key->value == MAP_VALUE_TIME &&
+        (!parse_time(write->map, text, &value) || value < key->min || value > key->max)) {
+        snprintf(expected, sizeof expected,
+                 "a time from 1970 to 2106 as the map's \"time\" says: %.32s",
+                 write->map->time_format);
+        return refuse(write, field, expected, text);
+    }
     if (key->value == MAP_VALUE_INT &&
         !(take_whole(&text) && num_parse_int(text, INT64_MIN, INT64_MAX, &value)))
         return refuse(write, field, "a whole number", text);

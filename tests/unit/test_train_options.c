@@ -218,6 +218,10 @@ static void test_help(void **state)
         assert_null(strstr(text, cases[i].has_not));
         free(text);
     }
+    struct train_options o;
+    struct err err = {0};
+    assert_int_equal(parse("--version", &o, &err), ERR_OK);
+    assert_true(o.tells_version && !o.help);
 }
 
 int main(void)

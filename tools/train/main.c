@@ -21,6 +21,10 @@ static int run_program(int argc, char **argv)
         train_options_help(options.command, stdout);
         return TRAIN_FINE;
     }
+    if (options.tells_version) {
+        puts("decide-train " DECIDED_VERSION);
+        return TRAIN_FINE;
+    }
     if (run_train(&options, clock_system(), stdout, stderr, &err) != ERR_OK) {
         fprintf(stderr, "decide-train: %s: %s\n", train_command_name(options.command), err.text);
         return TRAIN_FAILED;

@@ -240,6 +240,11 @@ enum err_code train_options_parse(int argc, char *const *argv, struct train_opti
         *ret_options = (struct train_options){.command = TRAIN_COMMAND_COUNT, .help = true};
         return ERR_OK;
     }
+    if (strcmp(argv[1], "--version") == 0) {
+        *ret_options =
+            (struct train_options){.command = TRAIN_COMMAND_COUNT, .tells_version = true};
+        return ERR_OK;
+    }
     enum err_code rc = parse_command(argv[1], &made.command, err);
     if (rc == ERR_OK)
         rc = set_defaults(&made, err);
@@ -267,8 +272,9 @@ static void help_overview(FILE *out)
             "serves.\n\ncommands:\n");
     for (int i = 0; i < TRAIN_COMMAND_COUNT; i++)
         fprintf(out, "  %-11s %s\n", train_command[i].name, train_command[i].help);
-    fprintf(out, "\ndecide-train COMMAND --help shows the options of a command.\n"
-                 "Exit codes: 0 fine, 1 failure, 2 usage.\n");
+    fprintf(out,
+            "\ndecide-train COMMAND --help shows the options of a command, --version the version.\n"
+            "Exit codes: 0 fine, 1 failure, 2 usage.\n");
 }
 
 void train_options_help(enum train_command command, FILE *out)

@@ -22,7 +22,7 @@ enum train_command {
 
 struct train_options {
     enum train_command command;
-    bool help; /* --help: nothing else was checked */
+    bool help, tells_version; /* --help, --version: nothing else was checked */
     const char *events, *map, *out, *name, *version;
     const char *format; /* "csv", "ndjson" or NULL: by the name of the file */
     uint32_t eval_s;    /* 0: no evaluation */
