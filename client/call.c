@@ -58,6 +58,10 @@ bool client_call_ready(struct client_call *call, enum decide_status status,
 {
     if (status == DECIDE_OK)
         status = client_message_end(&call->message, error);
+    if (status == DECIDE_OK && client_now_ns() >= call->deadline_ns) {
+        snprintf(error, DECIDE_ERROR_BYTES, "the time ran out while the request was made");
+        status = DECIDE_TIMEOUT;
+    }
     if (status != DECIDE_OK) {
         client_call_end(call, status, error);
         return false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The calls of decide.h: each builds its message, and then waits for its end or submits it. */
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "client/call.h"
@@ -46,20 +47,39 @@ static bool build_request(struct client_call *call, struct decide_client *client
                              error);
 }
 
+/* What the caller brought, of up to bytes_max bytes, is one MessagePack value. */
+static enum decide_status check_value(const struct client_call *call, const char *name,
+                                      const void *bytes, size_t len, size_t bytes_max,
+                                      char error[DECIDE_ERROR_BYTES])
+{
+    if (len > bytes_max) {
+        snprintf(error, DECIDE_ERROR_BYTES, "%s: %zu bytes, at most %zu can be sent", name, len,
+                 bytes_max);
+        return DECIDE_INVALID;
+    }
+    switch (client_reader_check_until(bytes, len, call->deadline_ns)) {
+    case CLIENT_CHECKED_FINE: return DECIDE_OK;
+    case CLIENT_CHECKED_LATE:
+        snprintf(error, DECIDE_ERROR_BYTES, "%s: the time ran out while it was checked", name);
+        return DECIDE_TIMEOUT;
+    default: return DECIDE_INVALID;
+    }
+}
+
 static bool build_events(struct client_call *call, struct decide_client *client, const void *events,
                          size_t events_len, uint64_t timeout_us)
 {
     char error[DECIDE_ERROR_BYTES] = "events: expected one MessagePack array";
     enum decide_status status = DECIDE_INVALID;
+    struct client_reader reader = client_reader_of(events, events_len);
     uint32_t event_count = 0;
     begin(call, client, "events", timeout_us);
-    if (events != NULL && client_reader_check(events, events_len)) {
-        struct client_reader reader = client_reader_of(events, events_len);
-        if (client_read_array(&reader, &event_count)) {
-            client_message_add_raw(&call->message, "events", events, events_len);
-            status = DECIDE_OK;
-        }
-    }
+    if (events != NULL)
+        status = check_value(call, "events", events, events_len, DECIDE_EVENTS_BYTES_MAX, error);
+    if (status == DECIDE_OK && !client_read_array(&reader, &event_count))
+        status = DECIDE_INVALID;
+    if (status == DECIDE_OK)
+        client_message_add_raw(&call->message, "events", events, events_len);
     return client_call_ready(call, status, error);
 }
 
@@ -73,10 +93,11 @@ static bool build_call(struct client_call *call, struct decide_client *client, c
         uint32_t pair_count = 0;
         struct client_reader map = client_reader_of(body, body_len);
         struct client_reader inside = map;
-        if (client_reader_check(body, body_len) && client_read_map(&inside, &pair_count))
-            client_message_add_map(&call->message, map);
-        else
+        status = check_value(call, "body", body, body_len, DECIDE_MESSAGE_BYTES_MAX, error);
+        if (status == DECIDE_OK && !client_read_map(&inside, &pair_count))
             status = DECIDE_INVALID;
+        if (status == DECIDE_OK)
+            client_message_add_map(&call->message, map);
     }
     return client_call_ready(call, status, error);
 }

@@ -60,6 +60,7 @@ extern "C" {
 #define DECIDE_CONNECTIONS       32
 #define DECIDE_CONNECTIONS_MAX   1024
 #define DECIDE_MESSAGE_BYTES_MAX (16 << 20) /* request or reply; the daemon may have less */
+#define DECIDE_EVENTS_BYTES_MAX  500000     /* of one call */
 #define DECIDE_N_DEFAULT         20         /* items when a call does not say */
 #define DECIDE_ID_BYTES_MAX      128
 #define DECIDE_FALLBACK_MAX      1000
@@ -190,7 +191,8 @@ DECIDE_API struct decide_reply *decide_rank(struct decide_client *client,
                                             const struct decide_request *request);
 DECIDE_API struct decide_reply *decide_price(struct decide_client *client,
                                              const struct decide_request *request);
-/* `events`: a MessagePack array of event maps.  Counts are in the reply's bytes. */
+/* `events`: a MessagePack array of event maps, of up to DECIDE_EVENTS_BYTES_MAX bytes.  Counts are
+ * in the reply's bytes. */
 DECIDE_API struct decide_reply *decide_events(struct decide_client *client, const void *events,
                                               size_t events_len, uint64_t timeout_us);
 /* Any operation.  `body`: a MessagePack map of what is sent beside op, token and budget_us; NULL

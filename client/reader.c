@@ -4,6 +4,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "client/clock.h"
+
+enum { VALUES_PER_LOOK = 1024 }; /* some microseconds */
+
 enum kind {
     KIND_NONE, /* never used, or an extension type, which this protocol does not have */
     KIND_NIL,
@@ -104,15 +108,22 @@ static uint64_t values_inside(const struct head *head)
 
 bool client_reader_check(const void *bytes, size_t len)
 {
+    return client_reader_check_until(bytes, len, UINT64_MAX) == CLIENT_CHECKED_FINE;
+}
+
+enum client_checked client_reader_check_until(const void *bytes, size_t len, uint64_t deadline_ns)
+{
     const uint8_t *at = bytes;
     const uint8_t *end = at + len;
     uint64_t left[CLIENT_READER_DEPTH_MAX + 1] = {1}; /* values to come, per level */
     uint64_t promised = 1;                            /* their sum: each takes a byte at least */
     int depth = 0;
-    while (promised > 0) {
+    for (uint32_t seen = 1; promised > 0; seen++) {
         struct head head;
+        if (seen % VALUES_PER_LOOK == 0 && client_now_ns() >= deadline_ns)
+            return CLIENT_CHECKED_LATE;
         if (!read_head(at, end, &head))
-            return false;
+            return CLIENT_CHECKED_WRONG;
         at += head.bytes + head.payload;
         left[depth]--;
         promised--;
@@ -120,13 +131,13 @@ bool client_reader_check(const void *bytes, size_t len)
         if (inside > 0) {
             promised += inside;
             if (depth == CLIENT_READER_DEPTH_MAX || promised > (uint64_t)(end - at))
-                return false;
+                return CLIENT_CHECKED_WRONG;
             left[++depth] = inside;
         }
         while (depth > 0 && left[depth] == 0)
             depth--;
     }
-    return at == end;
+    return at == end ? CLIENT_CHECKED_FINE : CLIENT_CHECKED_WRONG;
 }
 
 /* The next head when it is of this kind; moves the reader behind it (not behind a payload). */

@@ -24,6 +24,9 @@ struct client_text {
 };
 
 bool client_reader_check(const void *bytes, size_t len);
+/* The same of bytes that may hold millions of values: looks at the clock on the way. */
+enum client_checked { CLIENT_CHECKED_WRONG, CLIENT_CHECKED_FINE, CLIENT_CHECKED_LATE };
+enum client_checked client_reader_check_until(const void *bytes, size_t len, uint64_t deadline_ns);
 
 /* For checked bytes only. */
 static inline struct client_reader client_reader_of(const void *bytes, size_t len)
