@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lays a forest out: columns first, then the splits of each tree in pieces of 32 or 64 leaves. */
+/* Lays a forest out: columns first, then the splits of each tree in pieces of 32 or 64 leaves,
+ * chunk by chunk of trees. */
 #include "models/forest_fast.h"
 
 #include <stdlib.h>
@@ -27,7 +28,8 @@ struct plan {
     uint32_t *column_of;                 /* owned: by node of the forest, of `found` */
     uint32_t *leaf_count;                /* owned: by node of the tree at hand */
     uint32_t *leaf_first;                /* owned */
-    uint32_t split_room;
+    struct fast_key *key;                /* owned: the splits */
+    uint32_t key_count, key_room;
 };
 
 /* ---- columns --------------------------------------------------------------------------------- */
@@ -106,20 +108,14 @@ static enum err_code place_columns(struct plan *plan, struct err *err)
 
 static bool make_room(struct plan *plan)
 {
-    struct forest_fast *fast = plan->fast;
-    size_t bytes = fast->has_floats ? sizeof *fast->split32 : sizeof *fast->split64;
-    void *old = fast->has_floats ? (void *)fast->split32 : (void *)fast->split64;
-    if (fast->split_count < plan->split_room)
+    if (plan->key_count < plan->key_room)
         return true;
-    uint32_t wanted = plan->split_room == 0 ? 256 : 2 * plan->split_room;
-    void *grown = realloc(old, wanted * bytes);
+    uint32_t wanted = plan->key_room == 0 ? 256 : 2 * plan->key_room;
+    void *grown = realloc(plan->key, wanted * sizeof *plan->key);
     if (grown == NULL)
         return false;
-    if (fast->has_floats)
-        fast->split32 = grown;
-    else
-        fast->split64 = grown;
-    plan->split_room = wanted;
+    plan->key = grown;
+    plan->key_room = wanted;
     return true;
 }
 
@@ -141,21 +137,18 @@ static double threshold_of(const struct plan *plan, const struct forest_node *no
     return node->threshold;
 }
 
-static bool add_split(struct plan *plan, const struct forest_tree *tree, uint32_t n, uint32_t lo,
-                      uint32_t hi)
+/* `left`: the leaves of the piece that hang on the left side of the node. */
+static bool add_split(struct plan *plan, const struct forest_tree *tree, uint32_t n,
+                      struct fast_key where, uint64_t left)
 {
-    struct forest_fast *fast = plan->fast;
     const struct forest_node *node = &plan->forest->node[tree->node_begin + n];
-    uint32_t column = plan->found[plan->column_of[tree->node_begin + n]].place * FOREST_FAST_ROWS;
-    double threshold = threshold_of(plan, node);
     if (!make_room(plan))
         return false;
-    if (fast->has_floats)
-        fast->split32[fast->split_count++] =
-            (struct fast_split32){(float)threshold, ~(uint32_t)bits(lo, hi), column};
-    else
-        fast->split64[fast->split_count++] =
-            (struct fast_split64){threshold, ~bits(lo, hi), column};
+    where.threshold = threshold_of(plan, node);
+    where.keep = ~left;
+    where.column = plan->found[plan->column_of[tree->node_begin + n]].place;
+    where.number = plan->key_count;
+    plan->key[plan->key_count++] = where;
     return true;
 }
 
@@ -187,7 +180,8 @@ static void count_leaves(struct plan *plan, const struct forest_tree *tree)
 }
 
 /* The splits that take leaves from..from+piece_leaves-1 away. */
-static bool add_piece(struct plan *plan, const struct forest_tree *tree, uint32_t from)
+static bool add_piece(struct plan *plan, const struct forest_tree *tree, struct fast_key where,
+                      uint32_t from)
 {
     const struct forest_node *nodes = nodes_of(plan->forest, tree);
     uint32_t end = from + plan->piece_leaves;
@@ -196,26 +190,42 @@ static bool add_piece(struct plan *plan, const struct forest_tree *tree, uint32_
         uint32_t hi = lo + (nodes[n].left < 0 ? 1 : plan->leaf_count[nodes[n].left]);
         if (hi <= from || lo >= end)
             continue;
-        if (!add_split(plan, tree, n, lo < from ? 0 : lo - from,
-                       hi > end ? plan->piece_leaves : hi - from))
+        uint64_t left = bits(lo < from ? 0 : lo - from, hi > end ? plan->piece_leaves : hi - from);
+        if (!add_split(plan, tree, n, where, left))
             return false;
     }
     return true;
 }
 
-static bool add_tree(struct plan *plan, struct fast_tree *made)
+/* The tree becomes the last of its chunk, or the first of the next. */
+static void put_into_chunk(struct forest_fast *fast, struct fast_tree *made, uint32_t number)
 {
+    struct fast_chunk *chunk = &fast->chunk[fast->chunk_count - 1];
+    if (chunk->piece_count + made->piece_count > FAST_CHUNK_PIECES) {
+        chunk++;
+        fast->chunk_count++;
+    }
+    made->piece_begin = chunk->piece_count;
+    chunk->piece_count += made->piece_count;
+    chunk->tree_end = number + 1;
+    if (chunk->piece_count > fast->chunk_pieces)
+        fast->chunk_pieces = chunk->piece_count;
+}
+
+static bool add_tree(struct plan *plan, uint32_t number)
+{
+    struct forest_fast *fast = plan->fast;
+    struct fast_tree *made = &fast->tree[number];
     const struct forest_tree *tree = &plan->forest->tree[made->number];
-    made->piece_begin = plan->fast->piece_count;
-    plan->fast->piece_count += made->piece_count;
+    put_into_chunk(fast, made, number);
     if (made->piece_count == 0)
         return true; /* it may have more leaves than there is room to count them */
     count_leaves(plan, tree);
     for (uint32_t p = 0; p < made->piece_count; p++) {
-        made->split_begin[p] = plan->fast->split_count;
-        if (!add_piece(plan, tree, p * plan->piece_leaves))
+        const struct fast_key where = {.chunk = fast->chunk_count - 1,
+                                       .piece = made->piece_begin + p};
+        if (!add_piece(plan, tree, where, p * plan->piece_leaves))
             return false;
-        made->split_begin[p + 1] = plan->fast->split_count;
     }
     return true;
 }
@@ -238,6 +248,17 @@ static enum err_code plan_init(struct plan *plan, struct err *err)
     return ERR_OK;
 }
 
+/* Each but the last is full but for a tree that did not fit. */
+static enum err_code make_chunks(struct forest_fast *fast, uint64_t pieces, struct err *err)
+{
+    uint64_t chunks = pieces / (FAST_CHUNK_PIECES - FAST_PIECES_MAX) + 1;
+    fast->chunk = calloc(chunks, sizeof *fast->chunk);
+    if (fast->chunk == NULL)
+        return err_set(err, ERR_NOMEM, "out of memory for a forest");
+    fast->chunk_count = 1;
+    return ERR_OK;
+}
+
 static enum err_code lay_out(struct plan *plan, struct err *err)
 {
     const struct forest *forest = plan->forest;
@@ -245,6 +266,7 @@ static enum err_code lay_out(struct plan *plan, struct err *err)
     fast->tree = calloc(forest->tree_count + 1ULL, sizeof *fast->tree);
     if (fast->tree == NULL || !make_room(plan)) /* a place also for no splits at all */
         return err_set(err, ERR_NOMEM, "out of memory for a forest");
+    uint64_t pieces = 0;
     for (uint32_t t = 0; t < forest->tree_count; t++) {
         const struct forest_tree *tree = &forest->tree[t];
         if (plan->output != FOREST_ALL_OUTPUTS && tree->output != plan->output)
@@ -255,13 +277,16 @@ static enum err_code lay_out(struct plan *plan, struct err *err)
         made->number = t;
         if (find_columns(plan, tree))
             made->piece_count = (tree->leaf_count + plan->piece_leaves - 1) / plan->piece_leaves;
+        pieces += made->piece_count;
     }
     enum err_code rc = place_columns(plan, err);
+    if (rc == ERR_OK)
+        rc = make_chunks(fast, pieces, err);
     for (uint32_t t = 0; t < fast->tree_count && rc == ERR_OK; t++) {
-        if (!add_tree(plan, &fast->tree[t]))
+        if (!add_tree(plan, t))
             rc = err_set(err, ERR_NOMEM, "out of memory for a forest");
     }
-    return rc;
+    return rc == ERR_OK ? forest_fast_order(fast, plan->key, plan->key_count, err) : rc;
 }
 
 static enum err_code copy_leaves(struct forest_fast *fast, struct err *err)
@@ -269,7 +294,7 @@ static enum err_code copy_leaves(struct forest_fast *fast, struct err *err)
     const struct forest *forest = fast->forest;
     if (!fast->has_floats)
         return ERR_OK;
-    fast->leaf32 = malloc((forest->leaf_count + 1ULL) * sizeof *fast->leaf32);
+    fast->leaf32 = calloc(forest->leaf_count + 32ULL, sizeof *fast->leaf32); /* 32 are read */
     if (fast->leaf32 == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for a forest");
     for (uint32_t leaf = 0; leaf < forest->leaf_count; leaf++)
@@ -309,8 +334,7 @@ enum err_code forest_fast_create(const struct forest *forest, uint32_t output,
         rc = lay_out(plan, err);
     if (rc == ERR_OK)
         rc = copy_leaves(fast, err);
-    if (rc == ERR_OK)
-        rc = forest_fast_order(fast, err);
+    free(plan->key);
     free(plan->found);
     free(plan->column_of);
     free(plan->leaf_count);
@@ -333,8 +357,8 @@ void forest_fast_destroy(struct forest_fast **fast)
     free(old->tree);
     free(old->split32);
     free(old->split64);
-    free(old->ordered32);
-    free(old->ordered64);
+    free(old->run);
+    free(old->chunk);
     free(old->feature);
     free(old->column);
     free(old->leaf32);
@@ -344,9 +368,9 @@ void forest_fast_destroy(struct forest_fast **fast)
 
 uint64_t forest_fast_bytes(const struct forest_fast *fast)
 {
-    uint64_t split = fast->has_floats ? sizeof *fast->split32 + sizeof *fast->ordered32
-                                      : sizeof *fast->split64 + sizeof *fast->ordered64;
+    uint64_t split = fast->has_floats ? sizeof *fast->split32 : sizeof *fast->split64;
     return sizeof *fast + fast->tree_count * sizeof *fast->tree + fast->split_count * split +
+           fast->run_count * sizeof *fast->run + fast->chunk_count * sizeof *fast->chunk +
            fast->feature_count * sizeof *fast->feature + fast->column_count * sizeof *fast->column +
            (fast->has_floats ? fast->forest->leaf_count * sizeof *fast->leaf32 : 0);
 }

@@ -3,15 +3,17 @@
  *
  * After QuickScorer (Lucchese et al. 2015): each leaf of a tree is a bit, each split that sends a
  * row to the right takes the leaves of its left side away, and the lowest bit that stays is the
- * leaf the row ends in.  Here it goes tree by tree, with rows in the lanes of a vector: a split is
- * one comparison and two bit operations for eight floats, without branches or gathers.
+ * leaf the row ends in.  It goes column by column, the splits in the order of their thresholds,
+ * with rows in the lanes of a vector: splits above all rows are not looked at, those below all rows
+ * take their leaves away from one word for all of them, and those between cost one comparison and
+ * two bit operations for eight floats.  So rows that are alike cost least.
  *
  * A split reads a column: the values of a feature with what counts as missing already sent to the
  * split's side (-infinity goes left, NaN goes right), so that missing values, LightGBM's zeros and
  * sets of categories all become `column <= threshold`.
  *
- * One row alone goes column by column, as in the paper.  Trees with many leaves or many sets of
- * categories are walked node by node.
+ * Trees with many leaves or many sets of categories are walked node by node.  So many trees at a
+ * time go through the columns that what is left of their leaves stays in a near cache.
  *
  * Threads: create and destroy on the loader; margins on any, without allocation or locks. */
 #ifndef MODELS_FOREST_FAST_H

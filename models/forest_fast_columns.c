@@ -5,14 +5,20 @@
 #define LEFT  (-INFINITY)
 #define RIGHT NAN
 
-static float value32(const struct forest *forest, const struct fast_column *column, double x)
+static void column32(const struct forest *forest, const struct fast_column *column, const double *x,
+                     uint32_t lanes, float *ret_column)
 {
-    float value = (float)x;
+    const struct forest_node node = {.set = column->set, .flags = column->flags};
     if ((column->flags & NODE_CATEGORICAL) != 0) {
-        struct forest_node node = {.set = column->set, .flags = column->flags};
-        return forest_xgboost_left(forest, &node, x) ? LEFT : RIGHT;
+        for (uint32_t row = 0; row < lanes; row++)
+            ret_column[row] = forest_xgboost_left(forest, &node, x[row]) ? LEFT : RIGHT;
+    } else {
+        const float missing = (column->flags & NODE_DEFAULT_LEFT) != 0 ? LEFT : RIGHT;
+        for (uint32_t row = 0; row < lanes; row++) {
+            float value = (float)x[row];
+            ret_column[row] = isnan(value) ? missing : value;
+        }
     }
-    return isnan(value) && (column->flags & NODE_DEFAULT_LEFT) != 0 ? LEFT : value;
 }
 
 static double value64(const struct forest *forest, const struct fast_column *column, double x)
@@ -30,7 +36,7 @@ static double value64(const struct forest *forest, const struct fast_column *col
     return x;
 }
 
-/* Rows that are not there are zero. */
+/* Rows that are not there are like the first, so that a block does not spread more for them. */
 static void take_feature(const struct forest_fast *fast, const double *values, uint32_t row_count,
                          uint32_t lanes, uint32_t feature, double *x)
 {
@@ -38,7 +44,7 @@ static void take_feature(const struct forest_fast *fast, const double *values, u
     for (uint32_t row = 0; row < row_count; row++)
         x[row] = values[row * stride + feature];
     for (uint32_t row = row_count; row < lanes; row++)
-        x[row] = 0.0;
+        x[row] = x[0];
 }
 
 void forest_fast_fill32(const struct forest_fast *fast, const double *values, uint32_t row_count,
@@ -50,9 +56,8 @@ void forest_fast_fill32(const struct forest_fast *fast, const double *values, ui
         take_feature(fast, values, row_count, lanes, feature->feature, x);
         for (uint32_t c = 0; c < feature->column_count; c++) {
             uint32_t place = feature->column_begin + c;
-            float *to = ret_columns + (size_t)place * FOREST_FAST_ROWS;
-            for (uint32_t row = 0; row < lanes; row++)
-                to[row] = value32(fast->forest, &fast->column[place], x[row]);
+            column32(fast->forest, &fast->column[place], x, lanes,
+                     ret_columns + (size_t)place * FOREST_FAST_ROWS);
         }
     }
 }

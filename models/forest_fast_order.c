@@ -1,66 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The splits of all trees by column and threshold, which is how one row alone goes through them. */
+/* The splits of each chunk of trees by column and threshold. */
 #include <stdlib.h>
 
 #include "models/forest_fast_internal.h"
 
-struct key {
-    double threshold;
-    uint32_t column, split, piece;
-};
-
 static int compare_keys(const void *a, const void *b)
 {
-    const struct key *x = a;
-    const struct key *y = b;
+    const struct fast_key *x = a;
+    const struct fast_key *y = b;
+    if (x->chunk != y->chunk)
+        return x->chunk < y->chunk ? -1 : 1;
     if (x->column != y->column)
         return x->column < y->column ? -1 : 1;
     if (x->threshold != y->threshold)
         return x->threshold < y->threshold ? -1 : 1;
-    return x->split < y->split ? -1 : 1; /* each is there once */
+    return x->number < y->number ? -1 : 1; /* each is there once */
 }
 
-static void fill_keys(const struct forest_fast *fast, struct key *keys)
+static bool begins_run(const struct fast_key *key, uint32_t index)
 {
-    for (uint32_t t = 0; t < fast->tree_count; t++) {
-        const struct fast_tree *tree = &fast->tree[t];
-        for (uint32_t p = 0; p < tree->piece_count; p++) {
-            for (uint32_t s = tree->split_begin[p]; s < tree->split_begin[p + 1]; s++) {
-                double threshold = fast->has_floats ? (double)fast->split32[s].threshold
-                                                    : fast->split64[s].threshold;
-                uint32_t column =
-                    fast->has_floats ? fast->split32[s].column : fast->split64[s].column;
-                keys[s] =
-                    (struct key){threshold, column / FOREST_FAST_ROWS, s, tree->piece_begin + p};
-            }
-        }
-    }
+    return index == 0 || key[index].chunk != key[index - 1].chunk ||
+           key[index].column != key[index - 1].column;
 }
 
-enum err_code forest_fast_order(struct forest_fast *fast, struct err *err)
+static bool make_room(struct forest_fast *fast, const struct fast_key *key, uint32_t count)
 {
-    size_t count = fast->split_count;
-    struct key *keys = malloc((count + 1) * sizeof *keys);
+    uint32_t runs = 0;
+    for (uint32_t i = 0; i < count; i++)
+        runs += begins_run(key, i);
+    fast->run = malloc((runs + 1ULL) * sizeof *fast->run);
     if (fast->has_floats)
-        fast->ordered32 = malloc((count + 1) * sizeof *fast->ordered32);
+        fast->split32 = malloc((count + 1ULL) * sizeof *fast->split32);
     else
-        fast->ordered64 = malloc((count + 1) * sizeof *fast->ordered64);
-    if (keys == NULL || (fast->ordered32 == NULL && fast->ordered64 == NULL)) {
-        free(keys);
+        fast->split64 = malloc((count + 1ULL) * sizeof *fast->split64);
+    return fast->run != NULL && (fast->split32 != NULL || fast->split64 != NULL);
+}
+
+static void add_split(struct forest_fast *fast, const struct fast_key *key)
+{
+    if (fast->has_floats)
+        fast->split32[fast->split_count++] =
+            (struct fast_split32){(float)key->threshold, (uint32_t)key->keep, key->piece};
+    else
+        fast->split64[fast->split_count++] =
+            (struct fast_split64){key->threshold, key->keep, key->piece};
+}
+
+enum err_code forest_fast_order(struct forest_fast *fast, struct fast_key *key, uint32_t count,
+                                struct err *err)
+{
+    qsort(key, count, sizeof *key, compare_keys);
+    if (!make_room(fast, key, count))
         return err_set(err, ERR_NOMEM, "out of memory for a forest");
+    uint32_t next = 0;
+    for (uint32_t c = 0; c < fast->chunk_count; c++) {
+        for (; next < count && key[next].chunk == c; next++) {
+            if (begins_run(key, next))
+                fast->run[fast->run_count++].column = key[next].column * FOREST_FAST_ROWS;
+            add_split(fast, &key[next]);
+            fast->run[fast->run_count - 1].split_end = fast->split_count;
+        }
+        fast->chunk[c].run_end = fast->run_count;
     }
-    fill_keys(fast, keys);
-    qsort(keys, count, sizeof *keys, compare_keys);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t split = keys[i].split;
-        if (fast->has_floats)
-            fast->ordered32[i] = (struct fast_ordered32){(float)keys[i].threshold,
-                                                         fast->split32[split].keep, keys[i].piece};
-        else
-            fast->ordered64[i] = (struct fast_ordered64){keys[i].threshold,
-                                                         fast->split64[split].keep, keys[i].piece};
-        fast->column[keys[i].column].ordered_end = i + 1;
-    }
-    free(keys);
     return ERR_OK;
 }

@@ -11,20 +11,25 @@ static size_t column_bytes(const struct forest_fast *fast)
     return (size_t)fast->column_count * FOREST_FAST_ROWS * bytes;
 }
 
+static size_t sum_bytes(const struct forest_fast *fast)
+{
+    return (size_t)fast->forest->output_count * FOREST_FAST_ROWS * sizeof(float);
+}
+
+/* What is left of each piece: by rows, and one for all. */
 size_t forest_fast_scratch_bytes(const struct forest_fast *fast)
 {
-    size_t sums = (size_t)fast->forest->output_count * FOREST_FAST_ROWS * sizeof(float);
-    size_t alive = (fast->piece_count * sizeof(uint64_t) + 63) & ~(size_t)63;
-    return column_bytes(fast) + sums + alive;
+    size_t bytes = fast->has_floats ? sizeof(uint32_t) : sizeof(uint64_t);
+    size_t alive = fast->chunk_pieces * bytes * (FOREST_FAST_ROWS + 1);
+    return column_bytes(fast) + sum_bytes(fast) + ((alive + 63) & ~(size_t)63);
 }
 
 static void margins_of_each(const struct forest_fast *fast, const double *values,
                             uint32_t row_count, void *scratch, double *ret_margin)
 {
     uint32_t outputs = fast->forest->output_count;
-    char *behind = (char *)scratch + column_bytes(fast);
-    float *sum = (float *)(void *)behind;
-    void *alive = behind + (size_t)outputs * FOREST_FAST_ROWS * sizeof(float);
+    float *sum = (float *)(void *)((char *)scratch + column_bytes(fast));
+    void *alive = (char *)sum + sum_bytes(fast);
     for (uint32_t row = 0; row < row_count; row++) {
         const double *own = values + (size_t)row * fast->forest->feature_count;
         if (fast->has_floats) {
@@ -51,19 +56,24 @@ static void margins_of_block(const struct forest_fast *fast, const double *value
     const struct forest *forest = fast->forest;
     uint32_t lanes = row_count <= FAST_LANES_LEAST ? FAST_LANES_LEAST : FOREST_FAST_ROWS;
     size_t count = (size_t)forest->output_count * FOREST_FAST_ROWS;
+    float *sum = (float *)(void *)((char *)scratch + column_bytes(fast));
+    const struct fast_block block = {.values = values,
+                                     .row_count = row_count,
+                                     .lanes = lanes,
+                                     .columns = scratch,
+                                     .alive = (char *)sum + sum_bytes(fast)};
     if (fast->has_floats) {
-        float *sum = (float *)(void *)((char *)scratch + column_bytes(fast));
         for (size_t i = 0; i < count; i++)
             sum[i] = (float)forest->base[i / FOREST_FAST_ROWS];
         forest_fast_fill32(fast, values, row_count, lanes, scratch);
-        forest_fast_block32(fast, values, row_count, lanes, scratch, sum);
+        forest_fast_block32(fast, &block, sum);
         for (size_t i = 0; i < count; i++)
             ret_margin[i] = (double)sum[i];
     } else {
         for (size_t i = 0; i < count; i++)
             ret_margin[i] = forest->base[i / FOREST_FAST_ROWS];
         forest_fast_fill64(fast, values, row_count, lanes, scratch);
-        forest_fast_block64(fast, values, row_count, lanes, scratch, ret_margin);
+        forest_fast_block64(fast, &block, ret_margin);
     }
 }
 

@@ -51,6 +51,26 @@ static void check(const struct forest *forest, const struct forest_fast *fast, c
     }
 }
 
+/* Few columns differ between the rows: most splits are above or below all of them. */
+static void make_alike(const struct forest *forest, double *rows, uint32_t every)
+{
+    uint32_t count = forest->feature_count;
+    for (uint32_t i = count; i < PROBE_ROWS * count; i++) {
+        if (i % count % every != 0)
+            rows[i] = rows[i % count];
+    }
+}
+
+static void check_rows(const struct forest *forest, const struct forest_fast *fast,
+                       const double *rows, void *scratch)
+{
+    check(forest, fast, rows, FOREST_FAST_ROWS, scratch);
+    check(forest, fast, rows + (size_t)FOREST_FAST_ROWS * forest->feature_count,
+          PROBE_ROWS - FOREST_FAST_ROWS, scratch);
+    check(forest, fast, rows, FOREST_FAST_ROWS - 5, scratch);
+    check(forest, fast, rows, 1, scratch);
+}
+
 void forest_probe(const struct forest *forest)
 {
     struct forest_fast *fast = NULL;
@@ -67,10 +87,11 @@ void forest_probe(const struct forest *forest)
     } else if (forest_fast_create(forest, FOREST_ALL_OUTPUTS, &fast, NULL) == ERR_OK) {
         void *scratch = aligned_alloc(64, forest_fast_scratch_bytes(fast) + 64);
         ASSERT(scratch != NULL);
-        check(forest, fast, rows, FOREST_FAST_ROWS, scratch);
-        check(forest, fast, rows + (size_t)FOREST_FAST_ROWS * forest->feature_count,
-              PROBE_ROWS - FOREST_FAST_ROWS, scratch);
-        check(forest, fast, rows, 1, scratch);
+        check_rows(forest, fast, rows, scratch);
+        make_alike(forest, rows, 3);
+        check_rows(forest, fast, rows, scratch);
+        make_alike(forest, rows, 50);
+        check_rows(forest, fast, rows, scratch);
         free(scratch);
     }
     forest_fast_destroy(&fast);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fast evaluators against the plain one, bit by bit, over forests of every shape that the fast
- * layout tells apart: pieces, walked trees, too many columns, sets, several outputs, linear leaves.
- */
+ * layout tells apart: pieces, chunks of trees, walked trees, too many columns, sets, several
+ * outputs, linear leaves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,7 +97,7 @@ static void test_every_shape_gives_the_same_bits(void **state)
         {12, 90, 140, 10, 1, 0, false},  {6, 120, 300, 10, 2, 0, false},
         {30, 2, 40, 10, 1, 10, false},   {30, 2, 40, 10, 2, 90, false},
         {40, 64, 64, 1000, 1, 0, false}, {60, 100, 128, 1024, 1, 3, false},
-        {10, 250, 258, 5, 1, 0, false},
+        {10, 250, 258, 5, 1, 0, false},  {700, 1, 70, 10, 2, 5, false},
     };
     for (uint64_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
         enum forest_family family = i % 2 == 0 ? FOREST_XGBOOST : FOREST_LIGHTGBM;
