@@ -6,6 +6,9 @@
 
 #include <cmocka.h>
 
+#include <float.h>
+#include <string.h>
+
 #include "base/rand.h"
 #include "base/top.h"
 
@@ -50,6 +53,41 @@ static void test_equals_a_full_sort(void **state)
     arena_deinit(&arena);
 }
 
+/* Sorting digit by digit gives the same, whatever the numbers are; so does what it leaves to
+ * comparisons: too many, and zeros of both signs, which are equal. */
+static void test_any_numbers_are_sorted(void **state)
+{
+    (void)state;
+    static const float awkward[] = {0.0f, -0.0f, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, FLT_MIN};
+    struct arena arena = {0};
+    struct rand rand;
+    static struct top_slot all[STREAM_MAX];
+    assert_int_equal(arena_init(&arena, 1 << 20, NULL), ERR_OK);
+    rand_init(&rand, 11);
+    for (uint32_t round = 0; round < 400; round++) {
+        uint32_t count = 1 + (uint32_t)rand_below(&rand, STREAM_MAX);
+        uint32_t kinds = round % 4; /* which of the awkward ones are among them */
+        arena_reset(&arena);
+        struct top top = top_make(&arena, 1 + (uint32_t)rand_below(&rand, 1200));
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t bits = (uint32_t)rand_u64(&rand);
+            memcpy(&all[i].score, &bits, sizeof bits);
+            all[i].key = i * 40503u * 2654435769u;
+            if (isnan(all[i].score))
+                all[i].score = (float)rand_normal(&rand);
+            if (kinds > 0 && rand_below(&rand, 5) == 0)
+                all[i].score = awkward[rand_below(&rand, kinds == 1 ? 1 : kinds == 2 ? 2 : 7)];
+            if (top_wants(&top, all[i].score, all[i].key))
+                top_put(&top, all[i].score, all[i].key);
+        }
+        top_sort(&top);
+        qsort(all, count, sizeof all[0], by_rank);
+        for (uint32_t i = 0; i < top.count; i++)
+            assert_memory_equal(&top.slot[i], &all[i], sizeof all[i]);
+    }
+    arena_deinit(&arena);
+}
+
 static void test_a_full_arena_wants_nothing(void **state)
 {
     (void)state;
@@ -69,6 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equals_a_full_sort),
+        cmocka_unit_test(test_any_numbers_are_sorted),
         cmocka_unit_test(test_a_full_arena_wants_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
