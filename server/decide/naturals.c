@@ -27,6 +27,23 @@ static void read_vectors(const struct pipeline *p, uint32_t s, float *ret_natura
     }
 }
 
+/* Most of the chosen were found by their products. */
+static void read_found(const struct pipeline *p, uint32_t s, float *ret_natural)
+{
+    float *known = p->scratch->upper; /* zeros between decisions */
+    const struct top *found = &p->found[s].top;
+    for (uint32_t i = 0; i < found->count; i++)
+        known[found->slot[i].key] = found->slot[i].score;
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        if (i + AHEAD < p->chosen_count && known[p->chosen[i + AHEAD].item] == 0.0f)
+            naturals_fetch(p, s, p->chosen[i + AHEAD].item);
+        float natural = known[p->chosen[i].item];
+        ret_natural[i] = natural != 0.0f ? natural : source_natural(p, s, p->chosen[i].item);
+    }
+    for (uint32_t i = 0; i < found->count; i++)
+        known[found->slot[i].key] = 0.0f;
+}
+
 static void read_popular(const struct pipeline *p, uint32_t s, float *ret_natural)
 {
     const struct store *store = p->env->store;
@@ -52,7 +69,9 @@ const float *naturals_of(struct pipeline *p, uint32_t s)
     float *natural = ARENA_NEW(p->arena, float, p->chosen_count);
     if (natural == NULL)
         return NULL;
-    if (p->scored[s] && p->vector[s] != NULL) {
+    if (p->scored[s] && candidates_found(p, s)) {
+        read_found(p, s, natural);
+    } else if (p->scored[s] && p->vector[s] != NULL) {
         read_vectors(p, s, natural);
     } else if (p->slot->source[s].kind == SOURCE_popular) {
         read_popular(p, s, natural);

@@ -73,7 +73,7 @@ void decide_page(const struct decide_env *env, struct worker *worker, const stru
         shown.item = ARENA_NEW(&worker->arena, uint32_t, items_max(request));
     struct page_memo memo;
     struct decide_env of_page = *env;
-    page_memo_begin(&memo, &worker->page);
+    page_memo_begin(&memo, &worker->page, items_max(request));
     of_page.memo = request->slot_count > 1 ? &memo : NULL;
     size_t mark = arena_mark(&worker->arena);
     for (uint32_t i = 0; i < request->slot_count; i++) {

@@ -3,11 +3,12 @@
 
 #include <string.h>
 
-void page_memo_begin(struct page_memo *memo, struct arena *arena)
+void page_memo_begin(struct page_memo *memo, struct arena *arena, uint32_t spare)
 {
     arena_reset(arena);
     memo->arena = arena;
-    memo->count = memo->vector_count = 0;
+    memo->spare = spare;
+    memo->count = memo->vector_count = memo->found_count = 0;
 }
 
 /* ---- vectors --------------------------------------------------------------------------------- */
@@ -40,6 +41,40 @@ void page_memo_keep_vector(struct page_memo *memo, const struct page_vector *vec
     memcpy(value, vector->value, value_bytes);
     memo->vector[memo->vector_count++] =
         (struct page_vector){vector->factors, row, value, vector->row_count};
+}
+
+/* ---- what was found by vectors --------------------------------------------------------------- */
+
+const struct page_found *page_memo_found(const struct page_memo *memo, const struct model *model,
+                                         const float *vector)
+{
+    size_t bytes = factors_dim(model->as.factors) * sizeof *vector;
+    for (uint32_t i = 0; i < memo->found_count; i++) {
+        const struct page_found *found = &memo->found[i];
+        if (found->model == model && memcmp(found->vector, vector, bytes) == 0)
+            return found;
+    }
+    return NULL;
+}
+
+const struct page_found *page_memo_keep_found(struct page_memo *memo,
+                                              const struct page_found *found)
+{
+    size_t vector_bytes = factors_dim(found->model->as.factors) * sizeof *found->vector;
+    size_t item_bytes = found->refused.item_count * sizeof *found->refused.item;
+    if (memo->found_count == PAGE_MEMO_VECTORS_MAX)
+        return NULL;
+    float *vector = arena_alloc(memo->arena, vector_bytes, alignof(float));
+    uint32_t *item = arena_alloc(memo->arena, item_bytes, alignof(uint32_t));
+    if (vector == NULL || item == NULL)
+        return NULL;
+    memcpy(vector, found->vector, vector_bytes);
+    memcpy(item, found->refused.item, item_bytes);
+    struct page_found *kept = &memo->found[memo->found_count++];
+    *kept = *found;
+    kept->vector = vector;
+    kept->refused.item = item;
+    return kept;
 }
 
 /* ---- rows of a ranker ------------------------------------------------------------------------ */

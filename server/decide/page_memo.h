@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* page_memo - what slots of a page worked out, for the slots after them: rows of features and their
- * scores, and vectors that are folded in.
+ * scores, vectors that are folded in, and what was found by them.
  *
  * Rows are kept by ranker (one version of one model) and by whether the person allows that anything
  * of them goes in; then by item.  A later slot takes from a row what depends on person and item
  * alone, and computes anew what depends on itself: its sources, its blend, what is the same for all
  * its items.  The score is taken over where the whole row is the same to the bit and the ranker
  * scores each row by itself.  A vector is kept by model and by the rows that it is folded in from.
- * So the answer is what the slot would have given alone.
+ * What was found is kept by model and by vector, and is longer than a slot wants by as many items
+ * as the page shows.  A later slot for which nothing may be shown that was refused then takes from
+ * it the first that it may show; where they are too few it searches itself. So the answer is what
+ * the slot would have given alone.
  *
  * Memory: an arena of its own in the worker, so that slots have all of theirs.  Limits:
- * PAGE_MEMO_RANKERS_MAX rankers, PAGE_MEMO_ITEMS_MAX items of each, PAGE_MEMO_VECTORS_MAX vectors,
- * or what fits into the arena; beyond that slots do the work themselves.  Threads: the worker that
- * decides the page, until it resets the arena. */
+ * PAGE_MEMO_RANKERS_MAX rankers, PAGE_MEMO_ITEMS_MAX items of each, PAGE_MEMO_VECTORS_MAX vectors
+ * of each kind, or what fits into the arena; beyond that slots do the work themselves.  Threads:
+ * the worker that decides the page, until it resets the arena. */
 #ifndef SERVER_DECIDE_PAGE_MEMO_H
 #define SERVER_DECIDE_PAGE_MEMO_H
 
@@ -45,14 +48,31 @@ struct page_vector {
     uint32_t row_count;
 };
 
-struct page_memo {
-    struct arena *arena; /* borrowed */
-    uint32_t count, vector_count;
-    struct page_rows rows[PAGE_MEMO_RANKERS_MAX];
-    struct page_vector vector[PAGE_MEMO_VECTORS_MAX];
+/* What may not be shown when items are found by marks alone (struct filters). */
+struct page_refused {
+    const uint32_t *item; /* by number */
+    uint32_t item_count;
+    bool sold_out, unrecorded;
 };
 
-void page_memo_begin(struct page_memo *memo, struct arena *arena);
+struct page_found {
+    const struct model *model;
+    const float *vector;
+    struct page_refused refused;
+    struct factors_found found; /* exact, all that was found */
+    bool is_all;                /* there are no others */
+};
+
+struct page_memo {
+    struct arena *arena; /* borrowed */
+    uint32_t spare;      /* how many items the slots of the page want together */
+    uint32_t count, vector_count, found_count;
+    struct page_rows rows[PAGE_MEMO_RANKERS_MAX];
+    struct page_vector vector[PAGE_MEMO_VECTORS_MAX];
+    struct page_found found[PAGE_MEMO_VECTORS_MAX];
+};
+
+void page_memo_begin(struct page_memo *memo, struct arena *arena, uint32_t spare);
 /* The rows of that ranker, none at first; NULL without room for them. */
 struct page_rows *page_memo_rows(struct page_memo *memo, const struct model *ranker,
                                  bool is_hidden);
@@ -62,6 +82,13 @@ const float *page_memo_vector(const struct page_memo *memo, const struct factors
                               const uint32_t *row, uint32_t row_count);
 /* Copies both, where there is room. */
 void page_memo_keep_vector(struct page_memo *memo, const struct page_vector *vector);
+
+/* What was found by the vector; NULL: nothing is kept. */
+const struct page_found *page_memo_found(const struct page_memo *memo, const struct model *model,
+                                         const float *vector);
+/* Copies vector and refused items; what was found is in memo->arena already.  NULL without room. */
+const struct page_found *page_memo_keep_found(struct page_memo *memo,
+                                              const struct page_found *found);
 
 /* The place of the item; PAGE_MEMO_NONE: it is not kept. */
 uint32_t page_rows_find(const struct page_rows *rows, uint32_t item);

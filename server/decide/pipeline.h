@@ -145,6 +145,7 @@ enum standing {
 };
 enum standing standing_of(const struct pipeline *p, uint32_t item);
 bool eligible(const struct pipeline *p, uint32_t item);
+bool subject_blocks(const struct pipeline *p, uint32_t item); /* STANDING_BLOCKED */
 /* The category that the request or the person points at; IDMAP_NONE: none. */
 uint32_t subject_category(const struct pipeline *p);
 /* Position of the item in the history, + 1; 0 when the person did nothing with it. */

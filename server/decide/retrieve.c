@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "server/decide/page_memo.h"
 #include "server/decide/pipeline.h"
 
 #define NARROW_PERMILLE 100 /* of the items; wider filters are not worth a look at all of them */
@@ -24,10 +25,10 @@ static bool is_eligible(const void *ctx, uint32_t item)
     return eligible(ctx, item);
 }
 
-static bool is_indexed(const struct pipeline *p, uint32_t s)
+static bool is_indexed(const struct model *model)
 {
     struct factors_retrieval retrieval;
-    factors_retrieval(p->models->source[s]->as.factors, &retrieval);
+    factors_retrieval(model->as.factors, &retrieval);
     return !retrieval.is_exact;
 }
 
@@ -118,6 +119,86 @@ static void allow_wanted(struct pipeline *p)
     p->allowed_count = item_count;
 }
 
+/* ---- once for a page ------------------------------------------------------------------------- */
+
+/* Whatever was refused then may not be shown now either. */
+static bool refuses_all(const struct pipeline *p, const struct page_refused *refused)
+{
+    if ((refused->sold_out && p->filters.min_stock <= 0) ||
+        (refused->unrecorded && !p->filters.needs_record))
+        return false;
+    for (uint32_t i = 0; i < refused->item_count; i++) {
+        if (!subject_blocks(p, refused->item[i]))
+            return false;
+    }
+    return true;
+}
+
+/* False without room. */
+static bool note_refused(const struct pipeline *p, struct page_refused *ret_refused)
+{
+    uint32_t count = 0;
+    uint32_t *item = ARENA_NEW(p->env->memo->arena, uint32_t, p->blocked.mask + 1);
+    if (item == NULL)
+        return false;
+    for (uint32_t at = 0; at <= p->blocked.mask; at++) {
+        if (p->blocked.slot[at] != 0)
+            item[count++] = p->blocked.slot[at] - 1;
+    }
+    *ret_refused = (struct page_refused){.item = item,
+                                         .item_count = count,
+                                         .sold_out = p->filters.min_stock > 0,
+                                         .unrecorded = p->filters.needs_record};
+    return true;
+}
+
+/* More than this slot wants, for those after it.  NULL without room. */
+static const struct page_found *find_for_page(const struct pipeline *p, const struct model *model,
+                                              struct factors_query query)
+{
+    struct page_memo *memo = p->env->memo;
+    size_t mark = arena_mark(memo->arena);
+    struct page_found page = {.model = model, .vector = query.user};
+    const struct page_found *kept = NULL;
+    query.n += memo->spare;
+    if (note_refused(p, &page.refused) && factors_top(model, &query, memo->arena, &page.found)) {
+        page.is_all = page.found.top.count < query.n;
+        kept = page_memo_keep_found(memo, &page);
+    }
+    if (kept == NULL)
+        arena_rewind(memo->arena, mark);
+    return kept;
+}
+
+/* The first that may be shown of what a slot of the page found.  False: it has to be searched for
+ * them.  All of it asks nothing but marks, so that what is kept is not worn by narrow filters. */
+static bool take_found(struct pipeline *p, const struct model *model,
+                       const struct factors_query *query, struct factors_found *ret_found)
+{
+    if (p->env->memo == NULL || !p->filters.by_marks || is_indexed(model))
+        return false;
+    const struct page_found *page = page_memo_found(p->env->memo, model, query->user);
+    if (page == NULL)
+        page = find_for_page(p, model, *query);
+    if (page == NULL || !refuses_all(p, &page->refused))
+        return false;
+    const struct top *all = &page->found.top;
+    size_t mark = arena_mark(p->arena);
+    struct top top = top_make(p->arena, query->n < all->count ? query->n : all->count);
+    for (uint32_t i = 0; i < all->count && top.count < top.capacity; i++) {
+        if (eligible(p, all->slot[i].key))
+            top.slot[top.count++] = all->slot[i];
+    }
+    if (top.slot == NULL || (top.count < query->n && !page->is_all)) {
+        arena_rewind(p->arena, mark);
+        return false;
+    }
+    *ret_found = page->found;
+    ret_found->top = top;
+    ret_found->unseen = top.count == query->n ? top.slot[query->n - 1].score : -INFINITY;
+    return true;
+}
+
 static bool find(struct pipeline *p, const struct model *model, const float *vector, uint32_t n,
                  struct factors_found *ret_found)
 {
@@ -128,7 +209,8 @@ static bool find(struct pipeline *p, const struct model *model, const float *vec
                                         .allowed_count = p->allowed_count,
                                         .admits = is_eligible,
                                         .ctx = p};
-    return factors_top(model, &query, p->arena, ret_found);
+    return take_found(p, model, &query, ret_found) ||
+           factors_top(model, &query, p->arena, ret_found);
 }
 
 bool retrieve_factors(struct pipeline *p, uint32_t depth)
@@ -138,7 +220,7 @@ bool retrieve_factors(struct pipeline *p, uint32_t depth)
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         if (p->vector[s] == NULL)
             continue;
-        bool indexed = is_indexed(p, s);
+        bool indexed = is_indexed(p->models->source[s]);
         if (!find(p, p->models->source[s], p->vector[s], with_spare(depth), &p->found[s])) {
             if (!indexed) {
                 p->unseen = 0.0f;

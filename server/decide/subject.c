@@ -157,6 +157,11 @@ static bool passes(const struct filters *filters, const struct item *record)
            record->price_minor <= filters->max_price_minor;
 }
 
+bool subject_blocks(const struct pipeline *p, uint32_t item)
+{
+    return set_has(&p->blocked, item);
+}
+
 enum standing standing_of(const struct pipeline *p, uint32_t item)
 {
     if (set_has(&p->blocked, item))

@@ -16,12 +16,15 @@
 #include "featurestore/definitions.h"
 #include "server/decide/page.h"
 #include "server/decide/page_memo.h"
+#include "server/decide/tally.h"
 #include "tests/support/decide_fixture.h"
 #include "tests/support/small_models.h"
 
 enum { ITEMS = 120, DIM = 8, SHOPS = 6, PAGES = 40, SLOTS = 6, TEXT_BYTES = 16384 };
+enum { MANY_ROWS = 8300 }; /* two models of so many are searched, one is added up */
 
 static struct fixture fixture;
+static struct tally *tally;
 static struct rand rnd;
 static char text[TEXT_BYTES];
 static size_t text_used;
@@ -72,29 +75,40 @@ static void add_events(void)
     }
 }
 
-static void add_sources(void)
+static struct model *make_factors(const char *name, const char *version, uint32_t rows)
 {
-    static float weight[ITEMS * ITEMS], item[ITEMS * DIM], user[4 * DIM];
+    static float item[MANY_ROWS * DIM], user[4 * DIM];
+    static char ids[MANY_ROWS * 6];
+    size_t used = 0;
+    for (uint32_t i = 0; i < rows; i++)
+        used += (size_t)snprintf(ids + used, sizeof ids - used, "%si%u", i > 0 ? " " : "", i);
+    for (uint32_t i = 0; i < rows * DIM; i++)
+        item[i] = (float)rand_normal(&rnd) * (i < ITEMS * DIM ? 3.0f : 1.0f);
+    for (uint32_t i = 0; i < 4 * DIM; i++)
+        user[i] = (float)rand_normal(&rnd);
+    const struct small_factors factors = {.users = "u0 u1 u2 u3",
+                                          .user_factors = user,
+                                          .items = ids,
+                                          .item_factors = item,
+                                          .dim = DIM,
+                                          .regularization = 0.05,
+                                          .trained_at = one_in(2) ? "2023-11-14T00:00:00Z"
+                                                                  : "2023-11-15T00:00:00Z"};
+    return small_factors(name, version, &factors);
+}
+
+static void add_sources(uint32_t rows)
+{
+    static float weight[ITEMS * ITEMS];
     char ids[ITEMS * 5] = "";
     size_t used = 0;
     for (uint32_t i = 0; i < ITEMS; i++)
         used += (size_t)snprintf(ids + used, sizeof ids - used, "%si%u", i > 0 ? " " : "", i);
     for (uint32_t i = 0; i < ITEMS * ITEMS; i++)
         weight[i] = i / ITEMS != i % ITEMS && one_in(3) ? (float)rand_unit(&rnd) : 0.0f;
-    for (uint32_t i = 0; i < ITEMS * DIM; i++)
-        item[i] = (float)rand_normal(&rnd);
-    for (uint32_t i = 0; i < 4 * DIM; i++)
-        user[i] = (float)rand_normal(&rnd);
-    const struct small_factors taste = {.users = "u0 u1 u2 u3",
-                                        .user_factors = user,
-                                        .items = ids,
-                                        .item_factors = item,
-                                        .dim = DIM,
-                                        .regularization = 0.05,
-                                        .trained_at = one_in(2) ? "2023-11-14T00:00:00Z"
-                                                                : "2023-11-15T00:00:00Z"};
     fixture_add_model(&fixture, small_neighbors("near", "1", ids, weight));
-    fixture_add_model(&fixture, small_factors("taste", "1", &taste));
+    fixture_add_model(&fixture, make_factors("taste", "1", rows));
+    fixture_add_model(&fixture, make_factors("style", "1", rows));
 }
 
 /* One that reads nothing of the slot, one that reads blends, one with features by slot, a net. */
@@ -147,6 +161,8 @@ static void serve_policies(void)
             add_source("neighbors", ", \"model\": \"near\"");
         if (taste)
             add_source("factors", ", \"model\": \"taste\"");
+        if (taste && !one_in(4))
+            add_source("factors", ", \"model\": \"style\"");
         add_source("popular", "");
         say("]");
         if (!one_in(5))
@@ -156,7 +172,11 @@ static void serve_policies(void)
         if (one_in(4))
             say(", \"bought\": \"allow\"");
         if (one_in(3))
-            say(", \"min_stock\": %u", 1 + (uint32_t)rand_below(&rnd, 5));
+            say(", \"min_stock\": %u", 1 + (uint32_t)rand_below(&rnd, 3));
+        if (one_in(4))
+            say(", \"catalogue_only\": true");
+        if (one_in(4))
+            say(", \"filters\": [\"item.price > 1000\"]");
         if (one_in(3))
             say(", \"diversity\": {\"per_category\": 2, \"mmr\": {\"lambda\": 0.7, \"depth\": "
                 "40}}");
@@ -168,8 +188,23 @@ static void serve_policies(void)
     fixture_serve(&fixture, text);
 }
 
+/* Some people are served by other versions of a source and of a ranker. */
+static void add_trials(uint32_t rows)
+{
+    assert_int_equal(tally_create(1, &tally, NULL), ERR_OK);
+    static const double weights[] = {-1, -0.5, 0.3, 0.001, 0.7, 0.2, 0.1};
+    fixture_add_trial(&fixture, make_factors("taste", "2", rows), 4000, tally);
+    fixture_add_trial(&fixture,
+                      small_linear("blends", "2",
+                                   "blend.score source.neighbors source.factors item.price "
+                                   "pair.days item.seen user_category.seen",
+                                   weights, 0),
+                      5000, tally);
+}
+
 static void open_shop(uint64_t seed)
 {
+    uint32_t rows = seed % 2 == 0 ? ITEMS : MANY_ROWS;
     struct err err;
     struct definitions *definitions = NULL;
     rand_init(&rnd, seed);
@@ -179,8 +214,10 @@ static void open_shop(uint64_t seed)
         store_define_features(fixture.store, &definitions, &err) != ERR_OK)
         fail_msg("%s", err.text);
     add_events();
-    add_sources();
+    add_sources(rows);
     add_rankers();
+    if (seed % 3 != 0)
+        add_trials(rows);
     serve_policies();
     fixture.keep_features = true;
 }
@@ -275,6 +312,7 @@ static struct seen compare_pages(size_t page_bytes, uint64_t advance_ns)
             assert_true(fixture.worker->page.used_bytes <= page_bytes);
         }
         fixture_deinit(&fixture);
+        tally_destroy(&tally);
     }
     return seen;
 }
@@ -315,7 +353,7 @@ static void a_row_is_scored_once(void **state)
     uint32_t place[] = {PAGE_MEMO_NONE, PAGE_MEMO_NONE};
     const struct page_group group = {item, place, row, 2};
     open_shop(1);
-    page_memo_begin(&memo, &fixture.worker->page);
+    page_memo_begin(&memo, &fixture.worker->page, 20);
     struct page_rows *rows = page_memo_rows(&memo, ranker, false);
     assert_int_equal(page_rows_find(rows, 7), PAGE_MEMO_NONE);
     page_rows_score(rows, &group, scratch, score);
@@ -331,7 +369,53 @@ static void a_row_is_scored_once(void **state)
     assert_ptr_equal(page_memo_rows(&memo, ranker, false), rows);
     assert_ptr_not_equal(page_memo_rows(&memo, ranker, true), rows);
     fixture_deinit(&fixture);
+    tally_destroy(&tally);
     model_destroy(&ranker);
+}
+
+/* Whether a further slot of the page gives what the request gives alone. */
+static bool is_as_alone(struct page_memo *memo, const char *request)
+{
+    const struct decision *alone = fixture_decide(&fixture, request);
+    struct decide_env env = fixture.env;
+    struct decision of_page;
+    assert_int_equal(alone->level, LEVEL_full);
+    env.memo = memo;
+    decide(&env, fixture.worker, &fixture.request, &of_page);
+    return of_page.level == LEVEL_full && of_page.count == alone->count &&
+           of_page.items[0].item == alone->items[0].item;
+}
+
+static void what_was_found_is_taken_over(void **state)
+{
+    (void)state;
+    static const char plain[] = "{\"op\": \"recommend\", \"user\": \"u1\", \"n\": 5}";
+    static const char less[] =
+        "{\"op\": \"recommend\", \"user\": \"u1\", \"n\": 5, \"exclude\": [\"i1\"]}";
+    static const char narrow[] = "{\"op\": \"recommend\", \"user\": \"u1\", \"n\": 5, "
+                                 "\"filters\": {\"categories\": [\"c1\"]}}";
+    struct page_memo memo;
+    open_shop(101);
+    fixture_serve(&fixture, "{\"slots\": {\"home\": {\"bought\": \"allow\", \"sources\": ["
+                            "{\"source\": \"factors\", \"model\": \"taste\"},"
+                            "{\"source\": \"factors\", \"model\": \"style\"}]}}}");
+    page_memo_begin(&memo, &fixture.worker->page, 10);
+    assert_true(is_as_alone(&memo, less));
+    assert_int_equal(memo.found_count, 2);
+    for (uint32_t i = 0; i < 2; i++) { /* to be seen where it is taken over */
+        assert_false(memo.found[i].is_all);
+        memo.found[i].is_all = true;
+        memo.found[i].found.top.count = 0;
+    }
+    assert_false(is_as_alone(&memo, less));
+    assert_true(is_as_alone(&memo, plain)); /* i1 was refused */
+    assert_true(is_as_alone(&memo, narrow));
+    for (uint32_t i = 0; i < 2; i++)
+        memo.found[i].is_all = false;
+    assert_true(is_as_alone(&memo, less)); /* there are too few */
+    assert_int_equal(memo.found_count, 2);
+    fixture_deinit(&fixture);
+    tally_destroy(&tally);
 }
 
 int main(void)
@@ -341,6 +425,7 @@ int main(void)
         cmocka_unit_test(they_do_without_room_for_what_they_share),
         cmocka_unit_test(they_do_when_the_deadline_comes_in_the_middle_of_a_page),
         cmocka_unit_test(a_row_is_scored_once),
+        cmocka_unit_test(what_was_found_is_taken_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
