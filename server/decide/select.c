@@ -13,7 +13,8 @@
 struct selection {
     struct pipeline *p;
     struct candidate **order; /* best first */
-    uint32_t count;
+    uint32_t *link; /* those that may still be shown: the first, and the one behind each */
+    uint32_t count; /* ends it */
     uint32_t have[POLICY_SOURCES_MAX], open[POLICY_SOURCES_MAX];
     bool has_mmr;
     struct mmr mmr;
@@ -140,17 +141,23 @@ static bool is_full(const struct selection *selection, uint32_t s)
     return at_most > 0 && selection->have[s] >= at_most;
 }
 
-/* The next candidate; count when none may follow. */
+/* The next candidate; count when none may follow.  Those that never may again are taken out on the
+ * way: they were shown or refused, or their source has its most. */
 static uint32_t next_of(const struct selection *selection, bool only_missing)
 {
     const struct pipeline *p = selection->p;
     uint32_t best = selection->count;
+    uint32_t *link = selection->link;
     float most = -INFINITY;
-    for (uint32_t i = 0; i < selection->count; i++) {
-        uint32_t s = selection->order[i]->source;
+    while (*link < selection->count) {
+        uint32_t i = *link, s = selection->order[i]->source;
         if (selection->order[i]->fate != FATE_OPEN ||
-            (p->slot->has_quotas && is_full(selection, s)) ||
-            (only_missing && selection->have[s] >= p->slot->source[s].at_least))
+            (p->slot->has_quotas && is_full(selection, s))) {
+            *link = selection->link[i + 1];
+            continue;
+        }
+        link = &selection->link[i + 1];
+        if (only_missing && selection->have[s] >= p->slot->source[s].at_least)
             continue;
         if (!selection->has_mmr || i >= selection->mmr.count)
             return best < selection->count ? best : i;
@@ -227,7 +234,8 @@ static bool begin(struct pipeline *p, struct selection *selection)
     struct places places;
     *selection = (struct selection){.p = p, .count = top.count};
     selection->order = ARENA_NEW(p->arena, struct candidate *, top.count);
-    if (selection->order == NULL || !note_places(p, &places)) {
+    selection->link = ARENA_NEW(p->arena, uint32_t, top.count + 1);
+    if (selection->order == NULL || selection->link == NULL || !note_places(p, &places)) {
         p->no_room = true;
         return false;
     }
@@ -237,6 +245,8 @@ static bool begin(struct pipeline *p, struct selection *selection)
         selection->order[i] = &p->chosen[*slot_of(&places, p, top.slot[i].key) - 1];
         selection->open[selection->order[i]->source]++;
     }
+    for (uint32_t i = 0; i <= top.count; i++)
+        selection->link[i] = i;
     return true;
 }
 
