@@ -106,6 +106,16 @@ static bool recommend_own(struct pipeline *p, enum level level)
     return true;
 }
 
+/* An answer names one ranker: what another one saw of the items from `first` on is left out. */
+static void keep_ranker(struct pipeline *p, const struct model *ranker, uint32_t first)
+{
+    if (first == 0 || ranker == NULL || p->out->ranker == ranker)
+        return;
+    for (uint32_t i = first; i < p->out->count; i++)
+        p->out->items[i].features = NULL;
+    p->out->ranker = ranker;
+}
+
 /* Goes on with the answer by the policy of another slot, whose own fallback is not looked at. */
 static void ask_other_slot(struct pipeline *p, enum level level)
 {
@@ -134,7 +144,9 @@ static void ask_other_slot(struct pipeline *p, enum level level)
     }
     rules_take_over(&other, p);
     uint32_t before = p->out->count;
+    const struct model *ranker = p->out->ranker;
     (void)recommend_own(&other, level);
+    keep_ranker(p, ranker, before);
     sources_clear(&other);
     p->no_room = p->no_room || other.no_room;
     if (p->out->count > before)

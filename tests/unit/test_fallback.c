@@ -85,6 +85,31 @@ static void another_slot_helps_out(void **state)
     assert_null(fixture.decision.fallback);
 }
 
+/* A logged answer names one ranker, so that what another one saw is not told of its items. */
+static void features_are_those_of_the_ranker_that_is_named(void **state)
+{
+    (void)state;
+    static const double weights[] = {1, 0.001, 0};
+    fixture_add_model(&fixture, small_linear("few", "1", "item.price", weights, 0));
+    fixture_add_model(&fixture,
+                      small_linear("many", "1", "item.stock item.price blend.score", weights, 0));
+    fixture.keep_features = true;
+    fixture_serve(&fixture,
+                  "{\"lists\": {\"short\": [\"b\"], \"long\": [\"c\", \"a\"]}, \"slots\": {"
+                  "\"home\": {\"ranker\": \"few\", \"sources\": [{\"source\": \"list\", "
+                  "\"list\": \"short\"}], \"fallback\": {\"slot\": \"more\", \"fewer_than\": 2}},"
+                  "\"more\": {\"ranker\": \"many\", \"sources\": [{\"source\": \"list\", "
+                  "\"list\": \"long\"}]}}}");
+    expect("\"n\": 2", "full: b a");
+    assert_string_equal(fixture.decision.fallback, "more");
+    assert_string_equal(fixture.decision.ranker->name, "few");
+    assert_true(fixture.decision.items[0].features[0] == 2000);
+    assert_null(fixture.decision.items[1].features);
+    expect("\"n\": 1, \"exclude\": [\"b\"]", "full: a");
+    assert_string_equal(fixture.decision.ranker->name, "many");
+    assert_true(fixture.decision.items[0].features[1] == 1000);
+}
+
 static void a_level_may_be_the_fallback(void **state)
 {
     (void)state;
@@ -233,6 +258,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(another_slot_helps_out),
+        TEST(features_are_those_of_the_ranker_that_is_named),
         TEST(a_level_may_be_the_fallback),
         TEST(what_was_shown_is_not_shown_again_at_once),
         TEST(a_stage_that_takes_too_long_is_left_out_or_cut_down),
