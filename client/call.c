@@ -66,10 +66,10 @@ bool client_call_ready(struct client_call *call, enum decide_status status,
         client_call_end(call, status, error);
         return false;
     }
-    struct client_keys keys = client_keys_read(client_message_map(&call->message));
+    struct client_keys keys =
+        client_keys_read(client_message_map(&call->message), call->op->has_fallback);
     call->route_key = keys.route;
-    if (call->op->has_fallback)
-        call->answer_key = keys.answer;
+    call->answer_key = keys.answer;
     client_fleet_earn(&call->client->fleet);
     return true;
 }

@@ -16,7 +16,7 @@ static bool is_left_out(struct client_text key)
     return false;
 }
 
-struct client_keys client_keys_read(struct client_reader request)
+struct client_keys client_keys_read(struct client_reader request, bool of_answer)
 {
     static const char *const names[3] = {"user", "anon", "session"}; /* the first that is there */
     struct client_keys keys = {.answer = CLIENT_HASH_START};
@@ -31,7 +31,7 @@ struct client_keys client_keys_read(struct client_reader request)
             client_read_skip(&request);
         struct client_reader value = request;
         client_read_skip(&request);
-        if (!is_left_out(key))
+        if (of_answer && !is_left_out(key))
             keys.answer = client_hash_add(keys.answer, begin, (size_t)(request.at - begin));
         for (size_t k = 0; k < best; k++) {
             if (client_text_is(key, names[k]) && client_read_text(&value, &name)) {
@@ -40,6 +40,6 @@ struct client_keys client_keys_read(struct client_reader request)
             }
         }
     }
-    keys.answer = client_hash_mix(keys.answer) | 1;
+    keys.answer = of_answer ? client_hash_mix(keys.answer) | 1 : 0;
     return keys;
 }

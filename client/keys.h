@@ -4,6 +4,7 @@
 #ifndef CLIENT_KEYS_H
 #define CLIENT_KEYS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "client/reader.h"
@@ -13,7 +14,9 @@ struct client_keys {
     uint64_t answer; /* of all that an answer depends on, its length and exclusions left out */
 };
 
-/* `request`: a map that has been checked. */
-struct client_keys client_keys_read(struct client_reader request);
+/* `request`: a map that has been checked.  `of_answer`: whether its answer may be kept.  Else
+ * `answer` is 0, and what is sent is not hashed: megabytes of a model, which nobody asks for again.
+ */
+struct client_keys client_keys_read(struct client_reader request, bool of_answer);
 
 #endif

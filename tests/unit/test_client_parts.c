@@ -169,7 +169,9 @@ static struct client_keys keys_of(const char *op, const struct decide_request *r
     client_message_begin(&message, op, NULL);
     assert_int_equal(client_message_add_request(&message, op, request, error), DECIDE_OK);
     assert_int_equal(client_message_end(&message, error), DECIDE_OK);
-    struct client_keys keys = client_keys_read(client_message_map(&message));
+    struct client_keys keys = client_keys_read(client_message_map(&message), true);
+    struct client_keys route_alone = client_keys_read(client_message_map(&message), false);
+    assert_true(route_alone.route == keys.route && route_alone.answer == 0);
     client_message_deinit(&message);
     return keys;
 }
