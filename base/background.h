@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* background - what a thread does whose work may wait, so that those which serve need not.
  *
- * Threads: the calling one alone (Linux counts policy and nice by thread). */
+ * Threads: the calling one alone (Linux counts policy, nice and slice by thread).  None has an
+ * error: a thread that is refused any of it works on as it is. */
 #ifndef BASE_BACKGROUND_H
 #define BASE_BACKGROUND_H
 
@@ -10,10 +11,15 @@
 #define BACKGROUND_WORK_NS     2000000
 #define BACKGROUND_REST_NS     1000000
 #define BACKGROUND_REST_NS_MAX 10000000
+#define BACKGROUND_SLICE_NS    10000000 /* others have 0.7 to 3 ms */
 
 /* SCHED_BATCH and nice 10: it takes no core from a thread that serves, and still gets its turn
  * while it holds a lock.  Not SCHED_IDLE, which could leave it waiting for a core for ever while
- * others wait for the lock. */
+ * others wait for the lock.
+ *
+ * And a slice of BACKGROUND_SLICE_NS: since Linux 6.12 a thread that wakes up gets the core at once
+ * when its own slice is shorter; with equal ones it waits until that of the one that runs is over,
+ * whatever the nice of both.  Earlier kernels ignore it. */
 void background_begin(void);
 
 /* How long a thread rests that worked so long since it rested: half as long, and no longer than

@@ -6,6 +6,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/background.h"
 #include "server/control/jobs.h"
@@ -72,6 +76,51 @@ static void test_no_memory(void **state)
     assert_null(jobs);
 }
 
+struct priority {
+    int policy, nice;
+    uint64_t slice_ns;
+};
+
+static void note_priority(void *ctx)
+{
+    struct priority *priority = ctx;
+    uint64_t attributes[6] = {0}; /* of 48 bytes, the slice from the 24th on */
+    priority->policy = sched_getscheduler(0);
+    priority->nice = getpriority(PRIO_PROCESS, (id_t)gettid());
+    assert_int_equal(syscall(SYS_sched_getattr, 0, attributes, sizeof attributes, 0), 0);
+    priority->slice_ns = attributes[3];
+}
+
+static struct priority priority_of_jobs(enum jobs_priority priority)
+{
+    struct priority noted = {0};
+    struct jobs *jobs = NULL;
+    struct err err;
+    assert_int_equal(jobs_create("jobs", priority, &jobs, &err), ERR_OK);
+    assert_int_equal(jobs_start(jobs, &err), ERR_OK);
+    assert_true(jobs_submit(jobs, note_priority, &noted));
+    jobs_stop(jobs);
+    jobs_destroy(&jobs);
+    return noted;
+}
+
+static void test_what_may_wait_gives_way(void **state)
+{
+    (void)state;
+    struct priority here, ordinary, background;
+    note_priority(&here);
+    ordinary = priority_of_jobs(JOBS_ORDINARY);
+    background = priority_of_jobs(JOBS_BACKGROUND);
+    assert_int_equal(ordinary.policy, here.policy);
+    assert_int_equal(ordinary.nice, here.nice);
+    assert_int_equal(ordinary.slice_ns, here.slice_ns);
+    assert_int_equal(background.policy, SCHED_BATCH);
+    assert_true(background.nice >= 10);
+    /* Kernels before 6.12 have none. */
+    if (background.slice_ns != 0)
+        assert_int_equal(background.slice_ns, BACKGROUND_SLICE_NS);
+}
+
 static void test_nobody_rests_for_long(void **state)
 {
     (void)state;
@@ -87,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jobs_run_in_order_and_the_queue_is_bounded),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_what_may_wait_gives_way),
         cmocka_unit_test(test_nobody_rests_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
