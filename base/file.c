@@ -12,7 +12,7 @@
 
 #include "base/background.h"
 
-enum { READ_ALIGN = 64, READ_PIECE_BYTES = 262144, NAME_MAX_BYTES = 64, COMPONENTS_MAX = 4 };
+enum { READ_ALIGN = 64, READ_PIECE_BYTES = 65536, NAME_MAX_BYTES = 64, COMPONENTS_MAX = 4 };
 
 static enum err_code io_error(struct err *err, const char *what, const char *path)
 {
@@ -26,7 +26,7 @@ static enum err_code io_error(struct err *err, const char *what, const char *pat
 }
 
 /* Reads exactly `len` bytes and makes sure that the file ends there.  In pieces: a kernel without
- * preemption gives the core to nobody else for the ten milliseconds in which it copies 30 MB. */
+ * preemption gives the core to nobody else while it copies one of them to fresh memory. */
 static enum err_code read_whole(int fd, const char *path, uint8_t *bytes, size_t len,
                                 struct err *err)
 {

@@ -352,12 +352,26 @@ static void test_names_and_paths_that_lead_elsewhere_are_refused(void **state)
     assert_int_equal(finish(bench, "model_commit", "", NULL), REPLY_not_found);
 }
 
+static void expect_file(const struct bench *bench, const char *upload, const char *name,
+                        const uint8_t *expected, size_t expected_len)
+{
+    char below[128], path[2 * TEMP_DIR_BYTES];
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    snprintf(below, sizeof below, "models/.incoming/%s/%s", upload, name);
+    assert_int_equal(file_read(rig_path(&bench->rig, below, path), 2 * MODEL_CHUNK_BYTES_MAX,
+                               &bytes, &len, NULL),
+                     ERR_OK);
+    assert_int_equal(len, expected_len);
+    assert_memory_equal(bytes, expected, len);
+    free(bytes);
+}
+
 static void test_pieces_follow_each_other_and_the_last_may_come_again(void **state)
 {
     struct bench *bench = *state;
-    char upload[ULID_BYTES], below[128], path[2 * TEMP_DIR_BYTES];
-    uint8_t *bytes = NULL, *large = calloc(1, MODEL_CHUNK_BYTES_MAX + 1);
-    size_t len = 0;
+    char upload[ULID_BYTES];
+    uint8_t *large = calloc(1, MODEL_CHUNK_BYTES_MAX + 1);
     assert_non_null(large);
     assert_int_equal(begin(bench, "m", "1", upload), REPLY_ok);
     assert_int_equal(chunk(bench, upload, "a", 1, "x", 1), REPLY_bad_request); /* a gap */
@@ -374,12 +388,30 @@ static void test_pieces_follow_each_other_and_the_last_may_come_again(void **sta
     assert_int_equal(
         chunk(bench, upload, "c", MODEL_CHUNK_BYTES_MAX, large, MODEL_CHUNK_BYTES_MAX + 1),
         REPLY_too_large);
-    snprintf(below, sizeof below, "models/.incoming/%s/a", upload);
-    assert_int_equal(file_read(rig_path(&bench->rig, below, path), 100, &bytes, &len, NULL),
-                     ERR_OK);
-    assert_int_equal(len, 6);
-    assert_memory_equal(bytes, "hello.", 6);
-    free(bytes);
+    expect_file(bench, upload, "a", (const uint8_t *)"hello.", 6);
+    free(large);
+}
+
+/* A piece goes to disk in parts. */
+static void test_large_pieces_are_written_as_they_came(void **state)
+{
+    enum { SHORTER = 100001 };
+    struct bench *bench = *state;
+    char upload[ULID_BYTES];
+    uint8_t *large = malloc(2 * MODEL_CHUNK_BYTES_MAX);
+    assert_non_null(large);
+    for (uint32_t i = 0; i < 2 * MODEL_CHUNK_BYTES_MAX; i++)
+        large[i] = (uint8_t)((i * UINT32_C(2654435761)) >> 24);
+    uint8_t *second = large + MODEL_CHUNK_BYTES_MAX;
+    assert_int_equal(begin(bench, "m", "1", upload), REPLY_ok);
+    assert_int_equal(chunk(bench, upload, "a", 0, large, MODEL_CHUNK_BYTES_MAX), REPLY_ok);
+    assert_int_equal(
+        chunk(bench, upload, "a", MODEL_CHUNK_BYTES_MAX, second, MODEL_CHUNK_BYTES_MAX), REPLY_ok);
+    expect_file(bench, upload, "a", large, 2 * MODEL_CHUNK_BYTES_MAX);
+    assert_int_equal(chunk(bench, upload, "a", MODEL_CHUNK_BYTES_MAX, second, SHORTER), REPLY_ok);
+    expect_file(bench, upload, "a", large, MODEL_CHUNK_BYTES_MAX + SHORTER);
+    assert_int_equal(chunk(bench, upload, "a", 1, second, SHORTER), REPLY_bad_request);
+    expect_file(bench, upload, "a", large, MODEL_CHUNK_BYTES_MAX + SHORTER);
     free(large);
 }
 
@@ -547,6 +579,7 @@ int main(void)
         WITH_BENCH(test_a_bad_bundle_leaves_nothing_behind),
         WITH_BENCH(test_names_and_paths_that_lead_elsewhere_are_refused),
         WITH_BENCH(test_pieces_follow_each_other_and_the_last_may_come_again),
+        WITH_BENCH(test_large_pieces_are_written_as_they_came),
         WITH_BENCH(test_uploads_and_files_are_bounded),
         WITH_BENCH(test_paths_of_a_release_stay_within_it),
         WITH_BENCH(test_an_upload_that_nobody_goes_on_with_is_removed),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model push: checked here first, then sent piece by piece, then loaded there.  A bare model file
  * becomes a bundle before that, in a folder of its own that is gone afterwards. */
+#include "base/background.h"
 #include "models/model.h"
 #include "tools/ctl/model_source.h"
 #include "tools/ctl/upload.h"
@@ -62,6 +63,7 @@ int model_push(struct ctl *ctl, int argc, char **argv)
     if (args_parse_count(ctl, argc, argv, args, MODEL_SOURCE_ARGS, 2, 2,
                          "push DIR or push FILE --name NAME") < 0)
         return EXIT_USAGE;
+    background_begin(); /* the daemon may be on the same cores */
     int code = model_source_open(ctl, "push", argv[2], &source);
     if (code == EXIT_FINE)
         code = push_bundle(ctl, source.dir);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/background.h"
 #include "base/file.h"
 #include "featurestore/definitions.h"
 #include "models/model.h"
@@ -211,6 +212,7 @@ static int push(struct ctl *ctl, int argc, char **argv)
                          "digits, '.', '_' or '-'",
                          as == NULL ? id : as);
     folder = (struct folder){.dir = argv[2]};
+    background_begin(); /* the daemon may be on the same cores */
     int code = take_folder(ctl, &folder);
     if (code == EXIT_FINE)
         code = send_release(ctl, &folder, id);

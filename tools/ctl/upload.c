@@ -8,11 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/background.h"
 #include "base/file.h"
 #include "tools/cli/value.h"
 
-#define PIECE_BYTES       262144 /* the most that model_chunk takes */
-#define PIECE_EXTRA_BYTES 1024   /* the map around it */
+/* With what is around it no more than a worker reads at once: a larger piece would be gathered in
+ * blocks that grow, while others wait for the worker. */
+#define PIECE_BYTES       61440
+#define PIECE_EXTRA_BYTES 1024 /* the map around it */
 #define LOAD_TIMEOUT_US   600000000
 
 int upload_begin(struct upload *upload, struct ctl *ctl, const char *op, const struct pack *body,
@@ -78,6 +81,7 @@ int upload_file(struct upload *upload, const char *dir, const char *prefix, cons
             break;
         code = send_piece(upload, path, offset, (uint32_t)got);
         offset += got;
+        background_rest();
         if (code != EXIT_FINE || got == 0)
             break;
     }
