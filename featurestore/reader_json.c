@@ -66,10 +66,41 @@ static enum err_code check_type(const struct json_line *line, struct text raw, s
     return map_fault(err, line->number, text_of("type"), "item_upsert or item_delete", name);
 }
 
+/* What says something of the event, not of the item. */
+static const char *const beside[] = {"ts", "currency"};
+
+static bool is_beside(struct text key)
+{
+    for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
+        if (text_is(key, beside[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The members that are the item's own, or those beside it; returns how many. */
+static uint32_t put_members(struct pack *pack, const struct pack *line, bool of_item)
+{
+    struct cursor cursor = cursor_of(line->bytes, line->used);
+    uint32_t count = 0;
+    uint32_t put_count = 0;
+    struct text key;
+    struct text value;
+    (void)cursor_map(&cursor, &count);
+    for (uint32_t i = 0; i < count && cursor_text(&cursor, &key); i++) {
+        cursor_skip(&cursor, &value);
+        if (is_beside(key) == of_item)
+            continue;
+        pack_text(pack, key);
+        pack_raw(pack, value.ptr, value.len);
+        put_count++;
+    }
+    return put_count;
+}
+
 enum err_code json_line_item(const struct json_line *line, uint64_t hash, struct pack scratch,
                              struct pack *pack, struct err *err)
 {
-    static const char *const beside[] = {"ts", "currency"};
     enum err_code rc = json_line_event(line, &scratch, err);
     if (rc != ERR_OK)
         return rc;
@@ -80,17 +111,11 @@ enum err_code json_line_item(const struct json_line *line, uint64_t hash, struct
     }
     size_t mark = pack_map_open(pack);
     uint32_t pair_count = map_item_head(pack, hash, line->number);
-    for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
-        struct text value = member(&scratch, beside[i]);
-        if (value.ptr == NULL)
-            continue;
-        pack_str(pack, beside[i]);
-        pack_raw(pack, value.ptr, value.len);
-        pair_count++;
-    }
+    pair_count += put_members(pack, &scratch, false);
     pack_key(pack, "items");
     pack_array(pack, 1);
-    pack_raw(pack, scratch.bytes, scratch.used);
+    size_t item_mark = pack_map_open(pack);
+    pack_map_close(pack, item_mark, put_members(pack, &scratch, true));
     pack_map_close(pack, mark, pair_count + 1);
     return ERR_OK;
 }

@@ -44,7 +44,7 @@ static int setup(void **state)
     progress_start_on(&progress, "", "", stderr, false, clock_system());
     if (generate(&options, bench->dir.path, &progress, &bench->made, &err) != ERR_OK)
         return -1;
-    daemon_start(&bench->daemon, NULL);
+    daemon_start(&bench->daemon, "\"events_mode\": \"strict\"");
     *state = bench;
     return 0;
 }
