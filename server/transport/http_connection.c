@@ -63,8 +63,7 @@ static bool is_continue(struct evbuffer *output)
 {
     static const char interim[] = "HTTP/1.1 100";
     char head[sizeof interim - 1];
-    return evbuffer_copyout(output, head, sizeof head) == (ev_ssize_t)sizeof head &&
-           memcmp(head, interim, sizeof head) == 0;
+    return http_refusal_peek(output, head, sizeof head) && memcmp(head, interim, sizeof head) == 0;
 }
 
 static void on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)

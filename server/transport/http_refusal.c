@@ -56,20 +56,29 @@ void http_refusal_send(int fd, enum http_refusal refusal)
     (void)!send(fd, reply, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* A bufferevent that has sent something keeps its output from being copied and drained. */
+bool http_refusal_peek(struct evbuffer *output, char *ret_bytes, size_t len)
+{
+    evbuffer_unfreeze(output, 1);
+    ev_ssize_t copied = evbuffer_copyout(output, ret_bytes, len);
+    evbuffer_freeze(output, 1);
+    return copied == (ev_ssize_t)len;
+}
+
 void http_refusal_replace(struct evbuffer *output)
 {
     char line[sizeof STATUS_LINE + 3] = "";
     char reply[REFUSAL_BYTES];
     int64_t status = 0;
     size_t page_bytes = evbuffer_get_length(output);
-    evbuffer_copyout(output, line, sizeof line - 1);
-    if (!num_parse_int(text_of(line + strlen(STATUS_LINE)), 100, 999, &status))
+    if (!http_refusal_peek(output, line, sizeof line - 1) ||
+        !num_parse_int(text_of(line + strlen(STATUS_LINE)), 100, 999, &status))
         return;
     for (int i = 0; i < HTTP_REFUSAL_TOO_MANY; i++) {
         if (refusals[i].status != status)
             continue;
         size_t bytes = format((enum http_refusal)i, reply);
-        /* A bufferevent keeps its output from being drained; added first, it is never empty. */
+        /* Added first, so that the output is never empty. */
         if (evbuffer_add(output, reply, bytes) != 0)
             return;
         evbuffer_unfreeze(output, 1);

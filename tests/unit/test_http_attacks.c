@@ -71,13 +71,11 @@ static int tear_down(void **state)
     return fine ? 0 : -1;
 }
 
-/* Sends, and takes the one reply before the connection is closed. */
-static int status_of(struct http_fixture *fixture, const char *request)
+/* The one reply before the connection is closed. */
+static int last_status(int fd)
 {
     static const char form[] = "{\"ok\":false,\"error\":{\"code\":\"";
     struct http_reply reply;
-    int fd = http_connect(fixture);
-    assert_true(fd >= 0 && http_send(fd, request));
     assert_true(http_read(fd, false, &reply));
     assert_true(http_is_closed_by_peer(fd));
     assert_non_null(strstr(reply.head, "Content-Type: application/json\r\n"));
@@ -85,6 +83,28 @@ static int status_of(struct http_fixture *fixture, const char *request)
     assert_ptr_equal(strstr(reply.body, form), reply.body);
     close(fd);
     return reply.status;
+}
+
+static int status_of(struct http_fixture *fixture, const char *request)
+{
+    int fd = http_connect(fixture);
+    assert_true(fd >= 0 && http_send(fd, request));
+    return last_status(fd);
+}
+
+#define SERVED "POST /v1/echo HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
+
+/* On a connection that has served a request: behind it, or with it in one piece. */
+static int status_after(struct http_fixture *fixture, const char *request, bool in_one_piece)
+{
+    char both[512];
+    struct http_reply reply;
+    int fd = http_connect(fixture);
+    snprintf(both, sizeof both, "%s%s", SERVED, in_one_piece ? request : "");
+    assert_true(fd >= 0 && http_send(fd, both) && http_read(fd, false, &reply));
+    assert_int_equal(reply.status, 200);
+    assert_true(in_one_piece || http_send(fd, request));
+    return last_status(fd);
 }
 
 static void test_what_is_no_http_is_refused_and_counted(void **state)
@@ -105,8 +125,30 @@ static void test_what_is_no_http_is_refused_and_counted(void **state)
     for (size_t i = 0; i < count; i++) {
         int status = status_of(fixture, requests[i]);
         assert_true(status == 400 || status == 413 || status == 417);
+        assert_int_equal(status_after(fixture, requests[i], false), status);
+        assert_int_equal(status_after(fixture, requests[i], true), status);
     }
-    assert_true(http_fixture_metric_becomes(fixture, M_MESSAGES_REFUSED, TRANSPORT_HTTP, count));
+    assert_true(
+        http_fixture_metric_becomes(fixture, M_MESSAGES_REFUSED, TRANSPORT_HTTP, 3 * count));
+}
+
+/* It is no refusal, and what follows it is the body. */
+static void test_a_second_request_may_ask_before_it_sends_its_body(void **state)
+{
+    struct http_fixture *fixture = *state;
+    struct http_reply reply;
+    char interim[25] = "";
+    int fd = http_connect(fixture);
+    assert_true(http_send(fd, SERVED) && http_read(fd, false, &reply));
+    assert_true(http_send(fd, "POST /v1/echo HTTP/1.1\r\nContent-Length: 24\r\n"
+                              "Expect: 100-continue\r\n\r\n"));
+    assert_int_equal(recv(fd, interim, 25, MSG_WAITALL), 25);
+    assert_memory_equal(interim, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    assert_true(http_send(fd, "{\"a\":1,\n\"b\":2,\n\"c\":333}\n"));
+    assert_true(http_read(fd, false, &reply));
+    assert_int_equal(reply.status, 200);
+    assert_true(http_fixture_metric_becomes(fixture, M_MESSAGES_REFUSED, TRANSPORT_HTTP, 0));
+    close(fd);
 }
 
 static void test_requests_whose_end_is_a_matter_of_opinion_are_refused(void **state)
@@ -138,8 +180,8 @@ static void test_a_head_and_a_body_that_are_too_large(void **state)
     memset(head + strlen(head), 'x', 20000);
     memcpy(head + 30000, "\r\n\r\n", 5);
     memset(head + 24, 'x', 30000 - 24);
-    int status = status_of(fixture, head);
-    assert_true(status == 400);
+    assert_int_equal(status_of(fixture, head), 400);
+    assert_int_equal(status_after(fixture, head, false), 400);
     static char body[70000];
     memset(body, ' ', sizeof body - 1);
     struct http_reply reply = http_post(fixture, "/v1/echo", body);
@@ -424,6 +466,7 @@ int main(int argc, char **argv)
 #define HASTY(name) cmocka_unit_test_setup_teardown(name, set_up_hasty, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_what_is_no_http_is_refused_and_counted),
+        TEST(test_a_second_request_may_ask_before_it_sends_its_body),
         TEST(test_requests_whose_end_is_a_matter_of_opinion_are_refused),
         TEST(test_a_body_that_is_announced_too_large_is_refused_at_once),
         TEST(test_a_body_that_is_too_large_may_be_sent_nevertheless),
