@@ -134,6 +134,28 @@ static void serve_page(struct service *service, struct worker *worker, struct ca
     rcu_read_end();
 }
 
+/* Administration, and a web page that wants to say what people did: a browser sends that for any
+ * page, and asks nobody before. */
+static enum reply_code check_who(const struct service *service, const struct call *call,
+                                 const struct request *request, const char **ret_message)
+{
+    bool is_public = who_may[request->op] == PUBLIC;
+    if (is_public && !(call->from_page && request->op == OP_events))
+        return REPLY_ok;
+    enum reply_code code = access_check(service->with.access, call->local, request->token);
+    if (code == REPLY_forbidden && call->from_page)
+        *ret_message = "a request with an Origin header comes from a web page, which may neither "
+                       "administer nor send events without a token";
+    else if (code == REPLY_forbidden)
+        *ret_message = "administration is open to this machine only, or by a token";
+    else if (is_public)
+        *ret_message = "events with an Origin header come from a web page, which needs the token "
+                       "of admin_token_file";
+    else
+        *ret_message = "administration needs the token of admin_token_file";
+    return code;
+}
+
 /* Why the request is not served at all, or REPLY_ok. */
 static enum reply_code gate(struct service *service, const struct call *call,
                             const struct request *request, const char **ret_message)
@@ -149,14 +171,9 @@ static enum reply_code gate(struct service *service, const struct call *call,
         *ret_message = "budget_us ran out before the work began";
         return REPLY_deadline_exceeded;
     }
-    if (who_may[request->op] == PUBLIC)
-        return REPLY_ok;
-    enum reply_code code = access_check(service->with.access, call->local, request->token);
+    enum reply_code code = check_who(service, call, request, ret_message);
     if (code != REPLY_ok)
         service_note_refused(service, call, request, code);
-    *ret_message = code == REPLY_forbidden
-                       ? "administration is open to this machine only, or by a token"
-                       : "administration needs the token of admin_token_file";
     return code;
 }
 

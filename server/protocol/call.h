@@ -28,6 +28,7 @@ struct call {
     uint64_t arrived_ns; /* monotonic, when the first byte came: budgets count from here */
     uint64_t whole_ns;   /* when the last byte had come: from here on it waits for us */
     bool local;          /* the listener is reachable from this machine only */
+    bool from_page;      /* a page in a browser sent it, so that it is not local */
     uint8_t *reply;
     size_t reply_capacity; /* >= CALL_REPLY_BYTES */
     size_t reply_bytes;    /* out */

@@ -22,7 +22,7 @@ static const struct {
                                 "this is no HTTP request, or its head is too long"},
     [HTTP_REFUSAL_TOO_LARGE] = {413, "Content Too Large", REPLY_too_large,
                                 "the body is longer than http_body_bytes_max, or its chunks are "
-                                "malformed"},
+                                "malformed or have extensions"},
     [HTTP_REFUSAL_EXPECTATION] = {417, "Expectation Failed", REPLY_bad_request,
                                   "Expect: 100-continue is the only expectation that is known"},
     [HTTP_REFUSAL_TOO_MANY] = {503, "Service Unavailable", REPLY_overloaded,

@@ -86,9 +86,9 @@ static void refuse_method(struct http_connection *connection, struct evhttp_requ
            "the path does not know this method", NULL);
 }
 
-/* Where a request ends must not be a matter of opinion: evhttp takes the first of two lengths, does
- * not know a header with a blank before its colon, passes over codings that it does not undo, and
- * expects no body after HEAD. */
+/* Where a request ends must not be a matter of opinion: evhttp takes the first of two lengths, and
+ * one with a sign, does not know a header with a blank before its colon, passes over codings that
+ * it does not undo, and expects no body after HEAD. */
 static bool framing_is_plain(struct evhttp_request *request)
 {
     const struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
@@ -102,6 +102,8 @@ static bool framing_is_plain(struct evhttp_request *request)
         if (strcasecmp(header->key, "Content-Length") == 0) {
             has_body |= strcmp(header->value, "0") != 0;
             length_count++;
+            if (header->value[strspn(header->value, "0123456789")] != '\0')
+                return false;
         }
         if (strcasecmp(header->key, "Transfer-Encoding") == 0) {
             if (strcasecmp(header->value, "chunked") != 0)
@@ -134,13 +136,11 @@ static bool is_op_name(const char *name)
     return len > 0 && len <= HTTP_OP_BYTES_MAX && name[len] == '\0';
 }
 
-/* A page of another site, shown in a browser on this machine, is not local: browsers say where a
- * request comes from whenever it is not their own page's. */
-static bool is_local(const struct http_connection *connection, struct evhttp_request *request)
+/* Browsers say where a request comes from whenever it is not their own page's. */
+static bool is_from_page(struct evhttp_request *request)
 {
     const struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
-    return connection->server->listener_is_local && connection->peer_is_local &&
-           evhttp_find_header(headers, "Origin") == NULL;
+    return evhttp_find_header(headers, "Origin") != NULL;
 }
 
 static void call_service(struct http_connection *connection, struct evhttp_request *request,
@@ -168,7 +168,9 @@ static void call_service(struct http_connection *connection, struct evhttp_reque
     }
     call->call.request = (const uint8_t *)message.ptr;
     call->call.request_bytes = message.len;
-    call->call.local = is_local(connection, request);
+    call->call.from_page = is_from_page(request);
+    call->call.local =
+        connection->server->listener_is_local && connection->peer_is_local && !call->call.from_page;
     if (options->call(options->service, options->worker, &call->call) == CALL_DONE)
         http_request_answer(connection, call);
     else

@@ -13,7 +13,7 @@
  * announced too large is refused before it comes.  Without memory it is 503 and a line of HTML.
  *
  * A call is local when the listener and the peer are loopback addresses and the request has no
- * `Origin`: a page in a browser must not act as an operator. */
+ * `Origin`: a page in a browser must not act as an operator (call.from_page). */
 #ifndef SERVER_TRANSPORT_HTTP_SERVER_H
 #define SERVER_TRANSPORT_HTTP_SERVER_H
 

@@ -55,6 +55,8 @@ static void echo(struct call *call)
     reply_begin(&reply, call, no_id, clock_system());
     reply_key(&reply, "local");
     pack_bool(&reply.pack, call->local);
+    reply_key(&reply, "from_page");
+    pack_bool(&reply.pack, call->from_page);
     reply_key(&reply, "got");
     pack_raw(&reply.pack, call->request, call->request_bytes);
     reply_end(&reply);

@@ -34,6 +34,7 @@ struct service_rig {
     bool may_restart; /* and how it goes */
     enum err_code restart_rc;
     bool remote;           /* calls come from elsewhere */
+    bool from_page;        /* or from a web page on this machine */
     uint64_t waited_ns;    /* how long calls have waited when they get to the service */
     enum reply_code code;  /* of the last call */
     enum call_state state; /* of the last call */

@@ -159,6 +159,8 @@ static void test_requests_whose_end_is_a_matter_of_opinion_are_refused(void **st
         "POST /v1/echo HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
         "POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         "POST /v1/echo HTTP/1.1\r\nContent-Length : 2\r\n\r\n",
+        "POST /v1/echo HTTP/1.1\r\nContent-Length: +2\r\n\r\n{}",
+        "POST /v1/echo HTTP/1.1\r\nContent-Length: -0\r\n\r\n",
         "HEAD /hello HTTP/1.1\r\nContent-Length: 30\r\n\r\n",
         "HEAD /hello HTTP/1.1\r\nContent-Length: 70000\r\n\r\n",
     };
@@ -195,6 +197,13 @@ static void test_a_head_and_a_body_that_are_too_large(void **state)
     static const char chunked[] = "POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
                                   "fffffff\r\n";
     assert_int_equal(status_of(fixture, chunked), 413);
+    static const char extended[] = "POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                   "9;ext=1\r\n{\"pad\":1}\r\n0\r\n\r\n";
+    int fd = http_connect(fixture);
+    assert_true(http_send(fd, extended) && http_read(fd, false, &reply));
+    assert_int_equal(reply.status, 413);
+    assert_non_null(strstr(reply.body, "chunks are malformed or have extensions"));
+    close(fd);
 }
 
 /* Told before the body comes, however the head arrives and whatever stands around it. */

@@ -157,7 +157,11 @@ static void test_content_types_and_origins(void **state)
     reply = post_with(*state, "Content-Type: text/plain");
     assert_says(&reply, 415, "application/json");
     reply = post_with(*state, "Origin: https://evil.example");
-    assert_says(&reply, 200, "\"local\":false");
+    assert_says(&reply, 200, "\"local\":false,\"from_page\":true");
+    reply = post_with(*state, "origin: null");
+    assert_says(&reply, 200, "\"local\":false,\"from_page\":true");
+    reply = post_with(*state, "Referer: https://evil.example");
+    assert_says(&reply, 200, "\"local\":true,\"from_page\":false");
     reply = post_with(*state, "Expect: 200-perhaps");
     assert_int_equal(reply.status, 417);
 }

@@ -124,6 +124,45 @@ static void test_administration_is_for_this_machine_or_the_token(void **state)
     assert_true(rig->drain_asked);
 }
 
+/* A page on this machine is told what it is, not that it were elsewhere. */
+static void page_is_told(struct service_rig *rig, const char *request, enum reply_code code,
+                         const char *message)
+{
+    cJSON *reply = answers_with(rig, request, code);
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
+    assert_non_null(strstr(text_of_key(error, "message"), message));
+    cJSON_Delete(reply);
+}
+
+static void test_a_web_page_changes_nothing(void **state)
+{
+    static const char view[] = "{\"op\": \"events\", \"events\": [{\"id\": \"e1\", \"type\": "
+                               "\"view\", \"user\": \"u1\", \"items\": [{\"id\": \"i1\"}]}]%s}";
+    char events[256];
+    struct service_rig *rig = *state;
+    struct access_token token;
+    struct err err;
+    char path[2 * TEMP_DIR_BYTES];
+    snprintf(events, sizeof events, view, "");
+    rig->from_page = true;
+    page_is_told(rig, events, REPLY_forbidden, "Origin");
+    page_is_told(rig, "{\"op\": \"drain\"}", REPLY_forbidden, "Origin");
+    assert_false(rig->drain_asked);
+    serves(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}");
+    rig->from_page = false;
+    rig->remote = true;
+    serves(rig, events); /* a shop's servers are elsewhere */
+    temp_dir_write_text(&rig->registry.dir, "token", TOKEN "\n");
+    temp_dir_path(&rig->registry.dir, "token", path);
+    assert_int_equal(access_read_token(path, &token, &err), ERR_OK);
+    access_set(&rig->access, &token);
+    serves(rig, events);
+    rig->from_page = true;
+    page_is_told(rig, events, REPLY_unauthorized, "Origin");
+    snprintf(events, sizeof events, view, ", \"token\": \"" TOKEN "\"");
+    serves(rig, events);
+}
+
 static void level_is(struct service_rig *rig, const char *level, const char *reason)
 {
     cJSON *reply = answers_with(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}", REPLY_ok);
@@ -365,6 +404,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_administration_is_for_this_machine_or_the_token),
+        TEST(test_a_web_page_changes_nothing),
         TEST(test_a_mode_lowers_decisions_and_ends_by_itself),
         TEST(test_a_breaker_is_held_by_hand),
         TEST(test_a_mode_that_cannot_be_written_down_says_so),
