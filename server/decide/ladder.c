@@ -129,6 +129,23 @@ static void answer_static(struct pipeline *p)
     }
 }
 
+/* Whether there is anything that a level below the slot's own could show to somebody. */
+static bool has_anything(const struct pipeline *p)
+{
+    struct top_list list;
+    store_top(p->env->store, p->slot->generic_window, IDMAP_NONE, &list);
+    return list.count > 0 || p->variant->popularity != NULL || p->env->snapshot->static_count > 0;
+}
+
+/* Why there is nothing.  A mode or a deadline says why, and so do models that are missing, unless
+ * all that there is without them was ruled out. */
+static enum reason why_nothing(const struct pipeline *p, enum reason reason)
+{
+    if (reason == REASON_mode || reason == REASON_deadline)
+        return reason;
+    return reason == REASON_no_model && !has_anything(p) ? reason : REASON_no_candidates;
+}
+
 /* Answers at `level`, or at the first one below it that has something to show.  The reason is the
  * one for which the ladder was entered. */
 void ladder_descend(struct pipeline *p, enum level level, enum reason reason)
@@ -150,6 +167,6 @@ void ladder_descend(struct pipeline *p, enum level level, enum reason reason)
     }
     answer_static(p);
     p->out->level = LEVEL_static;
-    if (p->out->count == 0 && reason != REASON_mode && reason != REASON_deadline)
-        p->out->reason = REASON_no_candidates;
+    if (p->out->count == 0)
+        p->out->reason = why_nothing(p, reason);
 }

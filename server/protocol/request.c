@@ -120,6 +120,8 @@ static enum err_code read_currency(struct request_read *read, struct request *re
     enum err_code rc = read_text(read, "currency", 3, 3, &text);
     if (rc == ERR_OK && !currency_parse(text, &request->currency))
         rc = read_fail(read, ERR_BAD_INPUT, "currency: expected three capital letters of ISO 4217");
+    else if (rc == ERR_OK && !currency_is_known(request->currency))
+        rc = read_fail(read, ERR_BAD_INPUT, "currency: no code of ISO 4217");
     return rc;
 }
 

@@ -131,7 +131,7 @@ enum err_code fixture_try_serve(struct fixture *fixture, const char *policies, s
                                        .trials = fixture->trial,
                                        .trial_count = fixture->trial_count,
                                        .static_ids = static_ids,
-                                       .static_count = 2,
+                                       .static_count = fixture->no_static ? 0 : 2,
                                        .worker_count = 1,
                                        .item_count_max = store_items_max(fixture->store),
                                        .store = fixture->store,

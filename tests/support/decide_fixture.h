@@ -37,6 +37,7 @@ struct fixture {
     uint64_t epoch;
     struct events events;
     uint8_t request_bytes[65536];
+    bool no_static;         /* the static list is empty, from the next fixture_serve on */
     struct request request; /* the last one, and what was decided on it */
     struct decide_env env;
     struct decision decision;

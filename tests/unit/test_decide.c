@@ -82,6 +82,12 @@ static void test_nothing_at_all_answers_with_the_static_list(void **state)
     /* Nothing is known of s1 and s2, so no filter can pass them. */
     assert_string_equal(ASK("\"filters\": {\"max_price\": 100}"), "static/no_candidates:");
     assert_int_equal(fixture.decision.model_count, 0);
+    fixture.no_static = true;
+    fixture_serve(&fixture, NULL);
+    assert_string_equal(ASK("\"user\": \"u\""), "static/no_model:");
+    fixture_act(&fixture, "view", "v", "a", FIXTURE_NOW_MS);
+    assert_string_equal(ASK("\"user\": \"u\""), "generic/no_model: a");
+    assert_string_equal(ASK("\"user\": \"u\", \"exclude\": [\"a\"]"), "static/no_candidates:");
     assert_string_equal(fixture.decision.policy, "home@builtin");
 }
 

@@ -118,6 +118,11 @@ static void test_bad_requests_name_the_field(void **state)
         {"{\"op\": \"recommend\", \"price\": 1}", "bad_request", "price"},
         {"{\"op\": \"recommend\", \"explain\": \"yes\"}", "bad_request", "explain"},
         {"{\"op\": \"recommend\", \"currency\": \"eur\"}", "bad_request", "currency"},
+        {"{\"op\": \"recommend\", \"currency\": \"ZZZ\"}", "bad_request", "currency"},
+        {"{\"op\": \"price\", \"items\": [\"i1\"], \"currency\": \"ZZZ\"}", "bad_request",
+         "currency"},
+        {"{\"op\": \"decide\", \"slots\": [{\"slot\": \"home\"}], \"currency\": \"ZZZ\"}",
+         "bad_request", "currency"},
         {"{\"op\": \"recommend\", \"budget_us\": -1}", "bad_request", "budget_us"},
         {"{\"op\": \"similar\"}", "bad_request", "items"},
         {"{\"op\": \"rank\", \"items\": []}", "bad_request", "items"},
@@ -143,7 +148,7 @@ static void test_bad_requests_name_the_field(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         refuses(rig, bad[i].json, bad[i].code, bad[i].field);
     assert_int_equal(
-        metric_value(rig->registry.metrics, M_REQUESTS, OP_recommend, REPLY_bad_request), 13);
+        metric_value(rig->registry.metrics, M_REQUESTS, OP_recommend, REPLY_bad_request), 14);
     assert_int_equal(metric_value(rig->registry.metrics, M_REQUESTS, OP_COUNT, REPLY_unknown_op),
                      1);
 }
