@@ -304,6 +304,13 @@ static enum err_code complete(struct config *config, const char *data_dir, struc
         rc = check_log_bytes("event_log_bytes_max", config->event_log_bytes_max, err);
     if (rc == ERR_OK)
         rc = check_log_bytes("decision_log_bytes_max", config->decision_log_bytes_max, err);
+    if (rc == ERR_OK)
+        rc = config_retention_check(&config->event_retention, err);
+    if (rc == ERR_OK && config->queue_delay_target_us > config->queue_delay_max_us)
+        rc = err_set(err, ERR_BAD_INPUT,
+                     "queue_delay_target_us: expected at most queue_delay_max_us, %" PRId64
+                     ", got %" PRId64,
+                     config->queue_delay_max_us, config->queue_delay_target_us);
     if (rc == ERR_OK && config->models_dir[0] == '\0')
         rc = path_set(config->data_dir, "models", &config->models_dir, err);
     if (rc == ERR_OK && strcmp(config->models_dir, config->data_dir) == 0)

@@ -45,7 +45,7 @@
       "open connections of peers; more are closed at once")                                        \
     X(INT, queue_delay_target_us, 2000, 0, 1000000, "us", RESTART,                                 \
       "when no request of a tenth of a second waited less, the daemon is overloaded and "          \
-      "decisions get cheaper; 0: never")                                                           \
+      "decisions get cheaper; at most `queue_delay_max_us`; 0: never")                              \
     X(INT, queue_delay_max_us, 10000, 100, 60000000, "us", RESTART,                                \
       "an overloaded daemon refuses decisions that waited longer, events after half of it, "       \
       "uploads of models after a quarter")                                                         \
@@ -73,7 +73,7 @@
     X(INT, people_max, 10000000, 1, 200000000, "people", RESTART,                                  \
       "users, and as many anonymous ids; new ones beyond are refused")                             \
     X(INT, history_items_max, 100, 1, 1000, "items", RESTART,                                      \
-      "distinct items kept per person, the newest")                                                \
+      "distinct items kept per person, the newest, whether viewed or bought")                                                \
     X(CHOICE, consent_default, "allow", 1, 15, "allow essential deny", RESTART,                    \
       "what people allow who said nothing: all, `process` alone, or nothing")                      \
     X(INT, identity_anons_max, 20, 0, 100, "ids", RESTART,                                         \
@@ -107,7 +107,7 @@
       "events that arrived earlier are deleted from the log; 0: only when it is nearly full")      \
     X(RETENTIONS, event_retention, NULL, 0, 25, "types", RESTART,                                  \
       "types of events that are kept for a shorter time than `event_log_days`, such as "           \
-      "`[\"view=30d\", \"search=36h\"]`; `custom` is all types of the shop's own")                                                          \
+      "`[\"view=30d\", \"search=36h\"]`; each at most once; `custom` is all types of the shop's own")                                                          \
     X(INT, checkpoint_events, 1000000, 1000, 1000000000, "events", RESTART,                        \
       "the state is written to a checkpoint after so many events, so that a start need not "       \
       "replay more of them")                                                                       \

@@ -49,6 +49,23 @@ const char *config_retention_fault(const char *value)
     return parse(value, &type, &retain_ms);
 }
 
+enum err_code config_retention_check(const struct config_list *list, struct err *err)
+{
+    const char *first[EVENT_TYPE_COUNT] = {0};
+    for (uint32_t i = 0; i < list->count; i++) {
+        enum event_type type;
+        int64_t retain_ms;
+        const char *fault = parse(list->ptr[i], &type, &retain_ms);
+        ASSERT(fault == NULL); /* each was checked when it was read */
+        if (first[type] != NULL)
+            return err_set(err, ERR_BAD_INPUT,
+                           "event_retention[%u]: '%.100s' is of the type that '%.100s' is of", i,
+                           list->ptr[i], first[type]);
+        first[type] = list->ptr[i];
+    }
+    return ERR_OK;
+}
+
 void config_retentions(const struct config_list *list, int64_t ret_retain_ms[EVENT_TYPE_COUNT])
 {
     memset(ret_retain_ms, 0, EVENT_TYPE_COUNT * sizeof ret_retain_ms[0]);
@@ -57,7 +74,6 @@ void config_retentions(const struct config_list *list, int64_t ret_retain_ms[EVE
         int64_t retain_ms;
         const char *fault = parse(list->ptr[i], &type, &retain_ms);
         ASSERT(fault == NULL); /* the configuration was checked */
-        if (ret_retain_ms[type] == 0 || retain_ms < ret_retain_ms[type])
-            ret_retain_ms[type] = retain_ms;
+        ret_retain_ms[type] = retain_ms;
     }
 }

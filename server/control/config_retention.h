@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "featurestore/event.h"
 
 #define CONFIG_RETENTION_HOURS_MAX INT64_C(876000)
@@ -19,7 +20,9 @@
 const char *config_retention_fault(const char *value);
 
 struct config_list;
-/* By type, 0 for none of its own; of several of one type the shortest counts. */
+/* ERR_BAD_INPUT: two of the texts name one type. */
+MUST_CHECK enum err_code config_retention_check(const struct config_list *list, struct err *err);
+/* By type, 0 for none of its own. */
 void config_retentions(const struct config_list *list, int64_t ret_retain_ms[EVENT_TYPE_COUNT]);
 
 #endif

@@ -62,9 +62,11 @@ static void test_every_option_can_be_set(void **state)
             snprintf(text, sizeof text, "{\"%s\": \"%s\"}", option->name,
                      strrchr(option->unit, ' ') + 1);
         else if (option->kind == CONFIG_INT)
-            snprintf(
-                text, sizeof text, "{\"%s\": %lld}", option->name,
-                (long long)(option->fallback_int == option->most ? option->least : option->most));
+            snprintf(text, sizeof text, "{\"%s\": %lld}", option->name,
+                     (long long)(option->fallback_int == option->most ||
+                                         i == OPTION_queue_delay_target_us /* bounded by another */
+                                     ? option->least
+                                     : option->most));
         else
             snprintf(text, sizeof text, "{\"%s\": %s}", option->name, values[option->kind]);
         struct config *before = parsed("{}"), *after = parsed(text);
@@ -121,6 +123,11 @@ static const struct {
     {"{\"event_retention\": [\"view=0d\"]}", "expected a number of days or hours"},
     {"{\"event_retention\": [\"view=99999999999d\"]}", "expected a number of days"},
     {"{\"event_retention\": [\"consent=30d\"]}", "they have no retention of their own"},
+    {"{\"event_retention\": [\"view=30d\", \"click=1d\", \"view=40d\"]}",
+     "event_retention[2]: 'view=40d' is of the type that 'view=30d' is of"},
+    {"{\"queue_delay_target_us\": 5000, \"queue_delay_max_us\": 4999}",
+     "queue_delay_target_us: expected at most queue_delay_max_us, 4999, got 5000"},
+    {"{\"queue_delay_target_us\": 10001}", "expected at most queue_delay_max_us, 10000, got 10001"},
     {"{\"event_retention\": {\"view\": \"30d\"}}", "event_retention: expected an array"},
     {"{\"http\": 1}", "c.json: http: expected a string, got a number"},
     {"{\"data_dir\": \"/d\", \"models_dir\": \"/d\"}", "models_dir: '/d' is data_dir"},
