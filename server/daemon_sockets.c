@@ -213,8 +213,6 @@ enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err)
                LOG_INT("last", (int64_t)recovery.at_sequence),
                LOG_INT("refused", (int64_t)recovery.refused));
     enum err_code rc = daemon_is_heir(daemon) ? sign_locks(daemon, err) : ERR_OK;
-    if (rc == ERR_OK)
-        record_start(daemon);
     if (rc == ERR_OK && daemon->decision_log != NULL) /* nobody else writes it any more */
         rc = decision_log_start(daemon->decision_log, err);
     if (rc == ERR_OK)
@@ -223,6 +221,8 @@ enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err)
         rc = daemon_start_http(daemon, err);
     if (rc == ERR_OK)
         rc = start_sockets(daemon, err);
+    if (rc == ERR_OK) /* an address may be in use */
+        record_start(daemon);
     handover_gift_close(&daemon->gift); /* sockets that are not configured any more */
     handover_parent_close(&daemon->parent);
     return rc == ERR_OK ? LIFECYCLE_OPEN : LIFECYCLE_CANNOT_OPEN;

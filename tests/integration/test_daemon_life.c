@@ -59,6 +59,7 @@ static void test_a_second_daemon_is_refused(void **state)
     assert_int_equal(program.exit_code, 1);
     assert_non_null(strstr(program.err, "cannot start"));
     assert_non_null(strstr(program.err, daemon.url));
+    assert_null(strstr(program.err, "\"act\":")); /* it has not started, so neither it stops */
 
     snprintf(config, sizeof config,
              "{\"listen\": [\"tcp://127.0.0.1:0\"], \"http\": \"%s\", \"data_dir\": \"state3\"}",
