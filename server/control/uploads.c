@@ -170,10 +170,11 @@ enum err_code uploads_begin(struct uploads *uploads, const struct upload_info *w
     }
     pthread_mutex_unlock(&uploads->lock);
     if (upload == NULL)
-        return err_set(err, ERR_BUSY,
-                       "%d uploads are open, which is the limit; finish or abort one, or wait ten "
-                       "minutes",
-                       MODEL_UPLOADS_MAX);
+        return err_set(
+            err, ERR_BUSY,
+            "%d uploads are open, which is the limit: one must be finished or aborted, or "
+            "is given up when nothing came for ten minutes",
+            MODEL_UPLOADS_MAX);
     struct upload_info *info = &upload->info;
     *info = *what;
     enum err_code rc = file_join(uploads->dir, upload->id, info->dir, sizeof info->dir, err);

@@ -541,6 +541,18 @@ static void test_a_snapshot_is_verified_and_restored(void **state)
     CHECK(0, "events       1, records 1..1", NULL, "verify", data_dir); /* as it was */
 }
 
+static void test_uploads_that_nobody_ends_are_waited_for(void **state)
+{
+    const struct bench *bench = *state;
+    static char what[] = "{\"name\": \"m\", \"version\": \"1\"}";
+    for (int i = 0; i < 4; i++)
+        CHECK(0, "\"upload\":", NULL, "call", "model_begin", what);
+    CHECK(1, "overloaded",
+          "4 uploads are open, which is the limit: one must be finished or aborted, or is given up "
+          "when nothing came for ten minutes (overloaded)\n",
+          "call", "model_begin", what);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -558,6 +570,7 @@ int main(void)
         WITH_DAEMON(test_models_are_pushed_listed_and_rolled_back),
         WITH_DAEMON(test_versions_are_promoted_and_tried),
         WITH_DAEMON(test_a_bare_model_file_is_pushed),
+        WITH_DAEMON(test_uploads_that_nobody_ends_are_waited_for),
         WITH_DAEMON(test_configuration),
         WITH_DAEMON(test_reload_and_drain),
         WITH_DAEMON(test_a_token_file_is_read_as_the_daemon_reads_it),

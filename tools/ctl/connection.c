@@ -152,7 +152,7 @@ static const char *advice(const struct decide_reply *reply)
         return "run it on the daemon's machine, or configure admin_token_file there";
     if (strcmp(code, "draining") == 0)
         return "it is about to stop: use another one";
-    if (strcmp(code, "overloaded") == 0)
+    if (strcmp(code, "overloaded") == 0 && reply->retry_after_ms > 0)
         return "try again in a moment";
     return "";
 }
