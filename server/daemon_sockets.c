@@ -51,6 +51,7 @@ void daemon_plan_sockets(struct daemon *daemon)
         .addresses = (const char *const *)config->listen.ptr,
         .address_count = config->listen.count,
         .native_workers = (uint32_t)config->workers,
+        .realtime_priority = (int)config->workers_realtime_priority,
         .message_bytes_max = (uint32_t)config->message_bytes_max,
         .connections_max = (uint32_t)config->connections_max,
         .contexts = (uint32_t)config->contexts,

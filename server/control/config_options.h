@@ -36,6 +36,9 @@
       "only")                                                                                      \
     X(INT, workers, 0, 0, 64, "threads", RESTART,                                                  \
       "threads that serve `tcp://` and `ipc://`; 0: one per processor that the daemon may use")    \
+    X(INT, workers_realtime_priority, 0, 0, 99, "priority", RESTART,                               \
+      "of those threads (`SCHED_RR`), so that nothing of ordinary priority keeps them from a "     \
+      "core; 0: they are ordinary threads ([operations.md](operations.md#real-time-workers))")     \
     X(FILE, tls_certificate_file, "", 0, 4095, "path", RESTART,                                    \
       "certificates and private key (PEM) for `tls+tcp://`")                                       \
     X(INT, message_bytes_max, 1048576, 524288, 67108864, "bytes", RESTART,                         \

@@ -27,6 +27,7 @@ struct request_sockets_options {
      * only.  Start takes them. */
     const int *inherited_fds;
     uint32_t native_workers; /* threads of the native responder; 0: one per usable processor */
+    int realtime_priority;   /* of those, as of sp_server */
     uint32_t message_bytes_max;
     uint32_t connections_max; /* of either */
     uint32_t contexts;        /* of nng: requests in progress */

@@ -43,6 +43,7 @@ struct sp_server_options {
     const int *inherited_fds;
     uint32_t address_count; /* 1..SP_SERVER_ADDRESSES_MAX */
     uint32_t worker_count;  /* 1..SP_SERVER_WORKERS_MAX; each takes a slot of the metrics */
+    int realtime_priority;  /* 1..99: of the workers, by SCHED_RR; 0: they are ordinary threads */
     uint32_t message_bytes_max;
     uint32_t connections_max;
     uint32_t handshake_timeout_ms; /* a peer that has not greeted by then is closed */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker's thread: its event loop, whose turn it is, and who has waited too long. */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -236,6 +237,22 @@ enum err_code sp_worker_init(struct sp_worker *worker, struct sp_server *server,
     return ERR_OK;
 }
 
+/* Whoever asks for it shall not believe to have it: a system that refuses it ends the start. */
+static enum err_code take_priority(const struct sp_worker *worker, struct err *err)
+{
+    int priority = worker->server->options.realtime_priority;
+    if (priority == 0)
+        return ERR_OK;
+    int rc = pthread_setschedparam(worker->thread, SCHED_RR,
+                                   &(struct sched_param){.sched_priority = priority});
+    if (rc == 0)
+        return ERR_OK;
+    return err_set(err, ERR_IO,
+                   "workers_realtime_priority: the system refuses SCHED_RR with priority %d: %s; "
+                   "it needs CAP_SYS_NICE or a limit (ulimit -r, LimitRTPRIO=) of %d or more",
+                   priority, strerror(rc), priority);
+}
+
 enum err_code sp_worker_start(struct sp_worker *worker, struct err *err)
 {
     sigset_t all;
@@ -250,7 +267,7 @@ enum err_code sp_worker_start(struct sp_worker *worker, struct err *err)
     worker->thread_runs = true;
     snprintf(name, sizeof name, "sp-worker-%u", (unsigned)(uint8_t)worker->index);
     pthread_setname_np(worker->thread, name);
-    return ERR_OK;
+    return take_priority(worker, err);
 }
 
 void sp_worker_join(struct sp_worker *worker)
