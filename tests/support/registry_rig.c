@@ -14,8 +14,9 @@
 #include "server/decide/tally.h"
 #include "server/metrics.h"
 
-#define WAIT_S     20
-#define LIST_BYTES 262144
+#define WAIT_S       20
+#define LIST_BYTES   262144
+#define REMOVE_TRIES 100
 
 static _Noreturn void die(const char *what, const char *why)
 {
@@ -146,6 +147,17 @@ void rig_publish(const struct registry_rig *rig, const char *name, const char *v
     snprintf(below, sizeof below, "models/%s/%s", name, version);
     if (rename(work, rig_path(rig, below, place)) != 0)
         die("publish", strerror(errno));
+}
+
+void rig_remove(const struct registry_rig *rig, const char *name)
+{
+    char below[TEMP_DIR_BYTES], path[2 * TEMP_DIR_BYTES];
+    struct err err = {0};
+    snprintf(below, sizeof below, "models/%s", name);
+    enum err_code rc = ERR_IO;
+    for (int tries = 0; rc != ERR_OK && tries < REMOVE_TRIES; tries++)
+        rc = file_remove_tree(rig_path(rig, below, path), &err);
+    must(rc, "remove a model", &err);
 }
 
 void rig_scan(struct registry_rig *rig)

@@ -63,6 +63,8 @@ char *rig_path(const struct registry_rig *rig, const char *below, char path[2 * 
 /* Writes a bundle aside and renames it to models_dir/NAME/VERSION. */
 void rig_publish(const struct registry_rig *rig, const char *name, const char *version,
                  enum model_kind kind);
+/* Removes all versions of a name; again when the loader wrote its state into it meanwhile. */
+void rig_remove(const struct registry_rig *rig, const char *name);
 void rig_scan(struct registry_rig *rig);
 /* Versions 1, 2 and 3 of factors: the first one serves, the others wait. */
 void rig_publish_three(struct registry_rig *rig, const char *name);

@@ -437,7 +437,7 @@ static void test_a_loaded_version_serves_on_whatever_happens_to_its_folder(void 
     rig_scan(rig);
     assert_string_equal(rig_serving(rig, "m"), "1");
     /* Without its whole folder it is retired. */
-    assert_int_equal(file_remove_tree(rig_path(rig, "models/m", place), NULL), ERR_OK);
+    rig_remove(rig, "m");
     rig_scan(rig);
     assert_string_equal(rig_serving(rig, "m"), "");
     assert_int_equal(rig_view(rig).model_count, 0);

@@ -131,8 +131,7 @@ static void test_a_canary_is_stopped_and_may_come_back(void **state)
     assert_string_equal(canary_of(rig, "m"), "2 500");
     assert_int_equal(rig_view(rig).trial_decisions, 0);
     /* The whole name goes, and its canary with it. */
-    char place[2 * TEMP_DIR_BYTES];
-    assert_int_equal(file_remove_tree(rig_path(rig, "models/m", place), NULL), ERR_OK);
+    rig_remove(rig, "m");
     rig_scan(rig);
     assert_string_equal(rig_serving(rig, "m"), "");
     assert_string_equal(canary_of(rig, "m"), "");

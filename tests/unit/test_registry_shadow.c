@@ -102,7 +102,7 @@ static void test_a_restart_goes_on_with_the_shadow(void **state)
     rig_start(rig);
     assert_false(has_shadow(rig, "m"));
     assert_int_equal(ask(rig, "m", "3", &err), ERR_OK);
-    assert_int_equal(file_remove_tree(rig_path(rig, "models/m", place), NULL), ERR_OK);
+    rig_remove(rig, "m");
     rig_scan(rig);
     assert_string_equal(rig_serving(rig, "m"), "");
     assert_false(has_shadow(rig, "m"));

@@ -147,7 +147,6 @@ static void test_old_versions_do_not_come_back_as_new_ones(void **state)
 static void test_what_was_removed_is_new_when_it_comes_back(void **state)
 {
     struct registry_rig *rig = *state;
-    char path[2 * TEMP_DIR_BYTES];
     struct err err = {.text = ""};
     rig->previous_bytes_max = 0;
     restart(rig);
@@ -161,7 +160,7 @@ static void test_what_was_removed_is_new_when_it_comes_back(void **state)
     rig_scan(rig);
     assert_non_null(strstr(rig_refusal(rig, "m", "1"), "lower than 3"));
     /* Nor does it help to remove everything, or what .serving says. */
-    assert_int_equal(file_remove_tree(rig_path(rig, "models/m", path), NULL), ERR_OK);
+    rig_remove(rig, "m");
     rig_scan(rig);
     assert_string_equal(rig_serving(rig, "m"), "");
     publish(rig, "2");
