@@ -53,21 +53,24 @@ static bool is_realtime_allowed(void)
     return true;
 }
 
+static struct sp_server_options options_of(struct sp_fixture *fixture, int priority)
+{
+    sp_fixture_init(fixture);
+    struct sp_server_options options = sp_fixture_options(fixture);
+    options.call = tell_policy;
+    options.realtime_priority = priority;
+    return options;
+}
+
 static void expect_policy(int priority, int policy)
 {
     struct sp_fixture fixture;
     struct sp_client client;
-    char ipc[600];
     uint32_t id = 0;
     uint8_t told[2] = {99, 99};
-    sp_fixture_init(&fixture);
-    const char *const addresses[] = {sp_fixture_ipc_url(&fixture, ipc, sizeof ipc)};
-    struct sp_server_options options = sp_fixture_options(&fixture);
-    options.addresses = addresses;
-    options.call = tell_policy;
-    options.realtime_priority = priority;
+    struct sp_server_options options = options_of(&fixture, priority);
     sp_fixture_start(&fixture, &options);
-    assert_true(sp_open(&client, ipc));
+    assert_true(sp_open(&client, sp_fixture_url(&fixture)));
     assert_true(sp_send(&client, 5, "?", 1));
     assert_int_equal(sp_receive(&client, &id, told, sizeof told), sizeof told);
     assert_int_equal(told[0], policy);
@@ -93,16 +96,10 @@ static void test_a_refusal_ends_the_start(void **state)
     struct sp_server *server = NULL;
     struct err err = {0};
     struct rlimit before;
-    char ipc[600];
     assert_int_equal(getrlimit(RLIMIT_RTPRIO, &before), 0);
     assert_int_equal(setrlimit(RLIMIT_RTPRIO, &(struct rlimit){0, before.rlim_max}), 0);
     set_may_be_realtime(false);
-    sp_fixture_init(&fixture);
-    const char *const addresses[] = {sp_fixture_ipc_url(&fixture, ipc, sizeof ipc)};
-    struct sp_server_options options = sp_fixture_options(&fixture);
-    options.addresses = addresses;
-    options.call = tell_policy;
-    options.realtime_priority = PRIORITY;
+    struct sp_server_options options = options_of(&fixture, PRIORITY);
     assert_int_equal(sp_server_create(&options, &server, &err), ERR_OK);
     assert_int_equal(sp_server_start(server, &err), ERR_IO);
     assert_string_equal(err.text,
