@@ -21,6 +21,7 @@ struct daemon {
     struct config *config;
     char *const *argv;
     int lock_fd;
+    int wakeup_latency_fd;         /* -1: nothing is asked of the kernel */
     struct handover_parent parent; /* who started this process to take over, if anybody did */
     struct handover_gift gift;     /* what is left of what it gave */
     struct successor *successor;

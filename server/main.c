@@ -10,6 +10,7 @@
 #include "base/rand.h"
 #include "server/control/command_line.h"
 #include "server/control/notify.h"
+#include "server/control/wakeup_latency.h"
 #include "server/daemon.h"
 #include "server/metrics.h"
 
@@ -28,6 +29,15 @@ static enum err_code check_libraries(struct err *err)
                        "OpenBLAS is its serial variant, which is not thread-safe: install "
                        "libopenblas0-pthread and select it (update-alternatives)");
     return ERR_OK;
+}
+
+static enum err_code ask_wakeup_latency(struct daemon *daemon, struct err *err)
+{
+    int64_t latency_us = daemon->config->cpu_wakeup_latency_us;
+    if (latency_us < 0)
+        return ERR_OK;
+    return wakeup_latency_ask(WAKEUP_LATENCY_DEVICE, (int32_t)latency_us,
+                              &daemon->wakeup_latency_fd, err);
 }
 
 static enum err_code start_workers(struct daemon *daemon, struct err *err)
@@ -129,6 +139,8 @@ static enum err_code start(struct daemon *daemon, const struct config_source *so
 {
     daemon_plan_sockets(daemon);
     enum err_code rc = check_libraries(err);
+    if (rc == ERR_OK)
+        rc = ask_wakeup_latency(daemon, err);
     if (rc == ERR_OK)
         rc = daemon_take_data_dir(daemon, err);
     if (rc == ERR_OK)
@@ -243,11 +255,17 @@ static void stop(struct daemon *daemon)
     metrics_destroy(&daemon->metrics);
     if (daemon->lock_fd >= 0)
         close(daemon->lock_fd);
+    if (daemon->wakeup_latency_fd >= 0)
+        close(daemon->wakeup_latency_fd);
 }
 
 static int run(struct config *config, const struct config_source *source, char *const *argv)
 {
-    struct daemon daemon = {.clock = clock_system(), .config = config, .lock_fd = -1, .argv = argv};
+    struct daemon daemon = {.clock = clock_system(),
+                            .config = config,
+                            .lock_fd = -1,
+                            .wakeup_latency_fd = -1,
+                            .argv = argv};
     struct err err = {.text = ""};
     enum err_code rc = handover_take(&daemon.parent, &daemon.gift, &err);
     if (rc == ERR_OK)

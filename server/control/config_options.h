@@ -39,6 +39,10 @@
     X(INT, workers_realtime_priority, 0, 0, 99, "priority", RESTART,                               \
       "of those threads (`SCHED_RR`), so that nothing of ordinary priority keeps them from a "     \
       "core; 0: they are ordinary threads ([operations.md](operations.md#real-time-workers))")     \
+    X(INT, cpu_wakeup_latency_us, -1, -1, 1000000, "us", RESTART,                                  \
+      "that the kernel is asked for while the daemon runs (`/dev/cpu_dma_latency`): no idle state "\
+      "that takes longer to leave; 0: idle processors poll; -1: it is not asked "                  \
+      "([operations.md](operations.md#processors-that-stay-awake))")                               \
     X(FILE, tls_certificate_file, "", 0, 4095, "path", RESTART,                                    \
       "certificates and private key (PEM) for `tls+tcp://`")                                       \
     X(INT, message_bytes_max, 1048576, 524288, 67108864, "bytes", RESTART,                         \
