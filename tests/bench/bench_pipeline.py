@@ -10,7 +10,8 @@ marginal relevance, limits per category and brand, and 20 items shown.
 
 The ranker is trained by decide-train on what a starter logged, with made-up outcomes: what is bought
 follows no shopper, but thresholds and shapes of the trees are those of real rows.
-usage: tests/bench/bench_pipeline.py [--build build/release] [--folder KEPT] [--runs 5] [--json]
+usage: tests/bench/bench_pipeline.py [--build build/release] [--folder KEPT] [--runs 5]
+                                     [--low-latency] [--json]
 """
 import argparse
 import gzip
@@ -25,6 +26,7 @@ import tempfile
 import urllib.request
 
 import bench_serve
+import low_latency
 from bench_serve import ROOT, Daemon, Programs, bench, run, say, wait_until
 
 ITEMS, USERS, DAYS = 100000, 120000, 30
@@ -137,14 +139,14 @@ def mean_stages(http, work):
     return means, result
 
 
-def measure(programs, daemon, http, runs, seconds, request):
-    alone = lambda: bench(programs, daemon, *request, "--closed", "--duration", seconds)
+def measure(programs, daemon, http, runs, seconds, request, under):
+    alone = lambda: bench(programs, daemon, *request, "--closed", "--duration", seconds, under=under)
     means, closed = mean_stages(http, alone)
     say("looking for the peak rate")
     sweep = bench(programs, daemon, *request, "--sweep", "--rate", 50, "--limit", PEAK_P99_US,
-                  "--duration", 2 * seconds)
+                  "--duration", 2 * seconds, under=under)
     peak = sweep["peak_rate"]
-    half = [bench(programs, daemon, *request, "--rate", peak / 2, "--duration", seconds)
+    half = [bench(programs, daemon, *request, "--rate", peak / 2, "--duration", seconds, under=under)
             for _ in range(runs if peak > 0 else 0)]
     return {"stages_us": means, "closed_us": closed["latency_us"], "levels": closed["levels"],
             "peak_rate": peak, "half_p50_us": [one["latency_us"]["p50"] for one in half],
@@ -175,8 +177,11 @@ def main():
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--seconds", type=float, default=4)
     options.add_argument("--hold", action="store_true", help="serve until Enter, for a profile")
+    options.add_argument("--low-latency", action="store_true", help="daemon and generator as of low_latency.py")
     options.add_argument("--json", action="store_true")
     wanted = options.parse_args()
+    if wanted.low_latency and low_latency.fault():
+        options.error(f"--low-latency: {low_latency.fault()}")
     programs = Programs(wanted.build.resolve())
     bench_serve.READY_S = 300  # it may have to replay all events
     with tempfile.TemporaryDirectory(prefix="bench_pipeline.") as name:
@@ -189,7 +194,8 @@ def main():
                                             "models_dir": str(folder / "models"),
                                             "policies": str(serving / "policies.json"),
                                             "features": str(ROOT / "deploy/features.json"),
-                                            "queue_delay_target_us": 0})
+                                            "queue_delay_target_us": 0}
+                        | (low_latency.OPTIONS if wanted.low_latency else {}))
         try:
             found = serve(programs, folder, daemon, users, wanted)
         finally:
@@ -219,10 +225,11 @@ def serve(programs, folder, daemon, users, wanted):
         return {}
     page = ",".join(f"shelf{i}" for i in range(PAGE))
     common = ("--users", users, "--n", SHOWN)
+    under = low_latency.GENERATOR if wanted.low_latency else ()
     return {"recommend": measure(programs, daemon, http, wanted.runs, wanted.seconds,
-                                 ("--op", "recommend", *common)),
+                                 ("--op", "recommend", *common), under),
             "decide": measure(programs, daemon, http, wanted.runs, wanted.seconds,
-                              ("--op", "decide", "--slot", page, *common))}
+                              ("--op", "decide", "--slot", page, *common), under)}
 
 
 if __name__ == "__main__":

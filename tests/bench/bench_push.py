@@ -8,11 +8,11 @@ and swapped in, again and again as long as the run lasts.  Printed are the ratio
 `recommend`, of each pair and their median, and what the resident memory has grown by between two
 pushes, in parts of one model.
 
-Everything runs on the cores that the machine has, load generator and `decidectl` included.  Where
-others use them, too, `chrt -r 10` before this gives daemon and generator priority; the loader and
-`decidectl` have an ordinary one all the same.
+Everything runs on the cores that the machine has, load generator and `decidectl` included.  With
+--low-latency daemon and generator are for low latency (low_latency.py); the loader and `decidectl`
+have an ordinary priority all the same.
 usage: tests/bench/bench_push.py [--build build/release] [--rounds 5] [--seconds 10] [--mib 500]
-                                 [--rate R] [--by upload|folder] [--json]
+                                 [--rate R] [--by upload|folder] [--low-latency] [--json]
 """
 import argparse
 import hashlib
@@ -27,12 +27,10 @@ import subprocess
 import tempfile
 import time
 
+import low_latency
 from bench_serve import Programs, ROOT, bench, prepare, run, say, wait_until
 
 NAME = "demo-factors"
-ORDINARY = ("chrt", "--other", "0")  # not at the priority of what is measured
-
-
 PUSH_S = 300
 FILLER_ROWS = 4096  # that are different
 
@@ -111,7 +109,7 @@ class Pusher:
         folder = self.large.make(version)
         began = time.monotonic()
         if self.by == "upload":
-            run(*ORDINARY, self.programs.ctl, "--url", self.daemon.url, "model", "push", folder)
+            run(self.programs.ctl, "--url", self.daemon.url, "model", "push", folder)
         else:
             os.rename(folder, self.models_dir / NAME / version)
             wait_until(f"version {version} serves",
@@ -137,12 +135,15 @@ def main():
     parser.add_argument("--mib", type=int, default=500)
     parser.add_argument("--rate", type=float, help="requests a second, in the place of a quarter of the peak")
     parser.add_argument("--by", choices=("upload", "folder"), default="upload")
+    parser.add_argument("--low-latency", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    if arguments.low_latency and low_latency.fault():
+        parser.error(f"--low-latency: {low_latency.fault()}")
     programs = Programs(arguments.build)
     with tempfile.TemporaryDirectory(prefix="bench_push.") as name:
         folder = pathlib.Path(name)
-        daemon, users, _ = prepare(programs, folder)
+        daemon, users, _ = prepare(programs, folder, low_latency.OPTIONS if arguments.low_latency else None)
         try:
             result = measure(programs, daemon, users, folder, arguments)
         finally:
@@ -160,17 +161,18 @@ def main():
 
 def measure(programs, daemon, users, folder, arguments):
     rate = arguments.rate
+    under = low_latency.GENERATOR if arguments.low_latency else ()
     if rate is None:
         say("looking for the peak rate")
         rate = bench(programs, daemon, "--op", "recommend", "--users", users, "--sweep", "--rate", 1000,
-                     "--limit", 10000, "--duration", 4, "--warmup", 0.5)["peak_rate"] / 4
+                     "--limit", 10000, "--duration", 4, "--warmup", 0.5, under=under)["peak_rate"] / 4
     say(f"a model of {arguments.mib} MiB")
     large = Large(folder / "bundles" / NAME / "1", folder / "large", arguments.mib)
     pusher = Pusher(programs, daemon, large, folder / "models", arguments.by)
     pusher.push()
     pusher.push()  # from here on two are loaded: the one that serves, and the one before
     resident = [daemon.resident_mib()]
-    command = [programs.bench, "--url", daemon.url, "--json", "--op", "recommend", "--users", users,
+    command = [*under, programs.bench, "--url", daemon.url, "--json", "--op", "recommend", "--users", users,
                "--rate", rate, "--duration", arguments.seconds, "--warmup", 0.5]
     pairs = []
     for number in range(arguments.rounds):

@@ -5,7 +5,8 @@
   1. recommend beside ping: one caller, one request at a time, the same reply size, runs that
      alternate; the ratio of the medians says what a decision costs beyond the round trip.
   2. the peak rate of recommend, and its p99 at half of that.
-  3. the memory of a person with 50 history entries (bench_store).
+  3. the p99 at that rate with a daemon and a generator for low latency (low_latency.py).
+  4. the memory of a person with 50 history entries (bench_store).
 
 Everything runs on the cores that the machine has, load generator included.
 usage: tests/bench/bench_serve.py [--build build/release] [--rounds 7] [--seconds 2] [--json]
@@ -21,6 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import low_latency
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ITEMS, USERS, DAYS = 4000, 20000, 60
@@ -91,13 +94,13 @@ class Daemon:
         self.process.wait(30)
 
 
-def prepare(programs, folder):
+def prepare(programs, folder, options=None):
     """A shop, three models, a daemon that serves them; returns the daemon and the files of ids."""
     say(f"a shop of {ITEMS} items and {USERS} people, {DAYS} days")
     data = folder / "data"
     run(programs.shop, "generate", "--out", data, "--users", USERS, "--items", ITEMS, "--days", DAYS,
         "--seed", 7)
-    daemon = Daemon(programs, folder)
+    daemon = Daemon(programs, folder, options)
     idle_mib = daemon.resident_mib()
     try:
         ctl = [programs.ctl, "--url", daemon.url]
@@ -122,8 +125,8 @@ def prepare(programs, folder):
                            "serving_mib": daemon.resident_mib()}
 
 
-def bench(programs, daemon, *arguments):
-    return json.loads(run(programs.bench, "--url", daemon.url, "--json", *arguments))
+def bench(programs, daemon, *arguments, under=()):
+    return json.loads(run(*under, programs.bench, "--url", daemon.url, "--json", *arguments))
 
 
 def compare(programs, daemon, users, rounds, seconds):
@@ -169,6 +172,21 @@ def find_peak(programs, daemon, users, rounds, seconds):
             "generator_cpu_at_half": [one["generator_cpu"] for one in runs]}
 
 
+def measure_low_latency(programs, folder, users, rate, arguments):
+    """p99 and p50 at that rate; why it cannot be measured, when it cannot."""
+    why = low_latency.fault() or (None if rate else "there is no peak rate")
+    if why:
+        return {"fault": why}
+    daemon = Daemon(programs, folder, low_latency.OPTIONS)
+    try:
+        runs = [bench(programs, daemon, "--op", "recommend", "--users", users, "--rate", rate,
+                      "--duration", 3 * arguments.seconds, "--warmup", 0.5, under=low_latency.GENERATOR)
+                for _ in range(min(arguments.rounds, 5))]
+    finally:
+        daemon.stop()
+    return {f"{name}_us": [one["latency_us"][name] for one in runs] for name in ("p99", "p50")}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
@@ -178,15 +196,17 @@ def main():
     arguments = parser.parse_args()
     programs = Programs(arguments.build)
     with tempfile.TemporaryDirectory(prefix="bench_serve.") as name:
-        daemon, users, data = prepare(programs, pathlib.Path(name))
+        folder = pathlib.Path(name)
+        daemon, users, data = prepare(programs, folder)
         try:
             ratio = compare(programs, daemon, users, arguments.rounds, arguments.seconds)
             peak = find_peak(programs, daemon, users, arguments.rounds, arguments.seconds)
         finally:
             daemon.stop()
+        low = measure_low_latency(programs, folder, users, peak["peak_rate"] / 2, arguments)
     memory = run(programs.store).strip()
     result = {"load_average": os.getloadavg(), "cores": os.cpu_count(), "data": data,
-              "ratio": ratio, "peak": peak, "memory": memory}
+              "ratio": ratio, "peak": peak, "low_latency": low, "memory": memory}
     if arguments.json:
         print(json.dumps(result, indent=1))
         return
@@ -203,6 +223,12 @@ def main():
               f" {statistics.median(peak['p50_us_at_half']):.0f} us; target 1000")
     else:
         print(f"no rate kept p99 under {PEAK_P99_US} us")
+    if "fault" in low:
+        print(f"for low latency: not measured, {low['fault']}")
+    else:
+        print(f"for low latency, the same rate: p99 {statistics.median(low['p99_us']):.0f} us (runs:"
+              f" {', '.join(f'{p:.0f}' for p in low['p99_us'])}), p50 {statistics.median(low['p50_us']):.0f} us;"
+              " target 1000, and 300 for the native socket")
     print(memory)
 
 
