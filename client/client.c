@@ -93,7 +93,7 @@ static bool build_call(struct client_call *call, struct decide_client *client, c
         uint32_t pair_count = 0;
         struct client_reader map = client_reader_of(body, body_len);
         struct client_reader inside = map;
-        status = check_value(call, "body", body, body_len, DECIDE_MESSAGE_BYTES_MAX, error);
+        status = check_value(call, "body", body, body_len, DECIDE_REQUEST_BYTES_MAX, error);
         if (status == DECIDE_OK && !client_read_map(&inside, &pair_count))
             status = DECIDE_INVALID;
         if (status == DECIDE_OK)

@@ -304,7 +304,7 @@ enum decide_status client_conn_next(struct client_conn *conn, uint64_t now_ns,
     while (conn->state == CLIENT_CONN_READY && conn->in_used > conn->in_taken) {
         struct sp_message message;
         enum sp_state state = sp_parse(conn->in + conn->in_taken, conn->in_used - conn->in_taken,
-                                       conn->ipc, DECIDE_MESSAGE_BYTES_MAX, &message);
+                                       conn->ipc, DECIDE_REPLY_BYTES_MAX, &message);
         if (state == SP_MORE)
             break;
         uint32_t index = 0;

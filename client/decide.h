@@ -59,9 +59,11 @@ extern "C" {
 #define DECIDE_TIMEOUT_US        50000 /* when neither the call nor the options say */
 #define DECIDE_CONNECTIONS       32
 #define DECIDE_CONNECTIONS_MAX   1024
-#define DECIDE_MESSAGE_BYTES_MAX (16 << 20) /* request or reply; the daemon may have less */
-#define DECIDE_EVENTS_BYTES_MAX  500000     /* of one call */
-#define DECIDE_N_DEFAULT         20         /* items when a call does not say */
+#define DECIDE_REQUEST_BYTES_MAX (1 << 20) /* what a daemon takes when it is not configured */
+#define DECIDE_REPLY_BYTES_MAX   (16 << 20)
+#define DECIDE_LIST_MAX          10000  /* entries of a list in a request; the daemon takes fewer */
+#define DECIDE_EVENTS_BYTES_MAX  500000 /* of one call */
+#define DECIDE_N_DEFAULT         20     /* items when a call does not say */
 #define DECIDE_ID_BYTES_MAX      128
 #define DECIDE_FALLBACK_MAX      1000
 #define DECIDE_PENDING_MAX       4096 /* submitted calls in progress */

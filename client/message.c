@@ -8,16 +8,20 @@
 
 #include "client/sp.h"
 
-enum { CAPACITY_MIN = 512, MAP_HEAD_BYTES = 5 };
+enum {
+    CAPACITY_MIN = 512,
+    MAP_HEAD_BYTES = 5,
+    USED_MAX = SP_HEADER_BYTES_MAX + DECIDE_REQUEST_BYTES_MAX
+};
 
-/* msgpack-c's packer writes through this.  Its functions are inline: only headers are needed. */
+/* msgpack-c's packer writes through this.  Its functions are inline: only headers are needed.  What
+ * would be too large is not copied: that takes time, and a call has a deadline. */
 static int append(void *data, const char *bytes, size_t len)
 {
     struct client_message *message = data;
-    if (message->failed || len > SIZE_MAX / 4 - message->used) {
-        message->failed = true;
+    message->too_large = message->too_large || len > USED_MAX - message->used;
+    if (message->failed || message->too_large)
         return -1;
-    }
     size_t needed = message->used + len;
     if (needed > message->capacity) {
         size_t capacity = message->capacity == 0 ? CAPACITY_MIN : message->capacity;
@@ -38,7 +42,7 @@ static int append(void *data, const char *bytes, size_t len)
 
 static void pack_text(msgpack_packer *packer, const char *s)
 {
-    size_t len = strlen(s);
+    size_t len = strnlen(s, DECIDE_REQUEST_BYTES_MAX + 1);
     msgpack_pack_str(packer, len);
     msgpack_pack_str_body(packer, s, len);
 }
@@ -99,10 +103,9 @@ enum decide_status client_message_end(struct client_message *message,
         snprintf(error, DECIDE_ERROR_BYTES, "out of memory");
         return DECIDE_NOMEM;
     }
-    size_t len = message->used - SP_HEADER_BYTES_MAX;
-    if (len > DECIDE_MESSAGE_BYTES_MAX) {
-        snprintf(error, DECIDE_ERROR_BYTES, "the request has %zu bytes, the limit is %d", len,
-                 DECIDE_MESSAGE_BYTES_MAX);
+    if (message->too_large) {
+        snprintf(error, DECIDE_ERROR_BYTES, "the request has more than %d bytes",
+                 DECIDE_REQUEST_BYTES_MAX);
         return DECIDE_INVALID;
     }
     uint8_t *head = message->bytes + SP_HEADER_BYTES_MAX;
@@ -140,7 +143,7 @@ static enum decide_status begin_array(struct client_message *message, msgpack_pa
                                       const char *key, const void *array, size_t count,
                                       char error[DECIDE_ERROR_BYTES])
 {
-    if (array == NULL || count > DECIDE_MESSAGE_BYTES_MAX) {
+    if (array == NULL || count > DECIDE_LIST_MAX) {
         snprintf(error, DECIDE_ERROR_BYTES, "%s: %zu of them, %s", key, count,
                  array == NULL ? "but the pointer is NULL" : "more than a request can hold");
         return DECIDE_INVALID;
@@ -216,7 +219,7 @@ static enum decide_status add_context(struct client_message *message,
 {
     if (request->context_count == 0)
         return DECIDE_OK;
-    if (request->context == NULL || request->context_count > DECIDE_MESSAGE_BYTES_MAX) {
+    if (request->context == NULL || request->context_count > DECIDE_LIST_MAX) {
         snprintf(error, DECIDE_ERROR_BYTES, "context: %zu pairs cannot be sent",
                  request->context_count);
         return DECIDE_INVALID;

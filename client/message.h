@@ -3,8 +3,9 @@
  *
  * Built once per call and sent as often as the call tries: request id and budget_us are written
  * into it at each try, so that the daemon learns what is left at that moment.
- * Threads: one owner.  Limit: DECIDE_MESSAGE_BYTES_MAX.  After an allocation failed, `failed` stays
- * set and everything further is dropped; client_message_end tells. */
+ * Threads: one owner.  Limit: DECIDE_REQUEST_BYTES_MAX, and DECIDE_LIST_MAX entries of a list.
+ * After an allocation failed, or once it would be too large, everything further is dropped, and
+ * client_message_end tells. */
 #ifndef CLIENT_MESSAGE_H
 #define CLIENT_MESSAGE_H
 
@@ -20,7 +21,7 @@ struct client_message {
     size_t used, capacity;
     size_t budget_at; /* of the number's eight bytes */
     uint32_t pair_count;
-    bool failed;
+    bool failed, too_large;
 };
 
 void client_message_begin(struct client_message *message, const char *op, const char *token);

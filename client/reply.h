@@ -2,7 +2,7 @@
 /* reply - what a caller gets: decoded from a daemon's message, or made here when there is none.
  *
  * A reply is one block of memory, with all that it points to.  Threads: one owner.
- * Limits: CLIENT_REPLY_ITEMS_MAX items, DECIDE_MESSAGE_BYTES_MAX bytes. */
+ * Limits: CLIENT_REPLY_ITEMS_MAX items, DECIDE_REPLY_BYTES_MAX bytes. */
 #ifndef CLIENT_REPLY_H
 #define CLIENT_REPLY_H
 

@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     for (int ipc = 0; ipc < 2; ipc++) {
         struct sp_message message;
-        enum sp_state state = sp_parse(data, size, ipc == 1, DECIDE_MESSAGE_BYTES_MAX, &message);
+        enum sp_state state = sp_parse(data, size, ipc == 1, DECIDE_REPLY_BYTES_MAX, &message);
         if (state == SP_MESSAGE) {
             ASSERT(message.frame_bytes <= size);
             ASSERT(message.body + message.body_bytes <= data + size);

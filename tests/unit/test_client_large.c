@@ -14,7 +14,7 @@
 #include "client/decide.h"
 #include "client/reader.h"
 
-enum { NIL = 0xc0, HEAD_BYTES = 5, MANY = 4000000 };
+enum { NIL = 0xc0, HEAD_BYTES = 5, MANY = 1000000, TRIED_US = 2000000 };
 
 /* An array with that many nils; freed by the caller. */
 static uint8_t *array_of(uint32_t count, size_t *ret_len)
@@ -51,7 +51,7 @@ static void too_many_events_are_refused_by_size(void **state)
     decide_reply_free(reply);
     free(events);
     events = array_of(DECIDE_EVENTS_BYTES_MAX - HEAD_BYTES, &len);
-    reply = decide_events(client, events, len, 20000000);
+    reply = decide_events(client, events, len, TRIED_US);
     assert_int_equal(reply->status, DECIDE_UNREACHABLE);
     decide_reply_free(reply);
     /* What is no array is told as before. */
@@ -78,9 +78,9 @@ static void the_time_runs_out_while_a_body_is_looked_at(void **state)
     assert_int_equal(reply->status, DECIDE_TIMEOUT);
     assert_string_equal(reply->error_message, "body: the time ran out while it was checked");
     decide_reply_free(reply);
-    reply = decide_call(client, "ping", map, (size_t)DECIDE_MESSAGE_BYTES_MAX + 1, 20000000);
+    reply = decide_call(client, "ping", map, (size_t)DECIDE_REQUEST_BYTES_MAX + 1, 20000000);
     assert_int_equal(reply->status, DECIDE_INVALID);
-    assert_string_equal(reply->error_message, "body: 16777217 bytes, at most 16777216 can be sent");
+    assert_string_equal(reply->error_message, "body: 1048577 bytes, at most 1048576 can be sent");
     decide_reply_free(reply);
     decide_client_counters(client, &counters);
     assert_int_equal(counters.timeouts, 1);
@@ -105,11 +105,44 @@ static void the_clock_is_looked_at_on_the_way(void **state)
     free(array);
 }
 
+/* Neither copied nor measured to its end: the limits of a request, and one more. */
+static void a_list_and_a_text_end_at_their_limits(void **state)
+{
+    (void)state;
+    struct decide_client *client = lonely();
+    const char **ids = malloc((DECIDE_LIST_MAX + 1) * sizeof *ids);
+    char *text = malloc(2 * (size_t)DECIDE_REQUEST_BYTES_MAX);
+    assert_non_null(ids);
+    assert_non_null(text);
+    for (int i = 0; i <= DECIDE_LIST_MAX; i++)
+        ids[i] = "item";
+    memset(text, 'x', 2 * (size_t)DECIDE_REQUEST_BYTES_MAX); /* without an end */
+    struct decide_request request = {
+        .user = "u", .exclude = ids, .exclude_count = DECIDE_LIST_MAX, .timeout_us = TRIED_US};
+    struct decide_reply *reply = decide_recommend(client, &request);
+    assert_int_equal(reply->status, DECIDE_UNREACHABLE);
+    decide_reply_free(reply);
+    request.exclude_count++;
+    reply = decide_recommend(client, &request);
+    assert_int_equal(reply->status, DECIDE_INVALID);
+    assert_string_equal(reply->error_message,
+                        "exclude: 10001 of them, more than a request can hold");
+    decide_reply_free(reply);
+    reply = decide_recommend(client, &(struct decide_request){.user = text});
+    assert_int_equal(reply->status, DECIDE_INVALID);
+    assert_string_equal(reply->error_message, "the request has more than 1048576 bytes");
+    decide_reply_free(reply);
+    free(text);
+    free(ids);
+    decide_client_destroy(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(too_many_events_are_refused_by_size),
         cmocka_unit_test(the_time_runs_out_while_a_body_is_looked_at),
+        cmocka_unit_test(a_list_and_a_text_end_at_their_limits),
         cmocka_unit_test(the_clock_is_looked_at_on_the_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

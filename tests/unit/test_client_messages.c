@@ -168,15 +168,15 @@ static void what_cannot_be_sent_is_named(void **state)
         client_message_deinit(&message);
     }
     /* Too large as a whole. */
-    char *large = malloc(DECIDE_MESSAGE_BYTES_MAX + 1);
-    memset(large, 'x', DECIDE_MESSAGE_BYTES_MAX);
-    large[DECIDE_MESSAGE_BYTES_MAX] = '\0';
+    char *large = malloc(DECIDE_REQUEST_BYTES_MAX + 1);
+    memset(large, 'x', DECIDE_REQUEST_BYTES_MAX);
+    large[DECIDE_REQUEST_BYTES_MAX] = '\0';
     struct client_message message;
     client_message_begin(&message, "recommend", NULL);
     struct decide_request request = {.user = large};
     assert_int_equal(client_message_add_request(&message, "recommend", &request, error), DECIDE_OK);
     assert_int_equal(client_message_end(&message, error), DECIDE_INVALID);
-    assert_non_null(strstr(error, "16777216"));
+    assert_non_null(strstr(error, "1048576"));
     client_message_deinit(&message);
     free(large);
 }
