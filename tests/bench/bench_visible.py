@@ -4,7 +4,9 @@
 decide-bench at a quarter of the peak rate of recommend, and bench_visible beside it; then each alone.
 
 usage: tests/bench/bench_visible.py [--build build/release] [--rate 20000] [--decisions N]
-                                    [--seconds 10] [--rounds 3]
+                                    [--seconds 10] [--rounds 3] [--low-latency]
+With --low-latency daemon and decide-bench are for low latency (low_latency.py), events and their
+reader as always.
 """
 import argparse
 import json
@@ -16,10 +18,11 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import bench_serve  # noqa: E402
+import low_latency  # noqa: E402
 
 
-def decisions(programs, daemon, users, rate, seconds):
-    return [programs.bench, "--url", daemon.url, "--json", "--op", "recommend", "--users", users,
+def decisions(programs, daemon, users, rate, seconds, under):
+    return [*under, programs.bench, "--url", daemon.url, "--json", "--op", "recommend", "--users", users,
             "--rate", f"{rate:.0f}", "--duration", seconds, "--warmup", 0.5]
 
 
@@ -48,18 +51,22 @@ def main():
     parser.add_argument("--decisions", type=int, help="a second; without it a quarter of the peak")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--low-latency", action="store_true")
     arguments = parser.parse_args()
+    if arguments.low_latency and low_latency.fault():
+        parser.error(f"--low-latency: {low_latency.fault()}")
+    options, under = (low_latency.OPTIONS, low_latency.GENERATOR) if arguments.low_latency else (None, ())
     programs = bench_serve.Programs(arguments.build)
     visible = arguments.build / "tests/bench/bench_visible"
     with tempfile.TemporaryDirectory(prefix="bench_visible.") as name:
-        daemon, users, _ = bench_serve.prepare(programs, pathlib.Path(name))
+        daemon, users, _ = bench_serve.prepare(programs, pathlib.Path(name), options)
         events = [visible, daemon.url, arguments.rate, arguments.seconds]
         try:
             rate = arguments.decisions
             if rate is None:
                 rate = bench_serve.find_peak(programs, daemon, users, 1, 2)["peak_rate"] / 4
             print(f"{rate:.0f} decisions/s, load average {os.getloadavg()[0]:.1f}")
-            asked = decisions(programs, daemon, users, rate, arguments.seconds)
+            asked = decisions(programs, daemon, users, rate, arguments.seconds, under)
             for number in range(arguments.rounds):
                 print(f"round {number + 1}", flush=True)
                 show_decisions("alone", finish(start(asked)))
