@@ -27,7 +27,8 @@ enum {
     SLAB_BYTES = 1 << 16,
     REGION_SLABS = 16,
     REGION_BYTES = SLAB_BYTES * REGION_SLABS,
-    AREA_BYTES = 8 * REGION_BYTES, /* asked for at once: to align it costs another region */
+    AREA_BYTES = 8 * REGION_BYTES, /* asked for at once: to align it costs a huge page more */
+    HUGE_BYTES = 2 * REGION_BYTES, /* of a huge page of x86-64, and of others' usual ones */
     PAGE_BYTES = 4096,
     KEPT_SLABS_MAX = 16, /* empty ones that keep their pages */
     FINE_STEP = 8,
@@ -147,9 +148,11 @@ static bool is_full(const struct slab *slab)
 
 static bool area_add(struct slabs *slabs)
 {
-    char *area = aligned_alloc(REGION_BYTES, AREA_BYTES);
+    char *area = aligned_alloc(HUGE_BYTES, AREA_BYTES);
     if (area == NULL)
         return false;
+    /* Where it is refused pages are small, and reading takes longer. */
+    (void)madvise(area, AREA_BYTES, MADV_HUGEPAGE);
     ((struct region *)area)->next_area = slabs->area;
     slabs->area = (struct region *)area;
     for (uint32_t at = AREA_BYTES; at > 0; at -= REGION_BYTES) {
@@ -186,9 +189,13 @@ static void slab_empty(struct slabs *slabs, struct slab *slab)
         list_push(&slabs->kept, slab);
         return;
     }
+    char *start = slab_start(slab);
+    char *huge = start - (uintptr_t)start % HUGE_BYTES;
     uint32_t from = (slab_first_at(slab) + PAGE_BYTES - 1) & ~(uint32_t)(PAGE_BYTES - 1);
-    /* Where it is refused the pages stay: nothing depends on it. */
-    (void)madvise(slab_start(slab) + from, SLAB_BYTES - from, MADV_DONTNEED);
+    /* Where it is refused the pages stay: nothing depends on it.  Nor does the system fill the gap
+     * to make a huge page of it again. */
+    (void)madvise(huge, HUGE_BYTES, MADV_NOHUGEPAGE);
+    (void)madvise(start + from, SLAB_BYTES - from, MADV_DONTNEED);
     list_push(&slabs->returned, slab);
 }
 

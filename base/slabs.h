@@ -9,9 +9,15 @@
  * Classes: steps of 8 bytes up to 512, then eight to each doubling up to SLABS_BLOCK_MAX.  What is
  * larger comes from malloc.  A block is given back with the size it was asked for.
  *
- * Memory: 8 MiB of address space at a time, resident as far as it was used.  Less than a block is
- * lost at the end of each slab, and up to an eighth in blocks above 512 bytes.  AddressSanitizer
- * knows what is free.
+ * Blocks that are read in no order lie in huge pages where the system gives some to who asks
+ * (transparent_hugepage/enabled `madvise` or `always`), until a slab in one is given back: finding
+ * the way to small pages takes longer than fetching a line of them.  The owner waits while the
+ * system clears one, 2 MiB at a time.
+ *
+ * Memory: 8 MiB of address space at a time, resident as far as it was used, in huge pages up to the
+ * next 2 MiB.  Of a huge page that is given back in part, the system takes the memory when it needs
+ * some; the resident set is without it at once.  Less than a block is lost at the end of each slab,
+ * and up to an eighth in blocks above 512 bytes.  AddressSanitizer knows what is free.
  * Threads: one owner; blocks may be read by others. */
 #ifndef BASE_SLABS_H
 #define BASE_SLABS_H
