@@ -50,7 +50,7 @@ void feature_reader_begin(struct feature_reader *reader, const struct store *sto
     find_person(reader, asker);
     reader->query = find_id(feature_query_ids(tables), feature_query(asker->query, buf));
     reader->slot = find_id(feature_slot_ids(tables), asker->slot);
-    reader->found = 0;
+    reader->found = reader->at = 0;
     feature_reader_item(reader, IDMAP_NONE);
 }
 
@@ -59,10 +59,10 @@ void feature_reader_begin(struct feature_reader *reader, const struct store *sto
 static double builtin_value(const struct feature_reader *reader, enum feature_subject subject,
                             uint32_t id, uint32_t at)
 {
-    if (subject == FEATURE_ITEM)
-        return reader->item[at] == IDMAP_NONE
-                   ? (double)NAN
-                   : feature_of_item(reader->store, id, reader->item[at]);
+    if (subject == FEATURE_ITEM) {
+        uint32_t item = reader->window[reader->at].item[at];
+        return item == IDMAP_NONE ? (double)NAN : feature_of_item(reader->store, id, item);
+    }
     return reader->history == NULL ? (double)NAN
                                    : feature_of_user(reader->store, id, reader->history);
 }
@@ -189,7 +189,8 @@ double feature_value(struct feature_reader *reader, const struct feature *featur
 void feature_values(struct feature_reader *reader, const struct feature *feature, double *ret_value,
                     size_t stride)
 {
-    read_values(reader, feature, reader->item_count, ret_value, stride);
+    feature_reader_go_ahead(reader);
+    read_values(reader, feature, reader->window[reader->at].count, ret_value, stride);
 }
 
 /* ---- in detail ------------------------------------------------------------------------------- */

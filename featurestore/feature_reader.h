@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* feature_reader - features by name: the store's own, and those that features.json defines.
  *
- * A reader is made for one who asks (a person, a query, a slot), then moved from items to items; it
- * finds each row once, and reads a feature of many items faster than many features of one.  Windows
- * and ages end at the watermark.  A value that is not there, or older
- * than the feature's max_age, is the feature's default; without one it is NaN, and a model puts its
- * own default there.
+ * A reader is made for one who asks (a person, a query, a slot), then given a list of items, of
+ * which it stands at a window.  It finds each row of a window once, and reads a feature of many
+ * items faster than many features of one.  While features of one window are read, the rows of the
+ * next one are looked up and fetched.
+ *
+ * Windows of time and ages end at the watermark.  A value that is not there, or older than the
+ * feature's max_age, is the feature's default; without one it is NaN, and a model puts its own
+ * default there.
  *
  *     PRESENT   computed from events, and young enough
  *     DEFAULT   nothing to compute it from; the default
@@ -38,7 +41,18 @@ struct feature_asker {
     const struct feature_set *set; /* NULL: those in force */
 };
 
-enum { FEATURE_ITEMS_MAX = AGGREGATE_COLUMN_MAX }; /* that a reader stands at */
+enum { FEATURE_WINDOW_MAX = AGGREGATE_COLUMN_MAX }; /* items that a reader stands at */
+
+/* Some items that follow each other in the list. */
+struct feature_window {
+    uint32_t first, count;
+    uint32_t named; /* bit by feature_right: categories, brands were looked up */
+    /* Bits by key: those whose blocks were found, and pairs whose rows are known, but for whether
+     * they are theirs. */
+    uint32_t found, likely;
+    uint32_t item[FEATURE_WINDOW_MAX], category[FEATURE_WINDOW_MAX], brand[FEATURE_WINDOW_MAX];
+    const uint8_t *block[FEATURE_KEY_COUNT][FEATURE_WINDOW_MAX];
+};
 
 struct feature_reader {
     const struct store *store;
@@ -47,24 +61,34 @@ struct feature_reader {
     uint32_t now_s;
     bool is_anon;
     uint32_t person, query, slot; /* numbers; IDMAP_NONE: unknown */
-    uint32_t item_count;          /* at least 1 */
-    uint32_t item[FEATURE_ITEMS_MAX], category[FEATURE_ITEMS_MAX], brand[FEATURE_ITEMS_MAX];
-    uint32_t found; /* bit by key: its blocks were looked up */
-    const uint8_t *block[FEATURE_KEY_COUNT][FEATURE_ITEMS_MAX];
+    uint32_t found; /* of keys that have nothing to do with the item: blocks are in window[0] */
+
+    const uint32_t *list; /* borrowed */
+    uint32_t list_count;
+    uint32_t keys; /* bits: of what is looked up ahead */
+    struct feature_window window[2];
+    uint32_t at; /* which of them it stands at; the other one is the next, or being made it */
+    /* what is done next, for which window, and what of that is left */
+    uint32_t step, step_window, step_left, step_at;
 };
 
 void feature_reader_begin(struct feature_reader *reader, const struct store *store,
                           const struct feature_asker *asker);
-/* IDMAP_NONE: no item. */
+/* A list of one; IDMAP_NONE: no item. */
 void feature_reader_item(struct feature_reader *reader, uint32_t item);
-/* As many items, 1..FEATURE_ITEMS_MAX.  The rows of `keys` (bits by feature_key) are looked up at
- * once, so that the waits for memory overlap; others when they are asked for. */
+/* A list of at least one item, which stays where it is until the next one; the reader stands at the
+ * first ones, FEATURE_WINDOW_MAX at most.  The rows of `keys` (bits by feature_key) are looked up
+ * together, so that the waits for memory overlap; others when they are asked for. */
 void feature_reader_items(struct feature_reader *reader, const uint32_t *item, uint32_t count,
                           uint32_t keys);
+/* Stands at `count` items of the list, 1..FEATURE_WINDOW_MAX, from `first` on.  Windows that follow
+ * each other, of FEATURE_WINDOW_MAX items, are read fastest. */
+void feature_reader_window(struct feature_reader *reader, uint32_t first, uint32_t count);
 
-/* Of the first item. */
+/* Of the window's first item. */
 double feature_value(struct feature_reader *reader, const struct feature *feature);
-/* Of each item, the i-th in ret_value[i * stride]; to the bit what feature_value gives for it. */
+/* Of each item of the window, the i-th in ret_value[i * stride]; to the bit what feature_value
+ * gives for it. */
 void feature_values(struct feature_reader *reader, const struct feature *feature, double *ret_value,
                     size_t stride);
 
@@ -75,12 +99,15 @@ struct feature_detail {
     const struct definition *definition; /* NULL: the store's own */
     const uint8_t *list;                 /* state of a list (featurestore/aggregate.h), or NULL */
 };
-/* Of the first item. */
+/* Of the window's first item. */
 void feature_describe(struct feature_reader *reader, const struct feature *feature,
                       struct feature_detail *ret_detail);
 
-/* ---- feature_reader_rows.c: the blocks of each item; one of zeros where there is no row. */
+/* ---- feature_reader_rows.c */
+/* The blocks of each item of the window; one of zeros where there is no row. */
 const uint8_t *const *feature_reader_blocks(struct feature_reader *reader, enum feature_key key);
+/* Takes another step to the rows that are needed next. */
+void feature_reader_go_ahead(struct feature_reader *reader);
 
 /* What has to be known for the feature to have a value: who asks, and which item. */
 static inline enum feature_left feature_asks_for(const struct feature *feature)

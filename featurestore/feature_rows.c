@@ -2,11 +2,13 @@
 #include "featurestore/feature_rows.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "base/rcu.h"
 #include "featurestore/store_internal.h"
 
-enum { INDEX_SLOTS_MIN = 64 };
+enum { INDEX_SLOTS_MIN = 64, HUGE_BYTES = 1 << 21 };
 
 static void count_bytes(struct feature_rows *rows, int64_t bytes)
 {
@@ -22,9 +24,13 @@ static uint32_t page_count(const struct feature_rows *rows)
 static struct feature_index *index_create(struct feature_rows *rows, uint32_t slots)
 {
     size_t bytes = sizeof(struct feature_index) + slots * sizeof(_Atomic uint32_t);
-    struct feature_index *index = calloc(1, bytes);
+    size_t align = bytes >= HUGE_BYTES ? HUGE_BYTES : _Alignof(struct feature_index);
+    struct feature_index *index = aligned_alloc(align, (bytes + align - 1) / align * align);
     if (index == NULL)
         return NULL;
+    if (align == HUGE_BYTES) /* It is read in no order. */
+        (void)madvise(index, bytes - bytes % HUGE_BYTES, MADV_HUGEPAGE);
+    memset(index, 0, bytes);
     index->mask = slots - 1;
     count_bytes(rows, (int64_t)heap_bytes(bytes));
     return index;
@@ -68,7 +74,7 @@ void feature_rows_destroy(struct feature_rows **rows)
         for (uint32_t r = 0; page != NULL && r < FEATURE_PAGE_ROWS; r++)
             slabs_free(old->slabs, atomic_load_explicit(&page->block[r], memory_order_relaxed),
                        old->block_bytes);
-        free(page);
+        slabs_free(old->slabs, page, sizeof *page);
     }
     for (uint32_t i = 0; old->pair_page != NULL && i < page_count(old); i++) {
         struct feature_pair_page *page =
@@ -76,13 +82,24 @@ void feature_rows_destroy(struct feature_rows **rows)
         for (uint32_t r = 0; page != NULL && r < FEATURE_PAGE_ROWS; r++)
             slabs_free(old->slabs, atomic_load_explicit(&page->row[r].block, memory_order_relaxed),
                        old->block_bytes);
-        free(page);
+        slabs_free(old->slabs, page, sizeof *page);
     }
     free(old->page);
     free(old->pair_page);
     free(atomic_load_explicit(&old->index, memory_order_relaxed));
     free(old);
     *rows = NULL;
+}
+
+/* A page of either kind, of zeros; with the blocks, where memory is cheapest to find. */
+static void *page_create(struct feature_rows *rows, uint64_t bytes)
+{
+    void *page = slabs_alloc(rows->slabs, bytes);
+    if (page == NULL)
+        return NULL;
+    memset(page, 0, bytes);
+    count_bytes(rows, (int64_t)slabs_block_bytes(bytes));
+    return page;
 }
 
 /* The row of a pair, with a page behind it; NULL without memory. */
@@ -92,10 +109,9 @@ static struct feature_pair_row *pair_row(struct feature_rows *rows, uint32_t num
     struct feature_pair_page *page =
         atomic_load_explicit(&rows->pair_page[at], memory_order_relaxed);
     if (page == NULL) {
-        page = calloc(1, sizeof *page);
+        page = page_create(rows, sizeof *page);
         if (page == NULL)
             return NULL;
-        count_bytes(rows, (int64_t)heap_bytes(sizeof *page));
         atomic_store_explicit(&rows->pair_page[at], page, memory_order_release);
     }
     return &page->row[number & (FEATURE_PAGE_ROWS - 1)];
@@ -111,10 +127,9 @@ _Atomic(const uint8_t *) *feature_rows_slot(struct feature_rows *rows, uint32_t 
     uint32_t at = number >> FEATURE_PAGE_BITS;
     struct feature_page *page = atomic_load_explicit(&rows->page[at], memory_order_relaxed);
     if (page == NULL) {
-        page = calloc(1, sizeof *page);
+        page = page_create(rows, sizeof *page);
         if (page == NULL)
             return NULL;
-        count_bytes(rows, (int64_t)heap_bytes(sizeof *page));
         atomic_store_explicit(&rows->page[at], page, memory_order_release);
     }
     return &page->block[number & (FEATURE_PAGE_ROWS - 1)];
@@ -150,7 +165,7 @@ const uint8_t *feature_rows_clear(struct feature_rows *rows, uint32_t number)
 static void index_put(struct feature_index *index, uint64_t key, uint32_t number)
 {
     uint32_t hash = feature_rows_spread(key);
-    uint32_t at = hash & index->mask;
+    uint32_t at = feature_index_line(index, key);
     while (atomic_load_explicit(&index->slot[at], memory_order_relaxed) != 0)
         at = (at + 1) & index->mask;
     atomic_store_explicit(&index->slot[at], (hash & ~index->mask) | (number + 1),

@@ -9,9 +9,10 @@
  *  1. A page is published by the release store of its address and never moves; a block likewise,
  *     and the one it replaces goes to `retire`.
  *  2. A pair's key is written before its number is published in the index.  The index (linear
- *     probing, at most 3/4 full) is replaced by a larger one through RCU.
+ *     probing from the start of a cache line, at most 3/4 full) is replaced by a larger one through
+ *     RCU.
  *
- * Memory: 8 bytes a row and the block (slabs_block_bytes); pages of 1,024 rows are made when the
+ * Memory: 8 bytes a row and the block (slabs_block_bytes); pages of 512 rows are made when the
  * first row in them is.  A pair has 8 bytes of key and 5.3 to 10.7 bytes in the index besides.
  * Threads: one writer; feature_rows_block and what stands beside and in feature_rows_read.c by
  * readers inside rcu_read_begin/end.  Limits: rows_max rows. */
@@ -26,7 +27,7 @@
 #include "base/idmap.h"
 #include "base/slabs.h"
 
-enum { FEATURE_PAGE_BITS = 10, FEATURE_PAGE_ROWS = 1 << FEATURE_PAGE_BITS };
+enum { FEATURE_PAGE_BITS = 9, FEATURE_PAGE_ROWS = 1 << FEATURE_PAGE_BITS };
 
 struct feature_page {
     _Atomic(const uint8_t *) block[FEATURE_PAGE_ROWS];
@@ -42,10 +43,15 @@ struct feature_pair_page {
     struct feature_pair_row row[FEATURE_PAGE_ROWS];
 };
 
+/* Slots of one cache line.  A pair is looked for from the first slot of the line that its hash
+ * says, so that a line is full from its first slot on, and its last slot tells whether what is not
+ * in it may be in the next one. */
+enum { FEATURE_LINE_SLOTS = 16 };
+
 struct feature_index {
     uint32_t mask; /* slots - 1, and of the bits of a slot that hold the number */
     /* row number + 1, and above it as many bits of the hash as there is room for; 0: free */
-    _Atomic uint32_t slot[];
+    _Alignas(64) _Atomic uint32_t slot[];
 };
 
 struct feature_rows {
@@ -80,9 +86,12 @@ MUST_CHECK enum err_code feature_rows_add_pair(struct feature_rows *rows, uint64
 
 /* ---- feature_rows_read.c: for readers */
 uint32_t feature_rows_find_pair(const struct feature_rows *rows, uint64_t key); /* IDMAP_NONE */
-/* Where feature_rows_find_pair will look first, and then second: to have the memory fetched. */
-const void *feature_rows_first_look(const struct feature_rows *rows, uint64_t key);
-const void *feature_rows_second_look(const struct feature_rows *rows, uint64_t key); /* or NULL */
+/* The first of two steps, so that memory can be fetched before each: the row of the pair, if its
+ * key is the one that is looked for; feature_no_pair where there is no such pair; else another's,
+ * and feature_rows_find_pair has to tell.  `rows` has a pair, and had `index` before. */
+const struct feature_pair_row *feature_rows_likely(const struct feature_rows *rows,
+                                                   const struct feature_index *index, uint64_t key);
+extern const struct feature_pair_row feature_no_pair; /* without a block */
 
 static inline const struct feature_pair_row *feature_rows_pair_row(const struct feature_rows *rows,
                                                                    uint32_t number)
@@ -122,6 +131,12 @@ static inline uint32_t feature_rows_spread(uint64_t key)
 {
     uint64_t product = (key ^ key >> 29) * UINT64_C(0x9e3779b97f4a7c15);
     return (uint32_t)(product >> 32);
+}
+
+/* The line of slots in which a pair is looked for first. */
+static inline uint32_t feature_index_line(const struct feature_index *index, uint64_t key)
+{
+    return feature_rows_spread(key) & index->mask & ~(uint32_t)(FEATURE_LINE_SLOTS - 1);
 }
 
 #endif

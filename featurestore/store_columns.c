@@ -6,11 +6,6 @@
 enum { WORD = 64, SAMPLE_ITEMS = 512 };
 _Static_assert(ITEM_PAGE_SLOTS % WORD == 0, "the items of a word are of one page");
 
-static const struct item_page *page_of(const struct store *store, uint32_t item)
-{
-    return atomic_load_explicit(&store->item_page[item >> ITEM_PAGE_BITS], memory_order_acquire);
-}
-
 static uint64_t mark_word(const struct item_page *page, enum store_mark mark, uint32_t item)
 {
     return atomic_load_explicit(&page->mark[mark][item % ITEM_PAGE_SLOTS / WORD],
@@ -19,7 +14,7 @@ static uint64_t mark_word(const struct item_page *page, enum store_mark mark, ui
 
 bool store_item_is(const struct store *store, uint32_t item, enum store_mark mark)
 {
-    const struct item_page *page = page_of(store, item);
+    const struct item_page *page = store_item_page(store, item);
     return page != NULL && (mark_word(page, mark, item) >> (item % WORD) & 1) != 0;
 }
 
@@ -120,7 +115,7 @@ void store_items_wanted(const struct store *store, const struct store_wanted *wa
                         uint32_t item_count, uint64_t *ret_bits)
 {
     for (uint32_t first = 0; first < item_count; first += WORD) {
-        uint64_t bits = wanted_word(page_of(store, first), wanted, first);
+        uint64_t bits = wanted_word(store_item_page(store, first), wanted, first);
         uint32_t left = item_count - first;
         ret_bits[first / WORD] = left < WORD ? bits & (((uint64_t)1 << left) - 1) : bits;
     }
@@ -132,7 +127,7 @@ uint32_t store_wanted_permille(const struct store *store, const struct store_wan
     uint32_t passing = 0, looked = item_count < SAMPLE_ITEMS ? item_count : SAMPLE_ITEMS;
     for (uint32_t i = 0; i < looked; i++) {
         uint32_t item = (uint32_t)((uint64_t)item_count * i / looked);
-        const struct item_page *page = page_of(store, item);
+        const struct item_page *page = store_item_page(store, item);
         passing += (marked(page, wanted, item) >> (item % WORD) & 1) != 0 &&
                    (!store_item_is(store, item, STORE_RECORDED) ||
                     passes(page, wanted, item % ITEM_PAGE_SLOTS));

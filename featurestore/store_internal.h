@@ -296,11 +296,15 @@ static inline bool store_histories_are_read(const struct store *store)
     return atomic_load_explicit(&store->recovery, memory_order_acquire) == STORE_RECOVERED;
 }
 
-/* NULL when nothing was ever stored for that number. */
+/* Both NULL when nothing was ever stored for that number. */
+static inline struct item_page *store_item_page(const struct store *store, uint32_t item)
+{
+    return atomic_load_explicit(&store->item_page[item >> ITEM_PAGE_BITS], memory_order_acquire);
+}
+
 static inline struct item_slot *store_item_slot(const struct store *store, uint32_t item)
 {
-    struct item_page *page =
-        atomic_load_explicit(&store->item_page[item >> ITEM_PAGE_BITS], memory_order_acquire);
+    struct item_page *page = store_item_page(store, item);
     return page == NULL ? NULL : &page->slot[item & (ITEM_PAGE_SLOTS - 1)];
 }
 

@@ -18,7 +18,7 @@ struct ranked {
 };
 
 /* A whole ranking: items come in groups, whose features are read one after the other. */
-enum { GROUP_ITEMS = FEATURE_ITEMS_MAX };
+enum { GROUP_ITEMS = FEATURE_WINDOW_MAX };
 _Static_assert((int)GROUP_ITEMS <= (int)PAGE_MEMO_GROUP, "a page keeps whole groups");
 
 struct ranking {

@@ -161,12 +161,13 @@ static void gather(const char *user, const char *query)
     const struct feature_asker asker = {.user = text_of(user), .query = text_of(query)};
     double shared[OF_USER];
     feature_reader_begin(&reader, store, &asker);
+    feature_reader_items(&reader, chosen, ROWS, keys);
     for (uint32_t f = 0; f < OF_USER; f++)
         shared[f] = feature_value(&reader, &feature[f]);
-    for (uint32_t first = 0; first < ROWS; first += FEATURE_ITEMS_MAX) {
+    for (uint32_t first = 0; first < ROWS; first += FEATURE_WINDOW_MAX) {
         uint32_t left = ROWS - first;
-        uint32_t count = left < FEATURE_ITEMS_MAX ? left : FEATURE_ITEMS_MAX;
-        feature_reader_items(&reader, chosen + first, count, keys);
+        uint32_t count = left < FEATURE_WINDOW_MAX ? left : FEATURE_WINDOW_MAX;
+        feature_reader_window(&reader, first, count);
         for (uint32_t i = 0; i < count; i++)
             memcpy(matrix[first + i], shared, sizeof shared);
         for (uint32_t f = OF_USER; f < FEATURES; f++)
