@@ -22,7 +22,7 @@
  * A value depends on the state and on "now" alone; a state on the readings in their order alone.
  *
  * Threads: no state of its own.  aggregate_read* and aggregate_list* are for readers of the hot
- * path (aggregate_read.c, aggregate_decay.c), as long as nobody writes to the bytes. */
+ * path (aggregate_read.c and the kernels), as long as nobody writes to the bytes. */
 #ifndef FEATURESTORE_AGGREGATE_H
 #define FEATURESTORE_AGGREGATE_H
 
@@ -60,15 +60,46 @@ void aggregate_set(const struct definition *definition, uint8_t *state, double v
 /* Whether bytes from a file can be a state. */
 bool aggregate_check(const struct definition *definition, const uint8_t *state);
 
+/* Which tiles of a count are in the window, four to a load; the last four may overlap those before
+ * them. */
+enum { AGGREGATE_LANES = 4, AGGREGATE_LOADS_MAX = 26 };
+_Static_assert(AGGREGATE_LOADS_MAX *AGGREGATE_LANES >= DEFINITION_TILES_MAX &&
+                   AGGREGATE_LOADS_MAX % 2 == 0,
+               "loads come in twos");
+struct aggregate_plan {
+    uint32_t tile_s, tile_count; /* what it is made for */
+    uint32_t load_count;
+    uint32_t at[AGGREGATE_LOADS_MAX]; /* where in the state a load begins */
+    /* A tile counts when the newest event is newer; with the highest bit turned, so that they are
+     * in the order of signed numbers. */
+    int32_t newer_than[AGGREGATE_LOADS_MAX * AGGREGATE_LANES];
+};
+
+/* A time to which values are read, and the plans that were last made for it. */
+enum { AGGREGATE_PLANS_MAX = 4 };
+struct aggregate_when {
+    uint32_t now_s;
+    uint32_t plan_count; /* ever made: the oldest one gives way */
+    struct aggregate_plan plan[AGGREGATE_PLANS_MAX];
+};
+static inline void aggregate_when_init(struct aggregate_when *when, uint32_t now_s)
+{
+    when->now_s = now_s;
+    when->plan_count = 0;
+}
+
 /* A block holds the states of all features of a key, this one's at definition->offset; one of
  * zeros holds nothing of any.  At most AGGREGATE_COLUMN_MAX blocks. */
 void aggregate_read_column(const struct definition *definition, const uint8_t *const *block,
-                           uint32_t count, uint32_t now_s, struct aggregate_column *ret_column);
+                           uint32_t count, struct aggregate_when *when,
+                           struct aggregate_column *ret_column);
 static inline void aggregate_read(const struct definition *definition, const uint8_t *block,
                                   uint32_t now_s, struct aggregate_value *ret_value)
 {
+    struct aggregate_when when;
     struct aggregate_column column;
-    aggregate_read_column(definition, &block, 1, now_s, &column);
+    aggregate_when_init(&when, now_s);
+    aggregate_read_column(definition, &block, 1, &when, &column);
     *ret_value = (struct aggregate_value){column.number[0], column.as_of_s[0]};
 }
 
@@ -141,7 +172,30 @@ static inline uint32_t aggregate_place(const struct definition *definition, uint
 /* 2^-halvings for halvings >= 0, without libm so that it is the same on every machine; the error is
  * below 2^-31. */
 double aggregate_decay(double halvings);
-/* Of each of `count` numbers in place; as many as an even number of them are read and written. */
-void aggregate_decay_all(double *halvings, uint32_t count);
+
+/* ---- kernels: what is computed of many rows at once ------------------------------------------ */
+
+struct aggregate_rows {
+    const uint8_t *const *block;
+    uint32_t count, offset; /* of the state in a block */
+};
+static inline const uint8_t *aggregate_state(const struct aggregate_rows *rows, uint32_t i)
+{
+    return rows->block[i] + rows->offset;
+}
+
+/* They give the same bits. */
+struct aggregate_kernel {
+    const char *name;
+    /* 2^-halvings of each of `count` numbers in place; numbers up to a multiple of four are read
+     * and written. */
+    void (*decay)(double *halvings, uint32_t count);
+    /* Sums of tiles. */
+    void (*count)(const struct aggregate_plan *plan, const struct aggregate_rows *rows,
+                  struct aggregate_column *ret_column);
+};
+extern const struct aggregate_kernel aggregate_plain;
+/* The fastest one that this processor has. */
+const struct aggregate_kernel *aggregate_kernel(void);
 
 #endif

@@ -187,41 +187,19 @@ static struct aggregate_value read_one(const struct definition *definition, cons
 
 /* ---- columns: no branch depends on what a row holds ------------------------------------------ */
 
-struct rows {
-    const uint8_t *const *block;
-    uint32_t count, offset;
-};
-
-static inline const uint8_t *state_of(const struct rows *rows, uint32_t i)
-{
-    return rows->block[i] + rows->offset;
-}
-
 static inline double if_ever(uint32_t as_of_s, double number)
 {
     return aggregate_either(as_of_s != 0, number, (double)NAN);
 }
 
-static void attributes(const struct rows *rows, struct aggregate_column *column)
+static void attributes(const struct aggregate_rows *rows, struct aggregate_column *column)
 {
     for (uint32_t i = 0; i < rows->count; i++) {
-        const uint8_t *state = state_of(rows, i);
+        const uint8_t *state = aggregate_state(rows, i);
         column->as_of_s[i] = aggregate_u32(state, 4);
         column->number[i] = if_ever(column->as_of_s[i], (double)aggregate_float(state, 0));
     }
 }
-
-/* Tiles of counts are added four at a time; the last four may overlap those before them. */
-enum { LANES = 4, LOADS_MAX = (DEFINITION_TILES_MAX + LANES - 1) / LANES };
-typedef uint32_t lanes __attribute__((vector_size(16)));
-typedef uint64_t sums __attribute__((vector_size(16)));
-
-struct count_plan {
-    uint32_t load_count;
-    uint32_t at[LOADS_MAX];      /* the first tile of a load */
-    lanes newer_than[LOADS_MAX]; /* a tile counts when the newest event is */
-    lanes mask[LOADS_MAX];       /* 0 for a tile that another load has */
-};
 
 /* What a place holds is of the newest tile that has it, up to the one of the newest event: it
  * counts when that event is no older than the tile of that place which the window holds. */
@@ -236,103 +214,104 @@ static void find_tile_begins(const struct definition *definition, uint32_t now_s
     }
 }
 
-static void plan_counts(const uint32_t *begin_s, uint32_t tile_count, struct count_plan *ret_plan)
+static int32_t turned(uint32_t number)
 {
-    ret_plan->load_count = (tile_count + LANES - 1) / LANES;
-    for (uint32_t load = 0; load < ret_plan->load_count; load++) {
-        uint32_t first = load * LANES;
-        uint32_t at = first + LANES <= tile_count ? first : tile_count - LANES;
-        ret_plan->at[load] = at;
-        for (uint32_t lane = 0; lane < LANES; lane++) {
-            uint32_t begin = begin_s[at + lane];
-            ret_plan->newer_than[load][lane] = begin == 0 ? 0 : begin - 1;
-            ret_plan->mask[load][lane] = at + lane < first ? 0 : UINT32_MAX;
+    return (int32_t)(number ^ UINT32_C(0x80000000));
+}
+
+/* An event newer than nothing before the beginning is one at all. */
+static int32_t limit_of(uint32_t begin_s)
+{
+    return turned(begin_s == 0 ? 0 : begin_s - 1);
+}
+
+static void make_plan(const struct definition *definition, uint32_t now_s,
+                      struct aggregate_plan *ret_plan)
+{
+    uint32_t begin_s[DEFINITION_TILES_MAX];
+    uint32_t tile_count = definition->tile_count;
+    uint32_t last = tile_count < AGGREGATE_LANES ? 0 : tile_count - AGGREGATE_LANES;
+    find_tile_begins(definition, now_s, begin_s);
+    ret_plan->tile_s = definition->tile_s;
+    ret_plan->tile_count = tile_count;
+    ret_plan->load_count = (tile_count + AGGREGATE_LANES - 1) / AGGREGATE_LANES;
+    /* One more for those who take two at a time: in it nothing counts. */
+    for (uint32_t load = 0; load < (ret_plan->load_count + 1) / 2 * 2; load++) {
+        uint32_t first = load * AGGREGATE_LANES;
+        uint32_t at = first < last ? first : last;
+        ret_plan->at[load] = AGGREGATE_TILES_AT + at * 4;
+        for (uint32_t lane = 0; lane < AGGREGATE_LANES; lane++) {
+            uint32_t tile = at + lane;
+            bool counts = tile >= first && tile < tile_count;
+            ret_plan->newer_than[first + lane] = counts ? limit_of(begin_s[tile]) : INT32_MAX;
         }
     }
 }
 
-static uint64_t add_lanes(const struct count_plan *plan, const uint8_t *tiles, uint32_t last_s)
+static const struct aggregate_plan *plan_of(struct aggregate_when *when,
+                                            const struct definition *definition)
 {
-    const lanes last = {last_s, last_s, last_s, last_s};
-    sums sum = {0, 0};
-    for (uint32_t load = 0; load < plan->load_count; load++) {
-        lanes held;
-        memcpy(&held, tiles + plan->at[load] * 4, sizeof held);
-        held &= (lanes)(last > plan->newer_than[load]) & plan->mask[load];
-        sum += ((sums)held & UINT32_MAX) + ((sums)held >> 32);
+    for (uint32_t i = 0; i < when->plan_count && i < AGGREGATE_PLANS_MAX; i++) {
+        if (when->plan[i].tile_s == definition->tile_s &&
+            when->plan[i].tile_count == definition->tile_count)
+            return &when->plan[i];
     }
-    return sum[0] + sum[1];
+    struct aggregate_plan *plan = &when->plan[when->plan_count++ % AGGREGATE_PLANS_MAX];
+    make_plan(definition, when->now_s, plan);
+    return plan;
 }
 
-static uint64_t add_few(const uint32_t *begin_s, uint32_t count, const uint8_t *tiles,
-                        uint32_t last_s)
+static void counts(const struct definition *definition, const struct aggregate_rows *rows,
+                   struct aggregate_when *when, struct aggregate_column *column)
 {
-    uint64_t sum = 0;
-    for (uint32_t place = 0; place < count; place++)
-        sum += aggregate_u32(tiles, place * 4) & -(uint32_t)(last_s >= begin_s[place]);
-    return sum;
+    aggregate_kernel()->count(plan_of(when, definition), rows, column);
+    for (uint32_t i = 0; i < rows->count; i++)
+        column->number[i] = if_ever(column->as_of_s[i], column->number[i]);
 }
 
-static void counts(const struct definition *definition, const struct rows *rows, uint32_t now_s,
-                   struct aggregate_column *column)
-{
-    uint32_t begin_s[DEFINITION_TILES_MAX];
-    struct count_plan plan;
-    uint32_t tile_count = definition->tile_count;
-    bool has_few = tile_count < LANES;
-    find_tile_begins(definition, now_s, begin_s);
-    if (!has_few)
-        plan_counts(begin_s, tile_count, &plan);
-    for (uint32_t i = 0; i < rows->count; i++) {
-        const uint8_t *tiles = state_of(rows, i) + AGGREGATE_TILES_AT;
-        uint32_t last_s = aggregate_u32(state_of(rows, i), 0);
-        uint64_t sum =
-            has_few ? add_few(begin_s, tile_count, tiles, last_s) : add_lanes(&plan, tiles, last_s);
-        column->as_of_s[i] = last_s;
-        column->number[i] = if_ever(last_s, (double)(int64_t)sum);
-    }
-}
-
-static void decayed(const struct definition *definition, const struct rows *rows, uint32_t now_s,
-                    struct aggregate_column *column)
+static void decayed(const struct definition *definition, const struct aggregate_rows *rows,
+                    uint32_t now_s, struct aggregate_column *column)
 {
     double factor[AGGREGATE_COLUMN_MAX];
     for (uint32_t i = 0; i < rows->count; i++) {
-        uint32_t last_s = aggregate_u32(state_of(rows, i), 4);
+        uint32_t last_s = aggregate_u32(aggregate_state(rows, i), 4);
         column->as_of_s[i] = last_s;
         factor[i] = (now_s - (last_s < now_s ? last_s : now_s)) * definition->halvings_per_s;
     }
-    if (rows->count % 2 != 0)
-        factor[rows->count] = 0.0; /* the other half of the last two */
-    aggregate_decay_all(factor, rows->count);
+    for (uint32_t i = rows->count; i % 4 != 0; i++)
+        factor[i] = 0.0; /* what is left of the last four */
+    aggregate_kernel()->decay(factor, rows->count);
     for (uint32_t i = 0; i < rows->count; i++) {
-        double value = (double)aggregate_float(state_of(rows, i), 0) * factor[i];
+        double value = (double)aggregate_float(aggregate_state(rows, i), 0) * factor[i];
         column->number[i] = if_ever(column->as_of_s[i], value);
     }
 }
 
-static void since(const struct rows *rows, uint32_t now_s, struct aggregate_column *column)
+static void since(const struct aggregate_rows *rows, uint32_t now_s,
+                  struct aggregate_column *column)
 {
     for (uint32_t i = 0; i < rows->count; i++) {
-        uint32_t last_s = aggregate_u32(state_of(rows, i), 0);
+        uint32_t last_s = aggregate_u32(aggregate_state(rows, i), 0);
         column->as_of_s[i] = last_s;
         column->number[i] = if_ever(last_s, (double)(now_s - (last_s < now_s ? last_s : now_s)));
     }
 }
 
 void aggregate_read_column(const struct definition *definition, const uint8_t *const *block,
-                           uint32_t count, uint32_t now_s, struct aggregate_column *ret_column)
+                           uint32_t count, struct aggregate_when *when,
+                           struct aggregate_column *ret_column)
 {
     ASSERT(count <= AGGREGATE_COLUMN_MAX && definition->kind != FEATURE_KIND_ratio);
-    const struct rows rows = {block, count, definition->offset};
+    const struct aggregate_rows rows = {block, count, definition->offset};
     switch (definition->kind) {
     case FEATURE_KIND_attribute: attributes(&rows, ret_column); break;
-    case FEATURE_KIND_count: counts(definition, &rows, now_s, ret_column); break;
-    case FEATURE_KIND_decayed: decayed(definition, &rows, now_s, ret_column); break;
-    case FEATURE_KIND_since: since(&rows, now_s, ret_column); break;
+    case FEATURE_KIND_count: counts(definition, &rows, when, ret_column); break;
+    case FEATURE_KIND_decayed: decayed(definition, &rows, when->now_s, ret_column); break;
+    case FEATURE_KIND_since: since(&rows, when->now_s, ret_column); break;
     default:
         for (uint32_t i = 0; i < count; i++) {
-            struct aggregate_value value = read_one(definition, state_of(&rows, i), now_s);
+            struct aggregate_value value =
+                read_one(definition, aggregate_state(&rows, i), when->now_s);
             ret_column->number[i] = value.number;
             ret_column->as_of_s[i] = value.as_of_s;
         }

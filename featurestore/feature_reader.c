@@ -46,7 +46,7 @@ void feature_reader_begin(struct feature_reader *reader, const struct store *sto
     reader->store = store;
     reader->set = asker->set != NULL ? asker->set : feature_set_of(tables);
     reader->history = asker->history;
-    reader->now_s = (uint32_t)(store_watermark_ms(store) / 1000);
+    aggregate_when_init(&reader->when, (uint32_t)(store_watermark_ms(store) / 1000));
     find_person(reader, asker);
     reader->query = find_id(feature_query_ids(tables), feature_query(asker->query, buf));
     reader->slot = find_id(feature_slot_ids(tables), asker->slot);
@@ -72,7 +72,7 @@ static void computed(struct feature_reader *reader, const struct definition *def
                      uint32_t count, struct aggregate_column *ret_column)
 {
     const uint8_t *const *block = feature_reader_blocks(reader, definition->key);
-    aggregate_read_column(definition, block, count, reader->now_s, ret_column);
+    aggregate_read_column(definition, block, count, &reader->when, ret_column);
 }
 
 static void part_of(struct feature_reader *reader, enum feature_key key,
@@ -87,7 +87,7 @@ static void part_of(struct feature_reader *reader, enum feature_key key,
         double number =
             builtin_value(reader, key == KEY_item ? FEATURE_ITEM : FEATURE_USER, part->id, i);
         ret_column->number[i] = number;
-        ret_column->as_of_s[i] = isnan(number) ? 0 : reader->now_s;
+        ret_column->as_of_s[i] = isnan(number) ? 0 : reader->when.now_s;
     }
 }
 
@@ -172,7 +172,7 @@ static void read_values(struct feature_reader *reader, const struct feature *fea
     read_column(reader, definition, count, &column);
     double fallback = default_of(definition);
     if (definition->max_age_s != 0)
-        forget_old(definition, reader->now_s, count, &column);
+        forget_old(definition, reader->when.now_s, count, &column);
     for (uint32_t i = 0; i < count; i++) {
         double number = column.number[i];
         ret_value[i * stride] = aggregate_either(!isnan(number), number, fallback);
@@ -201,7 +201,7 @@ static enum feature_status status_of(const struct feature_reader *reader,
                                      const struct aggregate_column *column)
 {
     uint32_t as_of_s = column->as_of_s[0];
-    if (definition->max_age_s != 0 && is_old(definition, as_of_s, reader->now_s))
+    if (definition->max_age_s != 0 && is_old(definition, as_of_s, reader->when.now_s))
         return FEATURE_STALE;
     if (as_of_s != 0 && !isnan(column->number[0]))
         return FEATURE_PRESENT;

@@ -19,6 +19,7 @@
 #ifndef FEATURESTORE_FEATURE_READER_H
 #define FEATURESTORE_FEATURE_READER_H
 
+#include "featurestore/aggregate.h"
 #include "featurestore/feature_tables.h"
 #include "featurestore/store.h"
 
@@ -58,7 +59,7 @@ struct feature_reader {
     const struct store *store;
     const struct feature_set *set;
     const struct history *history;
-    uint32_t now_s;
+    struct aggregate_when when;
     bool is_anon;
     uint32_t person, query, slot; /* numbers; IDMAP_NONE: unknown */
     uint32_t found; /* of keys that have nothing to do with the item: blocks are in window[0] */
