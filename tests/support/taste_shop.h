@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* taste_shop - the small shop of decide_fixture with two models: near (neighbors) and taste
+ * (factors of one user, "trained").  What it cannot make ends the program.  Threads: one owner. */
+#ifndef TESTS_SUPPORT_TASTE_SHOP_H
+#define TESTS_SUPPORT_TASTE_SHOP_H
+
+#include "tests/support/decide_fixture.h"
+
+#define DAY_MS INT64_C(86400000)
+
+extern struct fixture taste_shop;
+int taste_shop_set_up(void **state);
+int taste_shop_tear_down(void **state);
+
+#define ASK(request) fixture_ask(&taste_shop, "{\"op\": \"recommend\"," request "}")
+
+/* One slot; `more` holds further keys of it. */
+#define SLOT(sources, more) "{\"slots\": {\"home\": {" more "\"sources\": [" sources "]}}}"
+
+#define NEAR   "{\"source\": \"neighbors\"}"
+#define REPEAT "{\"source\": \"repeat\"}"
+
+float taste_shop_score(const char *id);
+void assert_near(double value, double expected);
+
+#endif
