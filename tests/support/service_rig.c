@@ -137,6 +137,23 @@ void service_rig_destroy(struct service_rig *rig)
     rig_destroy(&rig->registry);
 }
 
+int service_rig_set_up(void **state)
+{
+    struct service_rig *rig = calloc(1, sizeof *rig);
+    if (rig == NULL)
+        return -1;
+    service_rig_create(rig);
+    *state = rig;
+    return 0;
+}
+
+int service_rig_tear_down(void **state)
+{
+    service_rig_destroy(*state);
+    free(*state);
+    return 0;
+}
+
 struct waiter {
     pthread_mutex_t lock;
     pthread_cond_t changed;

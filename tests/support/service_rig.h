@@ -42,6 +42,9 @@ struct service_rig {
 
 void service_rig_create(struct service_rig *rig);
 void service_rig_destroy(struct service_rig *rig);
+/* The same for cmocka: *state is a struct service_rig. */
+int service_rig_set_up(void **state);
+int service_rig_tear_down(void **state);
 
 /* The reply to the bytes; the caller cJSON_Deletes it. */
 cJSON *service_rig_call(struct service_rig *rig, const uint8_t *bytes, size_t len);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What callers see of every operation that is not administration: see test_service_admin.c. */
+/* What callers see of every operation that is not administration: requests, decisions, status; see
+ * test_service_events.c and test_service_admin.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -12,67 +11,18 @@
 #include "base/pack.h"
 #include "server/metrics.h"
 #include "tests/support/alloc_fail.h"
+#include "tests/support/service_replies.h"
 #include "tests/support/service_rig.h"
-
-static int setup(void **state)
-{
-    struct service_rig *rig = calloc(1, sizeof *rig);
-    service_rig_create(rig);
-    *state = rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    service_rig_destroy(*state);
-    free(*state);
-    return 0;
-}
-
-static const char *text_of_key(const cJSON *object, const char *key)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
-    return text == NULL ? "" : text;
-}
-
-static double number_of_key(const cJSON *object, const char *key)
-{
-    return cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(object, key));
-}
-
-static void refuses(struct service_rig *rig, const char *json, const char *code, const char *field)
-{
-    cJSON *reply = service_rig_ask(rig, json);
-    const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
-    assert_true(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(reply, "ok")));
-    if (strcmp(text_of_key(error, "code"), code) != 0 ||
-        strcmp(text_of_key(error, "field"), field) != 0)
-        fail_msg("%s: %s of '%s', expected %s of '%s'", json, text_of_key(error, "code"),
-                 text_of_key(error, "field"), code, field);
-    assert_true(text_of_key(error, "message")[0] != '\0');
-    assert_string_equal(reply_code_name(rig->code), code);
-    cJSON_Delete(reply);
-}
-
-static cJSON *serves(struct service_rig *rig, const char *json)
-{
-    cJSON *reply = service_rig_ask(rig, json);
-    if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "ok")))
-        fail_msg("%s: %s", json, cJSON_Print(reply));
-    assert_int_equal(rig->code, REPLY_ok);
-    assert_true(cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(reply, "took_us")));
-    return reply;
-}
 
 static void decides(struct service_rig *rig, const char *json, const char *level,
                     const char *reason)
 {
-    cJSON *reply = serves(rig, json);
-    if (strcmp(text_of_key(reply, "level"), level) != 0 ||
-        strcmp(text_of_key(reply, "reason"), reason) != 0)
-        fail_msg("%s: level %s, reason %s; expected %s, %s", json, text_of_key(reply, "level"),
-                 text_of_key(reply, "reason"), level, reason);
-    assert_int_equal(strlen(text_of_key(reply, "decision")), ULID_BYTES - 1);
+    cJSON *reply = service_serves(rig, json);
+    if (strcmp(service_text(reply, "level"), level) != 0 ||
+        strcmp(service_text(reply, "reason"), reason) != 0)
+        fail_msg("%s: level %s, reason %s; expected %s, %s", json, service_text(reply, "level"),
+                 service_text(reply, "reason"), level, reason);
+    assert_int_equal(strlen(service_text(reply, "decision")), ULID_BYTES - 1);
     cJSON_Delete(reply);
 }
 
@@ -80,15 +30,16 @@ static void test_ping_echoes_the_id_and_pads(void **state)
 {
     struct service_rig *rig = *state;
     rig->waited_ns = 1234567;
-    cJSON *reply = serves(rig, "{\"op\": \"ping\", \"id\": \"a-1\", \"pad\": 65536, \"x\": [1]}");
-    assert_string_equal(text_of_key(reply, "id"), "a-1");
-    assert_string_equal(text_of_key(reply, "version"), DECIDED_VERSION);
-    assert_string_equal(text_of_key(reply, "mode"), "full");
-    assert_int_equal(strlen(text_of_key(reply, "pad")), 65536);
-    assert_int_equal(number_of_key(reply, "took_us"), 1234);
+    cJSON *reply =
+        service_serves(rig, "{\"op\": \"ping\", \"id\": \"a-1\", \"pad\": 65536, \"x\": [1]}");
+    assert_string_equal(service_text(reply, "id"), "a-1");
+    assert_string_equal(service_text(reply, "version"), DECIDED_VERSION);
+    assert_string_equal(service_text(reply, "mode"), "full");
+    assert_int_equal(strlen(service_text(reply, "pad")), 65536);
+    assert_int_equal(service_number(reply, "took_us"), 1234);
     cJSON_Delete(reply);
-    reply = serves(rig, "{\"op\": \"ping\", \"id\": -7}");
-    assert_int_equal(number_of_key(reply, "id"), -7);
+    reply = service_serves(rig, "{\"op\": \"ping\", \"id\": -7}");
+    assert_int_equal(service_number(reply, "id"), -7);
     assert_null(cJSON_GetObjectItemCaseSensitive(reply, "pad"));
     cJSON_Delete(reply);
 }
@@ -146,7 +97,7 @@ static void test_bad_requests_name_the_field(void **state)
         {"{\"op\": \"features\", \"anon\": \"none\"}", "not_found", "anon"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        refuses(rig, bad[i].json, bad[i].code, bad[i].field);
+        service_refuses(rig, bad[i].json, bad[i].code, bad[i].field);
     assert_int_equal(
         metric_value(rig->registry.metrics, M_REQUESTS, OP_recommend, REPLY_bad_request), 14);
     assert_int_equal(metric_value(rig->registry.metrics, M_REQUESTS, OP_COUNT, REPLY_unknown_op),
@@ -176,8 +127,8 @@ static void test_known_keys_given_twice_are_refused_by_name(void **state)
         const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
         assert_int_equal(rig->code, cases[i].field == NULL ? REPLY_ok : REPLY_bad_request);
         if (cases[i].field != NULL) {
-            assert_string_equal(text_of_key(error, "field"), cases[i].field);
-            assert_non_null(strstr(text_of_key(error, "message"), ": given twice"));
+            assert_string_equal(service_text(error, "field"), cases[i].field);
+            assert_non_null(strstr(service_text(error, "message"), ": given twice"));
         }
         cJSON_Delete(reply);
     }
@@ -210,11 +161,12 @@ static void test_decisions_without_models_and_with_them(void **state)
     rig_publish(&rig->registry, "n", "1", MODEL_neighbors);
     rig_publish(&rig->registry, "f", "1", MODEL_factors);
     rig_scan(&rig->registry);
-    cJSON *reply = serves(rig, "{\"op\": \"recommend\", \"user\": \"u0\", \"n\": 3, \"id\": 1}");
-    assert_string_equal(text_of_key(reply, "level"), "full");
+    cJSON *reply =
+        service_serves(rig, "{\"op\": \"recommend\", \"user\": \"u0\", \"n\": 3, \"id\": 1}");
+    assert_string_equal(service_text(reply, "level"), "full");
     assert_null(cJSON_GetObjectItemCaseSensitive(reply, "reason"));
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "items")), 3);
-    assert_string_equal(text_of_key(reply, "policy"), "home@builtin");
+    assert_string_equal(service_text(reply, "policy"), "home@builtin");
     cJSON_Delete(reply);
     decides(rig, "{\"op\": \"similar\", \"items\": [\"i1\"]}", "full", "");
 }
@@ -244,10 +196,10 @@ static void test_a_queue_that_stays_makes_decisions_cheaper(void **state)
     }
     cJSON *reply = service_rig_ask(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}");
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
-    assert_string_equal(text_of_key(error, "code"), "overloaded");
+    assert_string_equal(service_text(error, "code"), "overloaded");
     assert_true(cJSON_GetObjectItemCaseSensitive(error, "retry_after_ms")->valuedouble >= 100);
     cJSON_Delete(reply);
-    cJSON_Delete(serves(rig, "{\"op\": \"status\"}"));
+    cJSON_Delete(service_serves(rig, "{\"op\": \"status\"}"));
     /* One that need not wait is answered, and an idle second ends it. */
     rig->waited_ns = 0;
     decides(rig, "{\"op\": \"recommend\", \"user\": \"u0\"}", "cached", "overload");
@@ -276,167 +228,8 @@ static void test_an_expired_budget_lowers_decisions_and_ends_the_rest(void **sta
         "{\"op\": \"mode\", \"budget_us\": 5}",
     };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        refuses(rig, others[i], "deadline_exceeded", "");
-    cJSON_Delete(serves(rig, "{\"op\": \"ping\", \"budget_us\": 6}"));
-}
-
-#define VIEW(id, user, item)                                            \
-    "{\"id\": \"" id "\", \"type\": \"view\", \"user\": \"" user "\", " \
-    "\"items\": [{\"id\": \"" item "\"}]}"
-
-static void test_events_are_deferred_counted_and_visible(void **state)
-{
-    struct service_rig *rig = *state;
-    cJSON *reply =
-        serves(rig, "{\"op\": \"events\", \"id\": 9, \"ack\": \"memory\", \"events\": [" VIEW(
-                        "e1", "u9",
-                        "i1") "," VIEW("e1", "u9",
-                                       "i1") ", 7,"
-                                             "{\"id\": \"e2\", \"type\": \"view\", \"user\": 3}]}");
-    assert_int_equal(rig->state, CALL_DEFERRED);
-    assert_int_equal(number_of_key(reply, "id"), 9);
-    assert_int_equal(number_of_key(reply, "accepted"), 1);
-    assert_int_equal(number_of_key(reply, "duplicate"), 1);
-    const cJSON *rejected = cJSON_GetObjectItemCaseSensitive(reply, "rejected");
-    assert_int_equal(cJSON_GetArraySize(rejected), 2);
-    assert_int_equal(number_of_key(cJSON_GetArrayItem(rejected, 1), "index"), 3);
-    assert_string_equal(text_of_key(cJSON_GetArrayItem(rejected, 1), "code"), "bad_request");
-    assert_memory_equal(text_of_key(cJSON_GetArrayItem(rejected, 1), "message"), "user:", 5);
-    assert_null(cJSON_GetObjectItemCaseSensitive(reply, "rejected_total"));
-    cJSON_Delete(reply);
-
-    reply = serves(rig, "{\"op\": \"features\", \"user\": \"u9\"}");
-    const cJSON *features = cJSON_GetObjectItemCaseSensitive(reply, "features");
-    assert_int_equal(number_of_key(features, "user.events"), 1);
-    assert_null(cJSON_GetObjectItemCaseSensitive(features, "item.price"));
-    assert_true(number_of_key(reply, "as_of_ms") > 0);
-    cJSON_Delete(reply);
-    assert_int_equal(metric_value(rig->registry.metrics, M_REQUESTS, OP_events, REPLY_ok), 1);
-    assert_int_equal(service_deferred_count(rig->service), 0);
-}
-
-static const char *first_message(const cJSON *reply)
-{
-    const cJSON *rejected = cJSON_GetObjectItemCaseSensitive(reply, "rejected");
-    return text_of_key(cJSON_GetArrayItem(rejected, 0), "message");
-}
-
-static void test_a_request_says_how_its_events_are_judged(void **state)
-{
-    struct service_rig *rig = *state;
-    cJSON *reply =
-        serves(rig, "{\"op\": \"events\", \"ack\": \"memory\", \"strict\": true, \"events\": ["
-                    "{\"id\": \"s1\", \"type\": \"view\", \"user\": \"u\", \"colour\": 1}]}");
-    assert_string_equal(first_message(reply), "event: there is no key 'colour'");
-    cJSON_Delete(reply);
-    reply = serves(rig, "{\"op\": \"events\", \"ack\": \"memory\", \"strict\": false, \"events\": ["
-                        "{\"id\": \"s1\", \"type\": \"view\", \"user\": \"u\", \"colour\": 1}]}");
-    assert_int_equal(number_of_key(reply, "accepted"), 1);
-    cJSON_Delete(reply);
-    reply = serves(rig, "{\"op\": \"status\"}");
-    const cJSON *store = cJSON_GetObjectItemCaseSensitive(reply, "store");
-    assert_int_equal(number_of_key(store, "event_fields_dropped"), 1);
-    assert_true(number_of_key(store, "dedup_oldest_ms") > 0);
-    cJSON_Delete(reply);
-}
-
-static void test_features_and_events_obey_consent(void **state)
-{
-    struct service_rig *rig = *state;
-    cJSON_Delete(serves(rig,
-                        "{\"op\": \"events\", \"ack\": \"memory\", \"events\": [" VIEW(
-                            "n1", "n", "i1") ", {\"id\": \"n2\", \"type\": \"consent\", \"user\": "
-                                             "\"n\", \"consent\": {\"personalize\": false}}]}"));
-    refuses(rig, "{\"op\": \"features\", \"user\": \"n\"}", "forbidden", "user");
-    cJSON *reply = serves(
-        rig, "{\"op\": \"events\", \"ack\": \"memory\", \"events\": [{\"id\": \"n3\", \"type\": "
-             "\"consent\", \"user\": \"n\", \"consent\": {\"process\": false}}, " VIEW("n4", "n",
-                                                                                       "i1") "]}");
-    const cJSON *rejected = cJSON_GetObjectItemCaseSensitive(reply, "rejected");
-    assert_string_equal(text_of_key(cJSON_GetArrayItem(rejected, 0), "code"), "forbidden");
-    cJSON_Delete(reply);
-}
-
-static void test_many_rejections_are_counted_beyond_those_described(void **state)
-{
-    struct service_rig *rig = *state;
-    static char json[8192];
-    size_t used = (size_t)snprintf(json, sizeof json, "{\"op\": \"events\", \"events\": [0");
-    for (int i = 1; i < 150; i++)
-        used += (size_t)snprintf(json + used, sizeof json - used, ",%d", i);
-    snprintf(json + used, sizeof json - used, "]}");
-    cJSON *reply = serves(rig, json);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply, "rejected")),
-                     STORE_REJECTED_MAX);
-    assert_int_equal(number_of_key(reply, "rejected_total"), 150);
-    cJSON_Delete(reply);
-}
-
-/* More than EVENT_BATCH_MAX, and more than the queue of the rig holds. */
-static void test_too_many_events_are_too_large(void **state)
-{
-    struct service_rig *rig = *state;
-    static char json[32768];
-    static const int counts[] = {EVENT_BATCH_MAX + 1, 1001};
-    for (size_t c = 0; c < 2; c++) {
-        size_t used = (size_t)snprintf(json, sizeof json, "{\"op\": \"events\", \"events\": [0");
-        for (int i = 1; i < counts[c]; i++)
-            used += (size_t)snprintf(json + used, sizeof json - used, ",0");
-        snprintf(json + used, sizeof json - used, "]}");
-        refuses(rig, json, "too_large", "events");
-    }
-}
-
-static void test_features_of_items_by_name(void **state)
-{
-    struct service_rig *rig = *state;
-    cJSON_Delete(serves(rig, "{\"op\": \"events\", \"events\": [{\"id\": \"c1\", \"type\": "
-                             "\"item_upsert\", \"currency\": \"EUR\", \"items\": [{\"id\": \"i1\", "
-                             "\"price\": 1200}]}]}"));
-    cJSON *reply = serves(rig, "{\"op\": \"features\", \"item\": \"i1\", \"names\": "
-                               "[\"item.price\", \"item.cost\", \"item.views_1h\"]}");
-    const cJSON *features = cJSON_GetObjectItemCaseSensitive(reply, "features");
-    assert_int_equal(cJSON_GetArraySize(features), 3);
-    assert_true(number_of_key(features, "item.price") == 1200);
-    assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(features, "item.cost")));
-    assert_true(number_of_key(features, "item.views_1h") == 0);
-    cJSON_Delete(reply);
-    refuses(rig, "{\"op\": \"features\", \"item\": \"i1\", \"names\": [\"item.colour\"]}",
-            "bad_request", "names");
-    refuses(rig, "{\"op\": \"features\", \"item\": \"i1\", \"names\": [\"user.events\"]}",
-            "bad_request", "names");
-    refuses(rig,
-            "{\"op\": \"features\", \"item\": \"i1\", \"names\": [\"item.cost\", \"item.cost\"]}",
-            "bad_request", "names");
-    reply = service_rig_ask(rig, "{\"op\": \"features\", \"item\": \"i1\", \"names\": "
-                                 "[\"user.events\"]}");
-    assert_string_equal(text_of_key(cJSON_GetObjectItemCaseSensitive(reply, "error"), "message"),
-                        "names: 'user.events' needs user");
-    cJSON_Delete(reply);
-}
-
-static void test_the_history_of_a_price_comes_with_the_features(void **state)
-{
-    struct service_rig *rig = *state;
-    cJSON_Delete(
-        serves(rig, "{\"op\": \"events\", \"events\": [{\"id\": \"c1\", \"type\": "
-                    "\"item_upsert\", \"currency\": \"EUR\", \"items\": [{\"id\": \"i1\", "
-                    "\"price\": 1200}]}, {\"id\": \"c2\", \"type\": \"item_upsert\", \"items\": "
-                    "[{\"id\": \"i1\", \"price\": 900}]}]}"));
-    cJSON *reply = serves(rig, "{\"op\": \"features\", \"item\": \"i1\"}");
-    const cJSON *features = cJSON_GetObjectItemCaseSensitive(reply, "features");
-    assert_true(number_of_key(features, "item.price_min_30d") == 900);
-    assert_true(number_of_key(features, "item.price_before_30d") == 1200);
-    const cJSON *prices = cJSON_GetObjectItemCaseSensitive(reply, "prices");
-    assert_int_equal(cJSON_GetArraySize(prices), 2);
-    const cJSON *newest = cJSON_GetArrayItem(prices, 0);
-    assert_int_equal(number_of_key(newest, "amount"), 900);
-    assert_string_equal(text_of_key(newest, "currency"), "EUR");
-    assert_true(number_of_key(newest, "since_ms") > 1700000000000);
-    cJSON_Delete(reply);
-    reply = serves(rig, "{\"op\": \"features\", \"item\": \"i1\", \"names\": [\"item.price\"]}");
-    assert_null(cJSON_GetObjectItemCaseSensitive(reply, "prices"));
-    cJSON_Delete(reply);
+        service_refuses(rig, others[i], "deadline_exceeded", "");
+    cJSON_Delete(service_serves(rig, "{\"op\": \"ping\", \"budget_us\": 6}"));
 }
 
 static void test_status_tells_what_serves(void **state)
@@ -445,21 +238,21 @@ static void test_status_tells_what_serves(void **state)
     rig_publish(&rig->registry, "f", "7", MODEL_factors);
     rig_scan(&rig->registry);
     clock_manual_advance_ns(&rig->clock, UINT64_C(90) * 1000000000);
-    cJSON *reply = serves(rig, "{\"op\": \"status\"}");
-    assert_string_equal(text_of_key(reply, "version"), DECIDED_VERSION);
-    assert_string_equal(text_of_key(reply, "mode"), "full");
-    assert_string_equal(text_of_key(reply, "durability"), "memory");
-    assert_string_equal(text_of_key(reply, "policies"), "builtin");
-    assert_int_equal(number_of_key(reply, "uptime_s"), 90);
+    cJSON *reply = service_serves(rig, "{\"op\": \"status\"}");
+    assert_string_equal(service_text(reply, "version"), DECIDED_VERSION);
+    assert_string_equal(service_text(reply, "mode"), "full");
+    assert_string_equal(service_text(reply, "durability"), "memory");
+    assert_string_equal(service_text(reply, "policies"), "builtin");
+    assert_int_equal(service_number(reply, "uptime_s"), 90);
     assert_true(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(reply, "draining")));
     const cJSON *model = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(reply, "models"), 0);
-    assert_string_equal(text_of_key(model, "name"), "f");
-    assert_string_equal(text_of_key(model, "version"), "7");
-    assert_string_equal(text_of_key(model, "kind"), "factors");
-    assert_string_equal(text_of_key(model, "label"), "stable");
+    assert_string_equal(service_text(model, "name"), "f");
+    assert_string_equal(service_text(model, "version"), "7");
+    assert_string_equal(service_text(model, "kind"), "factors");
+    assert_string_equal(service_text(model, "label"), "stable");
     const cJSON *store = cJSON_GetObjectItemCaseSensitive(reply, "store");
-    assert_int_equal(number_of_key(store, "items"), MODEL_SAMPLE_ITEMS);
-    assert_int_equal(number_of_key(store, "events_accepted"), 0);
+    assert_int_equal(service_number(store, "items"), MODEL_SAMPLE_ITEMS);
+    assert_int_equal(service_number(store, "events_accepted"), 0);
     cJSON_Delete(reply);
 }
 
@@ -511,7 +304,7 @@ static void test_no_memory_is_overloaded(void **state)
     assert_int_equal(rig->code, REPLY_ok);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, service_rig_set_up, service_rig_tear_down)
 
 int main(void)
 {
@@ -523,13 +316,6 @@ int main(void)
         TEST(test_decisions_without_models_and_with_them),
         TEST(test_a_queue_that_stays_makes_decisions_cheaper),
         TEST(test_an_expired_budget_lowers_decisions_and_ends_the_rest),
-        TEST(test_events_are_deferred_counted_and_visible),
-        TEST(test_a_request_says_how_its_events_are_judged),
-        TEST(test_features_and_events_obey_consent),
-        TEST(test_many_rejections_are_counted_beyond_those_described),
-        TEST(test_too_many_events_are_too_large),
-        TEST(test_features_of_items_by_name),
-        TEST(test_the_history_of_a_price_comes_with_the_features),
         TEST(test_status_tells_what_serves),
         TEST(test_decisions_allocate_nothing),
         TEST(test_no_memory_is_overloaded),

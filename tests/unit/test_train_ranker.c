@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* decide-train ranker: what is learned from rows of decisions, the bundle, and the table of
+ * metrics. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,150 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buffer.h"
-#include "base/rand.h"
 #include "models/model.h"
 #include "models/ranker.h"
-#include "tests/support/alloc_fail.h"
+#include "tests/support/ranker_rig.h"
 #include "tests/support/temp_dir.h"
 #include "tools/train/ranker_metrics.h"
-#include "tools/train/ranker_read.h"
-#include "tools/train/run.h"
-
-#define DECISIONS 200
-#define SHOWN     12
-#define FIRST_MS  INT64_C(1700000000000)
-#define NOW_MS    INT64_C(1704067200000) /* 2024-01-01 */
-
-static struct temp_dir dir;
-static struct clock_manual now;
-
-/* ---- rows ------------------------------------------------------------------------------------ */
-
-struct row {
-    unsigned decision, place;
-    int64_t ts_ms;
-    double taste, noise; /* NaN: unknown */
-    int clicked, carted, purchased;
-};
-
-static const char *slot_of(const struct row *row)
-{
-    return row->decision % 2 == 0 ? "home" : "home2";
-}
-
-static void put_json(struct buffer *text, const struct row *row)
-{
-    buffer_put_fmt(
-        text, "{\"decision\":\"01HF7YAT00%016u\",\"ts\":%lld,\"policy\":\"%s@1\",\"position\":%u,",
-        row->decision, (long long)row->ts_ms, slot_of(row), row->place + 1);
-    buffer_put_fmt(text,
-                   "\"item\":\"i%u\",\"features\":{\"item.price\":%.9g,\"pair.age_s\":", row->place,
-                   row->taste);
-    if (isnan(row->noise))
-        buffer_put_str(text, "null");
-    else
-        buffer_put_fmt(text, "%.9g", row->noise);
-    buffer_put_fmt(text, "},\"impressed\":%d,\"clicked\":%d,\"carted\":%d,", row->place % 2 == 0,
-                   row->clicked, row->carted);
-    buffer_put_fmt(text, "\"purchased\":%d,\"revenue_minor\":0}\n", row->purchased);
-}
-
-static void put_csv(struct buffer *text, const struct row *row)
-{
-    buffer_put_fmt(text, "01HF7YAT00%016u,%lld,%s@1,%u,i%u,%d,%d,%d,%d,0,%.9g,", row->decision,
-                   (long long)row->ts_ms, slot_of(row), row->place + 1, row->place,
-                   row->place % 2 == 0, row->clicked, row->carted, row->purchased, row->taste);
-    if (!isnan(row->noise))
-        buffer_put_fmt(text, "%.9g", row->noise);
-    buffer_put_str(text, "\r\n");
-}
-
-/* People take what `item.price` is high of; `pair.age_s` says nothing, and is unknown at times.
- * `changes_at`: from that decision on they take what it is low of. */
-static void write_rows(const char *name, bool csv, unsigned changes_at)
-{
-    struct buffer text = {0};
-    struct rand rand;
-    rand_init(&rand, 7);
-    if (csv)
-        buffer_put_str(&text, "decision,ts,policy,position,item,impressed,clicked,carted,purchased,"
-                              "revenue_minor,item.price,pair.age_s\r\n");
-    for (unsigned d = 0; d < DECISIONS; d++) {
-        for (unsigned place = 0; place < SHOWN; place++) {
-            const double taste = (double)rand_below(&rand, 1000) / 1000.0;
-            const double noise = (double)rand_below(&rand, 1000) / 1000.0;
-            const double wanted = d < changes_at ? taste : 1.0 - taste;
-            const struct row row = {.decision = d,
-                                    .place = place,
-                                    .ts_ms = FIRST_MS + 60000 * (int64_t)d,
-                                    .taste = taste,
-                                    .noise = noise < 0.3 ? (double)NAN : noise,
-                                    .clicked = wanted > 0.6,
-                                    .carted = wanted > 0.75,
-                                    .purchased = wanted > 0.9};
-            if (csv)
-                put_csv(&text, &row);
-            else
-                put_json(&text, &row);
-        }
-    }
-    assert_false(text.failed);
-    temp_dir_write_text(&dir, name, text.bytes);
-    buffer_deinit(&text);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    temp_dir_create(&dir);
-    clock_manual_init(&now, 1, NOW_MS);
-    write_rows("rows.ndjson", false, DECISIONS);
-    write_rows("rows.csv", true, DECISIONS);
-    write_rows("changed.ndjson", false, DECISIONS * 4 / 5);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    temp_dir_remove(&dir);
-    return 0;
-}
 
 /* ---- runs ------------------------------------------------------------------------------------ */
-
-static enum err_code run(const char *line, const char *file, char **ret_out, struct err *err)
-{
-    static char words[1024], path[2 * TEMP_DIR_BYTES], out_dir[2 * TEMP_DIR_BYTES];
-    char *argv[48] = {"decide-train", "ranker"};
-    int argc = 2;
-    char *rest = words, *messages_text = NULL;
-    struct train_options options;
-    size_t len = 0;
-    FILE *out = open_memstream(ret_out, &len);
-    FILE *messages = open_memstream(&messages_text, &len);
-    snprintf(words, sizeof words, "%s", line);
-    for (char *word; (word = strsep(&rest, " ")) != NULL;)
-        argv[argc++] = word;
-    argv[argc++] = "--rows";
-    argv[argc++] = temp_dir_path(&dir, file, path);
-    argv[argc++] = "--out";
-    argv[argc++] = temp_dir_path(&dir, "out", out_dir);
-    enum err_code rc = train_options_parse(argc, argv, &options, err);
-    if (rc == ERR_OK)
-        rc = run_train(&options, &now.clock, out, messages, err);
-    fclose(out);
-    fclose(messages);
-    free(messages_text);
-    return rc;
-}
 
 static cJSON *run_json(const char *line, const char *file)
 {
     char *out = NULL;
     struct err err = {0};
-    if (run(line, file, &out, &err) != ERR_OK)
+    if (ranker_rig_run(line, file, &out, &err) != ERR_OK)
         fail_msg("%s: %s", line, err.text);
     cJSON *root = cJSON_Parse(out);
     assert_non_null(root);
@@ -180,7 +51,8 @@ static struct bundle *open_version(const char *version)
     struct bundle *bundle = NULL;
     struct err err = {0};
     snprintf(name, sizeof name, "out/ranker/%s", version);
-    if (bundle_open(temp_dir_path(&dir, name, path), "ranker", version, &bundle, &err) != ERR_OK)
+    if (bundle_open(temp_dir_path(&ranker_rig_dir, name, path), "ranker", version, &bundle, &err) !=
+        ERR_OK)
         fail_msg("%s", err.text);
     return bundle;
 }
@@ -200,9 +72,9 @@ static void test_what_people_take_is_learned(void **state)
 {
     (void)state;
     cJSON *report = run_json("--json --version learned --rounds 60", "rows.ndjson");
-    assert_true(number(report, "input/rows") == DECISIONS * SHOWN);
-    const double told = DECISIONS - number(report, "input/decisions_without_contrast");
-    assert_true(told > DECISIONS - 5);
+    assert_true(number(report, "input/rows") == RANKER_RIG_DECISIONS * RANKER_RIG_SHOWN);
+    const double told = RANKER_RIG_DECISIONS - number(report, "input/decisions_without_contrast");
+    assert_true(told > RANKER_RIG_DECISIONS - 5);
     assert_true(number(report, "validation/decisions") == floor(0.2 * told));
     assert_true(number(report, "decisions") == told - floor(0.2 * told));
     assert_true(number(report, "features") == 2);
@@ -227,7 +99,8 @@ static void test_the_bundle_is_a_good_one(void **state)
     assert_int_equal(model->feature_count, 2);
     assert_string_equal(model->feature[0].name, "item.price");
     assert_string_equal(model->feature[1].name, "pair.age_s");
-    assert_true(bundle->trained_at_ms == (FIRST_MS + 60000 * (DECISIONS - 1)) / 1000 * 1000);
+    assert_true(bundle->trained_at_ms ==
+                (RANKER_RIG_FIRST_MS + 60000 * (RANKER_RIG_DECISIONS - 1)) / 1000 * 1000);
     void *scratch = aligned_alloc(RANKER_ALIGN_BYTES, ranker_scratch_bytes(model));
     const double rows[2][2] = {{0.1, (double)NAN}, {0.95, 0.5}};
     double score[2];
@@ -271,7 +144,7 @@ static void test_training_ends_when_nothing_gets_better(void **state)
     report = run_json("--json --version all --rounds 30 --patience 1 --valid 0", "rows.ndjson");
     assert_true(number(report, "rounds") == 30);
     assert_true(number(report, "decisions") ==
-                DECISIONS - number(report, "input/decisions_without_contrast"));
+                RANKER_RIG_DECISIONS - number(report, "input/decisions_without_contrast"));
     assert_null(cJSON_GetObjectItem(report, "validation"));
     cJSON_Delete(report);
 }
@@ -298,12 +171,12 @@ static void test_labels_and_objectives(void **state)
         cJSON *report = run_json(line, "rows.ndjson");
         assert_true(number(report, "validation/ranker/ndcg@20") > 0.95);
         assert_true(number(report, "input/without_impression") ==
-                    (i == 2 ? DECISIONS * SHOWN / 2 : 0));
+                    (i == 2 ? RANKER_RIG_DECISIONS * RANKER_RIG_SHOWN / 2 : 0));
         cJSON_Delete(report);
     }
     char *out = NULL;
     struct err err = {0};
-    assert_int_equal(run("--objective logistic --version no", "rows.ndjson", &out, &err),
+    assert_int_equal(ranker_rig_run("--objective logistic --version no", "rows.ndjson", &out, &err),
                      ERR_BAD_INPUT);
     assert_non_null(strstr(err.text, "--label"));
     free(out);
@@ -313,10 +186,10 @@ static void test_a_slot_is_learned_from_alone(void **state)
 {
     (void)state;
     cJSON *report = run_json("--json --rounds 5 --version slot --slot home", "rows.csv");
-    assert_true(number(report, "input/other_slots") == DECISIONS * SHOWN / 2);
+    assert_true(number(report, "input/other_slots") == RANKER_RIG_DECISIONS * RANKER_RIG_SHOWN / 2);
     assert_true(number(report, "decisions") + number(report, "validation/decisions") +
                     number(report, "input/decisions_without_contrast") ==
-                DECISIONS / 2);
+                RANKER_RIG_DECISIONS / 2);
     cJSON_Delete(report);
 }
 
@@ -325,138 +198,19 @@ static void test_the_table_says_what_matters(void **state)
     (void)state;
     char *out = NULL;
     struct err err = {0};
-    assert_int_equal(run("--rounds 5 --version table --k 5", "rows.ndjson", &out, &err), ERR_OK);
+    assert_int_equal(ranker_rig_run("--rounds 5 --version table --k 5", "rows.ndjson", &out, &err),
+                     ERR_OK);
     assert_non_null(strstr(out, "ndcg@5"));
     assert_non_null(strstr(out, "as shown"));
     assert_non_null(strstr(out, "item.price"));
     assert_non_null(strstr(out, "out/ranker/table"));
     free(out);
-    assert_int_equal(run("--rounds 5 --version table", "rows.ndjson", &out, &err), ERR_EXISTS);
+    assert_int_equal(ranker_rig_run("--rounds 5 --version table", "rows.ndjson", &out, &err),
+                     ERR_EXISTS);
     free(out);
 }
 
 /* ---- bad rows -------------------------------------------------------------------------------- */
-
-#define GOOD                                                                                       \
-    "{\"decision\":\"d1\",\"ts\":5,\"policy\":\"h@1\",\"impressed\":1,\"clicked\":0,\"carted\":0," \
-    "\"purchased\":0,"                                                                             \
-    "\"features\":{\"a\":1}}\n"
-#define WITH(rest)                                                                                 \
-    "{\"decision\":\"d1\",\"ts\":5,\"policy\":\"h@1\",\"impressed\":1,\"carted\":0,\"purchased\":" \
-    "0," rest "}\n"
-#define HEAD "decision,ts,policy,impressed,clicked,carted,purchased,revenue_minor,a,b\n"
-
-static const struct {
-    const char *file, *text, *message;
-} bad[] = {
-    {"x.ndjson", GOOD "not json\n", "line 2, column 1"},
-    {"x.ndjson", GOOD "[1]\n", "line 2: expected an object, got an array"},
-    {"x.ndjson", WITH("\"features\":{}"), "line 1: field clicked is missing"},
-    {"x.ndjson", WITH("\"clicked\":0"), "line 1: field features is missing"},
-    {"x.ndjson", WITH("\"clicked\":2,\"features\":{}"), "field clicked: expected 0 or 1, got 2"},
-    {"x.ndjson", WITH("\"clicked\":true,\"features\":{}"),
-     "field clicked: expected 0 or 1, got a boolean"},
-    {"x.ndjson", WITH("\"clicked\":0,\"features\":{\"a\":\"x\"}"),
-     "line 1, field features.a: expected a number or null, got a text"},
-    {"x.ndjson", WITH("\"clicked\":0,\"features\":[1]"),
-     "field features: expected an object or null, got an array"},
-    {"x.ndjson", "{\"decision\":7}\n", "field decision: expected a text, got an integer"},
-    {"x.ndjson", GOOD, "none has items of different outcome"},
-    {"x.ndjson", "", "there is no order to learn"},
-    {"x.ndjson",
-     "{\"decision\":\"d1\",\"ts\":5,\"policy\":\"h@1\",\"impressed\":1,\"clicked\":0,\"carted\":0,"
-     "\"purchased\":0,"
-     "\"features\":{\"a\":1}}\n"
-     "{\"decision\":\"d2\",\"ts\":5,\"policy\":\"h@1\",\"impressed\":1,\"clicked\":0,\"carted\":0,"
-     "\"purchased\":0,"
-     "\"features\":{\"a\":1}}\n" GOOD,
-     "line 3, field decision: 'd1' came before"},
-    {"x.csv", "", "expected a header line"},
-    {"x.csv", "decision,ts,policy\n", "line 1: column impressed is missing"},
-    {"x.csv", HEAD "d1,5,h@1,1,0,0,0,0,1\n", "line 2: expected 10 columns as in the header, got 9"},
-    {"x.csv", HEAD "d1,5,h@1,1,0,0,0,0,1,\nd1,5,h@1,1,0,0,0,0,1,z\n",
-     "line 3, field b: expected a number, got 'z'"},
-    {"x.csv", HEAD "d1,5,h@1,1,0,yes,0,0,1,\n", "line 2, field carted: expected 0 or 1, got 'yes'"},
-    {"x.csv", HEAD "d1,today,h@1,1,0,0,0,0,1,\n", "line 2, field ts: expected milliseconds"},
-    {"x.csv", HEAD "d1,5,h@1,1,0,0,0,0,\"1\n", "a quote is not closed"},
-    {"x.csv", "decision,ts,policy,impressed,clicked,carted,purchased,revenue_minor,a,a\n",
-     "column a stands there twice"},
-    {"x.txt", GOOD, "say --format csv or ndjson"},
-};
-
-static void test_bad_rows_are_told_by_place(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        char *out = NULL;
-        struct err err = {0};
-        temp_dir_write_text(&dir, bad[i].file, bad[i].text);
-        assert_int_not_equal(run("--version bad", bad[i].file, &out, &err), ERR_OK);
-        if (strstr(err.text, bad[i].message) == NULL)
-            fail_msg("expected '%s', got '%s'", bad[i].message, err.text);
-        free(out);
-    }
-}
-
-/* Columns come as rankers change; each row has those of its own. */
-static void test_columns_of_several_rankers_are_put_together(void **state)
-{
-    (void)state;
-    struct buffer text = {0};
-    char path[2 * TEMP_DIR_BYTES];
-    struct ranker_rows rows;
-    uint64_t lines = 0;
-    for (unsigned i = 0; i < 200; i++) {
-        buffer_put_fmt(&text,
-                       "{\"decision\":\"d%u\",\"ts\":5,\"policy\":\"h@1\",\"impressed\":1,"
-                       "\"clicked\":0,\"carted\":0,"
-                       "\"purchased\":0,\"features\":{\"f%u\":%u,",
-                       i, i % 100, i);
-        buffer_put_str(&text, "\"same\":1e300}}\n");
-    }
-    temp_dir_write_text(&dir, "many.ndjson", text.bytes);
-    buffer_deinit(&text);
-    const struct ranker_read_options options = {.path = temp_dir_path(&dir, "many.ndjson", path)};
-    assert_int_equal(ranker_rows_create(&rows, NULL), ERR_OK);
-    assert_int_equal(ranker_read(&options, &rows, &lines, NULL), ERR_OK);
-    assert_int_equal(lines, 200);
-    assert_int_equal(rows.feature_count, 101);
-    for (unsigned i = 0; i < 200; i++) {
-        for (uint32_t c = 0; c < rows.feature_count; c++) {
-            const float value = rows.value[i * rows.stride + c];
-            char mine[16];
-            snprintf(mine, sizeof mine, "f%u", i % 100);
-            if (strcmp(rows.name[c], mine) == 0)
-                assert_true(value == (float)i);
-            else if (strcmp(rows.name[c], "same") == 0)
-                assert_true(isfinite(value) && value > 3e38f);
-            else
-                assert_true(isnan(value));
-        }
-    }
-    ranker_rows_destroy(&rows);
-}
-
-static void test_reading_survives_every_failing_allocation(void **state)
-{
-    (void)state;
-    char path[2 * TEMP_DIR_BYTES];
-    const struct ranker_read_options options = {.path = temp_dir_path(&dir, "many.ndjson", path)};
-    bool done = false;
-    for (uint32_t n = 0; !done; n++) {
-        struct ranker_rows rows = {0};
-        struct err err = {0};
-        uint64_t lines = 0;
-        alloc_fail_after(n);
-        enum err_code rc = ranker_rows_create(&rows, &err);
-        if (rc == ERR_OK)
-            rc = ranker_read(&options, &rows, &lines, &err);
-        done = !alloc_fail_off();
-        assert_true(rc == (done ? ERR_OK : ERR_NOMEM));
-        ranker_rows_destroy(&rows);
-        assert_true(n < 100);
-    }
-}
 
 static void test_metrics_are_those_of_the_books(void **state)
 {
@@ -487,10 +241,7 @@ int main(void)
         cmocka_unit_test(test_labels_and_objectives),
         cmocka_unit_test(test_a_slot_is_learned_from_alone),
         cmocka_unit_test(test_the_table_says_what_matters),
-        cmocka_unit_test(test_bad_rows_are_told_by_place),
-        cmocka_unit_test(test_columns_of_several_rankers_are_put_together),
-        cmocka_unit_test(test_reading_survives_every_failing_allocation),
         cmocka_unit_test(test_metrics_are_those_of_the_books),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, ranker_rig_set_up, ranker_rig_tear_down);
 }
