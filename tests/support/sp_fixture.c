@@ -64,6 +64,22 @@ void sp_fixture_deinit(struct sp_fixture *fixture)
     text_service_deinit(&fixture->service);
 }
 
+int sp_fixture_set_up(void **state)
+{
+    struct sp_fixture *fixture = malloc(sizeof *fixture);
+    must(fixture != NULL, "out of memory");
+    sp_fixture_init(fixture);
+    *state = fixture;
+    return 0;
+}
+
+int sp_fixture_tear_down(void **state)
+{
+    sp_fixture_deinit(*state);
+    free(*state);
+    return 0;
+}
+
 const char *sp_fixture_url(const struct sp_fixture *fixture)
 {
     return sp_server_address(fixture->server, 0);

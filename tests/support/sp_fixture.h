@@ -24,6 +24,9 @@ void sp_fixture_init(struct sp_fixture *fixture);
 /* Creates and starts; asserts that both succeed. */
 void sp_fixture_start(struct sp_fixture *fixture, const struct sp_server_options *options);
 void sp_fixture_deinit(struct sp_fixture *fixture);
+/* init and deinit for cmocka: *state is a struct sp_fixture. */
+int sp_fixture_set_up(void **state);
+int sp_fixture_tear_down(void **state);
 
 const char *sp_fixture_url(const struct sp_fixture *fixture);
 char *sp_fixture_ipc_url(struct sp_fixture *fixture, char *buf, size_t buf_bytes);
