@@ -20,74 +20,14 @@
 #include "base/pack.h"
 #include "base/rand.h"
 #include "featurestore/store.h"
-
-enum { DEDUP_EVENTS = 1000000, IN_FLIGHT = 16, WAIT_S = 600 };
-enum { BATCH = 256, ROUNDS = 3, HISTORY_ITEMS = 50, BATCH_BYTES = 64 << 10 };
-
-#define NOW_MS INT64_C(1700000000000)
-
-struct batch {
-    uint8_t bytes[BATCH_BYTES];
-    size_t len;
-    struct text event[BATCH]; /* in `bytes` */
-};
-
-static uint64_t event_count;
-
-static _Noreturn void die(const char *what, const char *why)
-{
-    fprintf(stderr, "bench_log: %s: %s\n", what, why);
-    exit(1);
-}
-
-static double now_s(void)
-{
-    return (double)clock_now_ns(clock_system()) / 1e9;
-}
-
-static void pack_event(struct pack *pack, const char *user, const char *item)
-{
-    char id[24];
-    snprintf(id, sizeof id, "e%" PRIu64, event_count++);
-    pack_map(pack, 5);
-    pack_key(pack, "id");
-    pack_str(pack, id);
-    pack_key(pack, "type");
-    pack_str(pack, "view");
-    pack_key(pack, "ts");
-    pack_int(pack, NOW_MS + (int64_t)(event_count / 1000));
-    pack_key(pack, "user");
-    pack_str(pack, user);
-    pack_key(pack, "items");
-    pack_array(pack, 1);
-    pack_map(pack, 1);
-    pack_key(pack, "id");
-    pack_str(pack, item);
-}
-
-static void make_batch(struct batch *batch, struct rand *rand)
-{
-    struct pack pack = pack_into(batch->bytes, sizeof batch->bytes);
-    pack_array(&pack, BATCH);
-    for (uint32_t i = 0; i < BATCH; i++) {
-        char user[24], item[24];
-        size_t from = pack.used;
-        snprintf(user, sizeof user, "u%u", (unsigned)rand_below(rand, 100000));
-        snprintf(item, sizeof item, "i%u", (unsigned)rand_below(rand, 20000));
-        pack_event(&pack, user, item);
-        batch->event[i] = (struct text){(char *)batch->bytes + from, (uint32_t)(pack.used - from)};
-    }
-    if (pack.overflow)
-        die("a batch", "too long");
-    batch->len = pack.used;
-}
+#include "tests/bench/log_store.h"
 
 /* ---- the yardstick --------------------------------------------------------------------------- */
 
 static void check(int rc)
 {
     if (rc != 0)
-        die("LMDB", mdb_strerror(rc));
+        log_store_die("LMDB", mdb_strerror(rc));
 }
 
 static double bare_lmdb(const char *dir, const struct batch *batch, uint32_t batches)
@@ -103,7 +43,7 @@ static double bare_lmdb(const char *dir, const struct batch *batch, uint32_t bat
     check(mdb_txn_begin(env, NULL, 0, &txn));
     check(mdb_dbi_open(txn, NULL, 0, &dbi));
     check(mdb_txn_commit(txn));
-    double before_s = now_s();
+    double before_s = log_store_now_s();
     for (uint32_t b = 0; b < batches; b++) {
         check(mdb_txn_begin(env, NULL, 0, &txn));
         for (uint32_t i = 0; i < BATCH; i++) {
@@ -114,131 +54,38 @@ static double bare_lmdb(const char *dir, const struct batch *batch, uint32_t bat
         }
         check(mdb_txn_commit(txn));
     }
-    double took_s = now_s() - before_s;
+    double took_s = log_store_now_s() - before_s;
     mdb_env_close(env);
     return batches * BATCH / took_s;
 }
 
 /* ---- the store ------------------------------------------------------------------------------- */
 
-struct flight {
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    uint32_t in_flight;
-};
-
-static void on_done(void *ctx, const struct store_batch_result *result)
-{
-    struct flight *flight = ctx;
-    if (result->status != ERR_OK || result->rejected > 0)
-        die("a batch was refused",
-            result->status != ERR_OK ? result->error : result->rejection[0].message);
-    pthread_mutex_lock(&flight->mutex);
-    flight->in_flight--;
-    pthread_cond_signal(&flight->changed);
-    pthread_mutex_unlock(&flight->mutex);
-}
-
-static void wait_until(struct flight *flight, uint32_t most)
-{
-    pthread_mutex_lock(&flight->mutex);
-    while (flight->in_flight > most)
-        pthread_cond_wait(&flight->changed, &flight->mutex);
-    pthread_mutex_unlock(&flight->mutex);
-}
-
-static struct store *open_store(const char *dir, uint32_t people)
-{
-    static char log_dir[4096], checkpoint_dir[4096];
-    struct store *store = NULL;
-    struct err err = {.text = ""};
-    struct store_limits limits = {.items_max = 100000,
-                                  .people_max = people,
-                                  .history_items_max = 100,
-                                  .queue_events_max = 1000000,
-                                  .dedup_events_max = DEDUP_EVENTS};
-    snprintf(log_dir, sizeof log_dir, "%s/events", dir);
-    snprintf(checkpoint_dir, sizeof checkpoint_dir, "%s/checkpoints", dir);
-    struct event_log_options log = {
-        .dir = log_dir, .bytes_max = (uint64_t)64 << 30, .clock = clock_system()};
-    struct store_checkpoint_options checkpoints = {
-        .dir = checkpoint_dir, .events = UINT64_MAX, .interval_ms = UINT32_MAX};
-    if (store_create(&limits, clock_system(), &store, &err) != ERR_OK ||
-        store_open_log(store, &log, &checkpoints, &err) != ERR_OK ||
-        store_start(store, &err) != ERR_OK)
-        die("store", err.text);
-    return store;
-}
-
-/* Between two looks at something that the store thread does. */
-static void pause_until(double deadline_s, const char *what)
-{
-    const struct timespec pause = {0, 1000000};
-    if (now_s() > deadline_s)
-        die(what, "it took too long");
-    (void)nanosleep(&pause, NULL); /* one that is cut short is as good */
-}
-
-static void wait_for_recovery(struct store *store)
-{
-    struct store_recovery recovery;
-    struct err err = {.text = ""};
-    double deadline_s = now_s() + WAIT_S;
-    store_recovery(store, &recovery, &err);
-    while (recovery.state == STORE_RECOVERING) {
-        pause_until(deadline_s, "recovery");
-        store_recovery(store, &recovery, &err);
-    }
-    if (recovery.state != STORE_RECOVERED)
-        die("recovery", err.text);
-}
-
-static void close_store(struct store **store)
-{
-    store_stop(*store);
-    store_destroy(store);
-}
-
-/* `most` batches on their way at once. */
-static void submit(struct store *store, struct store_batch batch, struct flight *flight,
-                   uint32_t most)
-{
-    struct err err = {.text = ""};
-    wait_until(flight, most - 1);
-    pthread_mutex_lock(&flight->mutex);
-    flight->in_flight++;
-    pthread_mutex_unlock(&flight->mutex);
-    batch.done = on_done;
-    batch.ctx = flight;
-    if (store_submit(store, &batch, &err) != ERR_OK)
-        die("submit", err.text);
-}
-
 static double durable(const char *dir, const struct batch *batch, uint32_t batches, uint32_t most)
 {
     struct flight flight = {.mutex = PTHREAD_MUTEX_INITIALIZER,
                             .changed = PTHREAD_COND_INITIALIZER};
-    struct store *store = open_store(dir, 200000);
-    wait_for_recovery(store);
-    double before_s = now_s();
+    struct store *store = log_store_open(dir, 200000);
+    log_store_recover(store);
+    double before_s = log_store_now_s();
     for (uint32_t b = 0; b < batches; b++)
-        submit(store,
-               (struct store_batch){
-                   .bytes = batch[b].bytes, .len = batch[b].len, .ack = STORE_ACK_DISK},
-               &flight, most);
-    wait_until(&flight, 0);
-    double took_s = now_s() - before_s;
-    close_store(&store);
+        log_store_submit(store,
+                         (struct store_batch){
+                             .bytes = batch[b].bytes, .len = batch[b].len, .ack = STORE_ACK_DISK},
+                         &flight, most);
+    log_store_wait_until(&flight, 0);
+    double took_s = log_store_now_s() - before_s;
+    log_store_close(&store);
     return batches * BATCH / took_s;
 }
 
 static double replay(const char *dir, uint64_t events)
 {
-    double before_s = now_s();
-    struct store *store = open_store(dir, 200000);
-    wait_for_recovery(store);
-    double took_s = now_s() - before_s;
-    close_store(&store);
+    double before_s = log_store_now_s();
+    struct store *store = log_store_open(dir, 200000);
+    log_store_recover(store);
+    double took_s = log_store_now_s() - before_s;
+    log_store_close(&store);
     return (double)events / took_s;
 }
 
@@ -258,7 +105,7 @@ static void fill_people(struct store *store, uint32_t people)
         for (; first < people && count < 200; first++, count++) {
             char user[24], id[24];
             snprintf(user, sizeof user, "p%u", first);
-            snprintf(id, sizeof id, "p%" PRIu64, event_count++);
+            snprintf(id, sizeof id, "p%" PRIu64, log_store_event_count++);
             pack_map(&pack, 5);
             pack_key(&pack, "id");
             pack_str(&pack, id);
@@ -279,11 +126,11 @@ static void fill_people(struct store *store, uint32_t people)
             }
         }
         pack_array_close(&pack, mark, count);
-        submit(store,
-               (struct store_batch){.bytes = bytes, .len = pack.used, .ack = STORE_ACK_MEMORY},
-               &flight, IN_FLIGHT);
+        log_store_submit(
+            store, (struct store_batch){.bytes = bytes, .len = pack.used, .ack = STORE_ACK_MEMORY},
+            &flight, IN_FLIGHT);
     }
-    wait_until(&flight, 0);
+    log_store_wait_until(&flight, 0);
 }
 
 /* Ordinary events, whose ids a start must know again. */
@@ -295,42 +142,42 @@ static void fill_events(struct store *store)
     struct rand rand;
     rand_init(&rand, 6);
     for (uint32_t i = 0; i < DEDUP_EVENTS / BATCH; i++) {
-        make_batch(&batch, &rand);
-        submit(
+        log_store_make_batch(&batch, &rand);
+        log_store_submit(
             store,
             (struct store_batch){.bytes = batch.bytes, .len = batch.len, .ack = STORE_ACK_MEMORY},
             &flight, IN_FLIGHT);
     }
-    wait_until(&flight, 0);
+    log_store_wait_until(&flight, 0);
 }
 
 static void large_store(const char *dir, uint32_t people)
 {
     struct store_checkpoint_stats stats;
     struct err err = {.text = ""};
-    struct store *store = open_store(dir, people + 100000);
-    wait_for_recovery(store);
+    struct store *store = log_store_open(dir, people + 100000);
+    log_store_recover(store);
     fill_people(store, people);
     fill_events(store);
     if (store_checkpoint(store, &err) != ERR_OK)
-        die("checkpoint", err.text);
-    double deadline_s = now_s() + WAIT_S;
+        log_store_die("checkpoint", err.text);
+    double deadline_s = log_store_now_s() + WAIT_S;
     store_checkpoint_stats(store, &stats);
     while (stats.written == 0) {
         if (stats.failures > 0)
-            die("checkpoint", "it failed; the log says why");
-        pause_until(deadline_s, "checkpoint");
+            log_store_die("checkpoint", "it failed; the log says why");
+        log_store_pause_until(deadline_s, "checkpoint");
         store_checkpoint_stats(store, &stats);
     }
-    close_store(&store);
-    double before_s = now_s();
-    store = open_store(dir, people + 100000);
-    wait_for_recovery(store);
+    log_store_close(&store);
+    double before_s = log_store_now_s();
+    store = log_store_open(dir, people + 100000);
+    log_store_recover(store);
     printf("\nstart from a checkpoint of %u people with %d entries: %.2f s (%.0f MB, written in "
            "%.2f s)\n",
-           people, HISTORY_ITEMS, now_s() - before_s, (double)stats.bytes / 1e6,
+           people, HISTORY_ITEMS, log_store_now_s() - before_s, (double)stats.bytes / 1e6,
            (double)stats.took_ms / 1e3);
-    close_store(&store);
+    log_store_close(&store);
 }
 
 /* Rounds over one log of `batches`, which is written first unless it is there. */
@@ -344,30 +191,30 @@ static void replay_alone(const char *dir, uint32_t batches)
     rand_init(&rand, 1);
     if (stat(dir, &found) != 0) {
         if (mkdir(dir, 0750) != 0)
-            die(dir, "it cannot be made");
-        struct store *store = open_store(dir, 200000);
-        wait_for_recovery(store);
+            log_store_die(dir, "it cannot be made");
+        struct store *store = log_store_open(dir, 200000);
+        log_store_recover(store);
         for (uint32_t b = 0; b < batches; b++) {
-            make_batch(&batch, &rand);
-            submit(store,
-                   (struct store_batch){
-                       .bytes = batch.bytes, .len = batch.len, .ack = STORE_ACK_MEMORY},
-                   &flight, IN_FLIGHT);
+            log_store_make_batch(&batch, &rand);
+            log_store_submit(store,
+                             (struct store_batch){
+                                 .bytes = batch.bytes, .len = batch.len, .ack = STORE_ACK_MEMORY},
+                             &flight, IN_FLIGHT);
         }
-        wait_until(&flight, 0);
+        log_store_wait_until(&flight, 0);
         printf("state %016" PRIx64 ", applied live\n", store_state_hash(store, &(uint64_t){0}));
-        close_store(&store);
+        log_store_close(&store);
     }
     for (int round = 0; round < ROUNDS; round++) {
-        double took_s = now_s();
-        struct store *store = open_store(dir, 200000);
-        wait_for_recovery(store);
-        took_s = now_s() - took_s;
+        double took_s = log_store_now_s();
+        struct store *store = log_store_open(dir, 200000);
+        log_store_recover(store);
+        took_s = log_store_now_s() - took_s;
         uint64_t records = 0;
         uint64_t hash = store_state_hash(store, &records);
         printf("state %016" PRIx64 ", %" PRIu64 " records replayed: %.0f/s\n", hash, records,
                (double)records / took_s);
-        close_store(&store);
+        log_store_close(&store);
     }
 }
 
@@ -387,7 +234,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (mkdir(argv[1], 0750) != 0)
-        die(argv[1], "it is there already, or cannot be made");
+        log_store_die(argv[1], "it is there already, or cannot be made");
     uint32_t batches = (uint32_t)(events / BATCH);
     struct rand rand;
     rand_init(&rand, 1);
@@ -396,9 +243,9 @@ int main(int argc, char **argv)
     for (int round = 0; round < ROUNDS; round++) {
         struct batch *batch = malloc(batches * sizeof *batch);
         if (batch == NULL)
-            die("batches", "out of memory");
+            log_store_die("batches", "out of memory");
         for (uint32_t b = 0; b < batches; b++)
-            make_batch(&batch[b], &rand);
+            log_store_make_batch(&batch[b], &rand);
         double rate[4];
         snprintf(dir, sizeof dir, "%s/bare%d", argv[1], round);
         rate[0] = bare_lmdb(dir, batch, batches);

@@ -9,10 +9,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "tests/support/small_models.h"
-
-#define TASTE_SHOP_ITEMS "a b c d e f g"
-
+#define TASTE_SHOP_ITEMS   "a b c d e f g"
 #define TASTE_SHOP_TRAINED "2023-11-14T00:00:00Z"
 
 struct fixture taste_shop;
@@ -30,21 +27,26 @@ static const float item_factors[14] = {1, 0, 0.9f, 0,    0.8f, 0.1f, 0,
 
 static const float user_factors[2] = {0, 1};
 
-static const struct small_factors taste = {.users = "trained",
-                                           .user_factors = user_factors,
-                                           .items = TASTE_SHOP_ITEMS,
-                                           .item_factors = item_factors,
-                                           .dim = 2,
-                                           .regularization = 0.01,
-                                           .trained_at = TASTE_SHOP_TRAINED};
+const struct small_factors taste_shop_factors = {.users = "trained",
+                                                 .user_factors = user_factors,
+                                                 .items = TASTE_SHOP_ITEMS,
+                                                 .item_factors = item_factors,
+                                                 .dim = 2,
+                                                 .regularization = 0.01,
+                                                 .trained_at = TASTE_SHOP_TRAINED};
+
+struct model *taste_shop_near(void)
+{
+    return small_neighbors("near", "1", TASTE_SHOP_ITEMS, neighbor_weight);
+}
 
 int taste_shop_set_up(void **state)
 {
     (void)state;
     fixture_init(&taste_shop);
     fixture_load_shop(&taste_shop);
-    fixture_add_model(&taste_shop, small_neighbors("near", "1", TASTE_SHOP_ITEMS, neighbor_weight));
-    fixture_add_model(&taste_shop, small_factors("taste", "1", &taste));
+    fixture_add_model(&taste_shop, taste_shop_near());
+    fixture_add_model(&taste_shop, small_factors("taste", "1", &taste_shop_factors));
     return 0;
 }
 

@@ -5,10 +5,16 @@
 #define TESTS_SUPPORT_TASTE_SHOP_H
 
 #include "tests/support/decide_fixture.h"
+#include "tests/support/small_models.h"
 
 #define DAY_MS INT64_C(86400000)
 
 extern struct fixture taste_shop;
+extern const struct small_factors taste_shop_factors; /* of the model taste */
+struct model *taste_shop_near(void);                  /* the caller owns it */
+
+/* With the items, their events and both models; only the tear-down is needed where a test begins
+ * with less. */
 int taste_shop_set_up(void **state);
 int taste_shop_tear_down(void **state);
 

@@ -9,30 +9,7 @@
 
 #include <stdio.h>
 
-#include "tests/support/decide_fixture.h"
-#include "tests/support/small_models.h"
-
-#define ITEMS "a b c d e f g"
-
-static struct fixture fixture;
-
-static const float neighbor_weight[49] = {
-    /*       a     b     c     d      e     f     g */
-    /* a */ 0,    0.5f, 0.3f, 0.1f,  0,    0.9f, 0,
-    /* b */ 0.4f, 0,    0,    0,     0.2f, 0,    0,
-    /* c */ 0,    0,    0,    0.25f, 0,    0,    0.6f,
-    /* d */ 0,    0,    0,    0,     0.7f, 0,    0,
-};
-static const float item_factors[14] = {1, 0, 0.9f, 0,    0.8f, 0.1f, 0,
-                                       1, 0, 0.9f, 0.1f, 0.8f, 0.5f, 0.5f};
-static const float user_factors[2] = {0, 1};
-static const struct small_factors taste = {.users = "trained",
-                                           .user_factors = user_factors,
-                                           .items = ITEMS,
-                                           .item_factors = item_factors,
-                                           .dim = 2,
-                                           .regularization = 0.01,
-                                           .trained_at = "2023-11-14T00:00:00Z"};
+#include "tests/support/taste_shop.h"
 
 /* Neighbors and factors, each as a slot of its own, and one that blends them. */
 static const char policies[] =
@@ -50,27 +27,18 @@ static const char policies[] =
 static int set_up(void **state)
 {
     (void)state;
-    fixture_init(&fixture);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fixture_deinit(&fixture);
+    fixture_init(&taste_shop);
     return 0;
 }
 
 static void serve_models(void)
 {
     static const double rank_weight[] = {-1};
-    fixture_add_model(&fixture, small_neighbors("near", "1", ITEMS, neighbor_weight));
-    fixture_add_model(&fixture, small_factors("taste", "1", &taste));
-    fixture_add_model(&fixture, small_linear("rank", "1", "blend.score", rank_weight, 0));
-    fixture_serve(&fixture, policies);
+    fixture_add_model(&taste_shop, taste_shop_near());
+    fixture_add_model(&taste_shop, small_factors("taste", "1", &taste_shop_factors));
+    fixture_add_model(&taste_shop, small_linear("rank", "1", "blend.score", rank_weight, 0));
+    fixture_serve(&taste_shop, policies);
 }
-
-#define ASK(request) fixture_ask(&fixture, "{\"op\": \"recommend\"," request "}")
 
 static void test_nothing_at_all_answers_with_the_static_list(void **state)
 {
@@ -81,23 +49,23 @@ static void test_nothing_at_all_answers_with_the_static_list(void **state)
     assert_string_equal(ASK("\"exclude\": [\"s1\", \"s2\"]"), "static/no_candidates:");
     /* Nothing is known of s1 and s2, so no filter can pass them. */
     assert_string_equal(ASK("\"filters\": {\"max_price\": 100}"), "static/no_candidates:");
-    assert_int_equal(fixture.decision.model_count, 0);
-    fixture.no_static = true;
-    fixture_serve(&fixture, NULL);
+    assert_int_equal(taste_shop.decision.model_count, 0);
+    taste_shop.no_static = true;
+    fixture_serve(&taste_shop, NULL);
     assert_string_equal(ASK("\"user\": \"u\""), "static/no_model:");
-    fixture_act(&fixture, "view", "v", "a", FIXTURE_NOW_MS);
+    fixture_act(&taste_shop, "view", "v", "a", FIXTURE_NOW_MS);
     assert_string_equal(ASK("\"user\": \"u\""), "generic/no_model: a");
     assert_string_equal(ASK("\"user\": \"u\", \"exclude\": [\"a\"]"), "static/no_candidates:");
-    assert_string_equal(fixture.decision.policy, "home@builtin");
+    assert_string_equal(taste_shop.decision.policy, "home@builtin");
 }
 
 static void test_without_models_popular_items_answer(void **state)
 {
     (void)state;
-    fixture_load_shop(&fixture);
+    fixture_load_shop(&taste_shop);
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 3"), "generic/no_model: e d g");
     /* Somebody whose newest item is a shoe sees shoes first. */
-    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    fixture_act(&taste_shop, "view", "u", "a", FIXTURE_NOW_MS);
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 5"), "generic/no_model: c a b e d");
     assert_string_equal(ASK("\"user\": \"v\", \"seeds\": [\"d\"], \"n\": 3"),
                         "generic/no_model: e g c");
@@ -109,16 +77,16 @@ static void deny(const char *who)
     snprintf(json, sizeof json,
              "{\"type\": \"consent\", \"user\": \"%s\", \"consent\": {\"personalize\": false}}",
              who);
-    fixture_event(&fixture, json);
+    fixture_event(&taste_shop, json);
 }
 
 static void test_who_denies_personalizing_gets_what_everybody_gets(void **state)
 {
     (void)state;
-    fixture_load_shop(&fixture);
+    fixture_load_shop(&taste_shop);
     serve_models();
-    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
-    fixture_act(&fixture, "dislike", "u", "e", FIXTURE_NOW_MS);
+    fixture_act(&taste_shop, "view", "u", "a", FIXTURE_NOW_MS);
+    fixture_act(&taste_shop, "dislike", "u", "e", FIXTURE_NOW_MS);
     assert_string_not_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"near\""),
                             "generic/consent: e d g");
     deny("u");
@@ -132,28 +100,28 @@ static void test_who_denies_personalizing_gets_what_everybody_gets(void **state)
                         "generic/consent: e d g");
     /* Nothing personal is in a slot of what is popular, nor in the last good answer of others. */
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"popular\""), "full: e d g");
-    fixture.floor = LEVEL_cached;
+    taste_shop.floor = LEVEL_cached;
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"near\""),
                         "generic/consent: e d g");
-    fixture.floor = LEVEL_static;
+    taste_shop.floor = LEVEL_static;
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"near\""), "static/mode: s1 s2");
-    fixture.floor = LEVEL_full;
+    taste_shop.floor = LEVEL_full;
     /* What the caller puts in is not of the person. */
     assert_string_equal(
-        fixture_ask(&fixture,
+        fixture_ask(&taste_shop,
                     "{\"op\": \"similar\", \"user\": \"u\", \"items\": [\"a\"], \"n\": 1}"),
-        fixture_ask(&fixture, "{\"op\": \"similar\", \"items\": [\"a\"], \"n\": 1}"));
-    (void)fixture_ask(&fixture,
+        fixture_ask(&taste_shop, "{\"op\": \"similar\", \"items\": [\"a\"], \"n\": 1}"));
+    (void)fixture_ask(&taste_shop,
                       "{\"op\": \"rank\", \"user\": \"u\", \"slot\": \"both\", \"items\": "
                       "[\"a\", \"b\"]}");
-    assert_int_equal(fixture.decision.level, LEVEL_reduced);
-    assert_int_equal(fixture.decision.reason, REASON_consent);
+    assert_int_equal(taste_shop.decision.level, LEVEL_reduced);
+    assert_int_equal(taste_shop.decision.reason, REASON_consent);
 }
 
 static void test_the_catalogue_without_events_leaves_the_static_list(void **state)
 {
     (void)state;
-    fixture_event(&fixture,
+    fixture_event(&taste_shop,
                   "{\"type\": \"item_upsert\", \"items\": [{\"id\": \"s1\", \"stock\": 0},"
                   "{\"id\": \"x\"}]}");
     assert_string_equal(ASK("\"user\": \"u\""), "static/no_model: s2");
@@ -163,41 +131,41 @@ static void test_a_popularity_model_answers_before_the_static_list(void **state)
 {
     (void)state;
     static const float scores[] = {1, 3, 2};
-    fixture_add_model(&fixture, small_popularity("pop", "9", "x y z", scores));
-    fixture_serve(&fixture, NULL);
+    fixture_add_model(&taste_shop, small_popularity("pop", "9", "x y z", scores));
+    fixture_serve(&taste_shop, NULL);
     assert_string_equal(ASK("\"user\": \"u\""), "generic/no_model: y z x");
-    assert_int_equal(fixture.decision.model_count, 1);
-    assert_string_equal(fixture.decision.models[0], "pop@9");
+    assert_int_equal(taste_shop.decision.model_count, 1);
+    assert_string_equal(taste_shop.decision.models[0], "pop@9");
 }
 
 static void test_a_person_with_a_history_gets_a_full_answer(void **state)
 {
     (void)state;
-    fixture_load_shop(&fixture);
+    fixture_load_shop(&taste_shop);
     serve_models();
-    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    fixture_act(&taste_shop, "view", "u", "a", FIXTURE_NOW_MS);
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 3"), "full: b c d");
-    assert_int_equal(fixture.decision.model_count, 1);
-    assert_string_equal(fixture.decision.models[0], "near@1");
-    assert_string_equal(fixture.decision.policy, "near@v1");
-    assert_int_equal(fixture.decision.epoch, fixture.snapshot->epoch);
+    assert_int_equal(taste_shop.decision.model_count, 1);
+    assert_string_equal(taste_shop.decision.models[0], "near@1");
+    assert_string_equal(taste_shop.decision.policy, "near@v1");
+    assert_int_equal(taste_shop.decision.epoch, taste_shop.snapshot->epoch);
     /* A slot that nobody named is served by the default one. */
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 3, \"slot\": \"nowhere\""), "full: b c d");
-    assert_string_equal(fixture.decision.policy, "near@v1");
+    assert_string_equal(taste_shop.decision.policy, "near@v1");
     /* What is missing is filled up with popular items: those of the newest item's category first.
      */
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 6"), "full: b c d a e g");
-    float last = fixture.decision.items[0].score;
-    for (uint32_t i = 1; i < fixture.decision.count; i++) {
-        assert_true(fixture.decision.items[i].score <= last);
-        last = fixture.decision.items[i].score;
+    float last = taste_shop.decision.items[0].score;
+    for (uint32_t i = 1; i < taste_shop.decision.count; i++) {
+        assert_true(taste_shop.decision.items[i].score <= last);
+        last = taste_shop.decision.items[i].score;
     }
 }
 
 static void test_an_unknown_user_gets_what_is_popular(void **state)
 {
     (void)state;
-    fixture_load_shop(&fixture);
+    fixture_load_shop(&taste_shop);
     serve_models();
     assert_string_equal(ASK("\"user\": \"nobody\", \"n\": 2"), "generic/unknown_user: e d");
     assert_string_equal(ASK("\"n\": 2"), "generic/unknown_user: e d");
@@ -206,29 +174,30 @@ static void test_an_unknown_user_gets_what_is_popular(void **state)
     /* Known to the model alone: its row serves. */
     assert_string_equal(ASK("\"user\": \"trained\", \"slot\": \"taste\", \"n\": 2"), "full: d e");
     /* Known by the anonymous id. */
-    fixture_event(&fixture, "{\"type\": \"view\", \"anon\": \"x\", \"items\": [{\"id\": \"a\"}]}");
+    fixture_event(&taste_shop,
+                  "{\"type\": \"view\", \"anon\": \"x\", \"items\": [{\"id\": \"a\"}]}");
     assert_string_equal(ASK("\"user\": \"nobody\", \"anon\": \"x\", \"n\": 2"), "full: b c");
 }
 
 static void test_a_person_for_whom_nothing_is_left_gets_a_reason(void **state)
 {
     (void)state;
-    fixture_load_shop(&fixture);
+    fixture_load_shop(&taste_shop);
     serve_models();
-    fixture_act(&fixture, "view", "u", "d", FIXTURE_NOW_MS); /* d has one neighbor: e */
+    fixture_act(&taste_shop, "view", "u", "d", FIXTURE_NOW_MS); /* d has one neighbor: e */
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 2, \"exclude\": [\"e\"]"),
                         "generic/no_candidates: d g");
     assert_string_equal(ASK("\"user\": \"u\", \"filters\": {\"categories\": [\"boats\"]}"),
                         "static/no_candidates:");
     /* Items that no model knows. */
-    fixture_act(&fixture, "view", "v", "new", FIXTURE_NOW_MS);
+    fixture_act(&taste_shop, "view", "v", "new", FIXTURE_NOW_MS);
     assert_string_equal(ASK("\"user\": \"v\", \"n\": 1"), "generic/no_candidates: e");
 }
 
 static void test_a_slot_without_personal_sources_is_served_in_full(void **state)
 {
     (void)state;
-    fixture_load_shop(&fixture);
+    fixture_load_shop(&taste_shop);
     serve_models();
     assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"popular\", \"n\": 2"), "full: e d");
     assert_string_equal(ASK("\"slot\": \"popular\", \"filters\": {\"categories\": [\"boats\"]}"),
@@ -238,21 +207,21 @@ static void test_a_slot_without_personal_sources_is_served_in_full(void **state)
 static void test_a_named_model_that_is_missing_reduces(void **state)
 {
     (void)state;
-    fixture_load_shop(&fixture);
+    fixture_load_shop(&taste_shop);
     serve_models();
-    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    fixture_act(&taste_shop, "view", "u", "a", FIXTURE_NOW_MS);
     assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"some\", \"n\": 2"),
                         "reduced/no_model: b c");
-    fixture_serve(&fixture, "{\"slots\": {\"home\": {\"ranker\": \"absent\", \"sources\": "
-                            "[{\"source\": \"neighbors\"}]}}}");
+    fixture_serve(&taste_shop, "{\"slots\": {\"home\": {\"ranker\": \"absent\", \"sources\": "
+                               "[{\"source\": \"neighbors\"}]}}}");
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 2"), "reduced/no_model: b c");
-    fixture_serve(&fixture, "{\"slots\": {\"home\": {\"prices\": \"absent\", \"sources\": "
-                            "[{\"source\": \"neighbors\"}]}}}");
+    fixture_serve(&taste_shop, "{\"slots\": {\"home\": {\"prices\": \"absent\", \"sources\": "
+                               "[{\"source\": \"neighbors\"}]}}}");
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 2"), "full: b c");
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 2, \"price\": true"), "reduced/no_model: b c");
     /* "*" does without. */
-    fixture_serve(&fixture, "{\"slots\": {\"home\": {\"prices\": \"*\", \"sources\": "
-                            "[{\"source\": \"neighbors\"}, {\"source\": \"model_popular\"}]}}}");
+    fixture_serve(&taste_shop, "{\"slots\": {\"home\": {\"prices\": \"*\", \"sources\": "
+                               "[{\"source\": \"neighbors\"}, {\"source\": \"model_popular\"}]}}}");
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 2, \"price\": true"), "full: b c");
 }
 
@@ -262,14 +231,14 @@ static void test_a_model_that_cannot_be_evaluated_is_named_as_the_reason(void **
     /* Nobody can be folded in: the system of equations is singular. */
     static const float flat_factors[14] = {1, 0,    0.9f, 0,    0.8f, 0,    0.7f,
                                            0, 0.6f, 0,    0.5f, 0,    0.4f, 0};
-    struct small_factors flat = taste;
+    struct small_factors flat = taste_shop_factors;
     flat.item_factors = flat_factors;
     flat.regularization = 0;
-    fixture_load_shop(&fixture);
-    fixture_add_model(&fixture, small_neighbors("near", "1", ITEMS, neighbor_weight));
-    fixture_add_model(&fixture, small_factors("taste", "1", &flat));
-    fixture_serve(&fixture, policies);
-    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    fixture_load_shop(&taste_shop);
+    fixture_add_model(&taste_shop, taste_shop_near());
+    fixture_add_model(&taste_shop, small_factors("taste", "1", &flat));
+    fixture_serve(&taste_shop, policies);
+    fixture_act(&taste_shop, "view", "u", "a", FIXTURE_NOW_MS);
     assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"taste\", \"n\": 1"),
                         "generic/model_error: c");
     assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"),
@@ -279,38 +248,38 @@ static void test_a_model_that_cannot_be_evaluated_is_named_as_the_reason(void **
 static void test_the_mode_holds_the_level_down(void **state)
 {
     (void)state;
-    fixture_load_shop(&fixture);
+    fixture_load_shop(&taste_shop);
     serve_models();
-    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
+    fixture_act(&taste_shop, "view", "u", "a", FIXTURE_NOW_MS);
     /* The ranker of this slot turns the order round. */
     assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "full: e d");
-    assert_int_equal(fixture.decision.model_count, 3);
-    fixture.floor = LEVEL_reduced;
+    assert_int_equal(taste_shop.decision.model_count, 3);
+    taste_shop.floor = LEVEL_reduced;
     assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "reduced/mode: b c");
-    assert_int_equal(fixture.decision.model_count, 1);
-    fixture.floor = LEVEL_cached;
+    assert_int_equal(taste_shop.decision.model_count, 1);
+    taste_shop.floor = LEVEL_cached;
     assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "cached/mode: b c");
-    assert_int_equal(fixture.decision.model_count, 0);
+    assert_int_equal(taste_shop.decision.model_count, 0);
     assert_string_equal(ASK("\"user\": \"v\", \"slot\": \"both\", \"n\": 2"), "generic/mode: e d");
-    fixture.floor = LEVEL_generic;
+    taste_shop.floor = LEVEL_generic;
     assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "generic/mode: c a");
-    fixture.floor = LEVEL_static;
+    taste_shop.floor = LEVEL_static;
     assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "static/mode: s1 s2");
-    fixture.floor = LEVEL_full;
+    taste_shop.floor = LEVEL_full;
     assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"both\", \"n\": 2"), "full: e d");
 }
 
 static void test_an_expired_budget_gets_the_last_good_answer(void **state)
 {
     (void)state;
-    fixture_load_shop(&fixture);
+    fixture_load_shop(&taste_shop);
     serve_models();
-    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
-    fixture.deadline_ns = 1000; /* now */
+    fixture_act(&taste_shop, "view", "u", "a", FIXTURE_NOW_MS);
+    taste_shop.deadline_ns = 1000; /* now */
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 3"), "generic/deadline: c a b");
-    fixture.deadline_ns = 2000;
+    taste_shop.deadline_ns = 2000;
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 3"), "full: b c d");
-    fixture.deadline_ns = 1000;
+    taste_shop.deadline_ns = 1000;
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 3"), "cached/deadline: b c d");
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 2"), "cached/deadline: b c");
     /* A remembered answer belongs to a person and a slot ... */
@@ -318,23 +287,23 @@ static void test_an_expired_budget_gets_the_last_good_answer(void **state)
     assert_string_equal(ASK("\"user\": \"u\", \"slot\": \"taste\", \"n\": 2"),
                         "generic/deadline: c a");
     /* ... and is filtered again. */
-    fixture_act(&fixture, "purchase", "u", "b", FIXTURE_NOW_MS);
+    fixture_act(&taste_shop, "purchase", "u", "b", FIXTURE_NOW_MS);
     assert_string_equal(ASK("\"user\": \"u\", \"exclude\": [\"d\"]"), "cached/deadline: c");
     /* A mode below is not lifted by a deadline. */
-    fixture.floor = LEVEL_static;
+    taste_shop.floor = LEVEL_static;
     assert_string_equal(ASK("\"user\": \"u\""), "static/mode: s1 s2");
 }
 
 static void test_answers_to_seeds_and_filters_are_not_remembered(void **state)
 {
     (void)state;
-    fixture_load_shop(&fixture);
+    fixture_load_shop(&taste_shop);
     serve_models();
     assert_string_equal(ASK("\"user\": \"u\", \"seeds\": [\"a\"], \"n\": 2"), "full: b c");
     assert_string_equal(ASK("\"user\": \"trained\", \"slot\": \"taste\", \"n\": 1, \"filters\": "
                             "{\"brands\": [\"bolt\"]}"),
                         "full: e");
-    fixture.deadline_ns = 1;
+    taste_shop.deadline_ns = 1;
     assert_string_equal(ASK("\"user\": \"u\", \"n\": 2"), "generic/deadline: e d");
     assert_string_equal(ASK("\"user\": \"trained\", \"slot\": \"taste\", \"n\": 1"),
                         "generic/deadline: e");
@@ -358,18 +327,18 @@ static void test_time_that_runs_out_on_the_way_leaves_out_the_costly_parts(void 
     (void)state;
     struct ticking_clock ticking = {.clock = {.now_ns = tick}};
     bool full = false, without_ranker = false, without_factors = false, not_begun = false;
-    fixture_load_shop(&fixture);
+    fixture_load_shop(&taste_shop);
     serve_models();
-    fixture_act(&fixture, "view", "u", "a", FIXTURE_NOW_MS);
-    fixture.worker->clock = &ticking.clock;
+    fixture_act(&taste_shop, "view", "u", "a", FIXTURE_NOW_MS);
+    taste_shop.worker->clock = &ticking.clock;
     for (uint64_t deadline = 1; !full; deadline++) {
         assert_true(deadline < 100);
         ticking.ticks = 0;
-        fixture.deadline_ns = deadline;
-        (void)fixture_decide(&fixture,
+        taste_shop.deadline_ns = deadline;
+        (void)fixture_decide(&taste_shop,
                              "{\"op\": \"recommend\", \"user\": \"u\", \"slot\": \"both\","
                              " \"n\": 3}");
-        const struct decision *decision = &fixture.decision;
+        const struct decision *decision = &taste_shop.decision;
         full = decision->level == LEVEL_full;
         assert_int_equal(decision->reason, full ? REASON_none : REASON_deadline);
         assert_int_equal(decision->count, 3);
@@ -384,7 +353,7 @@ static void test_time_that_runs_out_on_the_way_leaves_out_the_costly_parts(void 
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, taste_shop_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_nothing_at_all_answers_with_the_static_list),
         TEST(test_without_models_popular_items_answer),
