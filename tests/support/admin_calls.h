@@ -8,6 +8,7 @@
 
 #define ADMIN_TOKEN "a-token-of-administration"
 
+/* The reply, which has that code; the caller cJSON_Deletes it. */
 cJSON *admin_answers(struct service_rig *rig, const char *json, enum reply_code code);
 
 /* The field and part of the message of a refusal. */

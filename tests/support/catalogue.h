@@ -18,6 +18,7 @@ struct catalogue {
     struct rand rand;
 };
 
+/* `scale`: of the length of the factors. */
 void catalogue_create(struct catalogue *catalogue, uint64_t seed, uint32_t item_count, uint32_t dim,
                       double scale);
 void catalogue_add_sieve(struct catalogue *catalogue);
@@ -26,6 +27,7 @@ void catalogue_add_sieve(struct catalogue *catalogue);
 void catalogue_bind(struct catalogue *catalogue);
 
 void catalogue_destroy(struct catalogue *catalogue);
+/* Slots by their score; ties by their number. */
 int catalogue_best_first(const void *left, const void *right);
 
 /* All items that pass, best first. */

@@ -13,9 +13,11 @@
 #define AT_ONCE "\"erasure_delay_s\": 0, \"disk_reserve_bytes\": 0"
 
 extern struct daemon erasure_rig_daemon;
+/* Its data_dir. */
 extern char erasure_rig_dir[2 * TEMP_DIR_BYTES];
 void erasure_rig_start(const char *config);
 int erasure_rig_tear_down(void **state);
+/* The reply, which is no error; the caller cJSON_Deletes it. */
 cJSON *erasure_rig_ask(const char *op, const char *json);
 void erasure_rig_tell(const char *op, const char *json);
 int erasure_rig_number(const cJSON *reply, const char *key);
@@ -25,6 +27,7 @@ cJSON *erasure_rig_forget(const char *json);
 /* Until nobody waits to be erased; the last reply of `erasures`. */
 cJSON *erasure_rig_wait(void);
 
+/* No file holds an id of Alice; and Bob is as he was. */
 void erasure_rig_check_gone(void);
 void erasure_rig_check_bob(void);
 

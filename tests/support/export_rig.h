@@ -16,6 +16,7 @@ extern struct program export_rig_program;
 const char *export_rig_ctl(int code, const char *a, const char *b, const char *c, const char *d,
                            const char *e);
 
+/* The reply, which is no error; the caller cJSON_Deletes it. */
 cJSON *export_rig_ask(const char *op, const char *json);
 void export_rig_tell(const char *json);
 double export_rig_number(const cJSON *object, const char *key);

@@ -24,8 +24,10 @@ enum {
 
 bool expr_shop_read(void *ctx, uint32_t id, enum expr_type type, union expr_value *ret);
 extern const struct expr_env expr_shop_env;
+/* Compiles with the fields of the shop. */
 enum err_code expr_shop_compile(const char *source, enum expr_type wanted, struct expr **ret_expr,
                                 struct err *err);
+/* What a condition that must compile says of the item. */
 enum expr_truth expr_shop_test(const char *source);
 
 #endif

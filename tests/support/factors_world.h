@@ -9,6 +9,7 @@
 
 enum { ITEMS_MAX = 1500, USERS = 3, HISTORY_MAX = 1200 };
 
+/* Of the bundle: what was not observed, and the regularization with its exponent. */
 extern const double factors_world_weight;
 extern const double factors_world_ridge;
 extern const double factors_world_nu;
@@ -22,6 +23,7 @@ struct factors_world {
     struct arena arena;
 };
 
+/* The model of any bundle in that folder. */
 void factors_world_load(const char *path, struct model **ret_model);
 void factors_world_create(struct factors_world *world, uint32_t item_count, uint32_t dim);
 void factors_world_destroy(struct factors_world *world);

@@ -28,6 +28,7 @@ struct import_fake {
     uint32_t stop_after_calls; /* 0: never */
 };
 
+/* What an import_link calls, with a struct import_fake. */
 enum import_answer import_rig_send(void *ctx, const void *events, size_t len,
                                    struct import_reply *ret_reply, struct err *err);
 void import_rig_pause(void *ctx, uint64_t us);
@@ -43,7 +44,9 @@ struct import_rig {
     size_t messages_len;
 };
 
+/* A job over a file of that name and content. */
 void import_rig_create(struct import_rig *f, const char *name, const char *content);
+/* Runs the job; what it printed is in `messages`. */
 enum err_code import_rig_run(struct import_rig *f);
 void import_rig_destroy(struct import_rig *f);
 

@@ -12,6 +12,7 @@
 /* Latencies with a long tail, around `middle_us`. */
 void load_sample_fill(struct load_result *result, double middle_us, uint32_t count);
 
+/* What was written to the file, which is closed; the caller frees it. */
 char *load_sample_read(FILE *file, size_t *ret_len);
 
 #endif

@@ -15,6 +15,7 @@ extern struct err log_rig_err;
 int log_rig_set_up(void **state);
 int log_rig_tear_down(void **state);
 void log_rig_reopen(void);
+/* Adds that many events, whose numbers begin with `first`. */
 void log_rig_add(uint64_t first, uint64_t count);
 
 /* The log holds the records first..last and nothing else. */

@@ -17,6 +17,7 @@ extern char page_shop_text[TEXT_BYTES];
 extern size_t page_shop_text_used;
 /* At the end of page_shop_text. */
 void page_shop_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* By page_shop_rand. */
 bool page_shop_one_in(uint32_t n);
 void page_shop_open(uint64_t seed);
 

@@ -15,6 +15,7 @@ struct publishing_rig {
     struct program program;
 };
 
+/* A path below dir, in `buf` of 2 * TEMP_DIR_BYTES. */
 const char *publishing_rig_path(const struct publishing_rig *bench, const char *name, char *buf);
 int publishing_rig_set_up(void **state);
 int publishing_rig_tear_down(void **state);
@@ -22,7 +23,9 @@ int publishing_rig_tear_down(void **state);
 /* decidectl; its output is in bench->program. */
 int publishing_rig_ctl(struct publishing_rig *bench, const char *const *args);
 
+/* Signs the manifest of a folder. */
 void publishing_rig_sign(struct publishing_rig *bench, const char *dir);
+/* A key of a report, or with `other` a key of that key's object. */
 const cJSON *publishing_rig_member(const cJSON *report, const char *one, const char *other);
 const char *publishing_rig_text(const cJSON *report, const char *one, const char *other);
 

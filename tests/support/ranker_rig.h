@@ -11,9 +11,10 @@
 #define RANKER_RIG_SHOWN     12
 #define RANKER_RIG_FIRST_MS  INT64_C(1700000000000)
 
-extern struct temp_dir ranker_rig_dir;
+extern struct temp_dir ranker_rig_dir; /* rows.ndjson, rows.csv, changed.ndjson */
 int ranker_rig_set_up(void **state);
 int ranker_rig_tear_down(void **state);
+/* decide-train ranker with these words, over that file; what it printed is the caller's. */
 enum err_code ranker_rig_run(const char *line, const char *file, char **ret_out, struct err *err);
 
 #endif

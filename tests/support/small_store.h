@@ -10,6 +10,7 @@ extern struct store_rig small_store;
 extern const struct store_limits small_store_limits;
 int small_store_set_up(void **state);
 int small_store_tear_down(void **state);
+/* Of a user who has one. */
 struct history small_store_history(const char *user);
 
 #endif

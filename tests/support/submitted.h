@@ -11,6 +11,7 @@
 #define LONG_US  UINT64_C(20000000) /* a time that no working call comes near to */
 #define SHORT_US UINT64_C(40000)
 
+/* Without a fallback. */
 struct decide_client *submitted_client(const char *urls);
 
 /* What a callback was told. */
@@ -22,11 +23,13 @@ struct submitted {
     char message[DECIDE_ERROR_BYTES];
 };
 
+/* The callback: `argument` is a struct submitted. */
 void submitted_on_reply(struct decide_reply *reply, void *argument);
 
 /* Waits for the descriptor, as an event loop does. */
 void submitted_process_until(struct decide_client *client, const uint32_t *count, uint32_t wanted);
 
+/* One recommend of that user; many: of u0, u1, ..., with LONG_US. */
 uint64_t submitted_user(struct decide_client *client, const char *user, uint64_t timeout_us,
                         struct submitted *result);
 void submitted_many(struct decide_client *client, struct submitted *results, uint32_t count);

@@ -26,6 +26,7 @@ int taste_shop_tear_down(void **state);
 #define NEAR   "{\"source\": \"neighbors\"}"
 #define REPEAT "{\"source\": \"repeat\"}"
 
+/* Of an item that was decided on. */
 float taste_shop_score(const char *id);
 void assert_near(double value, double expected);
 

@@ -16,6 +16,7 @@ extern struct fake_peer two_peers[2];
 struct decide_client *two_peers_open(const struct decide_options *wanted);
 
 void two_peers_close(struct decide_client **client);
+/* One recommend; expect: which is answered, and not by a fallback. */
 struct decide_reply *two_peers_ask(struct decide_client *client, const char *user,
                                    uint64_t timeout_us);
 void two_peers_expect(struct decide_client *client, const char *user);

@@ -29,8 +29,10 @@ struct upload_ask {
 
 int upload_rig_set_up(void **state);
 int upload_rig_tear_down(void **state);
+/* *state is a struct upload_rig.  A request begins with its op, takes texts, and is sent. */
 struct upload_ask upload_ask(struct upload_rig *bench, const char *op);
 void upload_ask_text(struct upload_ask *ask, const char *key, const char *value);
+/* Sends it, without waiting; finish: waits for the reply and gives its code. */
 enum call_state upload_ask_start(struct upload_ask *ask);
 enum reply_code upload_ask_finish(struct upload_ask *ask);
 
