@@ -21,8 +21,9 @@
  *
  * A value depends on the state and on "now" alone; a state on the readings in their order alone.
  *
- * Threads: no state of its own.  aggregate_read* and aggregate_list* are for readers of the hot
- * path (aggregate_read.c and the kernels), as long as nobody writes to the bytes. */
+ * Threads: no state of its own.  aggregate_read*, aggregate_merge and aggregate_list* are for
+ * readers of the hot path (aggregate_read.c, aggregate_merge.c and the kernels), as long as nobody
+ * writes to the bytes. */
 #ifndef FEATURESTORE_AGGREGATE_H
 #define FEATURESTORE_AGGREGATE_H
 
@@ -103,6 +104,11 @@ static inline void aggregate_read(const struct definition *definition, const uin
     *ret_value = (struct aggregate_value){column.number[0], column.as_of_s[0]};
 }
 
+/* ---- aggregate_merge.c: puts what `other` holds of the same feature of another key into `state`,
+ * as if the events of both had come to one.  Own entries of a list come before others of the same
+ * time, and an attribute is replaced by a newer one. */
+void aggregate_merge(const struct definition *definition, uint8_t *state, const uint8_t *other);
+
 /* Entries of a list, newest first. */
 uint32_t aggregate_list_count(const uint8_t *state);
 uint32_t aggregate_list_id(const uint8_t *state, uint32_t index);
@@ -111,7 +117,7 @@ double aggregate_list_number(const uint8_t *state, uint32_t index);
 
 /* ---- what both files of it share ------------------------------------------------------------- */
 
-enum { AGGREGATE_TILES_AT = 4, AGGREGATE_LIST_AT = 4 };
+enum { AGGREGATE_TILES_AT = 4, AGGREGATE_LIST_AT = 4, AGGREGATE_ENTRY_BYTES_MAX = 12 };
 
 static inline uint32_t aggregate_u32(const uint8_t *state, uint32_t at)
 {
@@ -147,7 +153,7 @@ static inline double aggregate_either(bool first, double yes, double no)
 
 static inline uint32_t aggregate_entry_bytes(const struct definition *definition)
 {
-    return definition_is_list_of_ids(definition) ? 8 : 12;
+    return definition_is_list_of_ids(definition) ? 8 : AGGREGATE_ENTRY_BYTES_MAX;
 }
 
 /* number / divisor by the divisor's reciprocal, 2^64 / divisor rounded up: exact for 32 bits. */
