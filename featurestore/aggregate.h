@@ -117,7 +117,12 @@ double aggregate_list_number(const uint8_t *state, uint32_t index);
 
 /* ---- what both files of it share ------------------------------------------------------------- */
 
-enum { AGGREGATE_TILES_AT = 4, AGGREGATE_LIST_AT = 4, AGGREGATE_ENTRY_BYTES_MAX = 12 };
+enum {
+    AGGREGATE_TILES_AT = 4,
+    AGGREGATE_LIST_AT = 4,
+    AGGREGATE_ENTRY_BYTES_MAX = 12,
+    AGGREGATE_LIST_BYTES_MAX = AGGREGATE_LIST_AT + DEFINITION_LAST_MAX * AGGREGATE_ENTRY_BYTES_MAX
+};
 
 static inline uint32_t aggregate_u32(const uint8_t *state, uint32_t at)
 {

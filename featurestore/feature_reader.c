@@ -48,6 +48,7 @@ void feature_reader_begin(struct feature_reader *reader, const struct store *sto
     reader->history = asker->history;
     aggregate_when_init(&reader->when, (uint32_t)(store_watermark_ms(store) / 1000));
     find_person(reader, asker);
+    feature_reader_find_links(reader);
     reader->query = find_id(feature_query_ids(tables), feature_query(asker->query, buf));
     reader->slot = find_id(feature_slot_ids(tables), asker->slot);
     reader->found = reader->at = 0;
@@ -71,6 +72,10 @@ static double builtin_value(const struct feature_reader *reader, enum feature_su
 static void computed(struct feature_reader *reader, const struct definition *definition,
                      uint32_t count, struct aggregate_column *ret_column)
 {
+    if (feature_reader_is_joined(reader, definition->key)) {
+        feature_reader_join(reader, definition, count, ret_column);
+        return;
+    }
     const uint8_t *const *block = feature_reader_blocks(reader, definition->key);
     aggregate_read_column(definition, block, count, &reader->when, ret_column);
 }
@@ -217,7 +222,7 @@ static void describe_list(struct feature_reader *reader, const struct definition
     if (is_ids && detail->status == FEATURE_MISSING)
         detail->status = FEATURE_PRESENT; /* it has no number, and is there all the same */
     if (detail->status == FEATURE_PRESENT && (is_ids || definition->last_count > 1))
-        detail->list = feature_reader_blocks(reader, definition->key)[0] + definition->offset;
+        detail->list = feature_reader_list(reader, definition);
 }
 
 void feature_describe(struct feature_reader *reader, const struct feature *feature,

@@ -8,7 +8,8 @@
  *
  * Windows of time and ages end at the watermark.  A value that is not there, or older than the
  * feature's max_age, is the feature's default; without one it is NaN, and a model puts its own
- * default there.
+ * default there.  A user's features, and those of pairs with the user, are read together with what
+ * lies under the anonymous ids that are theirs alone (identify), the FEATURE_LINKS_MAX newest.
  *
  *     PRESENT   computed from events, and young enough
  *     DEFAULT   nothing to compute it from; the default
@@ -55,6 +56,17 @@ struct feature_window {
     const uint8_t *block[FEATURE_KEY_COUNT][FEATURE_WINDOW_MAX];
 };
 
+enum { FEATURE_LINKS_MAX = 20 };
+
+/* Keys that are of a person, by what they are paired with. */
+enum feature_linked { LINKED_ALONE, LINKED_ITEM, LINKED_CATEGORY, LINKED_BRAND, LINKED_COUNT };
+
+/* An anonymous id that is the user's, and its blocks for each item of the window; NULL: none. */
+struct feature_link {
+    uint32_t anon;
+    const uint8_t *block[LINKED_COUNT][FEATURE_WINDOW_MAX];
+};
+
 struct feature_reader {
     const struct store *store;
     const struct feature_set *set;
@@ -69,6 +81,10 @@ struct feature_reader {
     uint32_t keys; /* bits: of what is looked up ahead */
     struct feature_window window[2];
     uint32_t at; /* which of them it stands at; the other one is the next, or being made it */
+    uint32_t link_count;
+    uint32_t linked_keys; /* bit by feature_linked: the blocks were looked up, for this window */
+    struct feature_link link[FEATURE_LINKS_MAX];
+    uint8_t list_state[AGGREGATE_LIST_BYTES_MAX]; /* the one that was described last */
     /* what is done next, for which window, and what of that is left */
     uint32_t step, step_window, step_left, step_at;
 };
@@ -107,8 +123,20 @@ void feature_describe(struct feature_reader *reader, const struct feature *featu
 /* ---- feature_reader_rows.c */
 /* The blocks of each item of the window; one of zeros where there is no row. */
 const uint8_t *const *feature_reader_blocks(struct feature_reader *reader, enum feature_key key);
+/* Numbers of what a key is paired with, for each item of the window. */
+const uint32_t *feature_reader_numbers(struct feature_reader *reader, enum feature_right right);
 /* Takes another step to the rows that are needed next. */
 void feature_reader_go_ahead(struct feature_reader *reader);
+
+/* ---- feature_reader_links.c */
+void feature_reader_find_links(struct feature_reader *reader);
+bool feature_reader_is_joined(const struct feature_reader *reader, enum feature_key key);
+/* As aggregate_read_column, of the first `count` items; the key is joined. */
+void feature_reader_join(struct feature_reader *reader, const struct definition *definition,
+                         uint32_t count, struct aggregate_column *ret_column);
+/* The state of a list for the window's first item, valid until the next call. */
+const uint8_t *feature_reader_list(struct feature_reader *reader,
+                                   const struct definition *definition);
 
 /* What has to be known for the feature to have a value: who asks, and which item. */
 static inline enum feature_left feature_asks_for(const struct feature *feature)

@@ -323,6 +323,7 @@ void feature_reader_window(struct feature_reader *reader, uint32_t first, uint32
     else
         begin_window(reader, 1 - reader->at, first, count);
     reader->at = 1 - reader->at;
+    reader->linked_keys &= 1u << LINKED_ALONE;
     begin_reading(reader);
 }
 
@@ -333,6 +334,7 @@ void feature_reader_items(struct feature_reader *reader, const uint32_t *item, u
     reader->list = item;
     reader->list_count = count;
     reader->keys = keys & ~(uint32_t)ALONE;
+    reader->linked_keys &= 1u << LINKED_ALONE;
     begin_window(reader, reader->at, 0, count < FEATURE_WINDOW_MAX ? count : FEATURE_WINDOW_MAX);
     begin_reading(reader);
 }
@@ -341,6 +343,13 @@ void feature_reader_item(struct feature_reader *reader, uint32_t item)
 {
     feature_reader_items(reader, &item, 1, 0);
     reader->list = reader->window[reader->at].item; /* the parameter goes */
+}
+
+const uint32_t *feature_reader_numbers(struct feature_reader *reader, enum feature_right right)
+{
+    struct feature_window *window = &reader->window[reader->at];
+    bool is_named = right == RIGHT_CATEGORY || right == RIGHT_BRAND;
+    return is_named ? find_names(reader, window, right) : window->item;
 }
 
 static void find_now(struct feature_reader *reader, struct feature_window *window,
