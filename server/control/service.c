@@ -213,14 +213,29 @@ static enum call_state serve(struct service *service, struct worker *worker, str
     }
 }
 
+static void show_effort(const struct service *service, const struct worker *worker,
+                        uint32_t before_permille)
+{
+    if (effort_permille(&worker->effort) != before_permille)
+        metric_set(service->with.metrics, M_WORK_FACTOR, 0, 0,
+                   (double)effort_permille(&worker->effort) / EFFORT_FULL);
+}
+
+/* At the end of a decision. */
 static void hold_latency(const struct service *service, struct worker *worker, uint64_t now_ns,
                          uint64_t took_ns)
 {
-    uint32_t before = worker->effort.spared_permille;
+    uint32_t before_permille = effort_permille(&worker->effort);
     effort_note(&worker->effort, service->with.latency_target_ns, now_ns, took_ns);
-    if (worker->effort.spared_permille != before)
-        metric_set(service->with.metrics, M_WORK_FACTOR, 0, 0,
-                   (double)effort_permille(&worker->effort) / EFFORT_FULL);
+    show_effort(service, worker, before_permille);
+}
+
+/* Before one. */
+static void rest(const struct service *service, struct worker *worker, uint64_t now_ns)
+{
+    uint32_t before_permille = effort_permille(&worker->effort);
+    effort_rest(&worker->effort, now_ns);
+    show_effort(service, worker, before_permille);
 }
 
 static enum reply_code refusal_of(enum err_code rc)
@@ -248,6 +263,8 @@ enum call_state service_call(void *ctx, struct worker *worker, struct call *call
         request_decode(call->request, call->request_bytes, &worker->arena, &request, field, &err);
     uint64_t decoded_ns = clock_now_ns(service->with.clock);
     metric_observe(worker->metrics, M_STAGE_DURATION, STAGE_DECODE, 0, decoded_ns - began_ns);
+    if (is_decision(request.op))
+        rest(service, worker, began_ns);
     if (rc != ERR_OK) {
         reply_error(call, request.id_raw, service->with.clock, refusal_of(rc), err.text, field);
     } else {

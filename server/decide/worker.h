@@ -28,7 +28,8 @@ struct queue_delay {
 /* What is left out of decisions, to hold their latency; see server/control/effort.h. */
 struct effort {
     uint64_t window_began_ns;
-    uint32_t count, late_count; /* in this window */
+    uint32_t count, late_count,
+        near_count; /* in this window; near: longer than half of the target */
     uint32_t spared_permille;
 };
 

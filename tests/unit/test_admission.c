@@ -182,6 +182,39 @@ static void test_effort_falls_quickly_and_rises_slowly(void **state)
     assert_int_equal(effort_permille(&effort), 900);
 }
 
+static void quick(struct effort *effort, uint64_t *now_ns, uint32_t count, uint32_t near)
+{
+    for (uint32_t i = 0; i < count; i++)
+        effort_note(effort, MS, *now_ns += MS, i < near ? MS / 2 + 1 : MS / 2);
+}
+
+static void test_effort_comes_back_twofold_when_there_is_time(void **state)
+{
+    (void)state;
+    const struct effort spared = {.spared_permille = EFFORT_FULL - EFFORT_LEAST,
+                                  .window_began_ns = 1000 * MS};
+    struct effort effort = spared;
+    uint64_t now_ns = 1000 * MS;
+    quick(&effort, &now_ns, EFFORT_DECISIONS, 0);
+    assert_int_equal(effort_permille(&effort), 200);
+    quick(&effort, &now_ns, EFFORT_DECISIONS, 1); /* one in two hundred: not so few */
+    assert_int_equal(effort_permille(&effort), 220);
+    quick(&effort, &now_ns, EFFORT_DECISIONS, 0);
+    quick(&effort, &now_ns, EFFORT_DECISIONS, 0);
+    quick(&effort, &now_ns, EFFORT_DECISIONS, 0);
+    assert_int_equal(effort_permille(&effort), EFFORT_FULL);
+    /* While nobody asks. */
+    effort = spared;
+    effort_rest(&effort, now_ns = 2999 * MS);
+    assert_int_equal(effort_permille(&effort), EFFORT_LEAST);
+    effort_rest(&effort, now_ns = 3000 * MS);
+    assert_int_equal(effort_permille(&effort), 200);
+    effort_rest(&effort, now_ns += 1999 * MS); /* a second without decisions begins anew */
+    assert_int_equal(effort_permille(&effort), 200);
+    effort_rest(&effort, now_ns + UINT64_C(3600000) * MS);
+    assert_int_equal(effort_permille(&effort), EFFORT_FULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_few_requests_say_nothing_and_idling_forgets),
         cmocka_unit_test(test_what_gives_way_first),
         cmocka_unit_test(test_effort_falls_quickly_and_rises_slowly),
+        cmocka_unit_test(test_effort_comes_back_twofold_when_there_is_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
