@@ -140,6 +140,20 @@ static uint64_t hedge_time(const struct client_call *call, const struct client_p
     return after_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + after_ns;
 }
 
+/* None will be asked within the time of the call. */
+static void end_unasked(struct client_call *call, const struct client_pick *pick, uint64_t now_ns)
+{
+    const char *message = "every address failed a moment ago and is not tried again yet";
+    if (call->reply == NULL && pick->are_overloaded) {
+        uint64_t left_ms = (pick->retry_at_ns - now_ns) / CLIENT_NS_PER_MS + 1;
+        replace_reply(call,
+                      client_reply_overloaded(
+                          "every address asked to be left alone for longer than this call has",
+                          (uint32_t)left_ms));
+    }
+    client_call_end(call, DECIDE_UNREACHABLE, call->reply != NULL ? NULL : message);
+}
+
 /* Asks the next address, or waits for one that may be asked. */
 static void try_next(struct client_call *call, struct client_loop *loop, uint64_t now_ns)
 {
@@ -147,10 +161,7 @@ static void try_next(struct client_call *call, struct client_loop *loop, uint64_
     struct client_pick pick = client_fleet_pick(fleet, call->route_key, call->tried, false, now_ns);
     if (!pick.found) {
         if (pick.retry_at_ns >= call->deadline_ns)
-            client_call_end(call, DECIDE_UNREACHABLE,
-                            call->reply != NULL
-                                ? NULL
-                                : "every address failed a moment ago and is not tried again yet");
+            end_unasked(call, &pick, now_ns);
         return;
     }
     call->hedge_at_ns = hedge_time(call, &pick, now_ns);
@@ -247,22 +258,29 @@ void client_call_lost(struct client_call *call, struct client_attempt *attempt,
     call->final = status == DECIDE_NOMEM || (sent && !may_repeat(call, now_ns));
 }
 
-/* True: another address may do what this one would not. */
-static bool is_refused_for_now(const struct decide_reply *reply)
+static bool says(const struct decide_reply *reply, const char *code)
 {
-    return reply->status == DECIDE_REFUSED && (strcmp(reply->error_code, "draining") == 0 ||
-                                               strcmp(reply->error_code, "overloaded") == 0);
+    return reply->status == DECIDE_REFUSED && strcmp(reply->error_code, code) == 0;
 }
 
-static void refused_for_now(struct client_call *call, struct client_attempt *attempt,
-                            uint64_t now_ns)
+/* True: another address may do what this one would not, or could not. */
+static bool is_refused_here(const struct decide_reply *reply)
+{
+    return says(reply, "draining") || says(reply, "overloaded") || says(reply, "internal");
+}
+
+static void refused_here(struct client_call *call, struct client_attempt *attempt, uint64_t now_ns)
 {
     uint64_t pause_ns = call->reply->retry_after_ms * CLIENT_NS_PER_MS;
-    bool is_leaving = strcmp(call->reply->error_code, "draining") == 0;
-    drop(call, attempt, CLIENT_OUTCOME_BAD, pause_ns, now_ns);
-    /* Nothing was done; but a repeat adds to the load, unless the daemon is about to stop. */
-    call->final =
-        !is_leaving && call->live_count == 0 && !client_fleet_spend(&call->client->fleet, now_ns);
+    bool is_leaving = says(call->reply, "draining"), is_broken = says(call->reply, "internal");
+    drop(call, attempt,
+         says(call->reply, "overloaded") ? CLIENT_OUTCOME_OVERLOADED : CLIENT_OUTCOME_BAD, pause_ns,
+         now_ns);
+    /* Nothing was done, unless it broke on the way; but a repeat adds to the load, unless the
+     * daemon is about to stop. */
+    call->final = !is_leaving &&
+                  ((is_broken && !call->op->repeatable) ||
+                   (call->live_count == 0 && !client_fleet_spend(&call->client->fleet, now_ns)));
 }
 
 static void won(struct client_call *call, struct client_attempt *attempt, uint64_t now_ns)
@@ -294,8 +312,8 @@ enum decide_status client_call_answered(struct client_call *call, struct client_
         return status;
     }
     replace_reply(call, reply);
-    if (is_refused_for_now(reply))
-        refused_for_now(call, attempt, now_ns);
+    if (is_refused_here(reply))
+        refused_here(call, attempt, now_ns);
     else
         won(call, attempt, now_ns);
     return DECIDE_OK;

@@ -27,11 +27,16 @@ static struct decide_reply *wait_for_end(struct client_call *call)
     return call->reply;
 }
 
-static void begin(struct client_call *call, struct decide_client *client, const char *op,
-                  uint64_t timeout_us)
+/* DECIDE_INVALID without an operation. */
+static enum decide_status begin(struct client_call *call, struct decide_client *client,
+                                const char *op, uint64_t timeout_us, char error[DECIDE_ERROR_BYTES])
 {
     client_notice_fork(client);
-    client_call_begin(call, client, op, timeout_us);
+    client_call_begin(call, client, op == NULL ? "" : op, timeout_us);
+    if (op != NULL && op[0] != '\0')
+        return DECIDE_OK;
+    snprintf(error, DECIDE_ERROR_BYTES, "op: expected the name of an operation");
+    return DECIDE_INVALID;
 }
 
 /* True: the message is whole.  Otherwise the call has ended, with a reply that says why not. */
@@ -42,9 +47,10 @@ static bool build_request(struct client_call *call, struct decide_client *client
     char error[DECIDE_ERROR_BYTES];
     if (request == NULL)
         request = &empty;
-    begin(call, client, op, request->timeout_us);
-    return client_call_ready(call, client_message_add_request(&call->message, op, request, error),
-                             error);
+    enum decide_status status = begin(call, client, op, request->timeout_us, error);
+    if (status == DECIDE_OK)
+        status = client_message_add_request(&call->message, op, request, error);
+    return client_call_ready(call, status, error);
 }
 
 /* What the caller brought, of up to bytes_max bytes, is one MessagePack value. */
@@ -69,11 +75,12 @@ static enum decide_status check_value(const struct client_call *call, const char
 static bool build_events(struct client_call *call, struct decide_client *client, const void *events,
                          size_t events_len, uint64_t timeout_us)
 {
-    char error[DECIDE_ERROR_BYTES] = "events: expected one MessagePack array";
-    enum decide_status status = DECIDE_INVALID;
+    char error[DECIDE_ERROR_BYTES];
     struct client_reader reader = client_reader_of(events, events_len);
     uint32_t event_count = 0;
-    begin(call, client, "events", timeout_us);
+    (void)begin(call, client, "events", timeout_us, error);
+    enum decide_status status = DECIDE_INVALID;
+    snprintf(error, sizeof error, "events: expected one MessagePack array");
     if (events != NULL)
         status = check_value(call, "events", events, events_len, DECIDE_EVENTS_BYTES_MAX, error);
     if (status == DECIDE_OK && !client_read_array(&reader, &event_count))
@@ -86,13 +93,13 @@ static bool build_events(struct client_call *call, struct decide_client *client,
 static bool build_call(struct client_call *call, struct decide_client *client, const char *op,
                        const void *body, size_t body_len, uint64_t timeout_us)
 {
-    char error[DECIDE_ERROR_BYTES] = "body: expected one MessagePack map";
-    enum decide_status status = DECIDE_OK;
-    begin(call, client, op, timeout_us);
-    if (body != NULL) {
+    char error[DECIDE_ERROR_BYTES] = "";
+    enum decide_status status = begin(call, client, op, timeout_us, error);
+    if (status == DECIDE_OK && body != NULL) {
         uint32_t pair_count = 0;
         struct client_reader map = client_reader_of(body, body_len);
         struct client_reader inside = map;
+        snprintf(error, sizeof error, "body: expected one MessagePack map");
         status = check_value(call, "body", body, body_len, DECIDE_REQUEST_BYTES_MAX, error);
         if (status == DECIDE_OK && !client_read_map(&inside, &pair_count))
             status = DECIDE_INVALID;
@@ -148,6 +155,12 @@ struct decide_reply *decide_call(struct decide_client *client, const char *op, c
                                                                      : call.reply;
 }
 
+/* NULL without memory, or when nobody would get the reply. */
+static struct client_call *new_call(decide_callback *callback)
+{
+    return callback == NULL ? NULL : malloc(sizeof(struct client_call));
+}
+
 /* `call`: on the heap. */
 static uint64_t submit(struct decide_client *client, struct client_call *call, bool is_ready,
                        decide_callback *callback, void *argument)
@@ -166,7 +179,7 @@ uint64_t decide_submit(struct decide_client *client, const char *op,
                        const struct decide_request *request, decide_callback *callback,
                        void *argument)
 {
-    struct client_call *call = malloc(sizeof *call);
+    struct client_call *call = new_call(callback);
     return call == NULL
                ? 0
                : submit(client, call, build_request(call, client, op, request), callback, argument);
@@ -175,7 +188,7 @@ uint64_t decide_submit(struct decide_client *client, const char *op,
 uint64_t decide_submit_events(struct decide_client *client, const void *events, size_t events_len,
                               uint64_t timeout_us, decide_callback *callback, void *argument)
 {
-    struct client_call *call = malloc(sizeof *call);
+    struct client_call *call = new_call(callback);
     return call == NULL
                ? 0
                : submit(client, call, build_events(call, client, events, events_len, timeout_us),
@@ -186,7 +199,7 @@ uint64_t decide_submit_call(struct decide_client *client, const char *op, const 
                             size_t body_len, uint64_t timeout_us, decide_callback *callback,
                             void *argument)
 {
-    struct client_call *call = malloc(sizeof *call);
+    struct client_call *call = new_call(callback);
     return call == NULL
                ? 0
                : submit(client, call, build_call(call, client, op, body, body_len, timeout_us),

@@ -24,20 +24,20 @@
  * The daemon is told the time that is left when the request is sent.
  * Several addresses: the calls of one user (or anon, or session) go to one of them, chosen by
  * rendezvous hashing and left for the next while it has more than 1.25 times its share in progress;
- * those without one go round.  An address that cannot be reached, or answers `draining` or
- * `overloaded`, is left alone for a time that grows from 1 ms to 1 s, and the call goes on to the
- * next with the time it has left; after five failures in a row it counts as ejected.  After that
- * time one call probes it.  An address that lets calls run out of time is asked when there is no
- * better.  When all are left alone, each is tried again after 100 ms at most; the call waits for
- * the first, or ends at once when none will be tried within its time.
- * Repeating: decisions are repeated when a connection is lost or the daemon is overloaded; events
- * too, since they carry ids.  Operations that change the daemon are repeated only when they cannot
- * have been received.  Hedges: what may be repeated and waits for longer than hedge_after_us is
- * asked of one more address, and the first answer counts; a call that probes does so in any case.
- * Repeats of what was sent and hedges share one budget, 10 % of the calls. Memory: blocking calls
- * in progress use one connection per address each, up to connections_max; submitted ones share
- * connections, up to connections_max per address.  A connection's buffer is as large as the largest
- * reply it has seen.  docs/client.md says more. */
+ * those without one go round.  An address that cannot be reached, or answers `draining`,
+ * `overloaded` or `internal`, is left alone for a time that grows from 1 ms to 1 s, and the call
+ * goes on to the next with the time it has left; after five failures in a row it counts as ejected.
+ * After that time one call probes it.  An address that lets calls run out of time is asked when
+ * there is no better.  When all are left alone, each is tried again after 100 ms at most; the call
+ * waits for the first, or ends at once when none will be tried within its time: as `overloaded`
+ * with the time that is left, when all said so. Repeating: decisions are repeated when a connection
+ * is lost or the daemon is overloaded or broken; events too, since they carry ids.  Operations that
+ * change the daemon are repeated only when they cannot have been received.  Hedges: what may be
+ * repeated and waits for longer than hedge_after_us is asked of one more address, and the first
+ * answer counts; a call that probes does so in any case. Repeats of what was sent and hedges share
+ * one budget, 10 % of the calls. Memory: blocking calls in progress use one connection per address
+ * each, up to connections_max; submitted ones share connections, up to connections_max per address.
+ * A connection's buffer is as large as the largest reply it has seen.  docs/client.md says more. */
 #ifndef DECIDE_H
 #define DECIDE_H
 
@@ -209,7 +209,7 @@ DECIDE_API void decide_reply_free(struct decide_reply *reply); /* NULL is fine *
  * decide_fd for reading and call decide_process when it is readable: it becomes so in time for
  * deadlines, too.  One fd for the client's life (a child after fork asks again); -1: none is free.
  * The return is the call's ticket.  0: more than DECIDE_PENDING_MAX are in progress, or there is no
- * memory or fd; the callback is not called then.  Any thread may call any of these. */
+ * memory, fd or callback; none is called then.  Any thread may call any of these. */
 typedef void decide_callback(struct decide_reply *reply, void *argument);
 /* `op`: "recommend", "similar", "rank" or "price". */
 DECIDE_API uint64_t decide_submit(struct decide_client *client, const char *op,

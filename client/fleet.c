@@ -113,6 +113,7 @@ struct client_pick client_fleet_pick(struct client_fleet *fleet, uint64_t key, u
     uint32_t healthy_count = 0;
     uint32_t fresh_count = 0; /* healthy and not tried */
     uint32_t last_resort = 0;
+    uint32_t overloaded_count = 0;
     pthread_mutex_lock(&fleet->mutex);
     for (uint32_t i = 0; i < fleet->site_count; i++) {
         states[i] = client_health_state(&fleet->sites[i].health, now_ns);
@@ -124,6 +125,7 @@ struct client_pick client_fleet_pick(struct client_fleet *fleet, uint64_t key, u
         const struct client_site *site = &fleet->sites[i];
         bool was_tried = (tried >> i & 1) != 0;
         if (states[i] == CLIENT_LEFT_ALONE) {
+            overloaded_count += site->is_overloaded;
             if (site->health.alone_retry_at_ns < pick.retry_at_ns) {
                 pick.retry_at_ns = site->health.alone_retry_at_ns;
                 last_resort = i;
@@ -148,6 +150,7 @@ struct client_pick client_fleet_pick(struct client_fleet *fleet, uint64_t key, u
         pick.others = fresh_count > (is_fresh ? 1U : 0U);
         take(fleet, &pick, now_ns);
     }
+    pick.are_overloaded = !pick.found && overloaded_count == fleet->site_count;
     pthread_mutex_unlock(&fleet->mutex);
     return pick;
 }
@@ -162,13 +165,16 @@ void client_fleet_report(struct client_fleet *fleet, uint32_t index, enum client
     switch (outcome) {
     case CLIENT_OUTCOME_NONE: break;
     case CLIENT_OUTCOME_FINE:
+        site->is_overloaded = false;
         client_health_succeeded(&site->health);
         client_quantile_add(&fleet->latency, took_or_pause_ns);
         break;
     case CLIENT_OUTCOME_SLOW:
     case CLIENT_OUTCOME_BAD:
+    case CLIENT_OUTCOME_OVERLOADED:
         site->failure_count++;
-        if (client_health_failed(&site->health, outcome == CLIENT_OUTCOME_BAD, took_or_pause_ns,
+        site->is_overloaded = outcome == CLIENT_OUTCOME_OVERLOADED;
+        if (client_health_failed(&site->health, outcome != CLIENT_OUTCOME_SLOW, took_or_pause_ns,
                                  now_ns)) {
             site->ejection_count++;
             atomic_fetch_add_explicit(&fleet->ejection_count, 1, memory_order_relaxed);

@@ -27,6 +27,7 @@ struct client_site {
     uint64_t seed;            /* of its rank for a key */
     uint64_t chosen_count_at; /* the fleet's count when it was chosen last */
     uint32_t in_progress_count;
+    bool is_overloaded; /* it said so last */
     uint64_t attempt_count, failure_count, ejection_count;
 };
 
@@ -48,14 +49,16 @@ struct client_pick {
     bool others;          /* another one that was not tried is healthy */
     uint64_t p95_ns;      /* of recent latencies; UINT64_MAX: not known */
     uint64_t retry_at_ns; /* not found: when the first that is left alone may be tried */
+    bool are_overloaded;  /* not found: all of them said so, and are well otherwise */
 };
 
 /* What was learned about the address. */
 enum client_outcome {
     CLIENT_OUTCOME_NONE,
     CLIENT_OUTCOME_FINE,
-    CLIENT_OUTCOME_SLOW, /* the time ran out, or another one was faster */
-    CLIENT_OUTCOME_BAD   /* not to be asked for a while */
+    CLIENT_OUTCOME_SLOW,      /* the time ran out, or another one was faster */
+    CLIENT_OUTCOME_BAD,       /* not to be asked for a while */
+    CLIENT_OUTCOME_OVERLOADED /* likewise, because it said so */
 };
 
 enum decide_status client_fleet_init(struct client_fleet *fleet,

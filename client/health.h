@@ -3,13 +3,13 @@
  *
  * A failure makes an address be left alone for 1 ms, and twice as long for each further failure
  * without a success between, up to 1 s.  It is `hard` when nothing can be expected there (refused,
- * lost, no reply at all, draining, overloaded); a call that ran out of time makes the address
- * merely suspect: it is asked when there is none better, since it may only be slow.
- * From CLIENT_EJECT_FAILURES failures on it counts as ejected.
- * After the time one call is let through, the probe; the others wait for its outcome or for the
- * same time again, so that a dead address costs one call per period, not all of them.  Where there
- * is no other address to ask, the period is CLIENT_COOL_DOWN_NS_ALONE at most.
- * Threads: one owner (the fleet, under its mutex).  Time is given by the caller. */
+ * lost, no reply at all, draining, overloaded, internal); a call that ran out of time makes the
+ * address merely suspect: it is asked when there is none better, since it may only be slow. From
+ * CLIENT_EJECT_FAILURES failures on it counts as ejected. After the time one call is let through,
+ * the probe; the others wait for its outcome or for the same time again, so that a dead address
+ * costs one call per period, not all of them.  Where there is no other address to ask, the period
+ * is CLIENT_COOL_DOWN_NS_ALONE at most. Threads: one owner (the fleet, under its mutex).  Time is
+ * given by the caller. */
 #ifndef CLIENT_HEALTH_H
 #define CLIENT_HEALTH_H
 

@@ -249,6 +249,19 @@ struct decide_reply *client_reply_failure(enum decide_status status, const char 
     return block.reply;
 }
 
+struct decide_reply *client_reply_overloaded(const char *message, uint32_t retry_after_ms)
+{
+    static const char code[] = "overloaded";
+    struct block block;
+    if (!block_create(&block, 0, sizeof code + strlen(message) + 1))
+        return &out_of_memory;
+    block.reply->status = DECIDE_REFUSED;
+    block.reply->error_code = put_text(&block, code, sizeof code - 1);
+    block.reply->error_message = put_text(&block, message, strlen(message));
+    block.reply->retry_after_ms = retry_after_ms;
+    return block.reply;
+}
+
 /* What the request says about which items it wants. */
 struct wish {
     int64_t n;

@@ -23,6 +23,9 @@ enum decide_status client_reply_decode(const uint8_t *bytes, size_t len, bool wa
 /* A reply without an answer.  Never NULL: the one for a lack of memory exists already. */
 struct decide_reply *client_reply_failure(enum decide_status status, const char *message);
 
+/* The refusal of daemons that are not asked, since they wanted to be left alone for longer. */
+struct decide_reply *client_reply_overloaded(const char *message, uint32_t retry_after_ms);
+
 /* Items that stand in for an answer, best first. */
 struct client_stand_in {
     const char *level;
