@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "models/forest_fast_internal.h"
+#include "models/forest_ranks.h"
 
 #define NOWHERE UINT32_MAX
 
@@ -126,13 +127,11 @@ static uint64_t bits(uint32_t lo, uint32_t hi)
     return below & ~(((uint64_t)1 << lo) - 1);
 }
 
-/* A set counts as a column of -infinity and NaN, which any threshold tells apart; x < t of floats
- * is x <= the float before t. */
-static double threshold_of(const struct plan *plan, const struct forest_node *node)
+double forest_fast_threshold(const struct forest_fast *fast, const struct forest_node *node)
 {
     if ((node->flags & NODE_CATEGORICAL) != 0)
         return 0.0;
-    if (plan->fast->has_floats)
+    if (fast->has_floats)
         return (double)nextafterf((float)node->threshold, -INFINITY);
     return node->threshold;
 }
@@ -144,7 +143,7 @@ static bool add_split(struct plan *plan, const struct forest_tree *tree, uint32_
     const struct forest_node *node = &plan->forest->node[tree->node_begin + n];
     if (!make_room(plan))
         return false;
-    where.threshold = threshold_of(plan, node);
+    where.threshold = forest_fast_threshold(plan->fast, node);
     where.keep = ~left;
     where.column = plan->found[plan->column_of[tree->node_begin + n]].place;
     where.number = plan->key_count;
@@ -152,42 +151,15 @@ static bool add_split(struct plan *plan, const struct forest_tree *tree, uint32_
     return true;
 }
 
-/* NULL for a single leaf: a forest of those has no nodes at all. */
-static const struct forest_node *nodes_of(const struct forest *forest,
-                                          const struct forest_tree *tree)
-{
-    return tree->node_count == 0 ? NULL : forest->node + tree->node_begin;
-}
-
-/* Of each node: how many leaves hang below, and which is the first.  Parents stand before their
- * children. */
-static void count_leaves(struct plan *plan, const struct forest_tree *tree)
-{
-    const struct forest_node *nodes = nodes_of(plan->forest, tree);
-    for (uint32_t n = tree->node_count; n-- > 0;) {
-        uint32_t left = nodes[n].left < 0 ? 1 : plan->leaf_count[nodes[n].left];
-        uint32_t right = nodes[n].right < 0 ? 1 : plan->leaf_count[nodes[n].right];
-        plan->leaf_count[n] = left + right;
-    }
-    plan->leaf_first[0] = 0;
-    for (uint32_t n = 0; n < tree->node_count; n++) {
-        uint32_t left = nodes[n].left < 0 ? 1 : plan->leaf_count[nodes[n].left];
-        if (nodes[n].left >= 0)
-            plan->leaf_first[nodes[n].left] = plan->leaf_first[n];
-        if (nodes[n].right >= 0)
-            plan->leaf_first[nodes[n].right] = plan->leaf_first[n] + left;
-    }
-}
-
 /* The splits that take leaves from..from+piece_leaves-1 away. */
 static bool add_piece(struct plan *plan, const struct forest_tree *tree, struct fast_key where,
                       uint32_t from)
 {
-    const struct forest_node *nodes = nodes_of(plan->forest, tree);
+    const struct forest_node *nodes = fast_nodes(plan->forest, tree);
     uint32_t end = from + plan->piece_leaves;
     for (uint32_t n = 0; n < tree->node_count; n++) {
         uint32_t lo = plan->leaf_first[n];
-        uint32_t hi = lo + (nodes[n].left < 0 ? 1 : plan->leaf_count[nodes[n].left]);
+        uint32_t hi = lo + fast_left_leaves(nodes, n, plan->leaf_count);
         if (hi <= from || lo >= end)
             continue;
         uint64_t left = bits(lo < from ? 0 : lo - from, hi > end ? plan->piece_leaves : hi - from);
@@ -220,7 +192,7 @@ static bool add_tree(struct plan *plan, uint32_t number)
     put_into_chunk(fast, made, number);
     if (made->piece_count == 0)
         return true; /* it may have more leaves than there is room to count them */
-    count_leaves(plan, tree);
+    forest_fast_count_leaves(plan->forest, tree, plan->leaf_count, plan->leaf_first);
     for (uint32_t p = 0; p < made->piece_count; p++) {
         const struct fast_key where = {.chunk = fast->chunk_count - 1,
                                        .piece = made->piece_begin + p};
@@ -235,7 +207,7 @@ static bool add_tree(struct plan *plan, uint32_t number)
 static enum err_code plan_init(struct plan *plan, struct err *err)
 {
     const struct forest *forest = plan->forest;
-    uint32_t leaves = FAST_PIECES_MAX * 64;
+    uint32_t leaves = FAST_LEAVES_MAX;
     plan->found = malloc(FAST_COLUMNS_MAX * sizeof *plan->found);
     plan->column_of = malloc((forest->node_count + 1ULL) * sizeof *plan->column_of);
     plan->leaf_count = malloc(leaves * sizeof *plan->leaf_count);
@@ -334,6 +306,8 @@ enum err_code forest_fast_create(const struct forest *forest, uint32_t output,
         rc = lay_out(plan, err);
     if (rc == ERR_OK)
         rc = copy_leaves(fast, err);
+    if (rc == ERR_OK && fast->has_avx2)
+        rc = forest_ranks_create(fast, &fast->ranks, err);
     free(plan->key);
     free(plan->found);
     free(plan->column_of);
@@ -362,6 +336,7 @@ void forest_fast_destroy(struct forest_fast **fast)
     free(old->feature);
     free(old->column);
     free(old->leaf32);
+    forest_ranks_destroy(&old->ranks);
     free(old);
     *fast = NULL;
 }
@@ -372,5 +347,6 @@ uint64_t forest_fast_bytes(const struct forest_fast *fast)
     return sizeof *fast + fast->tree_count * sizeof *fast->tree + fast->split_count * split +
            fast->run_count * sizeof *fast->run + fast->chunk_count * sizeof *fast->chunk +
            fast->feature_count * sizeof *fast->feature + fast->column_count * sizeof *fast->column +
-           (fast->has_floats ? fast->forest->leaf_count * sizeof *fast->leaf32 : 0);
+           (fast->has_floats ? fast->forest->leaf_count * sizeof *fast->leaf32 : 0) +
+           (fast->ranks == NULL ? 0 : forest_ranks_bytes(fast->ranks));
 }

@@ -15,6 +15,9 @@
  * Trees with many leaves or many sets of categories are walked node by node.  So many trees at a
  * time go through the columns that what is left of their leaves stays in a near cache.
  *
+ * Few rows go one at a time by ranks where the forest fits (forest_ranks.h): up to four, and up to
+ * three that are left over beside eight.
+ *
  * Threads: create and destroy on the loader; margins on any, without allocation or locks. */
 #ifndef MODELS_FOREST_FAST_H
 #define MODELS_FOREST_FAST_H

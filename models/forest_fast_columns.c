@@ -27,11 +27,7 @@ static double value64(const struct forest *forest, const struct fast_column *col
         struct forest_node node = {.set = column->set, .flags = column->flags};
         return forest_lightgbm_left(forest, &node, x) ? LEFT : RIGHT;
     }
-    bool is_nan = isnan(x);
-    if ((is_nan && (column->flags & NODE_MISSING_NAN) == 0) ||
-        (x >= -FOREST_ZERO && x <= FOREST_ZERO))
-        x = 0.0;
-    if (isnan(x) || (x == 0.0 && (column->flags & NODE_MISSING_ZERO) != 0))
+    if (!fast_value64(column->flags, x, &x))
         return (column->flags & NODE_DEFAULT_LEFT) != 0 ? LEFT : RIGHT;
     return x;
 }

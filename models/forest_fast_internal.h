@@ -58,6 +58,8 @@ struct fast_tree {
     uint32_t number; /* of the forest's tree */
 };
 
+struct forest_ranks;
+
 struct forest_fast {
     const struct forest *forest; /* borrowed */
     bool has_floats, has_avx2;
@@ -70,7 +72,8 @@ struct forest_fast {
     struct fast_chunk *chunk;
     struct fast_feature *feature;
     struct fast_column *column;
-    float *leaf32; /* has_floats: forest->leaf_value */
+    float *leaf32;              /* has_floats: forest->leaf_value */
+    struct forest_ranks *ranks; /* owned: how rows go one by one; NULL where it does not fit */
 };
 
 /* A split before they are in order. */
@@ -79,6 +82,39 @@ struct fast_key {
     uint64_t keep;
     uint32_t chunk, column, piece, number;
 };
+
+/* What a split is compared with: a set counts as a column of -infinity and NaN, which any threshold
+ * tells apart; x < t of floats is x <= the float before t. */
+double forest_fast_threshold(const struct forest_fast *fast, const struct forest_node *node);
+
+/* NULL for a single leaf: a forest of those has no nodes at all. */
+static inline const struct forest_node *fast_nodes(const struct forest *forest,
+                                                   const struct forest_tree *tree)
+{
+    return tree->node_count == 0 ? NULL : forest->node + tree->node_begin;
+}
+
+/* Of each node of a tree that is not walked: how many leaves hang below, and which is the first:
+ * forest_fast_leaves.c.  Both have FAST_LEAVES_MAX places. */
+#define FAST_LEAVES_MAX (FAST_PIECES_MAX * 64)
+void forest_fast_count_leaves(const struct forest *forest, const struct forest_tree *tree,
+                              uint32_t *ret_count, uint32_t *ret_first);
+/* How many of them hang on the left side of a node. */
+static inline uint32_t fast_left_leaves(const struct forest_node *nodes, uint32_t n,
+                                        const uint32_t *count)
+{
+    return nodes[n].left < 0 ? 1 : count[nodes[n].left];
+}
+
+/* What LightGBM compares; false: it counts as missing. */
+static inline bool fast_value64(uint8_t flags, double x, double *ret_value)
+{
+    bool is_nan = isnan(x);
+    if ((is_nan && (flags & NODE_MISSING_NAN) == 0) || (x >= -FOREST_ZERO && x <= FOREST_ZERO))
+        x = 0.0;
+    *ret_value = x;
+    return !isnan(x) && (x != 0.0 || (flags & NODE_MISSING_ZERO) == 0);
+}
 
 /* Sorts the keys of all trees and lays splits and runs out; trees and chunks are complete but for
  * the ends of runs: forest_fast_order.c. */
