@@ -4,12 +4,17 @@
  * Written to a temporary name, synced and renamed, so that a name stands for a whole file.  Format,
  * all numbers little-endian:
  *
- *   header   magic "decidedS", version 1 (u32), 0 (u32), sequence (u64), checksum (u64)
+ *   header   magic "decidedS", version 1 (u32), rules (u32), sequence (u64), checksum (u64)
  *   blocks   length (u32), the low half of the checksum (u32), rows
  *   last     a block of length 0, whose checksum is the number of rows, as 32 bits
  *   row      kind (u8), number (u32), length (u32), bytes; within one block
  *
  * Checksums are XXH3-64 over what follows; that of the header over what precedes.
+ *
+ * The rules are those by which events became this state.  Where they are others than ours the form
+ * is the same, and the file can be used, but a replay of all events leads to another state:
+ *   0  a full history drops its oldest entry
+ *   1  a full history keeps purchases (featurestore/person.h)
  *
  * The writer hands blocks to a thread of its own, so that a slow disk holds up nobody; a caller
  * that is faster looks at checkpoint_writer_has_room.  Threads: one owner each for writer and
@@ -24,6 +29,7 @@
 #include "base/err.h"
 #include "base/text.h"
 
+#define CHECKPOINT_RULES           1u /* of the state that is written */
 #define CHECKPOINT_ROW_BYTES_MAX   (1u << 20)
 #define CHECKPOINT_BLOCK_BYTES     (256u << 10) /* about: a block is closed once it is as long */
 #define CHECKPOINT_BLOCK_BYTES_MAX (64u << 20)
@@ -77,6 +83,7 @@ struct checkpoint_reader;
 MUST_CHECK enum err_code checkpoint_reader_open(const char *path,
                                                 struct checkpoint_reader **ret_reader,
                                                 uint64_t *ret_sequence, struct err *err);
+uint32_t checkpoint_reader_rules(const struct checkpoint_reader *reader);
 void checkpoint_reader_close(struct checkpoint_reader **reader);
 /* ERR_NOT_FOUND behind the last row, when all of the file was there and nothing else; ERR_CORRUPT
  * names the block by its place. */

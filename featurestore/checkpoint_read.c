@@ -16,6 +16,7 @@
 struct checkpoint_reader {
     char path[FILE_PATH_BYTES];
     int fd;
+    uint32_t rules;
     uint64_t offset; /* of the block that comes next */
     uint8_t *block;  /* owned */
     uint32_t capacity, len, at;
@@ -78,6 +79,7 @@ static enum err_code read_header(struct checkpoint_reader *reader, uint64_t *ret
     if (number_at(header + 8) != CHECKPOINT_VERSION)
         return err_set(err, ERR_UNSUPPORTED, "%.200s: expected version %u, got %u", reader->path,
                        CHECKPOINT_VERSION, number_at(header + 8));
+    reader->rules = number_at(header + 12);
     *ret_sequence = long_at(header + 16);
     return ERR_OK;
 }
@@ -102,6 +104,11 @@ enum err_code checkpoint_reader_open(const char *path, struct checkpoint_reader 
     }
     *ret_reader = reader;
     return ERR_OK;
+}
+
+uint32_t checkpoint_reader_rules(const struct checkpoint_reader *reader)
+{
+    return reader->rules;
 }
 
 void checkpoint_reader_close(struct checkpoint_reader **reader)

@@ -171,9 +171,10 @@ static enum err_code write_header(struct checkpoint_writer *writer, uint64_t seq
                                   struct err *err)
 {
     uint8_t header[CHECKPOINT_HEADER_BYTES] = CHECKPOINT_MAGIC;
-    uint32_t version = htole32(CHECKPOINT_VERSION);
+    uint32_t version = htole32(CHECKPOINT_VERSION), rules = htole32(CHECKPOINT_RULES);
     sequence = htole64(sequence);
     memcpy(header + 8, &version, sizeof version);
+    memcpy(header + 12, &rules, sizeof rules);
     memcpy(header + 16, &sequence, sizeof sequence);
     uint64_t checksum = htole64(hash_bytes(header, 24, CHECKPOINT_SEED));
     memcpy(header + 24, &checksum, sizeof checksum);

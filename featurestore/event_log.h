@@ -106,6 +106,9 @@ MUST_CHECK enum err_code event_log_refresh(struct event_log *log, struct err *er
 MUST_CHECK enum err_code event_log_prune(struct event_log *log, struct err *err);
 /* ERR_DISK_FULL when a commit would say so now; cheap. */
 MUST_CHECK enum err_code event_log_check_room(struct event_log *log, struct err *err);
+/* Whether all that was ever committed is there, and as it was: nothing was pruned, and no record
+ * outlived the retention of its type. */
+bool event_log_is_whole(const struct event_log *log);
 /* Up to which sequence records may go because they are old, and because there is no room. */
 void event_log_allow_prune(struct event_log *log, uint64_t old_up_to, uint64_t full_up_to);
 

@@ -135,3 +135,13 @@ enum err_code event_log_read_expiry(struct event_log *log, struct err *err)
         memcpy(log->expired_up_to, expiry.up_to, sizeof log->expired_up_to);
     return rc;
 }
+
+bool event_log_is_whole(const struct event_log *log)
+{
+    uint64_t first = atomic_load_explicit(&log->first_sequence, memory_order_relaxed);
+    for (uint32_t i = 0; i < EVENT_TYPE_COUNT; i++) {
+        if (log->expired_up_to[i] > 0)
+            return false;
+    }
+    return first == 1;
+}

@@ -57,6 +57,68 @@ void person_edit_event(struct person_edit *edit, enum event_class event_class)
         edit->purchases = count_up(edit->purchases);
 }
 
+/* ---- what stays ------------------------------------------------------------------------------ */
+
+bool person_is_purchase(uint8_t classes, uint32_t items_max)
+{
+    return items_max > 1 && (classes & 1u << EVENT_CLASS_PURCHASE) != 0;
+}
+
+static uint32_t less(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+struct person_share person_share(const uint8_t *classes, uint32_t count, uint32_t items_max)
+{
+    uint32_t purchases = 0;
+    for (uint32_t i = 0; i < count; i++)
+        purchases += person_is_purchase(classes[i], items_max);
+    uint32_t others = less(count - purchases, PERSON_OTHERS_MIN(items_max));
+    uint32_t kept = less(purchases, items_max - others);
+    return (struct person_share){kept, less(count - purchases, items_max - kept)};
+}
+
+/* Which kind of entries of a full history, and of one more that comes, has one too many. */
+static bool purchases_must_yield(const struct person_edit *edit, bool comes_a_purchase)
+{
+    uint32_t others = comes_a_purchase ? 0 : 1;
+    uint32_t others_min = PERSON_OTHERS_MIN(edit->items_max);
+    for (uint32_t i = 0; i < edit->count && others <= others_min; i++)
+        others += !person_is_purchase(edit->classes[i], edit->items_max);
+    return others <= others_min;
+}
+
+static void take_out(struct person_edit *edit, uint32_t at)
+{
+    uint32_t count = --edit->count - at;
+    memmove(edit->item + at, edit->item + at + 1, count * sizeof *edit->item);
+    memmove(edit->last_s + at, edit->last_s + at + 1, count * sizeof *edit->last_s);
+    memmove(edit->classes + at, edit->classes + at + 1, count);
+    memmove(edit->days + at, edit->days + at + 1, count);
+}
+
+/* Takes an entry out of a full history for one of `classes` that is to stand at *to.  False: that
+ * one is the oldest of those that have to make room. */
+static bool make_room(struct person_edit *edit, uint8_t classes, uint32_t *to)
+{
+    bool comes_a_purchase = person_is_purchase(classes, edit->items_max);
+    bool purchase_goes = purchases_must_yield(edit, comes_a_purchase);
+    uint32_t end = edit->count;
+    while (person_is_purchase(edit->classes[end - 1], edit->items_max) != purchase_goes) {
+        ASSERT(end > 1); /* there are at least two of the kind, with the one that comes */
+        end--;
+    }
+    if (comes_a_purchase == purchase_goes && *to >= end)
+        return false;
+    take_out(edit, end - 1);
+    if (*to >= end)
+        --*to;
+    return true;
+}
+
+/* ---- editing --------------------------------------------------------------------------------- */
+
 /* Opens a place at `to` by moving the entries from there up to `from`, whose own is lost. */
 static void move_down(struct person_edit *edit, uint32_t to, uint32_t from)
 {
@@ -134,12 +196,10 @@ void person_edit_item(struct person_edit *edit, uint32_t item, enum event_class 
         entry.days = edit->days[from];
         if (to > from)
             to = from; /* a late event leaves the entry where it is */
-    } else if (edit->count < edit->items_max) {
-        edit->count++;
     } else {
-        if (to == edit->items_max)
-            return; /* older than all that a full history holds */
-        from = edit->count - 1;
+        if (edit->count == edit->items_max && !make_room(edit, (uint8_t)(1u << event_class), &to))
+            return;
+        from = edit->count++;
     }
     move_down(edit, to, from);
     put(edit, to, item, entry_after(entry, event_class, time_s));
@@ -160,16 +220,15 @@ static void merge_entry(struct person_edit *edit, uint32_t item, struct entry en
         entry.last_s = entry.last_s > last_s ? entry.last_s : last_s;
         entry.classes |= edit->classes[from] & ((1u << GAP_SHIFT) - 1);
         entry.days = (uint8_t)add_up(entry.days, edit->days[from], DAYS_MAX);
-    } else if (edit->count < edit->items_max) {
-        edit->count++;
-    } else if (entry.last_s > edit->last_s[edit->count - 1]) {
-        from = edit->count - 1;
-    } else {
-        return;
     }
     uint32_t to = 0;
     while (to < from && edit->last_s[to] >= entry.last_s)
         to++;
+    if (from == edit->count) {
+        if (edit->count == edit->items_max && !make_room(edit, entry.classes, &to))
+            return;
+        from = edit->count++;
+    }
     move_down(edit, to, from);
     put(edit, to, item, entry);
 }

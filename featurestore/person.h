@@ -11,6 +11,12 @@
  * day.  A purchase that arrives after one of a later day, or 15 days or more before
  * `last_s`, cannot be compared with all others and counts as a day of its own.
  *
+ * A full history makes room for what was bought: the oldest entry that is not a purchase goes
+ * first, as long as PERSON_OTHERS_MIN of them stay, and then the oldest purchase.  So three
+ * quarters are there for purchases, all of it where there is nothing else, and a quarter for what
+ * the person looked at lately.  Of items that one event each named, those that are left do not
+ * depend on the order of the events.  A history of one item keeps the newest.
+ *
  * A block that nobody but its owner reads can be edited in place, as long as it has room; what it
  * holds then is what a new one would hold.
  *
@@ -22,6 +28,9 @@
 
 #include "base/slabs.h"
 #include "featurestore/store.h"
+
+/* So many newest entries that are not purchases stay, however much was bought. */
+#define PERSON_OTHERS_MIN(items_max) (((items_max) + 3) / 4)
 
 struct person {
     uint32_t events;
@@ -69,12 +78,20 @@ void person_edit_deinit(struct person_edit *edit);
 
 void person_edit_begin(struct person_edit *edit, const struct person *person);
 void person_edit_event(struct person_edit *edit, enum event_class event_class);
-/* The event named this item.  When the history is full its oldest entry makes room. */
+/* The event named this item.  A full history makes room, or the entry is itself what goes. */
 void person_edit_item(struct person_edit *edit, uint32_t item, enum event_class event_class,
                       uint32_t time_s);
 /* Takes in another history, as if its owner were the same person.  Of equal times what is there
  * stands first.  Days are added up, since nobody knows which of them are the same. */
 void person_edit_merge(struct person_edit *edit, const struct history *other);
+/* How many purchases, and how many other entries, a history keeps of so many: the newest of each.
+ */
+struct person_share {
+    uint32_t purchases, others;
+};
+struct person_share person_share(const uint8_t *classes, uint32_t count, uint32_t items_max);
+/* Whether the entry is among the purchases of a share. */
+bool person_is_purchase(uint8_t classes, uint32_t items_max);
 /* In place, and of no block that a reader may hold: person_edit_event and person_edit_item, and
  * what has changed stands in the block after person_edit_close. */
 bool person_has_room(const struct person *person, uint32_t more, uint32_t items_max);

@@ -49,7 +49,7 @@ struct store;
 struct store_limits {
     uint32_t items_max;         /* 1..16000000 */
     uint32_t people_max;        /* 1..200000000, users and anonymous ids each */
-    uint32_t history_items_max; /* distinct items kept per person, 1..1000 */
+    uint32_t history_items_max; /* distinct items kept per person, 1..1000; see person.h */
     uint32_t queue_events_max;  /* events waiting for the store thread, 1..1000000 */
     uint32_t dedup_events_max;  /* event ids remembered, 0..10000000; newest kept */
     uint32_t dedup_window_s;    /* how long, by arrival; 0: however long */

@@ -76,6 +76,20 @@ enum err_code store_read_checkpoint_note(struct store *store, struct err *err)
     return ERR_OK;
 }
 
+/* What cannot be read is for others to tell. */
+static bool is_of_other_rules(const struct store *store, uint64_t sequence)
+{
+    char path[4096];
+    struct checkpoint_reader *reader = NULL;
+    uint64_t found = 0;
+    store_checkpoint_path(store->checkpoints, sequence, path, sizeof path);
+    if (checkpoint_reader_open(path, &reader, &found, NULL) != ERR_OK)
+        return false;
+    bool is_other = checkpoint_reader_rules(reader) != CHECKPOINT_RULES;
+    checkpoint_reader_close(&reader);
+    return is_other;
+}
+
 enum err_code store_restore(struct store *store, uint64_t *ret_sequence, struct err *err)
 {
     struct store_checkpoints *checkpoints = store->checkpoints;
@@ -87,6 +101,11 @@ enum err_code store_restore(struct store *store, uint64_t *ret_sequence, struct 
         *ret_sequence = checkpoints->sequence[i];
         if (*ret_sequence == 0)
             break;
+        if (event_log_is_whole(store->log) && is_of_other_rules(store, *ret_sequence)) {
+            log_at(LOG_INFO, "a checkpoint of another version is left out: the log has all events",
+                   LOG_INT("sequence", (int64_t)*ret_sequence));
+            continue;
+        }
         enum err_code loaded = load(store, *ret_sequence, &changed, err);
         if (loaded == ERR_OK)
             return ERR_OK;

@@ -196,21 +196,49 @@ static enum err_code read_item(struct store *store, const struct checkpoint_row 
 
 /* ---- people ---------------------------------------------------------------------------------- */
 
-/* Millions of them are read when a daemon starts: no call for each. */
-static bool get_items(const uint8_t *bytes, const struct store_numbers *numbers, uint32_t count,
-                      uint32_t *ret_item)
+/* As they are in the file becomes as they are here.  Millions of them are read when a daemon
+ * starts: no call for each. */
+static bool number_items(const struct store_numbers *numbers, uint32_t count, uint32_t *item)
 {
     uint32_t largest = 0;
-    memcpy(ret_item, bytes, count * sizeof *ret_item);
     for (uint32_t i = 0; i < count; i++) {
-        ret_item[i] = le32toh(ret_item[i]);
-        largest = ret_item[i] > largest ? ret_item[i] : largest;
+        item[i] = le32toh(item[i]);
+        largest = item[i] > largest ? item[i] : largest;
     }
     if (count > 0 && largest >= numbers->count)
         return false;
     for (uint32_t i = 0; i < count && largest >= numbers->same_count; i++)
-        ret_item[i] = numbers->number[ret_item[i]];
+        item[i] = numbers->number[item[i]];
     return true;
+}
+
+/* What a shorter history keeps of one that was longer. */
+static void pick_entries(const uint8_t *bytes, uint32_t count, struct person_edit *edit)
+{
+    const uint8_t *classes = bytes + (size_t)count * 8, *days = bytes + (size_t)count * 9;
+    struct person_share left = person_share(classes, count, edit->items_max);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_purchase = person_is_purchase(classes[i], edit->items_max);
+        uint32_t *share = is_purchase ? &left.purchases : &left.others;
+        if (*share == 0)
+            continue;
+        --*share;
+        memcpy(&edit->item[kept], bytes + (size_t)i * 4, sizeof edit->item[0]);
+        memcpy(&edit->last_s[kept], bytes + (size_t)(count + i) * 4, sizeof edit->last_s[0]);
+        edit->classes[kept] = classes[i];
+        edit->days[kept++] = days[i];
+    }
+    edit->count = kept;
+}
+
+static void copy_entries(const uint8_t *bytes, uint32_t count, struct person_edit *edit)
+{
+    memcpy(edit->item, bytes, count * sizeof edit->item[0]);
+    memcpy(edit->last_s, bytes + (size_t)count * 4, count * sizeof edit->last_s[0]);
+    memcpy(edit->classes, bytes + (size_t)count * 8, count);
+    memcpy(edit->days, bytes + (size_t)count * 9, count);
+    edit->count = count;
 }
 
 static bool get_history(struct checkpoint_fields *fields, const struct store_numbering *numbering,
@@ -223,16 +251,14 @@ static bool get_history(struct checkpoint_fields *fields, const struct store_num
                 (size_t)(fields->end - fields->at) == (size_t)count * 10;
     if (!good)
         return false;
-    /* The newest, when fewer are kept than were. */
-    edit->count = count < edit->items_max ? count : edit->items_max;
-    const uint8_t *bytes = fields->at;
-    if (!get_items(bytes, &numbering->of[ROW_ITEM_ID], edit->count, edit->item))
+    if (count <= edit->items_max)
+        copy_entries(fields->at, count, edit);
+    else
+        pick_entries(fields->at, count, edit);
+    if (!number_items(&numbering->of[ROW_ITEM_ID], edit->count, edit->item))
         return false;
-    memcpy(edit->last_s, bytes + (size_t)count * 4, edit->count * sizeof edit->last_s[0]);
     for (uint32_t i = 0; i < edit->count; i++)
         edit->last_s[i] = le32toh(edit->last_s[i]);
-    memcpy(edit->classes, bytes + (size_t)count * 8, edit->count);
-    memcpy(edit->days, bytes + (size_t)count * 9, edit->count);
     return true;
 }
 

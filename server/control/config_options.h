@@ -80,7 +80,7 @@
     X(INT, people_max, 10000000, 1, 200000000, "people", RESTART,                                  \
       "users, and as many anonymous ids; new ones beyond are refused")                             \
     X(INT, history_items_max, 100, 1, 1000, "items", RESTART,                                      \
-      "distinct items kept per person, the newest, whether viewed or bought")                                                \
+      "distinct items kept per person: the newest, and what was bought before other things")                                                \
     X(CHOICE, consent_default, "allow", 1, 15, "allow essential deny", RESTART,                    \
       "what people allow who said nothing: all, `process` alone, or nothing")                      \
     X(INT, identity_anons_max, 20, 0, 100, "ids", RESTART,                                         \

@@ -164,10 +164,22 @@ static void load_catalogue(void)
     }
 }
 
+/* Of one entry too many: the oldest that was not bought, or the oldest purchase where no more than
+ * three others would be left. */
+static uint32_t entry_that_goes(const uint32_t classes[HISTORY + 1])
+{
+    uint32_t others = 0, at = HISTORY;
+    for (uint32_t i = 0; i <= HISTORY; i++)
+        others += (classes[i] & 1u << EVENT_CLASS_PURCHASE) == 0;
+    while (((classes[at] & 1u << EVENT_CLASS_PURCHASE) == 0) != (others > 3))
+        at--;
+    return at;
+}
+
 /* Entries of one person's history, newest first; of equal times the later event first. */
 static void check_history(uint32_t user, uint32_t count)
 {
-    uint32_t item[HISTORY], last_s[HISTORY], classes[HISTORY];
+    uint32_t item[HISTORY + 1], last_s[HISTORY + 1], classes[HISTORY + 1];
     uint32_t used = 0, events_of_user = 0;
     for (uint32_t e = 0; e < count; e++) {
         if (seen[e].user != user)
@@ -184,12 +196,8 @@ static void check_history(uint32_t user, uint32_t count)
         }
         if (from < used)
             bits |= classes[from];
-        else if (used < HISTORY)
-            used++;
-        else if (last_s[HISTORY - 1] <= time_s)
-            from = HISTORY - 1;
         else
-            continue;
+            used++;
         uint32_t to = from;
         for (; to > 0 && last_s[to - 1] <= time_s; to--) {
             item[to] = item[to - 1];
@@ -199,6 +207,14 @@ static void check_history(uint32_t user, uint32_t count)
         item[to] = seen[e].item;
         last_s[to] = time_s;
         classes[to] = bits;
+        if (used <= HISTORY)
+            continue;
+        used = HISTORY;
+        for (uint32_t i = entry_that_goes(classes); i < HISTORY; i++) {
+            item[i] = item[i + 1];
+            last_s[i] = last_s[i + 1];
+            classes[i] = classes[i + 1];
+        }
     }
     char name[16];
     struct history history;
