@@ -39,6 +39,7 @@ static void test_every_line_is_counted_once(void **state)
     assert_int_equal(f.result.accepted, 2);
     assert_int_equal(f.result.duplicate, 1);
     assert_int_equal(f.result.rejected, 0);
+    assert_int_equal(f.result.line_done, 9); /* bad and left out or not */
     assert_non_null(strstr(f.messages, "f.csv: line 5, field q: expected a number, got 'x'\n"));
     FILE *errors = fopen(f.errors_path, "r");
     char text[256] = "";
@@ -232,12 +233,19 @@ static void test_too_many_errors_end_the_import(void **state)
     import_rig_create(&f, "f.ndjson",
                       "{\"id\":\"1\",\"type\":\"view\",\"user\":\"u\"}\nx\nx\nx\n"
                       "{\"id\":\"2\",\"type\":\"view\",\"user\":\"u\"}\n");
+    f.job.errors_max = 0;
+    f.job.from_line = 2; /* nothing to send before it ends */
+    assert_int_equal(import_rig_run(&f), ERR_LIMIT);
+    assert_int_equal(f.result.line_done, 2);
+    f.job.from_line = 0;
     f.job.errors_max = 2;
     assert_int_equal(import_rig_run(&f), ERR_LIMIT);
     assert_non_null(strstr(f.err.text, "stopped after 3 errors"));
     assert_int_equal(f.result.accepted, 1); /* what was good before is not lost */
+    assert_int_equal(f.result.line_done, 4);
     f.job.errors_max = 3;
     assert_int_equal(import_rig_run(&f), ERR_OK);
+    assert_int_equal(f.result.line_done, 5);
     assert_int_equal(f.result.accepted, 1);
     assert_int_equal(f.result.duplicate, 1);
     import_rig_destroy(&f);

@@ -24,6 +24,7 @@ struct run {
     FILE *errors;          /* owned; NULL: none */
     bool is_cut;           /* a batch did not get through: nothing more is sent */
     uint64_t line;         /* the one at hand */
+    uint64_t line_taken;   /* the last that was counted, as whatever it was */
 
     struct pack batch;
     size_t batch_mark;
@@ -206,6 +207,7 @@ static enum err_code take_lines(struct run *run, struct err *err)
         enum err_code rc = take_outcome(run, outcome, event, &why, err);
         if (rc != ERR_OK)
             return rc;
+        run->line_taken = run->line;
         if (run->result->errors > run->job->errors_max)
             return err_set(err, ERR_LIMIT, "%s: stopped after %" PRIu64 " errors", run->job->path,
                            run->result->errors);
@@ -268,6 +270,9 @@ enum err_code import_run(const struct import_job *job, const struct import_link 
         /* Whatever ended it, the lines before it are good. */
         enum err_code flushed = run->is_cut ? ERR_OK : flush(run, rc == ERR_OK ? err : &later);
         rc = rc == ERR_OK ? flushed : rc;
+        /* Nothing waits any more: lines behind the last event came to their end, too. */
+        if (!run->is_cut && run->line_taken > ret_result->line_done)
+            ret_result->line_done = run->line_taken;
     }
     progress_end(progress);
     ret_result->seconds = progress_elapsed_s(progress);
