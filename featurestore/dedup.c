@@ -192,6 +192,22 @@ void dedup_add_erased(struct dedup *dedup, uint32_t now_s)
     add(dedup, ERASED, now_s);
 }
 
+void dedup_add_key(struct dedup *dedup, uint64_t key, uint32_t now_s)
+{
+    add(dedup, key, now_s);
+}
+
+struct dedup_span dedup_span(const struct dedup *dedup)
+{
+    return (struct dedup_span){dedup->capacity, dedup->count, dedup->next};
+}
+
+uint64_t dedup_at(const struct dedup *dedup, uint32_t place, uint32_t *ret_time_s)
+{
+    *ret_time_s = dedup->time_s[place];
+    return dedup->hash[place];
+}
+
 void dedup_erase(struct dedup *dedup, uint64_t key)
 {
     uint32_t slot = dedup->slot[slot_of(dedup, key)];

@@ -8,7 +8,6 @@
 #define PEOPLE_LIMIT  200000000u
 #define HISTORY_LIMIT 1000u
 #define QUEUE_LIMIT   1000000u
-#define DEDUP_LIMIT   10000000u
 #define ROWS_LIMIT    200000000u
 
 static enum err_code check_limit(const char *name, uint32_t value, uint32_t min, uint32_t max,
@@ -29,7 +28,7 @@ static enum err_code check_limits(const struct store_limits *limits, struct err 
     if (rc == ERR_OK)
         rc = check_limit("queue_events_max", limits->queue_events_max, 1, QUEUE_LIMIT, err);
     if (rc == ERR_OK)
-        rc = check_limit("dedup_events_max", limits->dedup_events_max, 0, DEDUP_LIMIT, err);
+        rc = check_limit("dedup_events_max", limits->dedup_events_max, 0, DEDUP_EVENTS_MAX, err);
     if (rc == ERR_OK)
         rc = check_limit("prices_max", limits->prices_max, 0, STORE_PRICES_MAX, err);
     if (rc == ERR_OK)

@@ -268,6 +268,7 @@ static bool is_remembered(const struct store *store, struct text id, int64_t arr
 
 static void remember(struct store *store, struct text id, int64_t arrival_ms)
 {
+    store_keep(store, ROW_EVENT_IDS, store_event_id_row_of(dedup_span(store->dedup).next));
     dedup_add(store->dedup, id, (uint32_t)(arrival_ms / 1000));
     atomic_store_explicit(&store->dedup_oldest_ms, INT64_C(1000) * dedup_oldest_s(store->dedup),
                           memory_order_relaxed);

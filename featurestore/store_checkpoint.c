@@ -36,6 +36,7 @@ void store_checkpoints_destroy(struct store_checkpoints **checkpoints)
         return;
     checkpoint_writer_destroy(&old->writer);
     buffer_deinit(&old->block.buffer);
+    store_event_ids_deinit(&old->restored_ids);
     for (int i = 0; i < ROW_END; i++)
         free(old->kept[i]);
     free(old);
@@ -144,6 +145,7 @@ static enum err_code begin(struct store *store, uint64_t sequence, struct err *e
     char path[4096];
     checkpoints->at_sequence = sequence;
     checkpoints->next = 0;
+    checkpoints->ids = dedup_span(store->dedup);
     for (uint32_t kind = ROW_STATE; kind < ROW_END; kind++) {
         checkpoints->count[kind] = store_row_count(store, (enum store_row)kind);
         if (kind < ROW_ITEM)
@@ -237,6 +239,7 @@ static void finish(struct store *store, uint64_t bytes)
         remove_file(checkpoints, checkpoints->sequence[1]);
     checkpoints->sequence[1] = older;
     checkpoints->sequence[0] = checkpoints->at_sequence;
+    checkpoints->has_ids = true;
     store_allow_prune(store);
     checkpoints->failures = 0;
     checkpoints->last_sequence = checkpoints->at_sequence;

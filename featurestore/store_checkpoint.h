@@ -8,7 +8,7 @@
  * little; they get there in a replay, too.)
  *
  * The newest two files are named by a note in the log, which is written when a file is whole; the
- * log may be pruned up to the older of them, and keeps what is needed to know event ids again.
+ * log may be pruned up to the older of them.
  * Threads: the store thread. */
 #ifndef FEATURESTORE_STORE_CHECKPOINT_H
 #define FEATURESTORE_STORE_CHECKPOINT_H
@@ -24,11 +24,14 @@ struct store_checkpoints {
     uint64_t
         sequence[STORE_CHECKPOINTS_KEPT]; /* of the files that are there, newest first; 0: none */
     uint64_t at_ns;                       /* when the last one began */
+    bool has_ids;                         /* the newest one remembers event ids */
+    struct store_event_ids restored_ids;  /* of the one that was read, until they are taken */
 
     /* The one under way. */
     struct checkpoint_writer *writer; /* owned; NULL: none */
     struct checkpoint_block block;
     uint64_t at_sequence;
+    struct dedup_span ids;   /* as of then */
     uint32_t kind, next;     /* the row whose turn it is */
     uint32_t count[ROW_END]; /* rows that existed when it began */
     uint8_t *kept[ROW_END];  /* owned: a bit for each row that was written before its turn */
@@ -36,7 +39,7 @@ struct store_checkpoints {
     _Atomic uint64_t written, failures, last_sequence, last_bytes, last_ms; /* for statistics */
 };
 
-/* Before a row of these kinds changes: ROW_ITEM, ROW_USER, ROW_ANON. */
+/* Before a row of a kind from ROW_ITEM on changes. */
 void store_keep_row(struct store *store, enum store_row kind, uint32_t number);
 
 static inline void store_keep(struct store *store, enum store_row kind, uint32_t number)

@@ -70,8 +70,8 @@ enum err_code store_open_log(struct store *store, const struct event_log_options
                                                     : rc;
 }
 
-/* Records up to the older checkpoint may go, and of the old ones those whose ids need not be known
- * any more. */
+/* Records up to the older checkpoint may go; while the newest does not remember event ids, of the
+ * old ones those alone whose ids need not be known any more. */
 void store_allow_prune(struct store *store)
 {
     const uint64_t *sequence = store->checkpoints->sequence;
@@ -81,7 +81,8 @@ void store_allow_prune(struct store *store)
     uint64_t forgotten = last > ids ? last - ids : 0;
     /* A log that takes nothing more is worse than one that only the newest checkpoint covers. */
     uint64_t full_up_to = store_takes_events(store) ? covered : sequence[0];
-    event_log_allow_prune(store->log, forgotten < covered ? forgotten : covered, full_up_to);
+    uint64_t old_up_to = store->checkpoints->has_ids || forgotten > covered ? covered : forgotten;
+    event_log_allow_prune(store->log, old_up_to, full_up_to);
 }
 
 static enum err_code replay_record(struct store *store, const struct event_record *record,
@@ -223,12 +224,15 @@ static enum err_code replay(struct store *store, struct err *err)
                      covered, stats.last_sequence);
     set(&store->recovery_checkpoint, covered);
     set(&store->recovery_last, stats.last_sequence);
-    /* Of what the checkpoint covers, the newest ids must be known again. */
+    /* Of what the checkpoint covers, the newest ids must be known again; it has those whose
+     * records were pruned. */
     uint64_t ids = store->limits.dedup_events_max;
     uint64_t at = covered > ids ? covered - ids + 1 : 1;
     if (feature_set_of(store->features)->any_is_filling || at < stats.first_sequence)
         at = stats.first_sequence;
     set(&store->recovery_first, at);
+    if (rc == ERR_OK && store->checkpoints != NULL)
+        store_event_ids_take(store, at <= covered ? covered - at + 1 : 0);
     if (rc == ERR_OK)
         rc = replay_all(store, &at, err);
     feature_tables_filled(store->features);

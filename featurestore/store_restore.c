@@ -48,12 +48,19 @@ static enum err_code load(struct store *store, uint64_t sequence, bool *ret_chan
     store_checkpoint_path(store->checkpoints, sequence, path, sizeof path);
     *ret_changed = false;
     enum err_code rc = pass(store, path, sequence, store_row_read_id, &numbering, err);
+    if (rc == ERR_OK)
+        rc = store_event_ids_check(&numbering.event_ids, err);
     if (rc == ERR_OK) {
         *ret_changed = true;
         rc = pass(store, path, sequence, read_row, &numbering, err);
         store_features_fill_others(store, &numbering);
         if (rc == ERR_OK)
             rc = store_views_make_all(store, err);
+    }
+    if (rc == ERR_OK) {
+        store->checkpoints->has_ids = numbering.event_ids.is_known;
+        store->checkpoints->restored_ids = numbering.event_ids;
+        numbering.event_ids = (struct store_event_ids){0};
     }
     store_numbering_deinit(&numbering);
     return rc;

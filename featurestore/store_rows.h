@@ -2,7 +2,7 @@
 /* store_rows - what a checkpoint says of the store, row by row.
  *
  *   kind           number          bytes
- *   ROW_STATE      0               watermark (u64)
+ *   ROW_STATE      0               watermark (u64); capacity, count, next (u32) of event ids
  *   ROW_CATEGORY, ROW_BRAND, ROW_ITEM_ID, ROW_USER_ID, ROW_ANON_ID
  *                  of the id       the id; empty: of a person who was erased
  *   ROW_ITEM       of the item     record and windows
@@ -16,6 +16,7 @@
  *                  of the table    for each feature: name, state hash (u64), bytes (u32)
  *   ROW_FEATURES + table
  *                  of the row      both halves of a pair (u32, u32), or nothing; states
+ *   ROW_EVENT_IDS  of 1,024 places key (u64) and time of arrival in seconds (u32) of each
  *
  * Numbers are those of the store that wrote; the one that reads gives its own. */
 #ifndef FEATURESTORE_STORE_ROWS_H
@@ -40,7 +41,8 @@ enum store_row {
     ROW_SLOT_ID,
     ROW_FEATURE_LAYOUT,
     ROW_FEATURES, /* of the first table, and then of the others */
-    ROW_END = ROW_FEATURES + FEATURE_TABLE_COUNT
+    ROW_EVENT_IDS = ROW_FEATURES + FEATURE_TABLE_COUNT,
+    ROW_END
 };
 
 /* What a row of an item begins with: no record, one as of before `added_s`, one with it. */
@@ -73,7 +75,17 @@ struct feature_layout {
     uint32_t count, block_bytes;
 };
 
+/* The event ids that the file remembers. */
+struct store_event_ids {
+    bool is_known; /* false: an older version wrote it, and the log has them */
+    struct dedup_span span;
+    uint32_t found;
+    uint64_t *key;    /* owned, span.count: oldest first */
+    uint32_t *time_s; /* owned, beside it */
+};
+
 struct store_numbering {
+    struct store_event_ids event_ids;
     struct store_numbers of[ROW_END]; /* by kind of the id rows */
     struct feature_layout layout[FEATURE_TABLE_COUNT];
 };
@@ -100,6 +112,24 @@ MUST_CHECK enum err_code store_row_corrupt(const struct checkpoint_row *row, con
  * person who was erased while the file was written: rows of theirs are passed over. */
 MUST_CHECK bool store_row_number(const struct store_numbering *numbering, enum store_row ids,
                                  uint32_t old, uint32_t *ret_number);
+
+/* ---- store_rows_event_ids.c: event ids, as of the checkpoint that is written */
+uint32_t store_event_id_row_of(uint32_t place);
+uint32_t store_event_id_row_count(const struct store *store);
+void store_event_id_span_write(const struct store *store, struct checkpoint_block *block);
+void store_event_id_row_write(const struct store *store, uint32_t number,
+                              struct checkpoint_block *block);
+void store_event_ids_deinit(struct store_event_ids *ids);
+/* From ROW_STATE, which comes first. */
+MUST_CHECK enum err_code store_event_id_span_read(const struct checkpoint_row *row,
+                                                  struct store_event_ids *ids, struct err *err);
+MUST_CHECK enum err_code store_event_id_row_read(const struct checkpoint_row *row,
+                                                 struct store_event_ids *ids, struct err *err);
+/* All of them were there. */
+MUST_CHECK enum err_code store_event_ids_check(const struct store_event_ids *ids, struct err *err);
+/* Remembers those of the checkpoint that was read, but for the newest, whose records the log has.
+ */
+void store_event_ids_take(struct store *store, uint64_t in_log);
 
 /* ---- store_rows_features.c: the rows of features */
 uint32_t store_feature_row_count(const struct store *store, enum store_row kind);

@@ -20,6 +20,7 @@ void store_numbering_deinit(struct store_numbering *numbering)
         free(numbering->of[i].number);
     for (int i = 0; i < FEATURE_TABLE_COUNT; i++)
         free(numbering->layout[i].place);
+    store_event_ids_deinit(&numbering->event_ids);
     *numbering = (struct store_numbering){0};
 }
 
@@ -63,6 +64,10 @@ enum err_code store_row_read_id(struct store *store, const struct checkpoint_row
 {
     struct idmap *ids = is_id(row->kind) ? store_row_ids(store, (enum store_row)row->kind) : NULL;
     uint32_t number = IDMAP_NONE;
+    if (row->kind == ROW_STATE)
+        return store_event_id_span_read(row, &numbering->event_ids, err);
+    if (row->kind == ROW_EVENT_IDS)
+        return store_event_id_row_read(row, &numbering->event_ids, err);
     if (row->kind == ROW_FEATURE_LAYOUT)
         return store_feature_layout_read(store, row, numbering, err);
     if (ids == NULL)
@@ -286,8 +291,8 @@ static enum err_code read_state(struct store *store, const struct checkpoint_row
 {
     struct checkpoint_fields fields = checkpoint_fields_of(row);
     uint64_t watermark;
-    if (!checkpoint_get_u64(&fields, &watermark) || fields.at != fields.end ||
-        watermark > (uint64_t)EVENT_TS_MS_MAX)
+    /* What follows was taken in before. */
+    if (!checkpoint_get_u64(&fields, &watermark) || watermark > (uint64_t)EVENT_TS_MS_MAX)
         return store_row_corrupt(row, "expected a time", err);
     atomic_store_explicit(&store->watermark_ms, (int64_t)watermark, memory_order_release);
     return ERR_OK;
@@ -305,6 +310,7 @@ enum err_code store_row_read(struct store *store, const struct checkpoint_row *r
     case ROW_ANON_ID:
     case ROW_QUERY_ID:
     case ROW_SLOT_ID:
+    case ROW_EVENT_IDS:
     case ROW_FEATURE_LAYOUT: return ERR_OK;
     case ROW_ITEM: return read_item(store, row, numbering, err);
     case ROW_USER: return read_person(store, &store->users, ROW_USER_ID, row, numbering, err);

@@ -23,6 +23,8 @@ struct idmap *store_row_ids(const struct store *store, enum store_row kind)
 uint32_t store_row_count(const struct store *store, enum store_row kind)
 {
     const struct idmap *ids = store_row_ids(store, kind);
+    if (kind == ROW_EVENT_IDS)
+        return store_event_id_row_count(store);
     if (kind >= ROW_FEATURE_LAYOUT)
         return store_feature_row_count(store, kind);
     if (kind == ROW_STATE)
@@ -34,6 +36,7 @@ static void put_state(const struct store *store, struct checkpoint_block *block)
 {
     size_t mark = checkpoint_row_open(block, ROW_STATE, 0);
     checkpoint_put_u64(block, (uint64_t)store_watermark_ms(store));
+    store_event_id_span_write(store, block);
     checkpoint_row_close(block, mark);
 }
 
@@ -138,6 +141,7 @@ void store_row_write(const struct store *store, enum store_row kind, uint32_t nu
     case ROW_ANON: put_person(&store->anons, kind, number, block); break;
     case ROW_USER_PROFILE: store_profile_row_write(&store->users, kind, number, block); break;
     case ROW_ANON_PROFILE: store_profile_row_write(&store->anons, kind, number, block); break;
+    case ROW_EVENT_IDS: store_event_id_row_write(store, number, block); break;
     default: store_feature_row_write(store, kind, number, block); break;
     }
 }
