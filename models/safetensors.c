@@ -100,6 +100,16 @@ static enum err_code place_data(const char *name, struct safetensors_header *hea
     return ERR_OK;
 }
 
+/* The data of a file whose header has an odd length is moved down, over the header, which has been
+ * read: a copy of each tensor would take its memory twice. */
+static uint8_t *align_data(uint8_t *bytes, size_t from, size_t len)
+{
+    size_t to = from - (uintptr_t)(bytes + from) % sizeof(double);
+    if (to != from)
+        memmove(bytes + to, bytes + from, len - from);
+    return bytes + to;
+}
+
 static enum err_code check_length(const char *name, const uint8_t *bytes, size_t len,
                                   size_t *ret_header_len, struct err *err)
 {
@@ -136,7 +146,8 @@ enum err_code safetensors_open(const char *name, uint8_t *bytes, size_t len,
     if (rc == ERR_OK)
         rc = check_tiling(name, &file->header, (uint64_t)(bytes + len - data), err);
     if (rc == ERR_OK)
-        rc = place_data(name, &file->header, data, err);
+        rc = place_data(name, &file->header,
+                        align_data(bytes, SAFETENSORS_LENGTH_BYTES + header_len, len), err);
     if (rc == ERR_OK) {
         file->bytes = bytes;
         file->bytes_len = len;
@@ -166,7 +177,7 @@ enum err_code safetensors_of_one(const char *name, const char *tensor_name,
     entry->end = tensor->count * tensor_type_bytes(tensor->type);
     file->header = (struct safetensors_header){
         .entry = entry, .entry_count = 1, .entry_capacity = 1, .names = names};
-    enum err_code rc = place_data(name, &file->header, bytes + data, err);
+    enum err_code rc = place_data(name, &file->header, align_data(bytes, data, len), err);
     if (rc == ERR_OK) {
         file->bytes = bytes;
         file->bytes_len = len;

@@ -102,6 +102,25 @@ static void test_misaligned_data_is_copied(void **state)
     }
 }
 
+/* The values are there once, wherever the header ends. */
+static void test_an_odd_header_costs_no_memory(void **state)
+{
+    (void)state;
+    struct safetensors *file = NULL;
+    struct err err = {0};
+    char header[128] = "{\"x\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,16]}}";
+    for (int blanks = 0; blanks < 8; blanks++) {
+        assert_int_equal(open_file(header, 16, &file, &err), ERR_OK);
+        const struct tensor *tensor = safetensors_find(file, "x");
+        assert_int_equal((uintptr_t)tensor->data % 8, 0);
+        for (size_t i = 0; i < 16; i++)
+            assert_int_equal(((const uint8_t *)tensor->data)[i], i);
+        assert_int_equal(safetensors_bytes(file), 8 + strlen(header) + 16);
+        safetensors_close(&file);
+        memcpy(header + strlen(header), " ", 2);
+    }
+}
+
 #define T(dtype, shape, offsets) \
     "\"t\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
 
@@ -371,6 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_types_shapes_and_values),
         cmocka_unit_test(test_misaligned_data_is_copied),
+        cmocka_unit_test(test_an_odd_header_costs_no_memory),
         cmocka_unit_test(test_refuses_and_says_what),
         cmocka_unit_test(test_refuses_impossible_lengths),
         cmocka_unit_test(test_writes_as_the_reference_writer_does),
