@@ -19,7 +19,8 @@ enum { TAKE_MS = 10 };
 static struct shadow_answer answer_of(const struct decision *decision, struct shadow_item *items)
 {
     for (uint32_t i = 0; i < decision->count; i++)
-        items[i] = (struct shadow_item){decision->items[i].item, decision->items[i].score};
+        items[i] = (struct shadow_item){shadow_key(decision->items[i].item, decision->items[i].id),
+                                        decision->items[i].score};
     return (struct shadow_answer){items, decision->count};
 }
 

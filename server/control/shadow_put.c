@@ -33,7 +33,8 @@ static uint8_t *write_record(struct arena *arena, const struct shadow_record *re
     memcpy(bytes, record, sizeof *record);
     uint8_t *next = bytes + sizeof *record;
     for (uint32_t i = 0; i < record->item_count; i++, next += sizeof(struct shadow_item)) {
-        const struct shadow_item item = {decision->items[i].item, decision->items[i].score};
+        const struct shadow_item item = {shadow_key(decision->items[i].item, decision->items[i].id),
+                                         decision->items[i].score};
         memcpy(next, &item, sizeof item);
     }
     if (shown_bytes > 0)

@@ -5,7 +5,17 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/idmap.h"
+
+#define KEY_OF_UNKNOWN 0x80000000U /* numbers of items are below */
+
+uint32_t shadow_key(uint32_t item, struct text id)
+{
+    if (item != IDMAP_NONE)
+        return item;
+    return KEY_OF_UNKNOWN | (uint32_t)(hash_bytes(id.ptr, id.len, 0) >> 33);
+}
 
 /* An item in both answers: its places, and how its score differs. */
 struct common {
@@ -56,7 +66,7 @@ static uint32_t find_common(const struct shadow_answer *served, const struct sha
     qsort(places, shadow->count, sizeof places[0], by_item);
     for (uint32_t i = 0; i < served->count; i++) {
         const struct place *at = find(places, shadow->count, served->item[i].item);
-        if (at == NULL || served->item[i].item == IDMAP_NONE)
+        if (at == NULL)
             continue;
         double score = (double)shadow->item[at->place].score;
         ret_common[count++] =

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* shadow_compare - how two answers to one question differ.
  *
- * Items are compared by number; ids that the store does not know count as not there.
+ * Items are compared by shadow_key.
  * Threads: no state.  Limits: SHADOW_ITEMS_MAX items a side. */
 #ifndef SERVER_DECIDE_SHADOW_COMPARE_H
 #define SERVER_DECIDE_SHADOW_COMPARE_H
 
 #include <stdint.h>
 
+#include "base/text.h"
 #include "server/protocol/request.h"
 
 #define SHADOW_ITEMS_MAX REQUEST_ITEMS_MAX
 
 struct shadow_item { /* in order, best first */
-    uint32_t item;
+    uint32_t item;   /* its key */
     float score;
 };
 
@@ -29,6 +30,11 @@ struct shadow_difference {
     double score_drift_sum;  /* of the absolute differences of score over the items in both */
     double score_drift_max;
 };
+
+/* What tells an item from others: its number, or what its id makes where the store does not know it
+ * (IDMAP_NONE), as items of the caller's own in `rank`.  Two of those take each other's place once
+ * in two billion. */
+uint32_t shadow_key(uint32_t item, struct text id);
 
 void shadow_compare(const struct shadow_answer *served, const struct shadow_answer *shadow,
                     struct shadow_difference *ret_difference);

@@ -64,14 +64,22 @@ static void test_empty_answers_and_unknown_items(void **state)
 {
     (void)state;
     static const struct shadow_item some[] = {{1, 1}};
-    static const struct shadow_item unknown[] = {{IDMAP_NONE, 1}, {1, 1}};
+    /* Items of the caller's own are told from each other, and from those with a number. */
+    const uint32_t x = shadow_key(IDMAP_NONE, TEXT_LITERAL("x"));
+    const uint32_t y = shadow_key(IDMAP_NONE, TEXT_LITERAL("y"));
+    const struct shadow_item unknown[] = {{x, 3}, {y, 2}, {shadow_key(1, TEXT_LITERAL("x")), 1}};
+    const struct shadow_item turned[] = {{y, 3}, {1, 2}, {x, 1}};
     const struct shadow_answer empty = {NULL, 0};
     near(compare(empty, empty).overlap, 1);
     near(compare(empty, ANSWER(some)).overlap, 0);
     near(compare(ANSWER(some), empty).overlap, 0);
     struct shadow_difference difference = compare(ANSWER(unknown), ANSWER(unknown));
-    assert_int_equal(difference.common_count, 1);
-    near(difference.overlap, 0.5);
+    assert_int_equal(difference.common_count, 3);
+    near(difference.overlap, 1);
+    difference = compare(ANSWER(unknown), ANSWER(turned));
+    near(difference.overlap, 1);
+    near(difference.rank_correlation, -0.5);
+    near(difference.score_drift_max, 2);
 }
 
 /* Pearson's correlation of the ranks among the common items, from its definition. */
