@@ -4,6 +4,7 @@
  *   registry.c        life, the loader thread
  *   registry_commands.c  what others ask of it
  *   registry_scan.c   what lies in models_dir, and what of it is new
+ *   registry_stamp.c  whether a folder is another one than before
  *   registry_line.c   the line of versions of a name: who serves, who is loaded, rollback
  *   registry_previous.c  who stays loaded though it serves no more
  *   registry_promote.c  what operators serve by name
@@ -49,10 +50,13 @@ struct reg_version {
     uint64_t order; /* of arrival, which is its place in the line */
     /* It is in the line, or waits to be promoted; when neither, it was refused or set aside. */
     bool in_line, waits;
-    bool refused;       /* by the last attempt */
-    bool verified;      /* waits: it was loaded once and found good */
-    bool by_hand;       /* it was found in models_dir, and nobody knows what became of it yet */
-    uint64_t stamp;     /* of the folder as it was looked at last; 0: not since the start */
+    bool refused;   /* by the last attempt */
+    bool verified;  /* waits: it was loaded once and found good */
+    bool by_hand;   /* it was found in models_dir, and nobody knows what became of it yet */
+    uint64_t stamp; /* of the folder as it was looked at last; 0: not since the start */
+    /* What lay there when it was refused, so that it is tried again when its bytes are others, and
+     * not because it was touched; 0: not known.  And when anything of it was touched last. */
+    uint64_t refused_bytes, refused_touched;
     int64_t written_ns; /* modification of manifest.json */
     bool seen;          /* by the scan that is under way */
     bool on_disk;
@@ -461,8 +465,16 @@ void reg_ratchet_prune(struct registry *registry);
 
 /* ---- registry_scan.c */
 void reg_scan(struct registry *registry);
+
+/* ---- registry_stamp.c */
 /* A number that changes when a file of the folder does; false when it holds no manifest. */
 bool reg_stamp(const char *dir, uint64_t *ret_stamp, int64_t *ret_written_ns);
+/* After a refusal for good: remembers what was refused. */
+void reg_stamp_refused(const struct registry *registry, const struct reg_name *name,
+                       struct reg_version *version);
+/* OTHER: another stamp; of what was refused, other bytes, whatever sizes and times say. */
+enum reg_folder { REG_FOLDER_SAME, REG_FOLDER_NEW, REG_FOLDER_OTHER };
+enum reg_folder reg_stamp_compare(struct reg_version *version, const char *dir, uint64_t stamp);
 
 /* ---- registry_view.c */
 MUST_CHECK enum err_code reg_view_init(struct reg_view *view, struct err *err);

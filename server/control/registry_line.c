@@ -34,6 +34,7 @@ void reg_refuse(struct registry *registry, struct reg_name *name, struct reg_ver
     version->refused = true;
     reg_tell_refused(registry, name, version, err->text);
     reg_audit_arrival(registry, name, version, rc, err);
+    reg_stamp_refused(registry, name, version);
 }
 
 /* Of those that wait the newest stays loaded, and what has a label; true when there were others. */
@@ -276,5 +277,6 @@ void reg_retire(struct registry *registry, struct reg_name *name)
         log_at(LOG_WARN, "a model was retired: its folder was removed",
                LOG_STR("model", name->name), LOG_STR("version", stable->version));
     reg_drop(registry, name);
+    malloc_trim(0);
     reg_view_update(registry);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,38 +9,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "server/control/registry_internal.h"
-
-/* A bundle has at most a manifest, golden rows and its files; more is for bundle_open to refuse. */
-#define STAMP_ENTRIES_MAX 64
-
-bool reg_stamp(const char *dir, uint64_t *ret_stamp, int64_t *ret_written_ns)
-{
-    uint64_t stamp = 1;
-    bool has_manifest = false;
-    uint32_t count = 0;
-    struct dirent *entry = NULL;
-    DIR *list = opendir(dir);
-    if (list == NULL)
-        return false;
-    while ((entry = readdir(list)) != NULL && count++ < STAMP_ENTRIES_MAX) {
-        struct stat info;
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-            fstatat(dirfd(list), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        int64_t written_ns = info.st_mtim.tv_sec * INT64_C(1000000000) + info.st_mtim.tv_nsec;
-        const uint64_t facts[3] = {(uint64_t)written_ns, (uint64_t)info.st_size, info.st_ino};
-        uint64_t name_hash = hash_bytes(entry->d_name, strlen(entry->d_name), 0);
-        stamp += hash_bytes(facts, sizeof facts, name_hash); /* a sum: readdir has no order */
-        if (strcmp(entry->d_name, "manifest.json") == 0) {
-            has_manifest = true;
-            *ret_written_ns = written_ns;
-        }
-    }
-    closedir(list);
-    if (has_manifest)
-        *ret_stamp = stamp;
-    return has_manifest;
-}
 
 /* What the scan that is under way came across. */
 struct scan {
@@ -82,6 +49,7 @@ static void start_anew(struct reg_version *version)
     version->order = 0;
     version->waits = version->verified = false;
     version->message_hash = 0;
+    version->refused_bytes = 0;
 }
 
 static void look_at_version(struct registry *registry, struct reg_name *name, const char *text,
@@ -101,9 +69,10 @@ static void look_at_version(struct registry *registry, struct reg_name *name, co
                LOG_STR("error", err.text));
         return;
     }
-    if (version->stamp != stamp)
+    enum reg_folder folder = reg_stamp_compare(version, dir, stamp);
+    if (folder != REG_FOLDER_SAME)
         reg_ratchet_arrive(registry, name->name, text, dir);
-    bool changed = version->stamp != 0 && version->stamp != stamp;
+    bool changed = folder == REG_FOLDER_OTHER;
     if (changed && version->model != NULL && reg_is_aside(name, version))
         reg_let_go(version);
     if (changed)

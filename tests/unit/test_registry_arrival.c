@@ -7,9 +7,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -124,6 +126,45 @@ static void test_versions_that_are_kept_are_listed_as_loads(void **state)
     assert_int_equal(rig_loaded_count(rig), 4);
 }
 
+static void flip(const char *path, long at)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_what_was_refused_is_tried_again_when_its_bytes_are_others(void **state)
+{
+    struct registry_rig *rig = *state;
+    char path[2 * TEMP_DIR_BYTES], place[2 * TEMP_DIR_BYTES], work[2 * TEMP_DIR_BYTES];
+    struct stat info;
+    model_sample_write(rig_path(rig, "work", work), "m", "1", MODEL_popularity);
+    flip(rig_path(rig, "work/item_ids.txt", path), 1);
+    assert_int_equal(file_make_dir(rig_path(rig, "models/m", path), NULL), ERR_OK);
+    assert_int_equal(rename(work, rig_path(rig, "models/m/1", place)), 0);
+    rig_scan(rig);
+    assert_int_equal(rig_refused_count(rig), 1);
+    /* Touched: its bytes are the same. */
+    rig_path(rig, "models/m/1/item_ids.txt", path);
+    assert_int_equal(utimensat(AT_FDCWD, path, NULL, 0), 0);
+    rig_scan(rig);
+    assert_int_equal(chmod(path, 0600), 0);
+    rig_scan(rig);
+    assert_int_equal(rig_refused_count(rig), 1);
+    /* Mended, with the size and the time that it had. */
+    assert_int_equal(stat(path, &info), 0);
+    flip(path, 1);
+    const struct timespec times[2] = {info.st_atim, info.st_mtim};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+    assert_int_equal(rig_refused_count(rig), 1);
+}
+
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -131,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_RIG(test_arrivals_by_hand_are_audited_once),
         WITH_RIG(test_versions_that_are_kept_are_listed_as_loads),
+        WITH_RIG(test_what_was_refused_is_tried_again_when_its_bytes_are_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
