@@ -135,6 +135,12 @@ void ctl_close(struct ctl *ctl)
     ctl->token_read = NULL;
 }
 
+/* Not so of a bundle that is refused for its signature. */
+static bool is_about_who_calls(const struct decide_reply *reply)
+{
+    return reply->error_message != NULL && strstr(reply->error_message, "administration") != NULL;
+}
+
 /* What the operator can do about it; "" when the message says it all. */
 static const char *advice(const struct decide_reply *reply)
 {
@@ -148,7 +154,7 @@ static const char *advice(const struct decide_reply *reply)
     }
     if (strcmp(code, "unauthorized") == 0)
         return "give the token of the daemon's admin_token_file with --token-file";
-    if (strcmp(code, "forbidden") == 0)
+    if (strcmp(code, "forbidden") == 0 && is_about_who_calls(reply))
         return "run it on the daemon's machine, or configure admin_token_file there";
     if (strcmp(code, "draining") == 0)
         return "it is about to stop: use another one";
