@@ -10,7 +10,8 @@ static struct feature feature_of(const struct feature_tables *tables,
     return (struct feature){.name = definition->name,
                             .subject = FEATURE_DEFINED,
                             .id = idmap_find(tables->names, text_of(definition->name)),
-                            .key = (uint8_t)definition->key};
+                            .key = (uint8_t)definition->key,
+                            .is_ids = definition_is_list_of_ids(definition)};
 }
 
 static bool find(const struct store *store, const struct definitions *definitions, struct text name,

@@ -19,29 +19,29 @@ enum feature_id {
 
 #define EVENTS_ID(class, window) \
     (ITEM_EVENTS + EVENT_CLASS_##class * STORE_WINDOW_COUNT + STORE_WINDOW_##window)
-#define EVENTS(name, class)                                            \
-    {"item." name "_1h", FEATURE_ITEM, EVENTS_ID(class, 1H), 0},       \
-        {"item." name "_1d", FEATURE_ITEM, EVENTS_ID(class, 1D), 0},   \
-        {"item." name "_7d", FEATURE_ITEM, EVENTS_ID(class, 7D), 0},   \
-        {"item." name "_14d", FEATURE_ITEM, EVENTS_ID(class, 14D), 0}, \
-    {                                                                  \
-        "item." name "_30d", FEATURE_ITEM, EVENTS_ID(class, 30D), 0    \
+#define EVENTS(name, class)                                                   \
+    {"item." name "_1h", FEATURE_ITEM, EVENTS_ID(class, 1H), 0, false},       \
+        {"item." name "_1d", FEATURE_ITEM, EVENTS_ID(class, 1D), 0, false},   \
+        {"item." name "_7d", FEATURE_ITEM, EVENTS_ID(class, 7D), 0, false},   \
+        {"item." name "_14d", FEATURE_ITEM, EVENTS_ID(class, 14D), 0, false}, \
+    {                                                                         \
+        "item." name "_30d", FEATURE_ITEM, EVENTS_ID(class, 30D), 0, false    \
     }
 
 static const struct feature features[] = {
-    {"item.price", FEATURE_ITEM, ITEM_PRICE, 0},
-    {"item.cost", FEATURE_ITEM, ITEM_COST, 0},
-    {"item.stock", FEATURE_ITEM, ITEM_STOCK, 0},
-    {"item.margin", FEATURE_ITEM, ITEM_MARGIN, 0},
-    {"item.price_min_30d", FEATURE_ITEM, ITEM_PRICE_MIN_30D, 0},
-    {"item.price_before_30d", FEATURE_ITEM, ITEM_PRICE_BEFORE_30D, 0},
+    {"item.price", FEATURE_ITEM, ITEM_PRICE, 0, false},
+    {"item.cost", FEATURE_ITEM, ITEM_COST, 0, false},
+    {"item.stock", FEATURE_ITEM, ITEM_STOCK, 0, false},
+    {"item.margin", FEATURE_ITEM, ITEM_MARGIN, 0, false},
+    {"item.price_min_30d", FEATURE_ITEM, ITEM_PRICE_MIN_30D, 0, false},
+    {"item.price_before_30d", FEATURE_ITEM, ITEM_PRICE_BEFORE_30D, 0, false},
     EVENTS("views", VIEW),
     EVENTS("carts", CART),
     EVENTS("purchases", PURCHASE),
-    {"user.events", FEATURE_USER, USER_EVENTS, 0},
-    {"user.purchases", FEATURE_USER, USER_PURCHASES, 0},
-    {"user.items", FEATURE_USER, USER_ITEMS, 0},
-    {"user.age_last_s", FEATURE_USER, USER_AGE_LAST_S, 0},
+    {"user.events", FEATURE_USER, USER_EVENTS, 0, false},
+    {"user.purchases", FEATURE_USER, USER_PURCHASES, 0, false},
+    {"user.items", FEATURE_USER, USER_ITEMS, 0, false},
+    {"user.age_last_s", FEATURE_USER, USER_AGE_LAST_S, 0, false},
 };
 
 enum { FEATURE_COUNT = sizeof features / sizeof features[0] };

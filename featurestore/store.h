@@ -414,6 +414,7 @@ struct feature {
     enum feature_subject subject;
     uint32_t id; /* for the readers */
     uint8_t key; /* FEATURE_DEFINED: enum feature_key */
+    bool is_ids; /* FEATURE_DEFINED: a list of ids, which has no number */
 };
 
 const struct feature *feature_builtin(struct text name);  /* NULL when there is none */

@@ -152,6 +152,7 @@ static enum err_code add_feature(struct blend *blend, const struct bundle_featur
 {
     for (uint32_t i = 0; i < blend->feature_count; i++) {
         if (strcmp(blend->feature[i].name, feature->name) == 0) {
+            blend->feature[i].optional |= feature->optional;
             *ret_column = i;
             return ERR_OK;
         }
@@ -160,7 +161,8 @@ static enum err_code add_feature(struct blend *blend, const struct bundle_featur
         return err_set(err, ERR_LIMIT, "%s: its parts have more than %d features", label,
                        BUNDLE_FEATURES_MAX);
     struct bundle_feature *added = &blend->feature[blend->feature_count];
-    *added = (struct bundle_feature){.fallback = NAN}; /* each part has its own */
+    /* Each part has its own fallback. */
+    *added = (struct bundle_feature){.fallback = NAN, .optional = feature->optional};
     memcpy(added->name, feature->name, sizeof added->name);
     *ret_column = blend->feature_count++;
     return ERR_OK;

@@ -59,7 +59,8 @@ struct bundle_feature {
     char name[128];
     char column[128]; /* trees: what the model file calls it, "" when it says `name` as well */
     double
-        fallback; /* used where the value is unknown; NaN: the model is told that it is missing */
+        fallback;  /* used where the value is unknown; NaN: the model is told that it is missing */
+    bool optional; /* where nothing supplies a number under that name, each row has the fallback */
 };
 
 struct bundle {

@@ -171,8 +171,8 @@ static enum err_code parse_feature_name(const struct json_at *at, const char *ke
 static enum err_code parse_feature(const struct json_at *at, enum model_kind kind,
                                    struct bundle_feature *feature, struct err *err)
 {
-    static const char *const known[] = {"name", "default", NULL};
-    static const char *const known_by_trees[] = {"name", "default", "column", NULL};
+    static const char *const known[] = {"name", "default", "optional", NULL};
+    static const char *const known_by_trees[] = {"name", "default", "optional", "column", NULL};
     struct json_at member = json_member(at, "column");
     enum err_code rc = json_only(at, kind == MODEL_trees ? known_by_trees : known, err);
     if (rc == ERR_OK)
@@ -183,6 +183,9 @@ static enum err_code parse_feature(const struct json_at *at, enum model_kind kin
     member = json_member(at, "default");
     if (rc == ERR_OK && member.value != NULL)
         rc = json_real(&member, -FEATURE_DEFAULT_MAX, FEATURE_DEFAULT_MAX, &feature->fallback, err);
+    member = json_member(at, "optional");
+    if (rc == ERR_OK && member.value != NULL)
+        rc = json_bool(&member, &feature->optional, err);
     return rc;
 }
 

@@ -67,6 +67,7 @@ static double value_of(const struct pipeline *p, const struct rank_binding *bind
 {
     switch (binding->from) {
     case BIND_FEATURE: break; /* of the reader */
+    case BIND_NONE: break;
     case BIND_CALLER_SCORE: return ranked->caller_score;
     case BIND_BLEND_SCORE: return ranked->blend_score;
     case BIND_SOURCE: return source_natural(p, binding->id, ranked->item);
@@ -128,7 +129,9 @@ static struct ranking *ranking_begin(struct pipeline *p, uint32_t item_count)
     ranking->page = rows_of_page(p);
     for (uint32_t i = 0; i < ranking->feature_count; i++) {
         const struct rank_binding *binding = &p->models->binding[i];
-        if (!binding->of_item)
+        if (binding->from == BIND_NONE)
+            ranking->shared[i] = NAN;
+        else if (!binding->of_item)
             ranking->shared[i] = feature_value(&ranking->reader, &binding->feature);
         else if (binding->from == BIND_FEATURE && binding->feature.subject == FEATURE_DEFINED)
             ranking->keys |= 1u << binding->feature.key;

@@ -44,7 +44,8 @@ struct rank_binding {
         BIND_SOURCE,
         BIND_PAIR_DAYS,
         BIND_PAIR_AGE_S,
-        BIND_REQUEST
+        BIND_REQUEST,
+        BIND_NONE /* optional, and nothing supplies it */
     } from;
     uint32_t id;            /* source kind */
     struct feature feature; /* BIND_FEATURE; without its name, which goes with its definition */

@@ -6,19 +6,19 @@
 #include "base/rcu.h"
 #include "server/decide/snapshot_internal.h"
 
-static enum err_code bind_source(const struct policy_slot *slot, struct text kind,
-                                 struct rank_binding *binding, struct err *err)
+static bool bind_source(const struct policy_slot *slot, struct text kind,
+                        struct rank_binding *binding)
 {
     for (uint32_t i = 0; i < slot->source_count; i++) {
         if (text_is(kind, policy_source_name(slot->source[i].kind))) {
             *binding = (struct rank_binding){.from = BIND_SOURCE, .id = i, .of_item = true};
-            return ERR_OK;
+            return true;
         }
     }
-    return err_set(err, ERR_BAD_INPUT, "slot %s: feature source.%.*s: the slot has no such source",
-                   slot->name, (int)kind.len, kind.ptr);
+    return false;
 }
 
+/* BIND_NONE of `from`: a list of ids, which has no number. */
 static bool bind_stored(const struct store *store, struct text name, struct rank_binding *binding)
 {
     struct feature feature;
@@ -28,15 +28,25 @@ static bool bind_stored(const struct store *store, struct text name, struct rank
     if (!is_known)
         return false;
     feature.name = NULL;
-    *binding = (struct rank_binding){
-        .from = BIND_FEATURE, .feature = feature, .of_item = feature_needs_item(&feature)};
+    if (feature.is_ids)
+        *binding = (struct rank_binding){.from = BIND_NONE};
+    else
+        *binding = (struct rank_binding){
+            .from = BIND_FEATURE, .feature = feature, .of_item = feature_needs_item(&feature)};
     return true;
 }
 
-static enum err_code bind_feature(const struct policy_slot *slot, const struct store *store,
-                                  const char *name, struct rank_binding *binding, struct err *err)
+static bool is_optional(const struct bundle_feature *feature, struct rank_binding *binding)
 {
-    struct text text = text_of(name);
+    *binding = (struct rank_binding){.from = BIND_NONE};
+    return feature->optional;
+}
+
+static enum err_code bind_feature(const struct policy_slot *slot, const struct store *store,
+                                  const struct bundle_feature *feature,
+                                  struct rank_binding *binding, struct err *err)
+{
+    struct text text = text_of(feature->name);
     struct text rest = {0};
     if (bind_stored(store, text, binding))
         return ERR_OK;
@@ -50,10 +60,17 @@ static enum err_code bind_feature(const struct policy_slot *slot, const struct s
         binding->from = BIND_REQUEST;
         binding->name = rest;
         break;
-    case DECISION_FEATURE_SOURCE: return bind_source(slot, rest, binding, err);
+    case DECISION_FEATURE_SOURCE:
+        return bind_source(slot, rest, binding) || is_optional(feature, binding)
+                   ? ERR_OK
+                   : err_set(err, ERR_BAD_INPUT,
+                             "slot %s: feature %.64s: the slot has no such source", slot->name,
+                             feature->name);
     case DECISION_FEATURE_NONE:
-        return err_set(err, ERR_BAD_INPUT, "slot %s: ranker %s: unknown feature '%.64s'",
-                       slot->name, slot->ranker, name);
+        return is_optional(feature, binding)
+                   ? ERR_OK
+                   : err_set(err, ERR_BAD_INPUT, "slot %s: ranker %s: unknown feature '%.64s'",
+                             slot->name, slot->ranker, feature->name);
     }
     return ERR_OK;
 }
@@ -65,8 +82,15 @@ enum err_code snapshot_check_features(const struct model *ranker, const struct s
         const char *name = ranker->feature[i].name;
         struct rank_binding binding;
         struct text rest;
-        if (!bind_stored(store, text_of(name), &binding) &&
-            decision_feature_find(text_of(name), &rest) == DECISION_FEATURE_NONE)
+        bool is_stored = bind_stored(store, text_of(name), &binding);
+        if (ranker->feature[i].optional)
+            continue;
+        if (is_stored && binding.from == BIND_NONE)
+            return err_set(err, ERR_BAD_INPUT,
+                           "manifest.json: features[%u]: '%.64s' is a list of ids and has no "
+                           "number",
+                           i, name);
+        if (!is_stored && decision_feature_find(text_of(name), &rest) == DECISION_FEATURE_NONE)
             return err_set(err, ERR_BAD_INPUT,
                            "manifest.json: features[%u]: nothing supplies '%.64s' "
                            "(docs/policies.md)",
@@ -86,6 +110,6 @@ enum err_code snapshot_bind_ranker(const struct policy_slot *slot, const struct 
     if (models->binding == NULL)
         return err_set(err, ERR_NOMEM, "slot %s: no memory for its ranker", slot->name);
     for (uint32_t i = 0; i < count && rc == ERR_OK; i++)
-        rc = bind_feature(slot, store, models->ranker->feature[i].name, &models->binding[i], err);
+        rc = bind_feature(slot, store, &models->ranker->feature[i], &models->binding[i], err);
     return rc;
 }

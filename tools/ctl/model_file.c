@@ -29,11 +29,11 @@ struct making {
 
 /* ---- features -------------------------------------------------------------------------------- */
 
-/* "item.price" or {"name": "item.price", "default": 0}. */
+/* "item.price" or {"name": "item.price", "default": 0, "optional": true}. */
 static enum err_code add_feature(struct making *making, const struct json_at *at,
                                  const char *column, cJSON *features)
 {
-    static const char *const known[] = {"name", "default", NULL};
+    static const char *const known[] = {"name", "default", "optional", NULL};
     const char *name = NULL;
     struct json_at member = *at;
     enum err_code rc = ERR_OK;
@@ -55,6 +55,12 @@ static enum err_code add_feature(struct making *making, const struct json_at *at
         double value = 0;
         rc = json_real(&fallback, -1e300, 1e300, &value, making->err);
         cJSON_AddNumberToObject(feature, "default", value);
+    }
+    struct json_at optional = json_member(at, "optional");
+    if (rc == ERR_OK && cJSON_IsObject(at->value) && optional.value != NULL) {
+        bool value = false;
+        rc = json_bool(&optional, &value, making->err);
+        cJSON_AddBoolToObject(feature, "optional", value);
     }
     return rc;
 }

@@ -59,15 +59,14 @@ static void judge_features(struct report *report)
 {
     for (uint32_t f = 0; f < report->model->feature_count; f++) {
         const char *name = report->model->feature[f].name;
+        if (report->model->feature[f].optional)
+            continue;
         if (origin_of(report, f) == ORIGIN_NOWHERE)
             doubt(report, "nothing supplies the feature '%.100s'%s", name,
                   report->definitions == NULL ? "; give --features FILE if it is defined there"
                                               : "");
         else if (!model_feature_has_number(text_of(name), report->definitions))
-            doubt(report,
-                  "the feature '%.100s' is a list of ids and has no number: every row gets its "
-                  "default",
-                  name);
+            doubt(report, "the feature '%.100s' is a list of ids and has no number", name);
     }
 }
 
