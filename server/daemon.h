@@ -69,6 +69,9 @@ MUST_CHECK enum err_code daemon_start_registry(struct daemon *daemon, struct err
 void daemon_plan_sockets(struct daemon *daemon);
 MUST_CHECK enum err_code daemon_start_http(struct daemon *daemon, struct err *err);
 MUST_CHECK enum err_code daemon_start_successor(struct daemon *daemon, struct err *err);
+/* Of an heir: what can be known before the other one has let go of its sockets.  An address that
+ * neither that one has nor anybody else leaves free ends this process, and the other serves on. */
+MUST_CHECK enum err_code daemon_check_sockets(struct daemon *daemon, struct err *err);
 /* For lifecycle_options; `ctx` is the daemon. */
 enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err);
 void daemon_refuse_new(void *ctx);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a daemon is reached.  An heir has no sockets until who started it has let go of them: until
  * then neither `sockets` nor `http` is there. */
+#include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "server/daemon.h"
+#include "server/transport/address.h"
 
 static struct worker *claim_worker(void *ctx)
 {
@@ -73,7 +77,9 @@ static enum err_code start_sockets(struct daemon *daemon, struct err *err)
     options->metrics = daemon->metrics;
     int inherited[REQUEST_SOCKETS_ADDRESSES_MAX];
     for (uint32_t i = 0; i < options->address_count; i++)
-        inherited[i] = handover_gift_take(&daemon->gift, options->addresses[i]);
+        inherited[i] = request_sockets_is_native(options->addresses[i])
+                           ? handover_gift_take(&daemon->gift, options->addresses[i])
+                           : -1;
     options->inherited_fds = inherited;
     enum err_code rc = request_sockets_start(options, &daemon->sockets, err);
     for (uint32_t i = 0; rc == ERR_OK && i < request_sockets_address_count(daemon->sockets); i++)
@@ -119,7 +125,8 @@ static void add_socket(struct handover_gift *gift, const char *address, int fd)
     gift->socket_count++;
 }
 
-/* What a successor gets. */
+/* What a successor gets.  An address of the nng library cannot be given: it stands beside a
+ * descriptor that is no socket, and so the successor knows that it will be free. */
 static void fill_gift(void *ctx, struct handover_gift *gift)
 {
     struct daemon *daemon = ctx;
@@ -132,6 +139,75 @@ static void fill_gift(void *ctx, struct handover_gift *gift)
         if (request_sockets_is_native(options->addresses[i]))
             add_socket(gift, options->addresses[i],
                        request_sockets_listener_fd(daemon->sockets, native++));
+    for (uint32_t i = native; i < request_sockets_address_count(daemon->sockets); i++)
+        add_socket(gift, request_sockets_address(daemon->sockets, i), daemon->lock_fd);
+}
+
+/* ---- what an heir does before anybody lets go of anything ------------------------------------ */
+
+static uint16_t port_of_socket(int fd)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } bound = {.any = {.sa_family = AF_UNSPEC}};
+    socklen_t bytes = sizeof bound;
+    if (getsockname(fd, &bound.any, &bytes) != 0)
+        return 0;
+    return bound.any.sa_family == AF_INET    ? ntohs(bound.in.sin_port)
+           : bound.any.sa_family == AF_INET6 ? ntohs(bound.in6.sin6_port)
+                                             : 0;
+}
+
+/* Who started this process has it, perhaps under another name or in the nng library, and will let
+ * go of it. */
+static bool will_be_free(const struct handover_gift *gift, const char *address)
+{
+    uint16_t port = address_port(address);
+    const char *path = strstr(address, ADDRESS_IPC);
+    for (uint32_t i = 0; i < gift->socket_count; i++) {
+        const char *given = gift->socket[i].address;
+        const char *given_path = strstr(given, ADDRESS_IPC);
+        if (strcmp(given, address) == 0)
+            return true;
+        if (path != NULL && given_path != NULL && strcmp(path, given_path) == 0)
+            return true;
+        if (path == NULL && given_path == NULL && port != 0 &&
+            (address_port(given) == port || port_of_socket(gift->socket[i].fd) == port))
+            return true;
+    }
+    return false;
+}
+
+enum err_code daemon_check_sockets(struct daemon *daemon, struct err *err)
+{
+    const struct request_sockets_options *options = &daemon->sockets_options;
+    const char *http = daemon->config->http;
+    enum err_code rc = request_sockets_check(options, err);
+    for (uint32_t i = 0; rc == ERR_OK && i < options->address_count; i++)
+        if (!will_be_free(&daemon->gift, options->addresses[i]))
+            rc = address_probe(options->addresses[i], err);
+    if (rc == ERR_OK && !will_be_free(&daemon->gift, http))
+        rc = address_probe(http, err);
+    return rc;
+}
+
+/* So that 0.0.0.0 can be opened where 127.0.0.1 was given, and the like. */
+static void close_unconfigured(struct daemon *daemon)
+{
+    const struct request_sockets_options *options = &daemon->sockets_options;
+    struct handover_gift *gift = &daemon->gift;
+    for (uint32_t i = 0; i < gift->socket_count; i++) {
+        const char *given = gift->socket[i].address;
+        bool wanted = strcmp(given, daemon->config->http) == 0;
+        for (uint32_t k = 0; !wanted && k < options->address_count; k++)
+            wanted = request_sockets_is_native(given) && strcmp(given, options->addresses[k]) == 0;
+        if (!wanted && gift->socket[i].fd >= 0) {
+            close(gift->socket[i].fd);
+            gift->socket[i].fd = -1;
+        }
+    }
 }
 
 enum err_code daemon_start_successor(struct daemon *daemon, struct err *err)
@@ -218,13 +294,15 @@ enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err)
         rc = decision_log_start(daemon->decision_log, err);
     if (rc == ERR_OK)
         rc = start_erasure(daemon, err);
-    if (rc == ERR_OK && daemon_is_heir(daemon))
+    if (rc == ERR_OK && daemon_is_heir(daemon)) {
+        close_unconfigured(daemon);
         rc = daemon_start_http(daemon, err);
+    }
     if (rc == ERR_OK)
         rc = start_sockets(daemon, err);
     if (rc == ERR_OK) /* an address may be in use */
         record_start(daemon);
-    handover_gift_close(&daemon->gift); /* sockets that are not configured any more */
+    handover_gift_close(&daemon->gift);
     handover_parent_close(&daemon->parent);
     return rc == ERR_OK ? LIFECYCLE_OPEN : LIFECYCLE_CANNOT_OPEN;
 }

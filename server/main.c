@@ -167,8 +167,9 @@ static enum err_code start(struct daemon *daemon, const struct config_source *so
     if (rc == ERR_OK)
         rc = daemon_start_successor(daemon, err);
     /* An heir must not take connections that are meant for whom it follows. */
-    if (rc == ERR_OK && !daemon_is_heir(daemon))
-        rc = daemon_start_http(daemon, err);
+    if (rc == ERR_OK)
+        rc = daemon_is_heir(daemon) ? daemon_check_sockets(daemon, err)
+                                    : daemon_start_http(daemon, err);
     return rc;
 }
 

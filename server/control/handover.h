@@ -33,7 +33,7 @@ struct handover_gift {
     uint32_t socket_count;
     struct {
         char address[HANDOVER_ADDRESS_BYTES]; /* as configured, which is how it is found again */
-        int fd;
+        int fd; /* a socket that listens there; where one cannot be given, something else */
     } socket[HANDOVER_SOCKETS_MAX];
 };
 

@@ -47,6 +47,11 @@ uint32_t request_sockets_worker_count(const struct request_sockets_options *opti
 /* The native responder listens on it, not the nng library. */
 bool request_sockets_is_native(const char *address);
 
+/* That the system grants the priority and that the certificate can be used, where they are asked
+ * for.  Opens nothing; addresses are address_probe's. */
+MUST_CHECK enum err_code request_sockets_check(const struct request_sockets_options *options,
+                                               struct err *err);
+
 /* Listens on every address, or on none. */
 MUST_CHECK enum err_code request_sockets_start(const struct request_sockets_options *options,
                                                struct request_sockets **ret_sockets,

@@ -14,7 +14,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/num.h"
 #include "server/transport/address.h"
 #include "server/transport/sp_internal.h"
 
@@ -60,34 +59,11 @@ static bool set_tcp_options(int fd)
 
 /* ---- binding -------------------------------------------------------------------------- */
 
-/* A name, an address (of IPv6: in brackets) or * for all, and a port. */
-static enum err_code resolve(const char *address, struct addrinfo **ret_found, struct err *err)
-{
-    const struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
-                                   .ai_socktype = SOCK_STREAM};
-    const char *host = address + strlen(ADDRESS_TCP);
-    const char *colon = strrchr(host, ':');
-    char name[SP_SERVER_ADDRESS_BYTES];
-    int64_t port = 0;
-    if (colon == NULL || !num_parse_int(text_of(colon + 1), 0, UINT16_MAX, &port))
-        return err_set(err, ERR_BAD_INPUT, "address '%s': expected tcp://HOST:PORT", address);
-    size_t len = (size_t)(colon - host);
-    bool bracketed = len > 2 && host[0] == '[' && host[len - 1] == ']';
-    text_copy((struct text){host + bracketed, (uint32_t)(len - 2 * bracketed)}, name, sizeof name);
-    bool any = name[0] == '\0' || strcmp(name, "*") == 0;
-    int rc = getaddrinfo(any ? NULL : name, colon + 1, &hints, ret_found);
-    if (rc == EAI_MEMORY)
-        return err_set(err, ERR_NOMEM, "out of memory for address '%s'", address);
-    if (rc != 0)
-        return err_set(err, ERR_BAD_INPUT, "cannot listen on '%s': %s", address, gai_strerror(rc));
-    return ERR_OK;
-}
-
 static enum err_code bind_tcp(struct sp_listener *listener, struct err *err)
 {
     const int on = 1;
     struct addrinfo *found = NULL;
-    enum err_code rc = resolve(listener->address, &found, err);
+    enum err_code rc = address_resolve(listener->address, &found, err);
     if (rc != ERR_OK)
         return rc;
     listener->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -59,6 +59,9 @@ struct sp_server_options {
 /* How many processors this process may use, 1..SP_SERVER_WORKERS_MAX. */
 uint32_t sp_server_usable_processors(void);
 
+/* ERR_IO: the system refuses that realtime_priority to threads of this process. */
+MUST_CHECK enum err_code sp_server_check_priority(int priority, struct err *err);
+
 MUST_CHECK enum err_code sp_server_create(const struct sp_server_options *options,
                                           struct sp_server **ret_server, struct err *err);
 /* Listens on every address, or on none: ERR_BUSY when one is in use. */

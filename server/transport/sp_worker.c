@@ -237,20 +237,37 @@ enum err_code sp_worker_init(struct sp_worker *worker, struct sp_server *server,
     return ERR_OK;
 }
 
-/* Whoever asks for it shall not believe to have it: a system that refuses it ends the start. */
-static enum err_code take_priority(const struct sp_worker *worker, struct err *err)
+static enum err_code set_priority(pthread_t thread, int priority, struct err *err)
 {
-    int priority = worker->server->options.realtime_priority;
-    if (priority == 0)
-        return ERR_OK;
-    int rc = pthread_setschedparam(worker->thread, SCHED_RR,
-                                   &(struct sched_param){.sched_priority = priority});
+    int rc =
+        pthread_setschedparam(thread, SCHED_RR, &(struct sched_param){.sched_priority = priority});
     if (rc == 0)
         return ERR_OK;
     return err_set(err, ERR_IO,
                    "workers_realtime_priority: the system refuses SCHED_RR with priority %d: %s; "
                    "it needs CAP_SYS_NICE or a limit (ulimit -r, LimitRTPRIO=) of %d or more",
                    priority, strerror(rc), priority);
+}
+
+enum err_code sp_server_check_priority(int priority, struct err *err)
+{
+    struct sched_param before;
+    int policy = SCHED_OTHER;
+    pthread_t self = pthread_self();
+    int rc = pthread_getschedparam(self, &policy, &before);
+    if (rc != 0)
+        return err_set(err, ERR_IO, "cannot ask for this thread's priority: %s", strerror(rc));
+    enum err_code code = set_priority(self, priority, err);
+    if (code == ERR_OK)
+        pthread_setschedparam(self, policy, &before);
+    return code;
+}
+
+/* Whoever asks for it shall not believe to have it: a system that refuses it ends the start. */
+static enum err_code take_priority(const struct sp_worker *worker, struct err *err)
+{
+    int priority = worker->server->options.realtime_priority;
+    return priority == 0 ? ERR_OK : set_priority(worker->thread, priority, err);
 }
 
 enum err_code sp_worker_start(struct sp_worker *worker, struct err *err)

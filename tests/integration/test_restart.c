@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,8 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -210,6 +214,92 @@ static void test_one_that_cannot_start_changes_nothing(void **state)
     daemon_stop(&served);
 }
 
+/* What was given under another name is closed and opened again, and refuses in between. */
+static void wait_until_it_answers(void)
+{
+    char error[DECIDE_ERROR_BYTES];
+    uint64_t end_ns = clock_now_ns(clock_system()) + PHASE_S * UINT64_C(1000000000);
+    struct decide_options options = decide_options_default();
+    options.urls = served.url;
+    assert_int_equal(decide_client_create(&options, &client, error), DECIDE_OK);
+    enum decide_status status = DECIDE_UNREACHABLE;
+    while (status != DECIDE_OK && clock_now_ns(clock_system()) < end_ns) {
+        struct decide_reply *reply = decide_call(client, "ping", NULL, 0, TIMEOUT_US);
+        status = reply->status;
+        decide_reply_free(reply);
+    }
+    assert_int_equal(status, DECIDE_OK);
+    decide_client_destroy(&client);
+}
+
+static void configure(const char *listen, const char *http)
+{
+    char text[1024];
+    snprintf(text, sizeof text,
+             "{\"listen\": [%s], \"http\": \"%s\", \"data_dir\": \"state\", "
+             "\"models_dir\": \"models\"}",
+             listen, http);
+    temp_dir_write_text(&served.dir, "decided.json", text);
+}
+
+static int listen_somewhere(uint16_t *ret_port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t bytes = sizeof address;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, bytes), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &bytes), 0);
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* Somebody else has the new address: that is found out while the old one still serves. */
+static void test_an_address_that_is_taken_changes_nothing(void **state)
+{
+    (void)state;
+    uint16_t port = 0;
+    char listens[300], http[40];
+    static const char event[] = "{\"events\": [{\"id\": \"%d\", \"type\": \"view\", "
+                                "\"user\": \"a\", \"items\": [{\"id\": \"i\"}]}]}";
+    static const char *const schemes[] = {"tcp://", "nng+tcp://"};
+    int fd = listen_somewhere(&port);
+    daemon_start(&served, NULL);
+    for (int i = 0; i < 3; i++) {
+        char numbered[sizeof event + 16];
+        snprintf(numbered, sizeof numbered, event, i);
+        snprintf(listens, sizeof listens, i < 2 ? "\"%s\", \"%s127.0.0.1:%u\"" : "\"%s\"",
+                 served.url, i < 2 ? schemes[i] : "", port);
+        snprintf(http, sizeof http, "127.0.0.1:%u", i < 2 ? 0u : port);
+        configure(listens, http);
+        check_refused("exit code 1", numbered);
+    }
+    close(fd);
+    daemon_stop(&served);
+}
+
+/* The nng library where the native responder was, and back, and 0.0.0.0 where 127.0.0.1 was. */
+static void test_an_address_under_another_name(void **state)
+{
+    (void)state;
+    /* The last is open to others, so that nobody may administer it. */
+    static const char *const forms[] = {
+        "nng+tcp://127.0.0.1:", "tcp://localhost:", "tcp://127.0.0.1:", "tcp://0.0.0.0:"};
+    char body[256];
+    daemon_start(&served, NULL);
+    const char *port = strrchr(served.url, ':') + 1;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        char listens[300];
+        snprintf(listens, sizeof listens, "\"%s%s\"", forms[i], port);
+        configure(listens, i < 2 ? "127.0.0.1:0" : served.http);
+        restart();
+        wait_until_it_answers();
+        assert_int_equal(daemon_get(&served, "/readyz", body, sizeof body), 200);
+    }
+    daemon_stop(&served);
+}
+
 int main(void)
 {
     /* Successors come to this process when their parents end. */
@@ -217,6 +307,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_call_fails),
         cmocka_unit_test(test_one_that_cannot_start_changes_nothing),
+        cmocka_unit_test(test_an_address_that_is_taken_changes_nothing),
+        cmocka_unit_test(test_an_address_under_another_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
