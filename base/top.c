@@ -5,6 +5,7 @@
 
 /* So many are sorted digit by digit, which no comparison that comes out unforeseen holds up. */
 enum { BY_DIGITS_LEAST = 128, BY_DIGITS_MOST = 1024, DIGITS = 8, DIGIT_VALUES = 256 };
+enum { SCORE_DIGIT = 4, MOVES_EACH = 8 };
 
 /* `a` is worse than `b`: it belongs nearer to the root. */
 static bool worse(const struct top_slot *a, const struct top_slot *b)
@@ -92,23 +93,59 @@ static void sort_by_digit(const uint64_t *order, uint32_t count, uint32_t digit,
         ret_order[next[digit_of(order[i], digit)]++] = order[i];
 }
 
-/* The lowest digit first.  False: they have to be compared. */
+/* By the digits from `digit` on, the lowest first; those that have the same stay as they are.
+ * Returns which of the two has them. */
+static uint32_t sort_from_digit(uint64_t order[2][BY_DIGITS_MOST], uint32_t count, uint32_t digit)
+{
+    uint16_t number[DIGITS][DIGIT_VALUES]; /* of each value of each digit */
+    uint32_t from = 0;
+    memset(number[digit], 0, (DIGITS - digit) * sizeof number[0]);
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t d = digit; d < DIGITS; d++)
+            number[d][digit_of(order[0][i], d)]++;
+    }
+    for (uint32_t d = digit; d < DIGITS; d++) {
+        if (number[d][digit_of(order[from][0], d)] == count)
+            continue; /* all have the same */
+        sort_by_digit(order[from], count, d, number[d], order[1 - from]);
+        from = 1 - from;
+    }
+    return from;
+}
+
+/* Of what is sorted by score: those that score the same by key.  False where too many do. */
+static bool sort_ties(uint64_t *order, uint32_t count)
+{
+    uint32_t left = MOVES_EACH * count;
+    for (uint32_t i = 1; i < count; i++) {
+        uint64_t moving = order[i];
+        uint32_t at = i;
+        for (; at > 0 && order[at - 1] > moving; at--) {
+            if (left-- == 0) {
+                order[at] = moving;
+                return false;
+            }
+            order[at] = order[at - 1];
+        }
+        order[at] = moving;
+    }
+    return true;
+}
+
+/* By score, which seldom leaves ties; by all digits where it leaves many.  False: they have to be
+ * compared. */
 static bool sort_by_digits(struct top *top)
 {
     uint64_t order[2][BY_DIGITS_MOST];
-    uint16_t number[DIGITS][DIGIT_VALUES] = {{0}}; /* of each value of each digit */
-    uint32_t from = 0;
     for (uint32_t i = 0; i < top->count; i++) {
         if (!to_order(&top->slot[i], &order[0][i]))
             return false;
-        for (uint32_t digit = 0; digit < DIGITS; digit++)
-            number[digit][digit_of(order[0][i], digit)]++;
     }
-    for (uint32_t digit = 0; digit < DIGITS; digit++) {
-        if (number[digit][digit_of(order[from][0], digit)] == top->count)
-            continue; /* all have the same */
-        sort_by_digit(order[from], top->count, digit, number[digit], order[1 - from]);
-        from = 1 - from;
+    uint32_t from = sort_from_digit(order, top->count, SCORE_DIGIT);
+    if (!sort_ties(order[from], top->count)) {
+        if (from != 0)
+            memcpy(order[0], order[1], top->count * sizeof order[0][0]);
+        from = sort_from_digit(order, top->count, 0);
     }
     for (uint32_t i = 0; i < top->count; i++)
         top->slot[i] = from_order(order[from][i]);
