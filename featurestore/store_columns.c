@@ -2,6 +2,7 @@
 /* What catalogue records say, in columns: many items are compared at a time, and one is asked
  * whether it may be shown, without a way to its record. */
 #include "featurestore/store_internal.h"
+#include "featurestore/store_kind.h"
 
 enum { WORD = 64, SAMPLE_ITEMS = 512 };
 _Static_assert(ITEM_PAGE_SLOTS % WORD == 0, "the items of a word are of one page");
@@ -16,6 +17,27 @@ bool store_item_is(const struct store *store, uint32_t item, enum store_mark mar
 {
     const struct item_page *page = store_item_page(store, item);
     return page != NULL && (mark_word(page, mark, item) >> (item % WORD) & 1) != 0;
+}
+
+/* Numbers are in the columns with 1 added; 0: none.  IDMAP_NONE is the number before 0. */
+struct store_kind store_item_kind(const struct store *store, uint32_t item)
+{
+    const struct item_page *page = store_item_page(store, item);
+    uint32_t at = item % ITEM_PAGE_SLOTS;
+    if (page == NULL)
+        return (struct store_kind){IDMAP_NONE, IDMAP_NONE};
+    return (struct store_kind){atomic_load_explicit(&page->category[at], memory_order_relaxed) - 1,
+                               atomic_load_explicit(&page->brand[at], memory_order_relaxed) - 1};
+}
+
+void store_item_fetch_kind(const struct store *store, uint32_t item)
+{
+    const struct item_page *page = store_item_page(store, item);
+    uint32_t at = item % ITEM_PAGE_SLOTS;
+    if (page == NULL)
+        return;
+    __builtin_prefetch((const void *)&page->category[at]);
+    __builtin_prefetch((const void *)&page->brand[at]);
 }
 
 uint32_t store_sold_out_count(const struct store *store)
@@ -34,7 +56,7 @@ static bool any_of(const uint32_t *number, uint32_t count, uint32_t found)
     return false;
 }
 
-/* Of an item with a record.  Numbers are in the columns with 1 added; 0: none. */
+/* Of an item with a record. */
 static bool passes(const struct item_page *page, const struct store_wanted *wanted, uint32_t at)
 {
     if (wanted->category != NULL &&

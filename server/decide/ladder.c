@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
 #include "featurestore/erase_set.h"
+#include "featurestore/store_kind.h"
 #include "server/decide/pipeline.h"
+
+enum { AHEAD = 8 };
 
 static bool has_person(const struct request *request)
 {
@@ -61,6 +64,8 @@ static void emit_top(struct pipeline *p, uint32_t category)
     struct top_list list;
     store_top(p->env->store, p->slot->generic_window, category, &list);
     for (uint32_t i = 0; i < list.count && p->out->count < p->wanted; i++) {
+        if (i + AHEAD < list.count)
+            store_item_fetch_kind(p->env->store, list.entry[i + AHEAD].item);
         if (eligible(p, list.entry[i].item))
             (void)pipeline_emit(p, list.entry[i].item, list.entry[i].share,
                                 category == IDMAP_NONE ? "popular" : "popular in category");

@@ -31,14 +31,30 @@ static bool fetch_vectors(struct pipeline *p, struct mmr *mmr)
     return true;
 }
 
+static bool read_kinds(struct pipeline *p, struct mmr *mmr)
+{
+    mmr->kind = ARENA_NEW(p->arena, struct store_kind, mmr->count);
+    for (uint32_t i = 0; i < mmr->count && mmr->kind != NULL; i++)
+        mmr->kind[i] = store_item_kind(p->env->store, mmr->candidate[i]->item);
+    return mmr->kind != NULL;
+}
+
+static bool read_what_is_compared(struct pipeline *p, struct mmr *mmr)
+{
+    switch (p->slot->mmr.likeness) {
+    case LIKE_CONTENT: return true;
+    case LIKE_FACTORS: return fetch_vectors(p, mmr);
+    default: return read_kinds(p, mmr);
+    }
+}
+
 bool mmr_begin(struct pipeline *p, const struct candidate *const *candidate, uint32_t count,
                struct mmr *ret_mmr)
 {
     struct mmr mmr = {.p = p, .count = count, .candidate = candidate};
     mmr.relevance = ARENA_NEW(p->arena, float, count);
     mmr.likeness = ARENA_NEW(p->arena, float, count);
-    if (mmr.relevance == NULL || mmr.likeness == NULL ||
-        (p->slot->mmr.likeness == LIKE_FACTORS && !fetch_vectors(p, &mmr)))
+    if (mmr.relevance == NULL || mmr.likeness == NULL || !read_what_is_compared(p, &mmr))
         return false;
     float best = count > 0 ? candidate[0]->score : 0.0f;
     float range = count > 0 ? best - candidate[count - 1]->score : 0.0f;
@@ -53,14 +69,11 @@ bool mmr_begin(struct pipeline *p, const struct candidate *const *candidate, uin
 /* ---- likeness -------------------------------------------------------------------------------- */
 
 /* 1 within a category, a half within a brand. */
-static float by_category(const struct pipeline *p, uint32_t a, uint32_t b)
+static float by_category(struct store_kind left, struct store_kind right)
 {
-    const struct item *left = store_item(p->env->store, a), *right = store_item(p->env->store, b);
-    if (left == NULL || right == NULL)
-        return 0.0f;
-    if (left->category != IDMAP_NONE && left->category == right->category)
+    if (left.category != IDMAP_NONE && left.category == right.category)
         return 1.0f;
-    return left->brand != IDMAP_NONE && left->brand == right->brand ? 0.5f : 0.0f;
+    return left.brand != IDMAP_NONE && left.brand == right.brand ? 0.5f : 0.0f;
 }
 
 static float listed(const struct list *list, uint32_t of, uint32_t item)
@@ -92,11 +105,10 @@ static float by_factors(const struct mmr *mmr, uint32_t a, uint32_t b)
 
 static float likeness_of(const struct mmr *mmr, uint32_t a, uint32_t b)
 {
-    uint32_t left = mmr->candidate[a]->item, right = mmr->candidate[b]->item;
     switch (mmr->p->slot->mmr.likeness) {
-    case LIKE_CONTENT: return by_content(mmr->p, left, right);
+    case LIKE_CONTENT: return by_content(mmr->p, mmr->candidate[a]->item, mmr->candidate[b]->item);
     case LIKE_FACTORS: return by_factors(mmr, a, b);
-    default: return by_category(mmr->p, left, right);
+    default: return by_category(mmr->kind[a], mmr->kind[b]);
     }
 }
 

@@ -9,6 +9,7 @@
 #ifndef SERVER_DECIDE_MMR_H
 #define SERVER_DECIDE_MMR_H
 
+#include "featurestore/store_kind.h"
 #include "server/decide/pipeline.h"
 
 struct mmr {
@@ -16,8 +17,9 @@ struct mmr {
     uint32_t count; /* that take part: the first of the order */
     const struct candidate *const *candidate;
     float *relevance, *likeness;
-    const float **vector; /* LIKE_FACTORS: NULL for an item without one */
-    float *scale;         /* LIKE_FACTORS: 1 / its length */
+    struct store_kind *kind; /* LIKE_CATEGORY */
+    const float **vector;    /* LIKE_FACTORS: NULL for an item without one */
+    float *scale;            /* LIKE_FACTORS: 1 / its length */
 };
 
 /* False without room, and then without effect.  `candidate`: best first, stays with the caller. */

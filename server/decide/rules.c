@@ -4,6 +4,7 @@
  * say when an item is put into the answer. */
 #include <math.h>
 
+#include "featurestore/store_kind.h"
 #include "server/decide/pipeline.h"
 
 enum rule_state {
@@ -291,23 +292,23 @@ static bool is_full(const uint32_t *number, uint32_t count, uint32_t wanted, uin
 bool rules_have_room(const struct pipeline *p, uint32_t item)
 {
     const struct rules *rules = p->rules;
-    const struct item *record =
-        rules == NULL || item == IDMAP_NONE ? NULL : store_item(p->env->store, item);
-    if (record == NULL)
+    if (rules == NULL || item == IDMAP_NONE)
         return true;
-    return !is_full(rules->category, p->out->count, record->category, p->slot->per_category) &&
-           !is_full(rules->brand, p->out->count, record->brand, p->slot->per_brand);
+    struct store_kind kind = store_item_kind(p->env->store, item);
+    return !is_full(rules->category, p->out->count, kind.category, p->slot->per_category) &&
+           !is_full(rules->brand, p->out->count, kind.brand, p->slot->per_brand);
 }
 
 void rules_note(const struct pipeline *p, uint32_t place, uint32_t item)
 {
     const struct rules *rules = p->rules;
-    const struct item *record =
-        rules == NULL || item == IDMAP_NONE ? NULL : store_item(p->env->store, item);
+    struct store_kind kind = {IDMAP_NONE, IDMAP_NONE};
+    if (rules != NULL && item != IDMAP_NONE)
+        kind = store_item_kind(p->env->store, item);
     if (rules != NULL && rules->category != NULL)
-        rules->category[place] = record == NULL ? IDMAP_NONE : record->category;
+        rules->category[place] = kind.category;
     if (rules != NULL && rules->brand != NULL)
-        rules->brand[place] = record == NULL ? IDMAP_NONE : record->brand;
+        rules->brand[place] = kind.brand;
 }
 
 bool rules_next_pin(const struct pipeline *p, bool at_the_end, uint32_t *ret_item,

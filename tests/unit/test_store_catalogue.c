@@ -12,6 +12,7 @@
 
 #include "base/rand.h"
 #include "featurestore/store_internal.h"
+#include "featurestore/store_kind.h"
 #include "tests/support/store_rig.h"
 
 #define NOW_MS STORE_RIG_NOW_MS
@@ -212,6 +213,10 @@ static void test_columns_say_what_the_records_do(void **state)
                          record != NULL && record->deleted);
         assert_int_equal(store_item_is(rig.store, item, STORE_SOLD_OUT), is_out);
         sold_out += is_out;
+        struct store_kind kind = store_item_kind(rig.store, item);
+        assert_int_equal(kind.category, record == NULL ? IDMAP_NONE : record->category);
+        assert_int_equal(kind.brand, record == NULL ? IDMAP_NONE : record->brand);
+        store_item_fetch_kind(rig.store, item);
     }
     assert_int_equal(store_sold_out_count(rig.store), sold_out);
     for (int q = 0; q < COLUMN_QUESTIONS; q++) {
