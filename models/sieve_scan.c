@@ -231,6 +231,10 @@ void sieve_scan_list(struct sieve_scan *scan, uint32_t list)
         sieve->dot(sieve->bytes + (size_t)first * sieve->quad_count * QUAD * GROUP, count,
                    sieve->quad_count, scan->asked.whole, limit, product, mask);
         for (uint32_t g = 0; g < count; g++) {
+            if (mask[g] != 0)
+                __builtin_prefetch(sieve->row + (size_t)(first + g) * GROUP);
+        }
+        for (uint32_t g = 0; g < count; g++) {
             for (uint32_t left = mask[g]; left != 0; left &= left - 1) {
                 uint32_t lane = (uint32_t)__builtin_ctz(left);
                 look_at(scan, first + g, lane, product[g * GROUP + lane]);

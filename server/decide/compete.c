@@ -14,6 +14,8 @@
 /* Looking at each place of the array costs less than half of finding it through a list. */
 #define SCAN_ALL_SHARE 2
 
+enum { AHEAD = 8 };
+
 /* What all sources of factors add, exactly. */
 static float factors_part(const struct pipeline *p, uint32_t item)
 {
@@ -77,10 +79,20 @@ static void take_turn(const struct pipeline *p, struct waiting *waiting, uint32_
         compute_waiting(p, waiting);
 }
 
+static void fetch_sums(const struct pipeline *p, uint32_t item)
+{
+    __builtin_prefetch(&p->scratch->blend[item], 1);
+    __builtin_prefetch(&p->scratch->upper[item], 1);
+}
+
 static void compete_found(const struct pipeline *p, struct waiting *waiting, uint32_t s)
 {
-    for (uint32_t i = 0; i < p->found[s].top.count; i++)
-        take_turn(p, waiting, p->found[s].top.slot[i].key);
+    const struct top *found = &p->found[s].top;
+    for (uint32_t i = 0; i < found->count; i++) {
+        if (i + AHEAD < found->count)
+            fetch_sums(p, found->slot[i + AHEAD].key);
+        take_turn(p, waiting, found->slot[i].key);
+    }
 }
 
 /* The items of one source, in any order. */
@@ -91,8 +103,11 @@ static void compete_of(struct pipeline *p, struct waiting *waiting, uint32_t s)
     switch (p->slot->source[s].kind) {
     case SOURCE_popular: {
         struct top_list list = candidates_popular(p, s);
-        for (uint32_t i = 0; i < list.count; i++)
+        for (uint32_t i = 0; i < list.count; i++) {
+            if (i + AHEAD < list.count)
+                fetch_sums(p, list.entry[i + AHEAD].item);
             take_turn(p, waiting, list.entry[i].item);
+        }
         break;
     }
     case SOURCE_model_popular:
@@ -106,8 +121,11 @@ static void compete_of(struct pipeline *p, struct waiting *waiting, uint32_t s)
         }
         if (p->scored[s])
             reached = candidates_reached(p, s);
-        for (uint32_t i = 0; i < reached.count; i++)
+        for (uint32_t i = 0; i < reached.count; i++) {
+            if (reached.item != NULL && i + AHEAD < reached.count)
+                fetch_sums(p, reached.item[i + AHEAD]);
             take_turn(p, waiting, reached.item != NULL ? reached.item[i] : i);
+        }
     }
 }
 

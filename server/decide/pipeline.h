@@ -150,6 +150,11 @@ bool subject_blocks(const struct pipeline *p, uint32_t item); /* STANDING_BLOCKE
 uint32_t subject_category(const struct pipeline *p);
 /* Position of the item in the history, + 1; 0 when the person did nothing with it. */
 uint32_t subject_position(const struct pipeline *p, uint32_t item);
+/* The same for many items: between the two others, in scratch->upper, which is zero before and
+ * after. */
+void subject_note_positions(const struct pipeline *p);
+uint32_t subject_noted_position(const struct pipeline *p, uint32_t item);
+void subject_forget_positions(const struct pipeline *p);
 
 /* For who asks. */
 void pipeline_read_features(const struct pipeline *p, struct feature_reader *reader);

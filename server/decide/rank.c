@@ -261,18 +261,21 @@ bool rank_candidates(struct pipeline *p, bool *ret_good)
         if (binding->from == BIND_SOURCE)
             ranking->natural[binding->id] = naturals_of(p, binding->id);
     }
+    subject_note_positions(p);
     for (uint32_t first = 0; first < p->chosen_count; first += GROUP_ITEMS) {
         uint32_t count = group_size(p->chosen_count - first);
         struct candidate *chosen = p->chosen + first;
         for (uint32_t i = 0; i < count; i++)
-            ranking->ranked[i] = (struct ranked){.item = chosen[i].item,
-                                                 .position = subject_position(p, chosen[i].item),
-                                                 .caller_score = NAN,
-                                                 .blend_score = chosen[i].score};
+            ranking->ranked[i] =
+                (struct ranked){.item = chosen[i].item,
+                                .position = subject_noted_position(p, chosen[i].item),
+                                .caller_score = NAN,
+                                .blend_score = chosen[i].score};
         score_group(p, ranking, first, count, ret_good);
         for (uint32_t i = 0; i < count; i++)
             chosen[i].score = finite_score(ranking->score[i]);
     }
+    subject_forget_positions(p);
     p->ranked = true;
     use_ranker(p);
     pipeline_stage(p, STAGE_RANK);

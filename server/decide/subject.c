@@ -214,6 +214,23 @@ uint32_t subject_position(const struct pipeline *p, uint32_t item)
     return 0;
 }
 
+void subject_note_positions(const struct pipeline *p)
+{
+    for (uint32_t i = p->history.count; i > 0; i--)
+        p->scratch->upper[p->history.item[i - 1]] = (float)i;
+}
+
+uint32_t subject_noted_position(const struct pipeline *p, uint32_t item)
+{
+    return (uint32_t)p->scratch->upper[item];
+}
+
+void subject_forget_positions(const struct pipeline *p)
+{
+    for (uint32_t i = 0; i < p->history.count; i++)
+        p->scratch->upper[p->history.item[i]] = 0.0f;
+}
+
 void pipeline_read_features(const struct pipeline *p, struct feature_reader *reader)
 {
     const struct text nobody = {NULL, 0};
