@@ -2,12 +2,16 @@
 /* Natural scores of the chosen, all of one source at a time: the rows that are read lie anywhere in
  * tables of megabytes, so the next ones are asked for while one is computed. */
 #include "server/decide/candidates.h"
+#include "server/decide/page_memo.h"
 
-enum { AHEAD = 8, LINE_FLOATS = 16 };
+enum { AHEAD = 8, LINE_FLOATS = 16, BLOCK = 128 };
 
 void naturals_fetch(const struct pipeline *p, uint32_t s, uint32_t item)
 {
     const struct model *model = p->models->source[s];
+    float known;
+    if (p->products[s] != NULL && page_values_find(p->products[s], item, &known))
+        return;
     uint32_t row = model_row(model, item);
     if (row == MODEL_NO_ROW)
         return;
@@ -44,22 +48,46 @@ static void read_found(const struct pipeline *p, uint32_t s, float *ret_natural)
         known[found->slot[i].key] = 0.0f;
 }
 
-static void read_popular(const struct pipeline *p, uint32_t s, float *ret_natural)
+/* Of the chosen item[0..count), in the order of ret_natural. */
+static void read_scores(const struct pipeline *p, enum store_window window, float best,
+                        const uint32_t *item, uint32_t count, float *ret_natural)
 {
     const struct store *store = p->env->store;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + 2 * AHEAD < count)
+            store_item_fetch(store, item[i + 2 * AHEAD]);
+        if (i + AHEAD < count)
+            store_item_fetch_score(store, item[i + AHEAD]);
+        ret_natural[i] = store_item_score(store, item[i], window);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        ret_natural[i] = source_popular(ret_natural[i], best);
+}
+
+/* A page asks for each item once. */
+static void read_popular(const struct pipeline *p, uint32_t s, float *ret_natural)
+{
     enum store_window window = p->slot->source[s].window;
     struct top_list list;
-    store_top(store, window, IDMAP_NONE, &list);
-    for (uint32_t i = 0; i < p->chosen_count; i++) {
-        if (i + 2 * AHEAD < p->chosen_count)
-            store_item_fetch(store, p->chosen[i + 2 * AHEAD].item);
-        if (i + AHEAD < p->chosen_count)
-            store_item_fetch_score(store, p->chosen[i + AHEAD].item);
-        ret_natural[i] = store_item_score(store, p->chosen[i].item, window);
+    store_top(p->env->store, window, IDMAP_NONE, &list);
+    float best = list.count == 0 ? 0.0f : list.entry[0].score;
+    struct page_values *known =
+        p->env->memo == NULL ? NULL : page_memo_popular(p->env->memo, window, best);
+    for (uint32_t first = 0; first < p->chosen_count; first += BLOCK) {
+        uint32_t item[BLOCK], at[BLOCK], count = 0;
+        float natural[BLOCK];
+        for (uint32_t i = first; i < first + BLOCK && i < p->chosen_count; i++) {
+            item[count] = p->chosen[i].item;
+            at[count] = i;
+            count += known == NULL || !page_values_find(known, item[count], &ret_natural[i]);
+        }
+        read_scores(p, window, best, item, count, natural);
+        for (uint32_t i = 0; i < count; i++) {
+            ret_natural[at[i]] = natural[i];
+            if (known != NULL)
+                page_values_keep(known, item[i], natural[i]);
+        }
     }
-    for (uint32_t i = 0; i < p->chosen_count; i++)
-        ret_natural[i] =
-            list.count == 0 ? 0.0f : source_popular(ret_natural[i], list.entry[0].score);
 }
 
 const float *naturals_of(struct pipeline *p, uint32_t s)

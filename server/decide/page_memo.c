@@ -8,7 +8,8 @@ void page_memo_begin(struct page_memo *memo, struct arena *arena, uint32_t spare
     arena_reset(arena);
     memo->arena = arena;
     memo->spare = spare;
-    memo->count = memo->vector_count = memo->found_count = 0;
+    memo->count = memo->vector_count = memo->found_count = memo->products_count = 0;
+    memo->popular.values.slot = NULL;
 }
 
 /* ---- vectors --------------------------------------------------------------------------------- */
@@ -75,6 +76,45 @@ const struct page_found *page_memo_keep_found(struct page_memo *memo,
     kept->vector = vector;
     kept->refused.item = item;
     return kept;
+}
+
+/* ---- numbers of items ------------------------------------------------------------------------ */
+
+struct page_values *page_memo_products(struct page_memo *memo, const struct model *model,
+                                       const float *vector)
+{
+    size_t mark = arena_mark(memo->arena);
+    size_t bytes = factors_dim(model->as.factors) * sizeof *vector;
+    for (uint32_t i = 0; i < memo->products_count; i++) {
+        struct page_products *products = &memo->products[i];
+        if (products->model == model && memcmp(products->vector, vector, bytes) == 0)
+            return &products->values;
+    }
+    if (memo->products_count == PAGE_MEMO_VECTORS_MAX)
+        return NULL;
+    struct page_products *products = &memo->products[memo->products_count];
+    float *copy = arena_alloc(memo->arena, bytes, alignof(float));
+    if (copy == NULL || !page_values_create(&products->values, memo->arena)) {
+        arena_rewind(memo->arena, mark);
+        return NULL;
+    }
+    memcpy(copy, vector, bytes);
+    products->model = model;
+    products->vector = copy;
+    memo->products_count++;
+    return &products->values;
+}
+
+struct page_values *page_memo_popular(struct page_memo *memo, uint32_t window, float best)
+{
+    struct page_popular *popular = &memo->popular;
+    if (popular->values.slot == NULL) {
+        if (!page_values_create(&popular->values, memo->arena))
+            return NULL;
+        popular->window = window;
+        popular->best = best;
+    }
+    return popular->window == window && popular->best == best ? &popular->values : NULL;
 }
 
 /* ---- rows of a ranker ------------------------------------------------------------------------ */

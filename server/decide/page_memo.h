@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* page_memo - what slots of a page worked out, for the slots after them: rows of features and their
- * scores, vectors that are folded in, and what was found by them.
+ * scores, vectors that are folded in, what was found by them, their products with items, and how
+ * popular items are.
  *
  * Rows are kept by ranker (one version of one model) and by whether the person allows that anything
  * of them goes in; then by item.  A later slot takes from a row what depends on person and item
@@ -21,6 +22,7 @@
 
 #include "base/arena.h"
 #include "models/ranker.h"
+#include "server/decide/page_values.h"
 
 enum {
     PAGE_MEMO_RANKERS_MAX = 4,
@@ -63,13 +65,28 @@ struct page_found {
     bool is_all;                /* there are no others */
 };
 
+struct page_products {
+    const struct model *model;
+    const float *vector;
+    struct page_values values;
+};
+
+/* By one window, while the most popular item scores that. */
+struct page_popular {
+    uint32_t window;
+    float best;
+    struct page_values values; /* .slot NULL: none yet */
+};
+
 struct page_memo {
     struct arena *arena; /* borrowed */
     uint32_t spare;      /* how many items the slots of the page want together */
-    uint32_t count, vector_count, found_count;
+    uint32_t count, vector_count, found_count, products_count;
     struct page_rows rows[PAGE_MEMO_RANKERS_MAX];
     struct page_vector vector[PAGE_MEMO_VECTORS_MAX];
     struct page_found found[PAGE_MEMO_VECTORS_MAX];
+    struct page_products products[PAGE_MEMO_VECTORS_MAX];
+    struct page_popular popular;
 };
 
 void page_memo_begin(struct page_memo *memo, struct arena *arena, uint32_t spare);
@@ -89,6 +106,13 @@ const struct page_found *page_memo_found(const struct page_memo *memo, const str
 /* Copies vector and refused items; what was found is in memo->arena already.  NULL without room. */
 const struct page_found *page_memo_keep_found(struct page_memo *memo,
                                               const struct page_found *found);
+
+/* The products of the vector by item, none at first; NULL without room for them. */
+struct page_values *page_memo_products(struct page_memo *memo, const struct model *model,
+                                       const float *vector);
+/* How popular items are, of none at first; NULL without room, or where those of another window, or
+ * of another best, are kept. */
+struct page_values *page_memo_popular(struct page_memo *memo, uint32_t window, float best);
 
 /* The place of the item; PAGE_MEMO_NONE: it is not kept. */
 uint32_t page_rows_find(const struct page_rows *rows, uint32_t item);

@@ -67,7 +67,8 @@ struct candidate {
 /* What became of a candidate. */
 enum fate { FATE_OPEN, FATE_SHOWN, FATE_LIMIT, FATE_QUOTA };
 
-struct rules; /* rules.c */
+struct rules;       /* rules.c */
+struct page_values; /* page_values.h */
 
 struct pipeline {
     const struct decide_env *env;
@@ -104,6 +105,8 @@ struct pipeline {
     struct factors_found found[POLICY_SOURCES_MAX];
     float unseen;
     bool found_is_exact; /* what was found of an item is all that factors give to it */
+    /* By source of factors: what slots of the page computed of the vector; NULL: it is computed. */
+    struct page_values *products[POLICY_SOURCES_MAX];
     /* Items that filters may pass, bits by number; NULL: all, or not worth it. */
     const uint64_t *allowed;
     uint32_t allowed_count;

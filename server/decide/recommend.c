@@ -126,6 +126,7 @@ static void ask_other_slot(struct pipeline *p, enum level level)
     memset(other.summed_items, 0, sizeof other.summed_items);
     memset(other.scored, 0, sizeof other.scored);
     memset(other.vector, 0, sizeof other.vector);
+    memset(other.products, 0, sizeof other.products);
     memset(other.natural, 0, sizeof other.natural);
     other.seed_count = other.cart_count = 0;
     other.slot = &p->env->snapshot->policies->slot[slot];

@@ -221,6 +221,8 @@ bool retrieve_factors(struct pipeline *p, uint32_t depth)
         if (p->vector[s] == NULL)
             continue;
         bool indexed = is_indexed(p->models->source[s]);
+        if (p->env->memo != NULL)
+            p->products[s] = page_memo_products(p->env->memo, p->models->source[s], p->vector[s]);
         if (!find(p, p->models->source[s], p->vector[s], with_spare(depth), &p->found[s])) {
             if (!indexed) {
                 p->unseen = 0.0f;

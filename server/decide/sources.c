@@ -333,8 +333,16 @@ float source_value(const struct pipeline *p, uint32_t s, uint32_t item)
         return 0.0f;
     if (p->vector[s] == NULL)
         return p->scratch->sum[p->models->place[s]][item];
+    float value = 0.0f;
+    if (p->products[s] != NULL && page_values_find(p->products[s], item, &value))
+        return value;
     uint32_t row = model_row(model, item);
-    return row == MODEL_NO_ROW ? 0.0f : factors_score(model->as.factors, p->vector[s], row);
+    if (row == MODEL_NO_ROW)
+        return 0.0f;
+    value = factors_score(model->as.factors, p->vector[s], row);
+    if (p->products[s] != NULL)
+        page_values_keep(p->products[s], item, value);
+    return value;
 }
 
 float source_popular(float score, float best)
