@@ -23,9 +23,9 @@ static const char *const overload_values[] = {"fine", "cheaper", "cheapest", "re
 static const char *const stage_values[] = {"decode", "candidates", "fold_in", "rank",
                                            "price",  "encode",     NULL};
 static const char *const transport_values[] = {"nng", "http", "sp", NULL};
-static const char *const close_values[] = {"peer",      "handshake",   "malformed",
-                                           "too_large", "slow_reader", "no_memory",
-                                           "error",     "stopped",     NULL};
+static const char *const close_values[] = {
+    "peer",         "handshake", "malformed", "too_large", "slow_reader",
+    "half_message", "no_memory", "error",     "stopped",   NULL};
 static const char *const direction_values[] = {"received", "sent", NULL};
 static const char *const event_values[] = {"accepted", "duplicate", "rejected", NULL};
 static const char *const person_values[] = {"user", "anon", NULL};

@@ -108,6 +108,7 @@ enum metric_close {
     CLOSE_MALFORMED,
     CLOSE_TOO_LARGE,
     CLOSE_SLOW_READER,
+    CLOSE_HALF_MESSAGE, /* silence after a part of one */
     CLOSE_NO_MEMORY,
     CLOSE_ERROR, /* the system's, such as a peer whose machine is gone */
     CLOSE_STOPPED

@@ -11,6 +11,7 @@
 
 #define NNG_PREFIX           "nng+"
 #define HANDSHAKE_TIMEOUT_MS 10000 /* as nng has it */
+#define MESSAGE_TIMEOUT_MS   10000
 
 _Static_assert(REQUEST_SOCKETS_ADDRESSES_MAX <= SP_SERVER_ADDRESSES_MAX &&
                    REQUEST_SOCKETS_ADDRESSES_MAX <= NNG_ADDRESSES_MAX,
@@ -84,6 +85,7 @@ static enum err_code start_native(struct request_sockets *sockets,
         .message_bytes_max = options->message_bytes_max,
         .connections_max = options->connections_max,
         .handshake_timeout_ms = HANDSHAKE_TIMEOUT_MS,
+        .message_timeout_ms = MESSAGE_TIMEOUT_MS,
         .send_timeout_ms = options->send_timeout_ms,
         .call = options->call,
         .service = options->service,

@@ -166,10 +166,37 @@ static bool is_done(const struct sp_connection *connection)
            STAILQ_EMPTY(&connection->replies);
 }
 
+/* What it is waited for is the rest of a message, and nothing else. */
+static bool is_halfway(const struct sp_connection *connection)
+{
+    return connection->greeted && !connection->ready && !connection->writing &&
+           connection->input_begin < connection->input_end;
+}
+
+static void note_halfway(struct sp_connection *connection)
+{
+    bool is_so = is_halfway(connection);
+    if (!is_so || connection->received)
+        sp_connection_leave_halfway(connection);
+    if (is_so && !connection->halfway)
+        sp_worker_wait(&connection->worker->halfway, connection);
+    connection->halfway = is_so;
+    connection->received = false;
+}
+
+void sp_connection_leave_halfway(struct sp_connection *connection)
+{
+    if (connection->halfway)
+        sp_worker_wait_over(&connection->worker->halfway, connection);
+    connection->halfway = false;
+}
+
 static void end_turn(struct sp_connection *connection)
 {
     if (!connection->closing)
         sp_input_park(connection);
+    if (!connection->closing)
+        note_halfway(connection);
     if (is_done(connection))
         sp_connection_fail(connection, connection->worker->stopping ? CLOSE_STOPPED : CLOSE_PEER);
     if (!connection->closing)
@@ -268,6 +295,7 @@ void sp_connection_close(struct sp_connection *connection)
     call->connection = NULL;
     sp_output_drop(connection);
     sp_input_drop(connection);
+    sp_connection_leave_halfway(connection);
     if (!connection->greeted)
         sp_worker_wait_over(&worker->greeting, connection);
     else if (connection->writing)

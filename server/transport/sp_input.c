@@ -102,7 +102,7 @@ void sp_input_receive(struct sp_connection *connection)
         connection->rest_ns = arrived_ns;
         connection->input_end += (size_t)n;
         connection->read_was_full = connection->input_end == block->capacity;
-        connection->ready = true;
+        connection->ready = connection->received = true;
         metric_add(worker->metrics, M_SOCKET_BYTES, BYTES_RECEIVED, 0, (uint64_t)n);
     } else if (n == 0) {
         connection->input_ended = true;

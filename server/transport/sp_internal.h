@@ -4,8 +4,9 @@
  * Invariants, numbered:
  * 1. A connection, its calls and its blocks belong to one worker's thread.  Other threads touch the
  *    inbox alone, under its mutex: new connections, and calls that complete.
- * 2. A connection is in one of three phases: greeting (in worker->greeting), served, or stuck: its
- *    socket does not take replies (`writing`, in worker->stuck).
+ * 2. A connection is in one of four phases: greeting (in worker->greeting), served, halfway: it is
+ *    served, and of what it sends next a part is there (in worker->halfway), or stuck: its socket
+ *    does not take replies (`writing`, in worker->stuck).
  * 3. It is read while it `may_serve`: nothing is stuck and few of its calls are deferred.
  * 4. `ready` means that unserved bytes may hold a whole message; a connection that is ready and may
  *    be served waits in worker->again for its next turn, and is not read meanwhile.  So the peer's
@@ -97,6 +98,8 @@ struct sp_connection {
     bool reading;     /* `readable` is armed */
     bool writing;     /* `writable` is armed */
     bool in_again;
+    bool received; /* something, in this turn */
+    bool halfway;  /* in worker->halfway: a message has begun */
     bool closing;
     enum metric_close close_reason;
     struct event readable;
@@ -110,9 +113,9 @@ struct sp_connection {
     size_t reply_bytes;           /* in `replies` */
     struct sp_call_list deferred;
     uint32_t deferred_count;
-    uint64_t waiting_since_ns;        /* in greeting or stuck: since the last progress */
+    uint64_t waiting_since_ns;        /* in greeting, halfway or stuck: since the last progress */
     TAILQ_ENTRY(sp_connection) link;  /* inbox->arrivals, worker->connections */
-    TAILQ_ENTRY(sp_connection) wait;  /* worker->greeting or stuck, the longest wait first */
+    TAILQ_ENTRY(sp_connection) wait;  /* one of these, the longest wait first */
     TAILQ_ENTRY(sp_connection) again; /* worker->again */
 };
 
@@ -126,7 +129,7 @@ struct sp_worker {
     struct event *inbox_event, *again_event, *deadline_event, *heartbeat_event, *stop_event;
     struct sp_pool pool;
     struct sp_block *input; /* sockets are read into it; NULL after it was given away */
-    struct sp_connection_list connections, greeting, stuck, again;
+    struct sp_connection_list connections, greeting, halfway, stuck, again;
     uint64_t turn_ns;  /* when the loop woke up */
     bool turn_is_over; /* it sleeps next */
     bool stopping;
@@ -202,6 +205,8 @@ void sp_connection_turn(struct sp_connection *connection);
 void sp_connection_stop(
     struct sp_connection *connection); /* takes no more; closes when it is done */
 void sp_connection_fail(struct sp_connection *connection, enum metric_close reason);
+/* Before it waits for something else. */
+void sp_connection_leave_halfway(struct sp_connection *connection);
 void sp_connection_close(struct sp_connection *connection);
 
 /* sp_input.c */

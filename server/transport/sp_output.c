@@ -67,6 +67,7 @@ static void wait_for_socket(struct sp_connection *connection, bool progress)
     struct sp_connection_list *stuck = &connection->worker->stuck;
     if (connection->writing && !progress)
         return;
+    sp_connection_leave_halfway(connection);
     if (connection->writing)
         sp_worker_wait_over(stuck, connection);
     else if (event_add(&connection->writable, NULL) != 0)

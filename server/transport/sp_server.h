@@ -11,10 +11,10 @@
  * What a peer can cost is bounded.  A connection keeps nothing of its own but unserved bytes and
  * unsent replies; while replies are stuck in its socket, or SP_SERVER_DEFERRED_MAX of its calls
  * are deferred, it is not read.  It is closed when it does not greet in time, sends what is no
- * message or too long a one, does not take any byte of its replies for send_timeout_ms, or when
- * its machine is gone (TCP keepalive, TCP_USER_TIMEOUT).  Without descriptors or memory accepting
- * pauses, and goes on by itself.  A peer that shuts down its sending side gets what it has asked
- * for.
+ * message or too long a one, is silent for message_timeout_ms after a part of one, does not take
+ * any byte of its replies for send_timeout_ms, or when its machine is gone (TCP keepalive,
+ * TCP_USER_TIMEOUT).  Without descriptors or memory accepting pauses, and goes on by itself.  A
+ * peer that shuts down its sending side gets what it has asked for.
  *
  * A call is local when the listener and the peer are loopback or ipc addresses.
  *
@@ -47,7 +47,8 @@ struct sp_server_options {
     uint32_t message_bytes_max;
     uint32_t connections_max;
     uint32_t handshake_timeout_ms; /* a peer that has not greeted by then is closed */
-    uint32_t send_timeout_ms;      /* one that takes nothing of its replies for so long, too */
+    uint32_t message_timeout_ms; /* one that is silent for so long after a part of a message, too */
+    uint32_t send_timeout_ms;    /* one that takes nothing of its replies for so long, too */
     call_fn call;
     void *service;
     struct worker *(*claim_worker)(void *ctx); /* once per worker thread, on main; NULL: no more */

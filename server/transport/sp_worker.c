@@ -89,8 +89,10 @@ static void arm_deadline(struct sp_worker *worker)
 {
     const struct sp_server_options *options = &worker->server->options;
     uint64_t greeting_ns = deadline_of(&worker->greeting, options->handshake_timeout_ms);
+    uint64_t halfway_ns = deadline_of(&worker->halfway, options->message_timeout_ms);
     uint64_t stuck_ns = deadline_of(&worker->stuck, options->send_timeout_ms);
     uint64_t deadline_ns = greeting_ns < stuck_ns ? greeting_ns : stuck_ns;
+    deadline_ns = halfway_ns < deadline_ns ? halfway_ns : deadline_ns;
     if (deadline_ns == UINT64_MAX)
         return;
     uint64_t left_ns = deadline_ns > worker->turn_ns ? deadline_ns - worker->turn_ns : 0;
@@ -131,6 +133,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     const struct sp_server_options *options = &worker->server->options;
     sp_worker_begin(worker);
     close_late(worker, &worker->greeting, options->handshake_timeout_ms, CLOSE_HANDSHAKE);
+    close_late(worker, &worker->halfway, options->message_timeout_ms, CLOSE_HALF_MESSAGE);
     close_late(worker, &worker->stuck, options->send_timeout_ms, CLOSE_SLOW_READER);
     arm_deadline(worker);
     sp_worker_end(worker);
@@ -221,6 +224,7 @@ enum err_code sp_worker_init(struct sp_worker *worker, struct sp_server *server,
     worker->server = server;
     TAILQ_INIT(&worker->connections);
     TAILQ_INIT(&worker->greeting);
+    TAILQ_INIT(&worker->halfway);
     TAILQ_INIT(&worker->stuck);
     TAILQ_INIT(&worker->again);
     enum err_code rc = sp_inbox_open(&worker->inbox, err);

@@ -106,6 +106,7 @@ static struct sp_server *start_sp_server(struct metrics *metrics)
                                               .message_bytes_max = 1 << 20,
                                               .connections_max = 100,
                                               .handshake_timeout_ms = 10000,
+                                              .message_timeout_ms = 10000,
                                               .send_timeout_ms = 50,
                                               .call = copy_reply,
                                               .claim_worker = claim_worker,

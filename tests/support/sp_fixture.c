@@ -38,6 +38,7 @@ struct sp_server_options sp_fixture_options(struct sp_fixture *fixture)
         .message_bytes_max = 65536,
         .connections_max = 100,
         .handshake_timeout_ms = 10000,
+        .message_timeout_ms = 10000,
         .send_timeout_ms = 50,
         .call = text_service_call,
         .service = &fixture->service,

@@ -180,6 +180,33 @@ static void test_one_who_does_not_greet_in_time_is_closed(void **state)
     target->url[0] = target->url[1] = sp_fixture_url(fixture);
 }
 
+/* After a message that is whole, too; who has nothing to say stays. */
+static void test_one_who_is_silent_within_a_message_is_closed(void **state)
+{
+    struct sp_target *target = *state;
+    struct sp_fixture *fixture = &target->fixture;
+    struct sp_server_options options = sp_fixture_options(fixture);
+    options.message_timeout_ms = 20;
+    sp_server_destroy(&fixture->server);
+    sp_fixture_start(fixture, &options);
+    struct sp_client quiet;
+    assert_true(sp_open(&quiet, sp_fixture_url(fixture)));
+    for (uint32_t i = 0; i < 8; i++) {
+        static const uint8_t half[] = {0, 0, 0, 0, 0, 0, 0, 12, 0x80, 0, 0};
+        struct sp_client client;
+        assert_true(sp_open(&client, sp_fixture_url(fixture)));
+        if (i % 2 == 1)
+            assert_int_equal(sp_ask(&client, "hello", reply, sizeof reply), 5);
+        assert_true(sp_send_raw(&client, half, i < 4 ? 1 + i : sizeof half));
+        assert_true(sp_is_closed_by_peer(&client));
+        sp_close(&client);
+    }
+    assert_true(sp_fixture_metric_becomes(fixture, M_CONNECTIONS_CLOSED, CLOSE_HALF_MESSAGE, 8));
+    assert_int_equal(sp_ask(&quiet, "hello", reply, sizeof reply), 5);
+    sp_close(&quiet);
+    target->url[0] = target->url[1] = sp_fixture_url(fixture);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--few-descriptors") == 0)
@@ -192,6 +219,7 @@ int main(int argc, char **argv)
         TEST(test_hundreds_of_idle_connections),
         TEST(test_replies_to_peers_that_have_vanished),
         TEST(test_one_who_does_not_greet_in_time_is_closed),
+        TEST(test_one_who_is_silent_within_a_message_is_closed),
         cmocka_unit_test(test_running_out_of_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
