@@ -317,7 +317,8 @@ enum store_window {
 /* What may be done with the person's data: bits by enum event_consent.  What the user, the
  * anonymous id, or, asked for with such an id alone, the user behind it denied is denied; what
  * nobody spoke of is as the limits say.  `personalize`: decisions and features; `train`: exports
- * for training; `process`: their events are taken at all. */
+ * for training; `process`: their events are taken at all, and without it nothing is
+ * allowed. */
 uint8_t store_consent(const struct store *store, struct text user, struct text anon);
 
 /* What they said themselves: the user, or the anonymous id when no user is given.  False when they

@@ -8,9 +8,12 @@ static struct profile profile_find(const struct people *people, struct text id)
     return profile_of(number == IDMAP_NONE ? NULL : store_profile_block(people, number));
 }
 
+/* Whose data may not be processed, of them nothing else may be done either. */
 static uint8_t consent_of(const struct store *store, uint8_t allowed, uint8_t denied)
 {
-    return (uint8_t)(~(denied | (store->limits.consent_denied & ~allowed)) & CONSENT_ALL);
+    uint8_t consent =
+        (uint8_t)(~(denied | (store->limits.consent_denied & ~allowed)) & CONSENT_ALL);
+    return (consent & CONSENT_BIT(process)) == 0 ? 0 : consent;
 }
 
 /* With what links bring in. */

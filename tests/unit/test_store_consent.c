@@ -163,6 +163,7 @@ static void test_without_process_events_are_refused(void **state)
 {
     (void)state;
     say("user", "u", "\"process\":false", NOW_MS - 1000);
+    assert_int_equal(store_consent(store, USER, NOBODY), 0); /* nor anything else */
     refuse("{\"type\":\"view\",\"user\":\"u\",\"items\":[{\"id\":\"x\"}]}");
     refuse("{\"type\":\"custom:quiz\",\"anon\":\"a\",\"user\":\"u\"}");
     refuse("{\"type\":\"identify\",\"user\":\"u\",\"anon\":\"a\"}");
