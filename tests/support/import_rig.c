@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,9 @@ static void take_event(struct import_fake *fake, struct cursor *cursor, uint32_t
         reply->rejected++;
         if (reply->described < IMPORT_DESCRIBED_MAX) {
             reply->rejection[reply->described].index = index;
-            strcpy(reply->rejection[reply->described++].message, "items: no place left");
+            snprintf(reply->rejection[reply->described].message, sizeof reply->rejection[0].message,
+                     "items: no place left");
+            reply->described++;
         }
     } else if (is_new(fake, number)) {
         reply->accepted++;

@@ -100,12 +100,14 @@ static void test_limits_of_columns_rules_and_extras(void **state)
             char text[8192];
             struct reader_map *map = NULL;
             struct err err = {0};
-            size_t used = (size_t)(stpcpy(text, cases[i].before) - text);
+            size_t used = (size_t)snprintf(text, sizeof text, "%s", cases[i].before);
             for (uint32_t n = 0; n < cases[i].max + extra; n++) {
-                used = (size_t)(stpcpy(text + used, n == 0 ? "" : ",") - text);
+                used += (size_t)snprintf(text + used, sizeof text - used, "%s", n == 0 ? "" : ",");
                 used += (size_t)snprintf(text + used, sizeof text - used, cases[i].each, n);
+                assert_in_range(used, 1, sizeof text - 1);
             }
-            strcpy(text + used, cases[i].after);
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s", cases[i].after);
+            assert_in_range(used, 1, sizeof text - 1);
             enum err_code rc = reader_map_parse("m", text, strlen(text), READER_EVENTS, &map, &err);
             assert_int_equal(rc, extra == 0 ? ERR_OK : ERR_LIMIT);
             reader_map_destroy(&map);
