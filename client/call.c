@@ -13,7 +13,6 @@
 
 #define TIMEOUT_US_MAX (UINT64_C(24) * 3600 * 1000000)
 #define RECHECK_NS     (1 * CLIENT_NS_PER_MS) /* an address may come back through another's call */
-#define LATE_NS        (1 * CLIENT_NS_PER_MS)
 
 static uint64_t min_ns(uint64_t a, uint64_t b)
 {
@@ -140,6 +139,20 @@ static uint64_t hedge_time(const struct client_call *call, const struct client_p
     return after_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + after_ns;
 }
 
+/* Overloaded for so long that asking again could only end as a timeout. */
+static bool is_shut(const struct client_call *call, uint32_t site)
+{
+    return (call->shut >> site & 1) != 0;
+}
+
+static bool are_all_shut(const struct client_call *call)
+{
+    for (uint32_t site = 0; site < call->client->fleet.site_count; site++)
+        if (!is_shut(call, site))
+            return false;
+    return true;
+}
+
 /* None will be asked within the time of the call. */
 static void end_unasked(struct client_call *call, const struct client_pick *pick, uint64_t now_ns)
 {
@@ -160,8 +173,13 @@ static void try_next(struct client_call *call, struct client_loop *loop, uint64_
     struct client_fleet *fleet = &call->client->fleet;
     struct client_pick pick = client_fleet_pick(fleet, call->route_key, call->tried, false, now_ns);
     if (!pick.found) {
-        if (pick.retry_at_ns >= call->deadline_ns)
+        if (pick.retry_at_ns >= call->deadline_ns || are_all_shut(call))
             end_unasked(call, &pick, now_ns);
+        return;
+    }
+    if (is_shut(call, pick.site)) { /* there is no better one */
+        client_fleet_report(fleet, pick.site, CLIENT_OUTCOME_NONE, 0, now_ns);
+        end_unasked(call, &pick, now_ns);
         return;
     }
     call->hedge_at_ns = hedge_time(call, &pick, now_ns);
@@ -273,8 +291,10 @@ static void refused_here(struct client_call *call, struct client_attempt *attemp
 {
     uint64_t pause_ns = call->reply->retry_after_ms * CLIENT_NS_PER_MS;
     bool is_leaving = says(call->reply, "draining"), is_broken = says(call->reply, "internal");
-    drop(call, attempt,
-         says(call->reply, "overloaded") ? CLIENT_OUTCOME_OVERLOADED : CLIENT_OUTCOME_BAD, pause_ns,
+    bool is_overloaded = says(call->reply, "overloaded");
+    if (is_overloaded && call->deadline_ns - now_ns < 2 * pause_ns)
+        call->shut |= UINT64_C(1) << attempt->site;
+    drop(call, attempt, is_overloaded ? CLIENT_OUTCOME_OVERLOADED : CLIENT_OUTCOME_BAD, pause_ns,
          now_ns);
     /* Nothing was done, unless it broke on the way; but a repeat adds to the load, unless the
      * daemon is about to stop. */
@@ -319,63 +339,6 @@ enum decide_status client_call_answered(struct client_call *call, struct client_
     return DECIDE_OK;
 }
 
-static bool wants_fallback(const struct client_call *call)
-{
-    static const char *const codes[] = {"overloaded", "draining", "deadline_exceeded", "internal"};
-    const struct decide_reply *reply = call->reply;
-    if (!call->op->has_fallback)
-        return false;
-    if (reply->status != DECIDE_REFUSED)
-        return reply->status == DECIDE_TIMEOUT || reply->status == DECIDE_UNREACHABLE ||
-               reply->status == DECIDE_PROTOCOL;
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-        if (strcmp(reply->error_code, codes[i]) == 0)
-            return true;
-    return false;
-}
-
-static void count_end(const struct client_call *call, uint64_t now_ns)
-{
-    struct client_counters *counters = &call->client->counters;
-    const struct decide_reply *reply = call->reply;
-    _Atomic uint64_t *const by_status[] = {
-        [DECIDE_OK] = &counters->ok,
-        [DECIDE_REFUSED] = &counters->refused,
-        [DECIDE_TIMEOUT] = &counters->timeouts,
-        [DECIDE_UNREACHABLE] = &counters->unreachable,
-        [DECIDE_PROTOCOL] = &counters->protocol,
-        [DECIDE_INVALID] = &counters->invalid,
-        [DECIDE_NOMEM] = &counters->nomem,
-        [DECIDE_CANCELLED] = &counters->cancelled,
-    };
-    client_count(&counters->calls);
-    client_count(by_status[reply->status]);
-    if (reply->status == DECIDE_OK && reply->level != NULL && strcmp(reply->level, "full") != 0)
-        client_count(&counters->degraded);
-    if (now_ns > call->deadline_ns + LATE_NS)
-        client_count(&counters->late);
-}
-
-/* A last good answer, or the list that the caller configured. */
-static void stand_in(struct client_call *call, uint64_t now_ns)
-{
-    struct decide_client *client = call->client;
-    struct client_reader request = client_message_map(&call->message);
-    struct decide_reply *reply =
-        client_last_good_get(&client->last_good, call->answer_key, request, call->reply, now_ns);
-    if (reply != NULL) {
-        client_count(&client->counters.last_good);
-    } else if (client->fallback_count > 0) {
-        struct client_stand_in list = {
-            .level = "fallback", .ids = client->fallback, .count = client->fallback_count};
-        reply = client_reply_stand_in(&list, request, call->reply);
-        if (reply != NULL)
-            client_count(&client->counters.fallbacks);
-    }
-    if (reply != NULL)
-        replace_reply(call, reply);
-}
-
 void client_call_end(struct client_call *call, enum decide_status status, const char *message)
 {
     uint64_t now_ns = client_now_ns();
@@ -384,11 +347,7 @@ void client_call_end(struct client_call *call, enum decide_status status, const 
             drop(call, &call->attempts[i], CLIENT_OUTCOME_NONE, 0, now_ns);
     if (message != NULL)
         replace_reply(call, client_reply_failure(status, message));
-    count_end(call, now_ns);
-    if (call->reply->status == DECIDE_OK)
-        client_last_good_put(&call->client->last_good, call->answer_key, call->reply, now_ns);
-    else if (wants_fallback(call))
-        stand_in(call, now_ns);
+    client_call_settle(call, now_ns);
     client_message_deinit(&call->message);
     client_reply_set_waited(call->reply, (client_now_ns() - call->started_ns) / CLIENT_NS_PER_US);
     call->done = true;

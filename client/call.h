@@ -37,6 +37,7 @@ struct client_call {
     const struct client_attempt *hedge; /* which of them is one; NULL: none yet */
     uint32_t try_count;
     uint64_t tried; /* a bit for each address */
+    uint64_t shut;  /* those that are overloaded for too long to be asked again within the time */
     bool final;     /* no further try */
     uint64_t hedge_at_ns, give_up_at_ns;
 
@@ -67,6 +68,9 @@ void client_call_lost(struct client_call *call, struct client_attempt *attempt,
 /* Ends it: attempts are given up, the reply is made (with what stands in for an answer, where it
  * may) and counted.  `message` NULL: the reply is there already. */
 void client_call_end(struct client_call *call, enum decide_status status, const char *message);
+/* For client_call_end: counts it, keeps a good answer, and replaces a failure by what may stand in
+ * for it.  The reply is there. */
+void client_call_settle(struct client_call *call, uint64_t now_ns);
 /* Frees what it has; nobody will know of it. */
 void client_call_discard(struct client_call *call);
 

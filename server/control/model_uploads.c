@@ -33,6 +33,11 @@ static enum call_state begin(struct model_ops *ops, struct call *call,
         rc = model_ops_name(request, "version", what.version, &field, &err);
     if (rc == ERR_OK)
         rc = uploads_begin(ops->uploads, &what, id, &err);
+    if (rc == ERR_BUSY) {
+        reply_overloaded(call, request->id_raw, ops->clock, err.text,
+                         uploads_retry_ms(ops->uploads));
+        return CALL_DONE;
+    }
     if (rc != ERR_OK)
         return model_ops_fail(ops, call, request, rc, &err, field);
     reply_begin(&reply, call, request->id_raw, ops->clock);

@@ -189,6 +189,23 @@ enum err_code uploads_begin(struct uploads *uploads, const struct upload_info *w
     return ERR_OK;
 }
 
+uint32_t uploads_retry_ms(struct uploads *uploads)
+{
+    uint64_t soonest_ms = UPLOADS_RETRY_MS_MAX;
+    uint64_t now_ns = clock_now_ns(uploads->clock);
+    pthread_mutex_lock(&uploads->lock);
+    for (uint32_t i = 0; i < MODEL_UPLOADS_MAX; i++) {
+        const struct upload *upload = &uploads->upload[i];
+        uint64_t idle_ms =
+            now_ns > upload->touched_ns ? (now_ns - upload->touched_ns) / 1000000 : 0;
+        uint64_t left_ms = idle_ms < MODEL_UPLOAD_IDLE_MS ? MODEL_UPLOAD_IDLE_MS - idle_ms : 1;
+        if (!upload->taken && left_ms < soonest_ms)
+            soonest_ms = left_ms;
+    }
+    pthread_mutex_unlock(&uploads->lock);
+    return (uint32_t)soonest_ms;
+}
+
 /* The length too: a NUL within the text would end the path early. */
 static enum err_code read_path(const struct upload *upload, struct text path_text,
                                char ret_path[PATH_BYTES], struct err *err)

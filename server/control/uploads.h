@@ -17,6 +17,8 @@
 #include "base/text.h"
 #include "models/bundle.h"
 
+#define UPLOADS_RETRY_MS_MAX 60000
+
 struct uploads;
 
 struct upload_info {
@@ -35,6 +37,9 @@ void uploads_expire(struct uploads *uploads);
  * when MODEL_UPLOADS_MAX are open. */
 MUST_CHECK enum err_code uploads_begin(struct uploads *uploads, const struct upload_info *what,
                                        char ret_id[ULID_BYTES], struct err *err);
+/* For who was told ERR_BUSY by it: when one that is silent will be given up, at the earliest,
+ * within UPLOADS_RETRY_MS_MAX, since others may be finished before. */
+uint32_t uploads_retry_ms(struct uploads *uploads);
 /* `path`: a plain name; of a release also NAME/VERSION/FILE.  *ret_bytes: the length of the file
  * now, which is the next offset. */
 MUST_CHECK enum err_code uploads_write(struct uploads *uploads, struct text id, struct text path,

@@ -145,7 +145,7 @@ static void test_a_bare_model_file_is_pushed(void **state)
     CHECK(2, NULL, "the options are for a model file", "model", "push", bench->dir.path, "--raw");
 }
 
-static void test_uploads_that_nobody_ends_are_waited_for(void **state)
+static void test_uploads_that_nobody_ends_refuse_further_ones_at_once(void **state)
 {
     const struct ctl_rig *bench = *state;
     static char what[] = "{\"name\": \"m\", \"version\": \"1\"}";
@@ -153,7 +153,7 @@ static void test_uploads_that_nobody_ends_are_waited_for(void **state)
         CHECK(0, "\"upload\":", NULL, "call", "model_begin", what);
     CHECK(1, "overloaded",
           "4 uploads are open, which is the limit: one must be finished or aborted, or is given up "
-          "when nothing came for ten minutes (overloaded)\n",
+          "when nothing came for ten minutes (overloaded); try again in a minute\n",
           "call", "model_begin", what);
 }
 
@@ -163,7 +163,7 @@ int main(void)
         WITH_DAEMON(test_models_are_pushed_listed_and_rolled_back),
         WITH_DAEMON(test_versions_are_promoted_and_tried),
         WITH_DAEMON(test_a_bare_model_file_is_pushed),
-        WITH_DAEMON(test_uploads_that_nobody_ends_are_waited_for),
+        WITH_DAEMON(test_uploads_that_nobody_ends_refuse_further_ones_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

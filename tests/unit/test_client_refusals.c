@@ -133,6 +133,48 @@ static void nobody_is_asked_while_all_are_overloaded_and_that_is_told(void **sta
     close_client(&client, 1);
 }
 
+/* The time is enough for the pause, and not for as long again. */
+static void an_overloaded_one_is_not_asked_again_when_little_time_is_left(void **state)
+{
+    (void)state;
+    struct decide_client *client = open_client(1);
+    fake_peer_set_pause(&peers[0], "overloaded", PAUSE_MS / 2);
+    struct decide_reply *reply = decide_call(client, "ping", NULL, 0, SHORT_US);
+    assert_int_equal(reply->status, DECIDE_REFUSED);
+    assert_string_equal(reply->error_code, "overloaded");
+    assert_int_equal(reply->retry_after_ms, PAUSE_MS / 2);
+    assert_int_equal(atomic_load(&peers[0].request_count), 1);
+    decide_reply_free(reply);
+    close_client(&client, 1);
+}
+
+static void a_short_pause_is_waited_for_and_the_call_ends_as_refused(void **state)
+{
+    (void)state;
+    struct decide_client *client = open_client(2);
+    fake_peer_set_pause(&peers[0], "overloaded", PAUSE_MS / 10);
+    fake_peer_set_pause(&peers[1], "overloaded", PAUSE_MS / 10);
+    struct decide_reply *reply = decide_call(client, "ping", NULL, 0, 2 * SHORT_US);
+    assert_int_equal(reply->status, DECIDE_REFUSED);
+    assert_string_equal(reply->error_code, "overloaded");
+    decide_reply_free(reply);
+    assert_in_range(atomic_load(&peers[0].request_count) + atomic_load(&peers[1].request_count), 3,
+                    2 * 2 * SHORT_US / 1000 / (PAUSE_MS / 10));
+    close_client(&client, 2);
+}
+
+/* The other one may have time. */
+static void another_is_asked_when_one_is_overloaded_for_too_long(void **state)
+{
+    (void)state;
+    struct decide_client *client = open_client(2);
+    fake_peer_set_pause(&peers[0], "overloaded", UINT32_MAX);
+    for (int i = 0; i < CALLS; i++)
+        expect(client, "ping", DECIDE_OK, NULL);
+    assert_in_range(atomic_load(&peers[0].request_count), 1, CALLS - 1);
+    close_client(&client, 2);
+}
+
 static void one_that_cannot_be_reached_is_not_overloaded(void **state)
 {
     (void)state;
@@ -184,6 +226,9 @@ int main(void)
         cmocka_unit_test(what_broke_on_the_way_is_not_done_twice),
         cmocka_unit_test(who_is_alone_and_broken_says_so),
         cmocka_unit_test(nobody_is_asked_while_all_are_overloaded_and_that_is_told),
+        cmocka_unit_test(an_overloaded_one_is_not_asked_again_when_little_time_is_left),
+        cmocka_unit_test(a_short_pause_is_waited_for_and_the_call_ends_as_refused),
+        cmocka_unit_test(another_is_asked_when_one_is_overloaded_for_too_long),
         cmocka_unit_test(one_that_cannot_be_reached_is_not_overloaded),
         cmocka_unit_test(without_an_operation_or_a_callback_nothing_is_sent),
     };

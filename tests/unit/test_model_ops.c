@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cursor.h"
 #include "base/file.h"
 #include "base/rand.h"
 #include "server/control/model_ops.h"
@@ -247,6 +248,42 @@ static void test_uploads_and_files_are_bounded(void **state)
     assert_int_equal(upload_rig_begin(bench, "m", "1", upload[0]), REPLY_ok);
 }
 
+/* The hint of the refusal. */
+static uint32_t refused_for_ms(struct upload_rig *bench)
+{
+    static const char key[] = "\xaeretry_after_ms";
+    struct upload_ask ask = upload_ask(bench, "model_begin");
+    int64_t ms = 0;
+    upload_ask_text(&ask, "name", "m");
+    upload_ask_text(&ask, "version", "1");
+    assert_int_equal(upload_ask_send(&ask), REPLY_overloaded);
+    const uint8_t *at = memmem(bench->reply, ask.call.reply_bytes, key, sizeof key - 1);
+    assert_non_null(at);
+    at += sizeof key - 1;
+    struct cursor value = cursor_of(at, (size_t)(bench->reply + ask.call.reply_bytes - at));
+    assert_true(cursor_int(&value, &ms));
+    return (uint32_t)ms;
+}
+
+static void test_who_is_one_too_many_is_told_when_there_may_be_room(void **state)
+{
+    const uint64_t ms_ns = 1000000;
+    struct upload_rig *bench = *state;
+    char upload[MODEL_UPLOADS_MAX][ULID_BYTES], name[ULID_BYTES];
+    for (int i = 0; i < MODEL_UPLOADS_MAX; i++)
+        assert_int_equal(upload_rig_begin(bench, "m", "1", upload[i]), REPLY_ok);
+    assert_int_equal(refused_for_ms(bench), 60000); /* somebody may finish before */
+    clock_manual_advance_ns(&bench->clock, (MODEL_UPLOAD_IDLE_MS - 20000) * ms_ns);
+    assert_int_equal(refused_for_ms(bench), 20000);
+    for (int i = 1; i < MODEL_UPLOADS_MAX; i++)
+        assert_int_equal(upload_rig_chunk(bench, upload[i], "a", 0, "x", 1), REPLY_ok);
+    clock_manual_advance_ns(&bench->clock, 19999 * ms_ns);
+    assert_int_equal(refused_for_ms(bench), 1); /* of the one that was silent */
+    clock_manual_advance_ns(&bench->clock, ms_ns);
+    assert_int_equal(upload_rig_begin(bench, "m", "1", name), REPLY_ok);
+    assert_int_equal(refused_for_ms(bench), 60000);
+}
+
 static void test_paths_of_a_release_stay_within_it(void **state)
 {
     static const char *const bad[] = {"../x",     "a/../x", "/etc/x",  "a//b",      "a/1/",
@@ -321,6 +358,7 @@ int main(void)
         WITH_BENCH(test_pieces_follow_each_other_and_the_last_may_come_again),
         WITH_BENCH(test_large_pieces_are_written_as_they_came),
         WITH_BENCH(test_uploads_and_files_are_bounded),
+        WITH_BENCH(test_who_is_one_too_many_is_told_when_there_may_be_room),
         WITH_BENCH(test_paths_of_a_release_stay_within_it),
         WITH_BENCH(test_missing_and_mistyped_keys_are_named),
     };

@@ -10,6 +10,7 @@
 
 #define TOKEN_BYTES_MAX 4096
 #define ERROR_BYTES     2048
+#define MOMENT_MS       1000
 
 static void say(const char *command, const char *fmt, va_list list)
     __attribute__((format(printf, 2, 0)));
@@ -159,7 +160,8 @@ static const char *advice(const struct decide_reply *reply)
     if (strcmp(code, "draining") == 0)
         return "it is about to stop: use another one";
     if (strcmp(code, "overloaded") == 0 && reply->retry_after_ms > 0)
-        return "try again in a moment";
+        return reply->retry_after_ms <= MOMENT_MS ? "try again in a moment"
+                                                  : "try again in a minute";
     return "";
 }
 
