@@ -87,8 +87,8 @@ void ctl_result_free(struct ctl_result *result)
 void ctl_rig_check(const struct ctl_rig *bench, int code, const char *out, const char *err,
                    const char *const *args)
 {
-    char *argv[ARGS_MAX] = {"decidectl", "--url", (char *)bench->daemon.url};
-    size_t count = 3;
+    char *argv[ARGS_MAX] = {"decidectl", "--url", (char *)bench->daemon.url, "--timeout", "60s"};
+    size_t count = 5;
     for (; *args != NULL; args++) {
         assert_true(count + 1 < ARGS_MAX);
         argv[count++] = (char *)*args;

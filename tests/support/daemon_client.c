@@ -14,7 +14,7 @@
 #include "tests/support/sp_client.h"
 
 #define BYTES_MAX 1048576
-#define WAIT_S    30
+#define WAIT_S    60
 
 static _Noreturn void die(const char *what, const char *detail)
 {

@@ -25,7 +25,8 @@ const char *export_rig_ctl(int code, const char *a, const char *b, const char *c
 {
     char path[1024];
     snprintf(path, sizeof path, "%s/decidectl", getenv("DECIDED_TOOLS"));
-    const char *const argv[] = {path, "--url", export_rig_daemon.url, a, b, c, d, e, NULL};
+    const char *const argv[] = {
+        path, "--url", export_rig_daemon.url, "--timeout", "60s", a, b, c, d, e, NULL};
     program_run(&export_rig_program, argv);
     if (export_rig_program.exit_code != code)
         fail_msg("decidectl %s %s: %d, %s", a, b, export_rig_program.exit_code,

@@ -81,8 +81,8 @@ void program_run(struct program *program, const char *const *argv)
 int program_run_ctl(struct program *program, const char *url, const char *const *args)
 {
     char path[PATH_BYTES];
-    const char *argv[ARGS_MAX] = {path, "--url", url};
-    size_t count = 3;
+    const char *argv[ARGS_MAX] = {path, "--url", url, "--timeout", "60s"};
+    size_t count = 5;
     const char *tools = getenv("DECIDED_TOOLS");
     if (tools == NULL)
         die("decidectl", "DECIDED_TOOLS is not set");

@@ -14,7 +14,7 @@
 #include "server/decide/tally.h"
 #include "server/metrics.h"
 
-#define WAIT_S       20
+#define WAIT_S       60
 #define LIST_BYTES   262144
 #define REMOVE_TRIES 100
 
@@ -56,7 +56,7 @@ enum err_code outcome_wait(struct outcome *outcome)
     pthread_mutex_lock(&outcome->lock);
     while (!outcome->done) {
         if (pthread_cond_timedwait(&outcome->changed, &outcome->lock, &until) == ETIMEDOUT)
-            die("waiting for the registry", "no answer within 20 s");
+            die("waiting for the registry", "no answer within a minute");
     }
     pthread_mutex_unlock(&outcome->lock);
     pthread_cond_destroy(&outcome->changed);

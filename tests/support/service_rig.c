@@ -9,7 +9,7 @@
 #include "base/cursor.h"
 #include "base/transcode.h"
 
-#define WAIT_S     20
+#define WAIT_S     60
 #define START_NS   UINT64_C(1000000000000)
 #define START_MS   INT64_C(1700000000000)
 #define JSON_BYTES 1048576
@@ -177,7 +177,7 @@ static void wait_for(struct waiter *waiter)
     pthread_mutex_lock(&waiter->lock);
     while (!waiter->done) {
         if (pthread_cond_timedwait(&waiter->changed, &waiter->lock, &until) == ETIMEDOUT)
-            die("a deferred call", "not complete within 20 s");
+            die("a deferred call", "not complete within a minute");
     }
     pthread_mutex_unlock(&waiter->lock);
 }
