@@ -105,6 +105,10 @@ struct store_recovery {
  * are empty to readers, so that a replay need not copy each for every event of it. */
 void store_recovery(struct store *store, struct store_recovery *ret_recovery, struct err *err);
 bool store_is_recovered(const struct store *store);
+/* Of a store that is about to be stopped: a recovery that has not ended ends as failed, and what
+ * was read so far is not written anywhere, so that the next start finds log and checkpoints as this
+ * one did.  One that has ended stays as it is. */
+void store_give_up_recovery(struct store *store);
 
 /* Before store_start: another process writes the log, and the store keeps up with it until
  * store_end_follow, when that process has closed the log.  What follows is as ever. */

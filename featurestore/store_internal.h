@@ -262,6 +262,7 @@ struct store {
     uint64_t retry_at_ns;      /* when that failed: the next one, by the system's clock */
     _Atomic uint32_t recovery; /* enum store_recovery_state; set with release */
     _Atomic bool following;    /* another process writes the log */
+    _Atomic bool given_up;     /* recovery shall end where it is */
     struct err recovery_err;   /* before `recovery` says that it failed */
     _Atomic uint64_t recovery_checkpoint, recovery_first, recovery_last, recovery_at,
         recovery_refused;

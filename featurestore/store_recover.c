@@ -126,6 +126,13 @@ static enum err_code replay_group(struct store *store, const struct replay_group
     return rc;
 }
 
+static enum err_code go_on(struct store *store, struct err *err)
+{
+    if (!atomic_load_explicit(&store->given_up, memory_order_relaxed))
+        return ERR_OK;
+    return err_set(err, ERR_BUSY, "the store is stopped before it has read all of the event log");
+}
+
 static bool is_far_from_end(const struct store *store, uint64_t at)
 {
     struct event_log_stats stats;
@@ -143,6 +150,7 @@ static enum err_code replay_records(struct store *store, uint64_t *at, struct er
     for (uint32_t count = 0; rc == ERR_OK;) {
         const struct replay_group *group = replay_next(replay);
         rc = replay_group(store, group, at, err);
+        rc = rc == ERR_OK ? go_on(store, err) : rc;
         count += group->count;
         if (count < RECORDS_PER_TURN)
             continue;
@@ -186,6 +194,11 @@ static enum err_code replay_all(struct store *store, uint64_t *at, struct err *e
     if (rc == ERR_OK && store->checkpoints != NULL)
         rc = store_read_checkpoint_note(store, err);
     return rc;
+}
+
+void store_give_up_recovery(struct store *store)
+{
+    atomic_store_explicit(&store->given_up, true, memory_order_relaxed);
 }
 
 void store_follow(struct store *store)

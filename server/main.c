@@ -222,8 +222,10 @@ static void stop(struct daemon *daemon)
         registry_stop(daemon->registry);
     if (daemon->shadow != NULL)
         shadow_stop(daemon->shadow);
-    if (daemon->store != NULL)
+    if (daemon->store != NULL) {
+        store_give_up_recovery(daemon->store);
         store_stop(daemon->store);
+    }
     request_sockets_destroy(&daemon->sockets);
     http_server_destroy(&daemon->http);
     /* Nobody decides or asks about the logs any more. */

@@ -47,6 +47,8 @@ void durable_rig_open(struct durable_rig *rig, const char *features)
     assert_int_equal(store_open_log(store, &rig->log, &rig->checkpoints, err), ERR_OK);
     if (rig->has_ledger)
         assert_int_equal(store_open_erasures(store, rig->ledger_path, NULL, NULL, err), ERR_OK);
+    if (rig->gives_up)
+        store_give_up_recovery(store);
     assert_int_equal(store_start(store, err), ERR_OK);
     rig->store = store;
 }

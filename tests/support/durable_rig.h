@@ -22,6 +22,7 @@ struct durable_rig {
     struct event_log_options log;                /* 256 MiB */
     struct store_checkpoint_options checkpoints; /* only when asked for */
     bool has_ledger;                             /* of erasures; false */
+    bool gives_up;                               /* recovery, before it begins; false */
     struct store *store;                         /* NULL while it is closed */
 };
 

@@ -189,13 +189,45 @@ static void test_a_long_replay_leads_to_the_same_state(void **state)
     assert_int_equal(durable_rig_hash(&rig), hash);
 }
 
+static void test_one_that_is_given_up_leaves_the_log_as_it_was(void **state)
+{
+    (void)state;
+    struct store_recovery recovery;
+    fill_log(EVENTS);
+    uint64_t hash = durable_rig_hash(&rig);
+    durable_rig_close(&rig);
+    rig.gives_up = true;
+    durable_rig_open(&rig, NULL);
+    durable_rig_recover(&rig, &recovery);
+    assert_int_equal(recovery.state, STORE_RECOVERY_FAILED);
+    assert_true(recovery.at_sequence < EVENTS);
+    assert_non_null(strstr(rig.err.text, "is stopped before it has read all"));
+    durable_rig_close(&rig);
+    rig.gives_up = false;
+    durable_rig_open(&rig, NULL);
+    durable_rig_recover(&rig, &recovery);
+    assert_int_equal(recovery.state, STORE_RECOVERED);
+    store_give_up_recovery(rig.store); /* too late */
+    add_event(EVENTS);
+    durable_rig_submit(&rig);
+    assert_int_equal(durable_rig_sequence(&rig), EVENTS + 1);
+    durable_rig_close(&rig);
+    durable_rig_open(&rig, NULL);
+    durable_rig_recover(&rig, &recovery);
+    assert_int_equal(recovery.at_sequence, EVENTS + 1);
+    assert_int_not_equal(durable_rig_hash(&rig), hash);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_teardown(name, tear_down)
     const struct CMUnitTest tests[] = {
-        T(test_every_record_comes_once_and_in_order),  T(test_it_can_be_left_at_any_time),
-        T(test_it_ends_with_the_first_fault),          T(test_without_memory_it_is_not_made),
+        T(test_every_record_comes_once_and_in_order),
+        T(test_it_can_be_left_at_any_time),
+        T(test_it_ends_with_the_first_fault),
+        T(test_without_memory_it_is_not_made),
         T(test_a_long_replay_leads_to_the_same_state),
+        T(test_one_that_is_given_up_leaves_the_log_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
