@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "server/control/notify.h"
 #include "server/daemon.h"
 #include "server/transport/address.h"
 
@@ -60,6 +61,7 @@ void daemon_plan_sockets(struct daemon *daemon)
         .connections_max = (uint32_t)config->connections_max,
         .contexts = (uint32_t)config->contexts,
         .send_timeout_ms = (uint32_t)config->send_timeout_ms,
+        .look_ns = request_sockets_look_ns(notify_watchdog_us()),
         .tls_certificate_file = config->tls_certificate_file,
         .call = service_call,
         .claim_worker = claim_worker,

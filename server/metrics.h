@@ -26,6 +26,7 @@ enum server_metric {
     M_SLOW_READERS_CLOSED,    /* counter */
     M_MESSAGES_REFUSED,       /* counter {transport}: too large or malformed frames */
     M_LISTENER_RESTARTS,      /* counter: the watchdog had to restart a listener */
+    M_WORKERS_STILL,          /* gauge: of the native request socket, as of the last look */
     M_EVENTS,                 /* counter {result}: accepted, duplicate, rejected */
     M_EVENT_FIELDS_DROPPED,   /* counter */
     M_DEDUP_COVERAGE,         /* gauge: seconds */

@@ -12,6 +12,7 @@
 
 enum {
     TICK_MS = 1000,
+    LOOK_US = 1000000, /* whether the workers make progress, at least */
     EXPIRE_TICKS = 60, /* abandoned uploads are looked for this often */
     OPEN_POLL_MS = 10,
     DRAIN_POLL_MS = 10,
@@ -36,7 +37,8 @@ struct lifecycle {
     enum lifecycle_opening opening;
     struct err open_err; /* why it cannot */
     bool draining, handing_over;
-    bool starving; /* the watchdog was not fed the last time */
+    bool is_watched; /* by systemd */
+    bool starving;   /* a worker stood still the last time */
     uint32_t tick_count, poll_count, quiet_count;
     uint64_t turned_away_count; /* as of the last poll */
 };
@@ -194,10 +196,13 @@ static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     bool alive = lifecycle->with.are_alive(lifecycle->with.transports);
-    if (alive)
+    if (alive && lifecycle->is_watched)
         notify_send("WATCHDOG=1");
-    else if (!lifecycle->starving)
-        log_write(LOG_ERROR, "a worker stands still: the watchdog is not fed any more", NULL, 0);
+    if (!alive && !lifecycle->starving)
+        log_write(LOG_ERROR, "a worker stands still: not ready, and the watchdog is not fed", NULL,
+                  0);
+    else if (alive && lifecycle->starving)
+        log_write(LOG_WARN, "every worker makes progress again", NULL, 0);
     lifecycle->starving = !alive;
 }
 
@@ -314,10 +319,12 @@ enum err_code lifecycle_run(struct lifecycle *lifecycle, const struct lifecycle_
                             struct err *err)
 {
     uint64_t watchdog_us = notify_watchdog_us();
+    uint64_t look_us = watchdog_us > 1 && watchdog_us / 2 < LOOK_US ? watchdog_us / 2 : LOOK_US;
     lifecycle->with = *options;
+    lifecycle->is_watched = watchdog_us > 1;
     if (!start_timer(lifecycle, TIMER_TICK, TICK_MS * 1000) ||
         !start_timer(lifecycle, TIMER_OPEN, OPEN_POLL_MS * 1000) ||
-        (watchdog_us > 1 && !start_timer(lifecycle, TIMER_WATCHDOG, watchdog_us / 2)))
+        !start_timer(lifecycle, TIMER_WATCHDOG, look_us))
         return err_set(err, ERR_IO, "cannot start the timers of the event loop");
     try_open(lifecycle);
     int rc = 0;

@@ -40,7 +40,7 @@ struct lifecycle_options { /* all borrowed */
     /* Of all transports. */
     void (*refuse_new)(void *ctx);
     uint32_t (*in_flight)(void *ctx);
-    bool (*are_alive)(void *ctx); /* the watchdog is fed as long as they are */
+    bool (*are_alive)(void *ctx); /* asked every second; the watchdog is fed as long as they are */
     struct successor *successor;  /* NULL: no restarts */
     /* Lets peers in; asked again while it is too early for that. */
     enum lifecycle_opening (*open)(void *ctx, struct err *err);

@@ -7,6 +7,7 @@
 
 #include "base/rcu.h"
 #include "server/control/pages_internal.h"
+#include "server/metrics.h"
 
 #define TEXT_TYPE    "text/plain; charset=utf-8"
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
@@ -128,12 +129,25 @@ static bool check_decision_log(struct pages *pages, char detail[DETAIL_BYTES])
     return true;
 }
 
+/* What stands still may be one of many, but who is connected to it gets no answer. */
+static bool check_workers(struct pages *pages, char detail[DETAIL_BYTES])
+{
+    uint64_t count = metric_value(pages->metrics, M_WORKERS_STILL, 0, 0);
+    if (count == 0)
+        snprintf(detail, DETAIL_BYTES, "all make progress");
+    else
+        snprintf(detail, DETAIL_BYTES, "%" PRIu64 " of the request socket stand%s still", count,
+                 count == 1 ? "s" : "");
+    return count == 0;
+}
+
 static const struct check checks[] = {
     {"store", check_store},
     {"event_log", check_event_log},
     {"decision_log", check_decision_log},
     {"snapshot", check_snapshot},
     {"models", check_models},
+    {"workers", check_workers},
     {"draining", check_draining},
     {"mode", check_mode},
     {"breakers", check_breakers},

@@ -3,6 +3,7 @@
 #include "base/rcu.h"
 #include "server/control/model_view.h"
 #include "server/control/service_internal.h"
+#include "server/metrics.h"
 
 static void pack_models(struct pack *pack, const struct snapshot *snapshot)
 {
@@ -190,6 +191,8 @@ void service_status(struct service *service, struct call *call, const struct req
     reply_key(&reply, "draining");
     pack_bool(&reply.pack,
               service_is_draining(service) || service->with.is_leaving(service->with.lifecycle));
+    reply_key(&reply, "workers_standing_still");
+    pack_int(&reply.pack, (int64_t)metric_value(service->with.metrics, M_WORKERS_STILL, 0, 0));
     reply_key(&reply, "uptime_s");
     pack_int(&reply.pack, (int64_t)(up_ns / UINT64_C(1000000000)));
     rcu_read_begin();

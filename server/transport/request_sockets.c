@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/metrics.h"
 #include "server/transport/address.h"
 #include "server/transport/nng_server.h"
 #include "server/transport/sp_server.h"
@@ -12,6 +13,9 @@
 #define NNG_PREFIX           "nng+"
 #define HANDSHAKE_TIMEOUT_MS 10000 /* as nng has it */
 #define MESSAGE_TIMEOUT_MS   10000
+#define LOOK_NS_MIN          UINT64_C(100000000)
+#define LOOK_NS_MAX          UINT64_C(900000000)
+#define BEATS_PER_LOOK       5
 
 _Static_assert(REQUEST_SOCKETS_ADDRESSES_MAX <= SP_SERVER_ADDRESSES_MAX &&
                    REQUEST_SOCKETS_ADDRESSES_MAX <= NNG_ADDRESSES_MAX,
@@ -21,9 +25,10 @@ struct request_sockets {
     struct sp_server *sp;
     struct nng_server *nng;
     char nng_address[NNG_ADDRESSES_MAX][NNG_ADDRESS_BYTES + sizeof NNG_PREFIX];
+    struct metrics *metrics;
+    uint64_t look_ns;
     uint64_t looked_ns; /* 0: never */
     bool alive;         /* as of then */
-    uint64_t progress[SP_SERVER_WORKERS_MAX];
 };
 
 static bool starts_with(const char *text, const char *prefix)
@@ -52,6 +57,13 @@ static uint32_t select_addresses(const struct request_sockets_options *options, 
             address + (starts_with(address, NNG_PREFIX) ? strlen(NNG_PREFIX) : 0);
     }
     return count;
+}
+
+uint64_t request_sockets_look_ns(uint64_t watchdog_us)
+{
+    if (watchdog_us == 0 || watchdog_us > LOOK_NS_MAX / 450)
+        return LOOK_NS_MAX;
+    return watchdog_us * 450 < LOOK_NS_MIN ? LOOK_NS_MIN : watchdog_us * 450;
 }
 
 static uint32_t native_workers(const struct request_sockets_options *options)
@@ -87,6 +99,7 @@ static enum err_code start_native(struct request_sockets *sockets,
         .handshake_timeout_ms = HANDSHAKE_TIMEOUT_MS,
         .message_timeout_ms = MESSAGE_TIMEOUT_MS,
         .send_timeout_ms = options->send_timeout_ms,
+        .heartbeat_ms = (uint32_t)(sockets->look_ns / 1000000 / BEATS_PER_LOOK),
         .call = options->call,
         .service = options->service,
         .claim_worker = options->claim_worker,
@@ -146,6 +159,8 @@ enum err_code request_sockets_start(const struct request_sockets_options *option
     struct request_sockets *sockets = calloc(1, sizeof *sockets);
     if (sockets == NULL)
         return err_set(err, ERR_NOMEM, "out of memory for the request sockets");
+    sockets->metrics = options->metrics;
+    sockets->look_ns = options->look_ns > 0 ? options->look_ns : request_sockets_look_ns(0);
     enum err_code rc = start_native(sockets, options, err);
     if (rc == ERR_OK)
         rc = start_nng(sockets, options, err);
@@ -197,16 +212,22 @@ uint32_t request_sockets_in_flight(const struct request_sockets *sockets)
 
 bool request_sockets_are_alive(struct request_sockets *sockets, uint64_t now_ns)
 {
-    uint32_t count = sockets->sp == NULL ? 0 : sp_server_worker_count(sockets->sp);
+    uint64_t since_ns = now_ns - sockets->looked_ns;
     bool first = sockets->looked_ns == 0;
-    if (!first && now_ns - sockets->looked_ns < REQUEST_SOCKETS_LOOK_NS)
+    if (!first && since_ns < sockets->look_ns)
         return sockets->alive;
+    bool was_held_up = since_ns > 2 * sockets->look_ns;
     sockets->looked_ns = now_ns;
-    sockets->alive = true;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t progress = sp_server_progress(sockets->sp, i);
-        sockets->alive = sockets->alive && (first || progress != sockets->progress[i]);
-        sockets->progress[i] = progress;
+    if (sockets->sp == NULL || first) {
+        sockets->alive = true;
+        if (sockets->sp != NULL)
+            (void)sp_server_look(sockets->sp, false);
+        return true;
+    }
+    uint32_t still_count = sp_server_look(sockets->sp, !was_held_up);
+    if (!was_held_up) {
+        sockets->alive = still_count == 0;
+        metric_set(sockets->metrics, M_WORKERS_STILL, 0, 0, (double)still_count);
     }
     return sockets->alive;
 }

@@ -16,7 +16,6 @@
 #include "server/protocol/call.h"
 
 #define REQUEST_SOCKETS_ADDRESSES_MAX 16
-#define REQUEST_SOCKETS_LOOK_NS       UINT64_C(5000000000)
 
 struct request_sockets;
 
@@ -32,6 +31,7 @@ struct request_sockets_options {
     uint32_t connections_max; /* of either */
     uint32_t contexts;        /* of nng: requests in progress */
     uint32_t send_timeout_ms;
+    uint64_t look_ns; /* between two looks of request_sockets_are_alive; 0: as without a watchdog */
     const char *tls_certificate_file; /* for tls+tcp://; certificates and key, PEM */
     call_fn call;
     void *service;
@@ -40,6 +40,10 @@ struct request_sockets_options {
     struct metrics *metrics; /* borrowed; the native responder takes a slot per worker */
     const struct clock *clock;
 };
+
+/* How often to look for workers that stand still: twice within what a watchdog waits (0: there is
+ * none), with a tenth to spare for a late timer, so at least every 0.9 s; every 100 ms at most. */
+uint64_t request_sockets_look_ns(uint64_t watchdog_us);
 
 /* How many workers these addresses claim at most, with so many native ones. */
 uint32_t request_sockets_worker_count(const struct request_sockets_options *options);
@@ -65,7 +69,9 @@ int request_sockets_listener_fd(const struct request_sockets *sockets, uint32_t 
 void request_sockets_refuse_new(struct request_sockets *sockets);
 uint32_t request_sockets_in_flight(const struct request_sockets *sockets);
 /* For a watchdog: false when a native worker stood still between the last two looks, which are at
- * least REQUEST_SOCKETS_LOOK_NS apart.  One thread. */
+ * least look_ns apart; new connections go to the others then.  Between looks, and when this process
+ * itself was held up for twice as long, the last finding stands.  How many stand still is the
+ * metric M_WORKERS_STILL. */
 bool request_sockets_are_alive(struct request_sockets *sockets, uint64_t now_ns);
 void request_sockets_destroy(struct request_sockets **sockets);
 

@@ -84,10 +84,17 @@ void sp_inbox_bring(struct sp_inbox *inbox, struct sp_connection *connection)
     pthread_mutex_unlock(&inbox->mutex);
 }
 
-void sp_inbox_refuse_new(struct sp_inbox *inbox)
+void sp_inbox_take_arrivals(struct sp_inbox *inbox, struct sp_connection_list *arrivals)
 {
     pthread_mutex_lock(&inbox->mutex);
-    inbox->refuse_new = true;
+    TAILQ_CONCAT(arrivals, &inbox->arrivals, link);
+    pthread_mutex_unlock(&inbox->mutex);
+}
+
+void sp_inbox_tell_role(struct sp_inbox *inbox)
+{
+    pthread_mutex_lock(&inbox->mutex);
+    inbox->role_changed = true;
     signal_worker(inbox);
     pthread_mutex_unlock(&inbox->mutex);
 }
@@ -158,11 +165,12 @@ void sp_inbox_look(struct sp_worker *worker)
     TAILQ_CONCAT(&arrivals, &inbox->arrivals, link);
     STAILQ_FOREACH(call, &calls, returned)
     inbox->outstanding_count--;
-    bool refuse_new = inbox->refuse_new;
+    bool role_changed = inbox->role_changed;
+    inbox->role_changed = false;
     bool stop = inbox->stop;
     pthread_mutex_unlock(&inbox->mutex);
-    if (refuse_new)
-        sp_accept_stop(worker->server);
+    if (role_changed)
+        sp_accept_update(worker);
     while ((call = STAILQ_FIRST(&calls)) != NULL) {
         STAILQ_REMOVE_HEAD(&calls, returned);
         take_back(worker, call);

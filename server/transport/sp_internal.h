@@ -4,6 +4,7 @@
  * Invariants, numbered:
  * 1. A connection, its calls and its blocks belong to one worker's thread.  Other threads touch the
  *    inbox alone, under its mutex: new connections, and calls that complete.
+ *    Who looks whether workers stand still says so in the worker, and asks it to accept.
  * 2. A connection is in one of four phases: greeting (in worker->greeting), served, halfway: it is
  *    served, and of what it sends next a part is there (in worker->halfway), or stuck: its socket
  *    does not take replies (`writing`, in worker->stuck).
@@ -78,9 +79,9 @@ STAILQ_HEAD(sp_call_queue, sp_call);
 struct sp_inbox {
     pthread_mutex_t mutex;
     int event_fd;
-    bool signalled; /* the worker will look */
-    bool closed;    /* nobody will */
-    bool refuse_new;
+    bool signalled;    /* the worker will look */
+    bool closed;       /* nobody will */
+    bool role_changed; /* it shall look whether it accepts */
     bool stop;
     uint32_t outstanding_count; /* deferred, and not yet taken back */
     struct sp_call_queue calls;
@@ -119,6 +120,13 @@ struct sp_connection {
     TAILQ_ENTRY(sp_connection) again; /* worker->again */
 };
 
+/* Of one worker and one listener: every worker can accept, and one does. */
+struct sp_acceptor {
+    struct sp_worker *worker;
+    struct sp_listener *listener;
+    struct event *acceptable; /* on the worker's base; NULL: none */
+};
+
 struct sp_worker {
     struct sp_server *server;
     uint32_t index;
@@ -138,6 +146,13 @@ struct sp_worker {
     _Atomic uint32_t connection_count; /* those on their way in included */
     _Atomic uint32_t in_flight;        /* written by the worker alone */
     _Atomic uint64_t progress;
+    struct sp_acceptor acceptors[SP_SERVER_ADDRESSES_MAX];
+    struct event *accept_again; /* accepting pauses while it is pending */
+    uint64_t accept_logged_ns;  /* 0: never */
+    bool asked_to_accept;       /* under server->mutex, as is the next */
+    bool accepts;               /* changed by the worker alone */
+    uint64_t looked_progress;   /* of who calls sp_server_look */
+    _Atomic bool stands_still;  /* as of then; relaxed: nothing else is published by it */
 };
 
 struct sp_listener {
@@ -149,7 +164,6 @@ struct sp_listener {
     bool local;        /* reachable from this machine only */
     dev_t path_device; /* of an ipc path, to remove no other file */
     ino_t path_inode;
-    struct event *acceptable; /* on the first worker's base */
 };
 
 struct sp_server {
@@ -158,10 +172,10 @@ struct sp_server {
     uint32_t listener_count;
     struct sp_worker *workers;
     uint32_t worker_count;
-    struct event *accept_again; /* accepting pauses while it is pending */
-    uint64_t accept_logged_ns;  /* 0: never */
-    bool refuses_new;           /* main's view */
-    pthread_mutex_t mutex;      /* guards the count and its gauge */
+    bool refuses_new;      /* main's view */
+    uint32_t acceptor;     /* index of the worker that shall accept; of who looks */
+    pthread_mutex_t mutex; /* guards the count and its gauge, who accepts, and lets_go */
+    bool lets_go;          /* of the listeners, which the last that accepts closes */
     uint32_t connection_count;
 };
 
@@ -184,7 +198,9 @@ void sp_pool_deinit(struct sp_pool *pool);
 MUST_CHECK enum err_code sp_inbox_open(struct sp_inbox **ret_inbox, struct err *err);
 void sp_inbox_close(struct sp_inbox **inbox); /* the worker has ended */
 void sp_inbox_bring(struct sp_inbox *inbox, struct sp_connection *connection);
-void sp_inbox_refuse_new(struct sp_inbox *inbox);
+void sp_inbox_tell_role(struct sp_inbox *inbox);
+/* Those that the worker has not looked at. */
+void sp_inbox_take_arrivals(struct sp_inbox *inbox, struct sp_connection_list *arrivals);
 void sp_inbox_stop(struct sp_inbox *inbox);
 void sp_call_complete(struct call *call);                                   /* any thread */
 void sp_call_defer(struct sp_connection *connection, struct sp_call *call); /* it may be complete */
@@ -194,9 +210,13 @@ void sp_inbox_look(struct sp_worker *worker); /* takes what is there */
 MUST_CHECK enum err_code sp_listener_open(struct sp_listener *listener, struct err *err);
 void sp_listener_close(struct sp_listener *listener);
 
-/* sp_accept.c; on the first worker's thread once it runs */
+/* sp_accept.c */
+/* Before and after the threads run; the first worker begins. */
 MUST_CHECK enum err_code sp_accept_start(struct sp_server *server, struct err *err);
 void sp_accept_stop(struct sp_server *server);
+void sp_accept_let_go(struct sp_server *server); /* any thread */
+void sp_accept_update(struct sp_worker *worker); /* the worker's own */
+void sp_accept_look(struct sp_server *server);   /* who calls sp_server_look */
 void sp_server_count_connection(struct sp_server *server, bool one_more, bool *ret_full);
 
 /* sp_connection.c */

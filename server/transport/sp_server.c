@@ -80,6 +80,7 @@ static enum err_code open_workers(struct sp_server *server, struct err *err)
 enum err_code sp_server_create(const struct sp_server_options *options,
                                struct sp_server **ret_server, struct err *err)
 {
+    ASSERT(options->heartbeat_ms > 0);
     ASSERT(options->call != NULL && options->claim_worker != NULL && options->metrics != NULL);
     enum err_code rc = check_options(options, err);
     if (rc != ERR_OK)
@@ -139,7 +140,9 @@ int sp_server_listener_fd(const struct sp_server *server, uint32_t index)
 void sp_server_refuse_new(struct sp_server *server)
 {
     server->refuses_new = true;
-    sp_inbox_refuse_new(server->workers[0].inbox);
+    sp_accept_let_go(server);
+    for (uint32_t i = 0; i < server->worker_count; i++)
+        sp_inbox_tell_role(server->workers[i].inbox);
 }
 
 uint32_t sp_server_in_flight(const struct sp_server *server)
@@ -150,15 +153,22 @@ uint32_t sp_server_in_flight(const struct sp_server *server)
     return count;
 }
 
-uint32_t sp_server_worker_count(const struct sp_server *server)
+uint32_t sp_server_look(struct sp_server *server, bool judge)
 {
-    return server->worker_count;
-}
-
-uint64_t sp_server_progress(const struct sp_server *server, uint32_t worker_index)
-{
-    ASSERT(worker_index < server->worker_count);
-    return atomic_load_explicit(&server->workers[worker_index].progress, memory_order_relaxed);
+    uint32_t still_count = 0;
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        struct sp_worker *worker = &server->workers[i];
+        uint64_t progress = atomic_load_explicit(&worker->progress, memory_order_relaxed);
+        bool still = progress == worker->looked_progress;
+        worker->looked_progress = progress;
+        if (!judge)
+            continue;
+        atomic_store_explicit(&worker->stands_still, still, memory_order_relaxed);
+        still_count += still;
+    }
+    if (still_count > 0)
+        sp_accept_look(server);
+    return still_count;
 }
 
 void sp_server_count_connection(struct sp_server *server, bool one_more, bool *ret_full)

@@ -6,7 +6,9 @@
  * reply written by one thread, without a hand-over.  One read takes what has arrived, all whole
  * messages in it are served, and their replies leave by one write.  A deferred call does not hold
  * up the requests behind it; its reply is sent when it completes, from whichever thread completes
- * it.  The first worker accepts connections and deals them out to the one that has fewest.
+ * it.  One worker, the first to begin with, accepts connections and deals them out to the one that
+ * has fewest.  One that stands still gets none: what it was given and has not looked at goes to the
+ * others, and another accepts in its place.  Connections that it serves wait until it goes on.
  *
  * What a peer can cost is bounded.  A connection keeps nothing of its own but unserved bytes and
  * unsent replies; while replies are stuck in its socket, or SP_SERVER_DEFERRED_MAX of its calls
@@ -18,8 +20,8 @@
  *
  * A call is local when the listener and the peer are loopback or ipc addresses.
  *
- * Threads: create, start, refuse_new, listener_fd and destroy on main; the rest on any.  Errors
- * name the address. */
+ * Threads: create, start, look, refuse_new, listener_fd and destroy on main; the rest on any.
+ * Errors name the address. */
 #ifndef SERVER_TRANSPORT_SP_SERVER_H
 #define SERVER_TRANSPORT_SP_SERVER_H
 
@@ -49,6 +51,7 @@ struct sp_server_options {
     uint32_t handshake_timeout_ms; /* a peer that has not greeted by then is closed */
     uint32_t message_timeout_ms; /* one that is silent for so long after a part of a message, too */
     uint32_t send_timeout_ms;    /* one that takes nothing of its replies for so long, too */
+    uint32_t heartbeat_ms;       /* between signs of life of a worker; several within two looks */
     call_fn call;
     void *service;
     struct worker *(*claim_worker)(void *ctx); /* once per worker thread, on main; NULL: no more */
@@ -77,9 +80,10 @@ int sp_server_listener_fd(const struct sp_server *server, uint32_t index);
 void sp_server_refuse_new(struct sp_server *server);
 /* Calls that were taken and whose reply is not yet written. */
 uint32_t sp_server_in_flight(const struct sp_server *server);
-uint32_t sp_server_worker_count(const struct sp_server *server);
-/* Rises once a second while that worker's loop goes round, idle or not; for a watchdog. */
-uint64_t sp_server_progress(const struct sp_server *server, uint32_t worker_index);
+/* How many workers stand still: gave no sign of life, idle or not, since the look before.  With
+ * `judge` false, as the first time, it finds none and changes nothing: the next compares with it.
+ */
+uint32_t sp_server_look(struct sp_server *server, bool judge);
 /* Stops taking requests, waits for replies up to a second and the send timeout, closes.  Calls that
  * are still deferred may complete later; they are freed then. */
 void sp_server_destroy(struct sp_server **server);

@@ -167,8 +167,8 @@ void sp_worker_stop(struct sp_worker *worker)
     struct timeval limit = timeval_of(limit_ms * MS_NS);
     struct sp_connection *connection = TAILQ_FIRST(&worker->connections);
     worker->stopping = true;
-    if (worker->index == 0)
-        sp_accept_stop(worker->server);
+    sp_accept_let_go(worker->server);
+    sp_accept_update(worker);
     event_add(worker->stop_event, &limit);
     while (connection != NULL) {
         struct sp_connection *next = TAILQ_NEXT(connection, link);
@@ -202,7 +202,7 @@ static struct event_base *new_base(void)
 
 static bool open_events(struct sp_worker *worker)
 {
-    const struct timeval second = {.tv_sec = 1};
+    const struct timeval beat = timeval_of(worker->server->options.heartbeat_ms * MS_NS);
     worker->base = new_base();
     if (worker->base == NULL)
         return false;
@@ -215,7 +215,7 @@ static bool open_events(struct sp_worker *worker)
     return worker->inbox_event != NULL && worker->again_event != NULL &&
            worker->deadline_event != NULL && worker->heartbeat_event != NULL &&
            worker->stop_event != NULL && event_add(worker->inbox_event, NULL) == 0 &&
-           event_add(worker->heartbeat_event, &second) == 0;
+           event_add(worker->heartbeat_event, &beat) == 0;
 }
 
 enum err_code sp_worker_init(struct sp_worker *worker, struct sp_server *server, struct err *err)

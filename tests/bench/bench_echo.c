@@ -108,6 +108,7 @@ static struct sp_server *start_sp_server(struct metrics *metrics)
                                               .handshake_timeout_ms = 10000,
                                               .message_timeout_ms = 10000,
                                               .send_timeout_ms = 50,
+                                              .heartbeat_ms = 200,
                                               .call = copy_reply,
                                               .claim_worker = claim_worker,
                                               .claim_ctx = &worker,

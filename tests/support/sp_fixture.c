@@ -40,6 +40,7 @@ struct sp_server_options sp_fixture_options(struct sp_fixture *fixture)
         .handshake_timeout_ms = 10000,
         .message_timeout_ms = 10000,
         .send_timeout_ms = 50,
+        .heartbeat_ms = 5,
         .call = text_service_call,
         .service = &fixture->service,
         .claim_worker = text_service_claim,

@@ -74,7 +74,8 @@ static void test_health_says_why_not(void **state)
     page_is(f, "/readyz", "verbose", 200,
             "[+]store ok: recovered\n[+]event_log ok: memory\n[+]decision_log ok: none\n"
             "[+]snapshot ok: epoch 1, policies builtin, 0 models\n"
-            "[+]models ok: none serves, answers are generic\n[+]draining ok: no\n"
+            "[+]models ok: none serves, answers are generic\n"
+            "[+]workers ok: all make progress\n[+]draining ok: no\n"
             "[+]mode ok: full\n[+]breakers ok: closed\nok\n");
     assert_int_equal(modes_set(&f->rig.modes, LEVEL_generic, 1000, text_of("a sale"), &err),
                      ERR_OK);
@@ -86,6 +87,7 @@ static void test_health_says_why_not(void **state)
             "[+]store ok: recovered\n[+]event_log ok: memory\n[+]decision_log ok: none\n"
             "[+]snapshot ok: epoch 1, policies builtin, 0 models\n"
             "[+]models ok: none serves, answers are generic\n"
+            "[+]workers ok: all make progress\n"
             "[-]draining failed: the daemon is about to stop\n"
             "[+]mode ok: generic until 2023-11-14T22:13:21.000Z: a sale\n"
             "[+]breakers ok: closed\nreadyz check failed\n");
@@ -151,6 +153,18 @@ static void test_each_model_is_told_and_a_bad_push_changes_nothing(void **state)
     breaker_hold(serving_current(&rig->serving)->model[0]->breaker, BREAKER_HELD_OPEN);
     rcu_read_end();
     verbose_has(f, 200, "\n[!]model near not used: near@1 serves, breaker held_open\n");
+}
+
+static void test_a_worker_that_stands_still_makes_it_unready(void **state)
+{
+    struct fixture *f = *state;
+    metric_set(f->pages.metrics, M_WORKERS_STILL, 0, 0, 1);
+    page_is(f, "/readyz", "", 503,
+            "[-]workers failed: 1 of the request socket stands still\nreadyz check failed\n");
+    metric_set(f->pages.metrics, M_WORKERS_STILL, 0, 0, 2);
+    verbose_has(f, 503, "\n[-]workers failed: 2 of the request socket stand still\n");
+    metric_set(f->pages.metrics, M_WORKERS_STILL, 0, 0, 0);
+    page_is(f, "/readyz", "", 200, "ok\n");
 }
 
 static void test_gauges_are_read_when_asked_for(void **state)
@@ -249,6 +263,7 @@ int main(void)
         TEST(test_each_model_is_told_and_a_bad_push_changes_nothing),
         TEST(test_health_says_why_not),
         TEST(test_before_the_first_snapshot_it_is_not_ready),
+        TEST(test_a_worker_that_stands_still_makes_it_unready),
         TEST(test_gauges_are_read_when_asked_for),
         TEST(test_promtool_accepts_the_page),
         TEST(test_no_memory),

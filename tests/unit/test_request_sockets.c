@@ -194,6 +194,19 @@ static void test_nothing_is_left_when_one_address_fails(void **state)
     assert_false(sp_serves(ipc));
 }
 
+#define LOOK_NS UINT64_C(5000000000)
+
+static void test_looks_follow_the_watchdog(void **state)
+{
+    (void)state;
+    const uint64_t ms = 1000000;
+    assert_int_equal(request_sockets_look_ns(0), 900 * ms);
+    assert_int_equal(request_sockets_look_ns(1), 100 * ms);
+    assert_int_equal(request_sockets_look_ns(1000000), 450 * ms);
+    assert_int_equal(request_sockets_look_ns(30000000), 900 * ms);
+    assert_int_equal(request_sockets_look_ns(UINT64_MAX), 900 * ms);
+}
+
 /* Hearts beat once a second: of two looks at the same moment, told to be apart, the second sees
  * none; after a while of asking it sees one. */
 static void test_a_worker_that_stands_still_is_noticed(void **state)
@@ -204,15 +217,16 @@ static void test_a_worker_that_stands_still_is_noticed(void **state)
     struct err err;
     char reply[16];
     uint64_t now_ns = 1;
+    rig->options.look_ns = LOOK_NS;
     assert_int_equal(start(rig, addresses, 1, &err), ERR_OK);
     assert_true(request_sockets_are_alive(rig->sockets, now_ns)); /* nothing to compare with */
     int looks = 0;
     do
-        now_ns += REQUEST_SOCKETS_LOOK_NS;
+        now_ns += LOOK_NS;
     while (request_sockets_are_alive(rig->sockets, now_ns) && ++looks < 10);
     assert_in_range(looks, 0, 9);
     /* Between looks the last finding stands. */
-    assert_false(request_sockets_are_alive(rig->sockets, now_ns + REQUEST_SOCKETS_LOOK_NS - 1));
+    assert_false(request_sockets_are_alive(rig->sockets, now_ns + LOOK_NS - 1));
     assert_true(sp_open(&client, request_sockets_address(rig->sockets, 0)));
     bool alive = false;
     for (uint64_t end_ns = clock_now_ns(clock_system()) + UINT64_C(20000000000);
@@ -220,7 +234,7 @@ static void test_a_worker_that_stands_still_is_noticed(void **state)
         uint64_t second_ns = clock_now_ns(clock_system()) + UINT64_C(1500000000);
         while (clock_now_ns(clock_system()) < second_ns)
             assert_int_equal(sp_ask(&client, "hello", reply, sizeof reply), 5);
-        now_ns += REQUEST_SOCKETS_LOOK_NS;
+        now_ns += LOOK_NS;
         alive = request_sockets_are_alive(rig->sockets, now_ns);
     }
     assert_true(alive);
@@ -234,6 +248,7 @@ int main(void)
         TEST(test_every_scheme_is_served_at_once),
         TEST(test_only_what_is_asked_for_is_started),
         TEST(test_nothing_is_left_when_one_address_fails),
+        TEST(test_looks_follow_the_watchdog),
         TEST(test_a_worker_that_stands_still_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
