@@ -59,10 +59,15 @@ static enum err_code read_file(const char *dir, size_t bytes_max, struct bundle_
     if (rc == ERR_OK)
         rc = file_read(path, bytes_max, &file->bytes, &file->len, err);
     if (rc == ERR_NOT_FOUND)
-        return err_set(err, ERR_CORRUPT, "%s: missing in the folder, the manifest names it",
-                       file->path);
+        return err_set(err, ERR_CORRUPT,
+                       "%s: missing in the folder, the manifest names it: incomplete", file->path);
     if (rc != ERR_OK)
         return rc;
+    if (file->stated_bytes >= 0 && (uint64_t)file->stated_bytes != file->len)
+        return err_set(err, ERR_CORRUPT, "%s: %s: the manifest states %lld bytes, got %zu",
+                       file->path,
+                       file->len < (uint64_t)file->stated_bytes ? "incomplete" : "too long",
+                       (long long)file->stated_bytes, file->len);
     sha256_of(file->bytes, file->len, digest);
     sha256_hex(digest, got);
     if (strcmp(got, file->sha256) != 0)

@@ -53,6 +53,7 @@ struct bundle_file {
     uint8_t *bytes;             /* owned until a loader takes it (sets NULL) */
     size_t len;
     char sha256[65];
+    int64_t stated_bytes; /* by the manifest; -1: it does not say */
 };
 
 struct bundle_feature {
@@ -92,6 +93,13 @@ MUST_CHECK enum err_code bundle_open_signed(const char *dir, const char *name, c
                                             const struct minisign_keys *keys,
                                             struct bundle **ret_bundle, struct err *err);
 void bundle_close(struct bundle **bundle);
+
+/* How much of a bundle lies in a folder that may still grow, by the manifest's names and sizes;
+ * nothing else is read.  `err` says what is not WHOLE.  PARTIAL: a file is not there, or smaller.
+ * UNSURE: a size is not stated, the signature that is needed is not there, or the manifest itself
+ * cannot be read. */
+enum bundle_extent { BUNDLE_WHOLE, BUNDLE_UNSURE, BUNDLE_PARTIAL };
+enum bundle_extent bundle_extent(const char *dir, bool must_be_signed, struct err *err);
 
 /* The file under that key, or ERR_CORRUPT "manifest.json: files.item_ids: missing, needed by kind
  * factors". */

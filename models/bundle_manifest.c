@@ -84,9 +84,13 @@ static enum err_code parse_file(const struct json_at *at, const char *key, struc
     char path[MODEL_NAME_BYTES] = "";
     const char *sha256 = "";
     struct json_at member = json_member(at, "sha256");
+    struct json_at bytes = json_member(at, "bytes");
     enum err_code rc = parse_plain_name(at, "path", path, err);
     if (rc == ERR_OK)
         rc = json_string(&member, &sha256, err);
+    file->stated_bytes = -1;
+    if (rc == ERR_OK && bytes.value != NULL)
+        rc = json_int(&bytes, 0, (int64_t)BUNDLE_FILE_BYTES_MAX, &file->stated_bytes, err);
     if (rc != ERR_OK)
         return rc;
     if (strcmp(path, MANIFEST_NAME) == 0)
@@ -107,7 +111,7 @@ static enum err_code parse_file(const struct json_at *at, const char *key, struc
 
 static enum err_code parse_files(const struct json_at *root, struct bundle *bundle, struct err *err)
 {
-    static const char *const known[] = {"path", "sha256", NULL};
+    static const char *const known[] = {"path", "sha256", "bytes", NULL};
     struct json_at files = json_member(root, "files");
     enum err_code rc = json_only(&files, parts[bundle->kind].files, err);
     for (uint32_t i = 0; rc == ERR_OK && parts[bundle->kind].files[i] != NULL; i++) {
@@ -132,7 +136,7 @@ static enum err_code parse_files(const struct json_at *root, struct bundle *bund
 static enum err_code parse_golden(const struct json_at *root, struct bundle *bundle,
                                   struct err *err)
 {
-    static const char *const known[] = {"path", "sha256", "tolerance", NULL};
+    static const char *const known[] = {"path", "sha256", "bytes", "tolerance", NULL};
     struct json_at at = json_member(root, "golden");
     enum err_code rc = json_only(&at, known, err);
     if (rc == ERR_OK)

@@ -37,7 +37,7 @@ enum err_code bundle_write_golden(const char *dir, const cJSON *rows, struct err
     return rc;
 }
 
-/* Adds path and hash of a file of the bundle to `entry`; false when memory is out. */
+/* Adds path, hash and size of a file of the bundle to `entry`; false when memory is out. */
 static enum err_code describe_file(const char *dir, const char *path, cJSON *entry, struct err *err)
 {
     char full[FILE_PATH_BYTES];
@@ -55,7 +55,8 @@ static enum err_code describe_file(const char *dir, const char *path, cJSON *ent
     sha256_of(bytes, len, digest);
     free(bytes);
     if (cJSON_AddStringToObject(entry, "path", path) == NULL ||
-        cJSON_AddStringToObject(entry, "sha256", sha256_hex(digest, hex)) == NULL)
+        cJSON_AddStringToObject(entry, "sha256", sha256_hex(digest, hex)) == NULL ||
+        cJSON_AddNumberToObject(entry, "bytes", (double)len) == NULL)
         return err_set(err, ERR_NOMEM, "out of memory to write %s", MANIFEST_NAME);
     return ERR_OK;
 }

@@ -227,6 +227,8 @@ static bool wait_for_news(struct registry *registry, uint64_t rescan_at_ns)
     uint64_t due_ns = reg_canaries_due_ns(registry);
     uint64_t lists_due_ns = reg_lists_due_ns(registry);
     due_ns = lists_due_ns < due_ns ? lists_due_ns : due_ns;
+    uint64_t arrivals_due_ns = reg_arrivals_due_ns(registry);
+    rescan_at_ns = arrivals_due_ns < rescan_at_ns ? arrivals_due_ns : rescan_at_ns;
     uint64_t until_ns = due_ns < rescan_at_ns ? due_ns : rescan_at_ns;
     uint64_t wait_ms = now_ns < until_ns ? (until_ns - now_ns) / 1000000 + 1 : 0;
     (void)poll(fds, 2, wait_ms > INT32_MAX ? INT32_MAX : (int)wait_ms);
@@ -315,6 +317,7 @@ void registry_destroy(struct registry **registry_ref)
     while (registry->count > 0)
         reg_drop(registry, registry->name[0]);
     free(registry->name);
+    reg_arrivals_free(registry);
     reg_policies_free(&registry->policies);
     reg_static_free(&registry->static_list);
     reg_view_deinit(&registry->view);

@@ -9,7 +9,10 @@
  * tried again only when its bytes change or when the system was at fault.
  *
  * models_dir/NAME/VERSION/ holds finished bundles; names that start with '.' are never looked at
- * (uploads grow under .incoming/ and are renamed in), nor is a folder without manifest.json.
+ * (uploads grow under .incoming/ and are renamed in), nor is a folder that is not finished: without
+ * manifest.json, with a file missing or smaller than the manifest states, or, where no sizes are
+ * stated and it was not renamed in, within `rescan_ms` and 5 s of a change.  One that stays
+ * incomplete for `rescan_ms` and 60 s is looked at, which refuses it.
  * Invariants:
  * 1. The versions of a name stand in line by arrival; those that arrive together by the time of
  *    their manifests.  The newest that is good serves; the good one before it is loaded, and others

@@ -5,6 +5,7 @@
  *   registry_commands.c  what others ask of it
  *   registry_scan.c   what lies in models_dir, and what of it is new
  *   registry_stamp.c  whether a folder is another one than before
+ *   registry_arrival.c  whether a folder is finished
  *   registry_line.c   the line of versions of a name: who serves, who is loaded, rollback
  *   registry_previous.c  who stays loaded though it serves no more
  *   registry_promote.c  what operators serve by name
@@ -97,6 +98,16 @@ struct reg_labels {
 struct reg_resume {
     char version[MODEL_NAME_BYTES]; /* "": none */
     struct canary_settings settings;
+};
+
+/* A folder that came, or changed, and is not finished as far as can be told. */
+struct reg_arrival {
+    struct reg_arrival *next;
+    char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
+    uint64_t stamp;    /* of the folder as it was looked at last */
+    uint64_t since_ns; /* when it was first seen so */
+    uint64_t due_ns;   /* when it is looked at as it is */
+    bool seen;         /* by the scan that is under way */
 };
 
 struct reg_name {
@@ -226,8 +237,11 @@ struct registry {
     struct reg_static static_list;
     dev_t dir_device; /* of models_dir at the start, see invariant 6 */
     ino_t dir_inode;
-    int lock_fd;        /* of models_dir; -1 where it takes no lock */
-    bool dir_failed;    /* told already that models_dir cannot be read */
+    int lock_fd;                  /* of models_dir; -1 where it takes no lock */
+    bool dir_failed;              /* told already that models_dir cannot be read */
+    bool looked;                  /* at models_dir, once */
+    struct reg_arrival *arrivals; /* owned, at most REGISTRY_FOLDERS_MAX */
+    uint32_t arrival_count;
     uint64_t odd_names; /* hash over folders whose names cannot be served, told already */
 
     struct reg_load load[REGISTRY_LOADS_MAX]; /* a ring; written within view.lock */
@@ -475,6 +489,17 @@ void reg_stamp_refused(const struct registry *registry, const struct reg_name *n
 /* OTHER: another stamp; of what was refused, other bytes, whatever sizes and times say. */
 enum reg_folder { REG_FOLDER_SAME, REG_FOLDER_NEW, REG_FOLDER_OTHER };
 enum reg_folder reg_stamp_compare(struct reg_version *version, const char *dir, uint64_t stamp);
+
+/* ---- registry_arrival.c */
+/* Whether a folder that came or changed is finished; else when it is looked at as it is, is
+ * remembered. */
+bool reg_has_arrived(struct registry *registry, const char *name, const char *version,
+                     const char *dir, uint64_t stamp);
+/* Around each scan; what it did not come across is forgotten. */
+void reg_arrivals_begin(struct registry *registry);
+void reg_arrivals_end(struct registry *registry);
+uint64_t reg_arrivals_due_ns(const struct registry *registry); /* UINT64_MAX: none waits */
+void reg_arrivals_free(struct registry *registry);
 
 /* ---- registry_view.c */
 MUST_CHECK enum err_code reg_view_init(struct reg_view *view, struct err *err);

@@ -52,6 +52,15 @@ static void start_anew(struct reg_version *version)
     version->refused_bytes = 0;
 }
 
+/* It is new, or changes and may be loaded for that.  What the line remembers was finished once. */
+static bool comes(const struct reg_name *name, const struct reg_version *version, uint64_t stamp)
+{
+    if (version == NULL)
+        return true;
+    return version->stamp != 0 && version->stamp != stamp &&
+           (version->model == NULL || reg_is_aside(name, version));
+}
+
 static void look_at_version(struct registry *registry, struct reg_name *name, const char *text,
                             const char *dir)
 {
@@ -64,6 +73,11 @@ static void look_at_version(struct registry *registry, struct reg_name *name, co
         reg_watch_add(registry, dir); /* its files may still come, or change */
     if (!finished)
         return;
+    if (comes(name, version, stamp) && !reg_has_arrived(registry, name->name, text, dir, stamp)) {
+        if (version != NULL)
+            version->seen = true;
+        return;
+    }
     if (version == NULL && reg_version_add(name, text, &version, &err) != ERR_OK) {
         log_at(LOG_ERROR, "a version is not looked at", LOG_STR("dir", dir),
                LOG_STR("error", err.text));
@@ -231,11 +245,13 @@ void reg_scan(struct registry *registry)
     registry->dir_failed = false;
     for (uint32_t i = 0; i < registry->count; i++)
         registry->name[i]->seen = false;
+    reg_arrivals_begin(registry);
     for (int i = 0; i < count; i++) {
         if (is_candidate(&scan, registry->models_dir, list[i]->d_name, path))
             look_at_name(&scan, list[i]->d_name, path);
     }
     free_list(list, count);
+    reg_arrivals_end(registry);
     if (registry->epoch != epoch)
         try_again(registry);
     retire_gone(registry);

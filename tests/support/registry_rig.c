@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -89,26 +90,26 @@ void rig_start(struct registry_rig *rig)
     static const struct text static_ids[] = {{"i7", 2}};
     char path[2 * TEMP_DIR_BYTES], ratchet_path[2 * TEMP_DIR_BYTES];
     struct err err;
-    const struct registry_options options = {.inherited_lock_fd = -1,
-                                             .models_dir = rig_path(rig, "models", path),
-                                             .policies_path = rig->policies,
-                                             .static_ids = static_ids,
-                                             .static_count = 1,
-                                             .worker_count = 2,
-                                             .serves_promoted = rig->serves_promoted,
-                                             .rescan_ms = 3600000,
-                                             .check_ms = 10,
-                                             .lists_ms = 10,
-                                             .previous_bytes_max = rig->previous_bytes_max,
-                                             .shadow = rig->shadow,
-                                             .store = rig->store,
-                                             .serving = &rig->serving,
-                                             .metrics = rig->metrics,
-                                             .audit = rig->audit,
-                                             .keys = rig->keys,
-                                             .ratchet_path =
-                                                 rig_path(rig, "versions.json", ratchet_path),
-                                             .clock = clock_system()};
+    const struct registry_options options = {
+        .inherited_lock_fd = -1,
+        .models_dir = rig_path(rig, "models", path),
+        .policies_path = rig->policies,
+        .static_ids = static_ids,
+        .static_count = 1,
+        .worker_count = 2,
+        .serves_promoted = rig->serves_promoted,
+        .rescan_ms = 3600000,
+        .check_ms = 10,
+        .lists_ms = 10,
+        .previous_bytes_max = rig->previous_bytes_max,
+        .shadow = rig->shadow,
+        .store = rig->store,
+        .serving = &rig->serving,
+        .metrics = rig->metrics,
+        .audit = rig->audit,
+        .keys = rig->keys,
+        .ratchet_path = rig_path(rig, "versions.json", ratchet_path),
+        .clock = rig->clock == NULL ? clock_system() : rig->clock};
     must(registry_create(&options, &rig->registry, &err), "registry", &err);
     must(registry_start(rig->registry, &err), "registry", &err);
 }
@@ -139,9 +140,32 @@ char *rig_path(const struct registry_rig *rig, const char *below, char path[2 * 
 void rig_publish(const struct registry_rig *rig, const char *name, const char *version,
                  enum model_kind kind)
 {
-    char work[2 * TEMP_DIR_BYTES], place[2 * TEMP_DIR_BYTES], below[256];
-    struct err err;
+    char work[2 * TEMP_DIR_BYTES];
     model_sample_write(rig_path(rig, "work", work), name, version, kind);
+    rig_move_in(rig, name, version);
+}
+
+/* File systems count time in ticks of some milliseconds. */
+static bool is_later_than_its_files(const char *dir)
+{
+    struct stat info;
+    if (stat(dir, &info) != 0)
+        die("publish", strerror(errno));
+    return info.st_ctim.tv_sec != info.st_mtim.tv_sec ||
+           info.st_ctim.tv_nsec != info.st_mtim.tv_nsec;
+}
+
+void rig_move_in(const struct registry_rig *rig, const char *name, const char *version)
+{
+    char work[2 * TEMP_DIR_BYTES], aside[2 * TEMP_DIR_BYTES], place[2 * TEMP_DIR_BYTES];
+    char below[256];
+    struct err err;
+    rig_path(rig, "work", work);
+    rig_path(rig, "aside", aside);
+    while (!is_later_than_its_files(work)) {
+        if (rename(work, aside) != 0 || rename(aside, work) != 0)
+            die("publish", strerror(errno));
+    }
     snprintf(below, sizeof below, "models/%s", name);
     must(file_make_dir(rig_path(rig, below, place), &err), "publish", &err);
     snprintf(below, sizeof below, "models/%s/%s", name, version);

@@ -22,6 +22,7 @@ struct registry_rig {
     const char *policies; /* NULL: built in */
     bool serves_promoted;
     uint64_t previous_bytes_max;      /* rig_create: 1 MiB, which is more than any test needs */
+    const struct clock *clock;        /* borrowed; NULL: the system's */
     struct audit *audit;              /* borrowed; NULL: none */
     const struct minisign_keys *keys; /* NULL: none; the ratchet is versions.json below DIR */
 };
@@ -63,6 +64,9 @@ char *rig_path(const struct registry_rig *rig, const char *below, char path[2 * 
 /* Writes a bundle aside and renames it to models_dir/NAME/VERSION. */
 void rig_publish(const struct registry_rig *rig, const char *name, const char *version,
                  enum model_kind kind);
+/* Renames the folder work/ below DIR to models_dir/NAME/VERSION, later than its last file was
+ * written by the times that the file system gives. */
+void rig_move_in(const struct registry_rig *rig, const char *name, const char *version);
 /* Removes all versions of a name; again when the loader wrote its state into it meanwhile. */
 void rig_remove(const struct registry_rig *rig, const char *name);
 void rig_scan(struct registry_rig *rig);

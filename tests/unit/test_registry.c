@@ -140,14 +140,14 @@ static void test_what_is_bad_is_refused_by_name_and_the_old_version_serves(void 
         uint64_t epoch = rig_view(rig).epoch;
         model_sample_write(rig_path(rig, "work", work), "m", "2", MODEL_popularity);
         cases[i].damage(work);
-        assert_int_equal(rename(work, rig_path(rig, "models/m/2", place)), 0);
+        rig_move_in(rig, "m", "2");
         rig_scan(rig);
         assert_string_equal(rig_serving(rig, "m"), "1");
         assert_non_null(strstr(rig_refusal(rig, "m", "2"), cases[i].told));
         assert_int_equal(rig_refused_count(rig), refused + 1); /* once, though looked at twice */
         assert_int_equal(rig_view(rig).epoch, epoch);
         assert_int_equal(store_item_count(rig->store), items);
-        assert_int_equal(file_remove_tree(place, NULL), ERR_OK);
+        assert_int_equal(file_remove_tree(rig_path(rig, "models/m/2", place), NULL), ERR_OK);
         rig_scan(rig);
     }
     /* The same version, mended: other bytes, so it is tried again. */

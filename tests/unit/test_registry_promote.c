@@ -198,13 +198,13 @@ static void test_what_waits_is_refused_when_it_is_bad(void **state)
     model_sample_write(rig_path(rig, "work", work), "m", "2", MODEL_popularity);
     snprintf(file, sizeof file, "%s/scores.safetensors", work);
     assert_int_equal(truncate(file, 40), 0);
-    assert_int_equal(rename(work, rig_path(rig, "models/m/2", place)), 0);
+    rig_move_in(rig, "m", "2");
     rig_scan(rig);
     assert_non_null(strstr(rig_refusal(rig, "m", "2"), "scores.safetensors"));
     assert_string_equal(state_of(rig, "m", "2"), "");
     assert_string_equal(rig_serving(rig, "m"), "1");
     /* Mended, it waits. */
-    assert_int_equal(file_remove_tree(place, NULL), ERR_OK);
+    assert_int_equal(file_remove_tree(rig_path(rig, "models/m/2", place), NULL), ERR_OK);
     rig_scan(rig);
     publish(rig, "2");
     assert_string_equal(state_of(rig, "m", "2"), "waiting");
