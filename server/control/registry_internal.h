@@ -328,6 +328,7 @@ MUST_CHECK enum err_code reg_apply(struct registry *registry, const struct reg_p
 struct reg_change {
     const struct reg_policies *policies;
     const struct reg_static *static_list;
+    bool names_all; /* a model that the policies name and that is not there refuses it */
     /* When all was found good and nothing is visible yet; ERR_OK: it will be. */
     enum err_code (*commit)(struct registry *registry, void *ctx, struct err *err);
     void *ctx;

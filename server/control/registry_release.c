@@ -16,6 +16,7 @@ struct switching {
     struct release_state state; /* the next one */
     struct reg_policies policies;
     bool has_policies; /* others than those in force */
+    bool names_all;    /* they must find every model that they name */
     char from[RELEASE_MODELS_MAX][FILE_PATH_BYTES];
     bool added[RELEASE_MODELS_MAX]; /* the version is in the table for this release alone */
 };
@@ -150,6 +151,7 @@ static enum err_code make_switch(struct registry *registry, struct switching *sw
     const struct reg_change change = {.policies = switching->has_policies ? &switching->policies
                                                                           : &registry->policies,
                                       .static_list = &registry->static_list,
+                                      .names_all = switching->names_all,
                                       .commit = write_state,
                                       .ctx = switching};
     enum err_code rc = reg_change(registry, &change, err);
@@ -221,7 +223,7 @@ static enum err_code begin_state(const struct registry *registry, const char *fr
     if (rc != ERR_OK)
         return rc;
     next.at_ms = clock_wall_ms(registry->clock);
-    switching->has_policies = next.policies[0] != '\0';
+    switching->has_policies = switching->names_all = next.policies[0] != '\0';
     inherit(next.policies, before == NULL ? "" : before->policies);
     inherit(next.features, before == NULL ? "" : before->features);
     if (state->count == RELEASES_MAX)

@@ -141,6 +141,8 @@ static enum err_code build_both(struct registry *registry, const struct reg_chan
                                  .worker_count = registry->worker_count,
                                  .list_stop = {stops_lists, registry}};
     enum err_code rc = build(registry, change->policies, &spec, &built->serving, err);
+    if (rc == ERR_OK && change->names_all)
+        rc = snapshot_check_models(built->serving, err);
     if (rc != ERR_OK || parts.shadow_count == 0)
         return rc;
     spec.trials = parts.shadow;

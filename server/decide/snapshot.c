@@ -253,6 +253,36 @@ enum err_code snapshot_build(const struct snapshot_spec *spec, struct snapshot *
     return ERR_OK;
 }
 
+static enum err_code refuse_missing(const struct policy_slot *slot, const char *what,
+                                    const char *name, struct err *err)
+{
+    return err_set(err, ERR_BAD_INPUT,
+                   "slot %s: %s names the model '%s', of which no version serves", slot->name, what,
+                   name);
+}
+
+enum err_code snapshot_check_models(const struct snapshot *snapshot, struct err *err)
+{
+    for (uint32_t i = 0; i < snapshot->slot_count; i++) {
+        const struct policy_slot *slot = &snapshot->policies->slot[i];
+        const struct slot_models *models = &snapshot->variant[0].slot[i];
+        for (uint32_t s = 0; s < slot->source_count && models->missing; s++) {
+            const char *name = slot->source[s].model;
+            if (models->source[s] == NULL && name[0] != '\0' && strcmp(name, "*") != 0)
+                return refuse_missing(slot, slot->source[s].label, name, err);
+        }
+        if (models->ranker_missing && models->blend != NULL)
+            return err_set(err, ERR_BAD_INPUT,
+                           "slot %s: ranker names the blend '%s', which lacks a part", slot->name,
+                           slot->ranker);
+        if (models->ranker_missing)
+            return refuse_missing(slot, "ranker", slot->ranker, err);
+        if (models->prices_missing)
+            return refuse_missing(slot, "prices", slot->prices, err);
+    }
+    return ERR_OK;
+}
+
 static void free_variant(struct snapshot_variant *variant, uint32_t slot_count)
 {
     for (uint32_t i = 0; i < slot_count && variant->slot != NULL; i++) {

@@ -149,6 +149,10 @@ MUST_CHECK enum err_code snapshot_build(const struct snapshot_spec *spec,
                                         struct snapshot **ret_snapshot, struct err *err);
 void snapshot_destroy(struct snapshot **snapshot); /* not the models */
 
+/* Whether every model that a policy names is there, of a snapshot that serves no one yet;
+ * ERR_BAD_INPUT names the first slot and model that is not. */
+MUST_CHECK enum err_code snapshot_check_models(const struct snapshot *snapshot, struct err *err);
+
 /* Makes the lists of the policies anew and publishes them.  On the loader, outside of
  * rcu_read_begin/end; the snapshot may be in use.  ERR_NOMEM, ERR_BUSY: those of before
  * stay. */
