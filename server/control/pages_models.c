@@ -8,6 +8,9 @@
 #include "models/blend.h"
 #include "server/control/pages_internal.h"
 
+/* Of a reason: a line with a name and a version in it stays within what buffer_put_fmt takes. */
+enum { WHY_BYTES = 100 };
+
 /* Every name that the policies hold, `index` counting from 0 over all slots; NULL behind the last.
  * "" and "*" stand where none, or the first of a kind, is meant. */
 static const char *named_model(const struct policy_set *policies, uint32_t index)
@@ -55,21 +58,37 @@ static const char *lacking_part(const struct snapshot *snapshot, const struct mo
     return NULL;
 }
 
-static void put_serving(struct buffer *buffer, const struct snapshot *snapshot)
+/* Why something newer does not serve in its place. */
+static void put_newer(const struct pages *pages, struct buffer *buffer, const char *name)
+{
+    char version[MODEL_NAME_BYTES] = "", why[ERR_TEXT_BYTES] = "";
+    if (pages->registry != NULL)
+        registry_newer_refusal(pages->registry, name, version, why);
+    if (version[0] != '\0')
+        buffer_put_fmt(buffer, "; newer %s refused: %.*s", version, WHY_BYTES, why);
+}
+
+static void put_serving(const struct pages *pages, struct buffer *buffer,
+                        const struct snapshot *snapshot)
 {
     const struct model *model = NULL;
     for (uint32_t i = 0; (model = snapshot_model(snapshot, i)) != NULL; i++) {
         const char *lacking = lacking_part(snapshot, model);
         if (lacking != NULL) {
-            buffer_put_fmt(buffer, "[!]model %s not used: %s needs %s, which does not serve\n",
+            buffer_put_fmt(buffer, "[!]model %s not used: %s needs %s, which does not serve",
                            model->name, model->label, lacking);
+            put_newer(pages, buffer, model->name);
+            buffer_put_char(buffer, '\n');
             continue;
         }
         bool usable = breaker_is_closed(model->breaker);
-        buffer_put_fmt(buffer, "[%c]model %s %s: %s %s, breaker %s\n", usable ? '+' : '!',
+        buffer_put_fmt(buffer, "[%c]model %s %s: %s %s, breaker %s", usable ? '+' : '!',
                        model->name, usable ? "ok" : "not used", model->label,
                        i < snapshot->model_count ? "serves" : "is the canary",
                        breaker_name(model->breaker));
+        if (i < snapshot->model_count)
+            put_newer(pages, buffer, model->name);
+        buffer_put_char(buffer, '\n');
     }
 }
 
@@ -80,8 +99,8 @@ static void put_missing(const struct pages *pages, struct buffer *buffer,
     char why[ERR_TEXT_BYTES] = "";
     if (pages->registry != NULL)
         registry_refusal(pages->registry, name, why);
-    buffer_put_fmt(buffer, "[!]model %s missing: a policy names it, and no version serves%s%s\n",
-                   name, why[0] == '\0' ? "" : "; refused last: ", why);
+    buffer_put_fmt(buffer, "[!]model %s missing: a policy names it, and no version serves%s%.*s\n",
+                   name, why[0] == '\0' ? "" : "; refused last: ", WHY_BYTES, why);
 }
 
 void pages_put_models(const struct pages *pages, struct buffer *buffer)
@@ -90,7 +109,7 @@ void pages_put_models(const struct pages *pages, struct buffer *buffer)
     rcu_read_begin();
     const struct snapshot *snapshot = serving_current(pages->serving);
     if (snapshot != NULL) {
-        put_serving(buffer, snapshot);
+        put_serving(pages, buffer, snapshot);
         for (uint32_t i = 0; (name = named_model(snapshot->policies, i)) != NULL; i++) {
             bool is_name = name[0] != '\0' && strcmp(name, "*") != 0;
             if (is_name && !serves(snapshot, name) && !told_before(snapshot->policies, i, name))

@@ -182,6 +182,10 @@ void registry_pack(const struct registry *registry, struct pack *pack);
  * was; any thread. */
 char *registry_refusal(const struct registry *registry, const char *name,
                        char ret_message[ERR_TEXT_BYTES]);
+/* Of a name that serves: the newest version that was refused since, whose folder is not gone, and
+ * why; "" when there is none; any thread. */
+char *registry_newer_refusal(const struct registry *registry, const char *name,
+                             char ret_version[MODEL_NAME_BYTES], char ret_message[ERR_TEXT_BYTES]);
 uint32_t registry_serving_count(const struct registry *registry);
 /* The version of `name` that serves, "" when none does; any thread. */
 char *registry_version(const struct registry *registry, const char *name,

@@ -22,6 +22,7 @@
  *   registry_ratchet.c  no old version comes back as a new one
  *   registry_table.c  names and versions
  *   registry_view.c   what operators see: list, log, metrics
+ *   registry_asked.c  what other threads ask about one name
  *   registry_watch.c  inotify
  *
  * Threads: all of this belongs to the loader (to main before start and after stop), but for the
@@ -110,6 +111,13 @@ struct reg_arrival {
     bool seen;         /* by the scan that is under way */
 };
 
+/* The newest version of a name that was refused. */
+struct reg_refused {
+    uint64_t order; /* its place in the line, or where it would have been; 0: none was */
+    char version[MODEL_NAME_BYTES];
+    char message[ERR_TEXT_BYTES];
+};
+
 struct reg_name {
     char name[MODEL_NAME_BYTES];
     bool seen;
@@ -118,6 +126,7 @@ struct reg_name {
     struct reg_labels now;  /* of the snapshot that serves */
     struct reg_labels next; /* of the one that a change builds; the same as `now` otherwise */
     struct reg_resume canary_of_before, shadow_of_before;
+    struct reg_refused refused;
     uint64_t saved_hash; /* of what .serving holds */
     uint64_t change;     /* of releases, the last one that its line has seen */
 };
@@ -155,6 +164,7 @@ struct reg_view {
     uint32_t serving_count;
     struct {
         char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
+        struct reg_refused refused; /* newer than what serves; version "": none is */
     } serving[SNAPSHOT_MODELS_MAX];
 };
 
@@ -522,8 +532,8 @@ void reg_tell_canary_ended(struct registry *registry, const struct reg_name *nam
                            const struct reg_version *version, enum canary_end end,
                            const char *reason);
 /* Counts always; logs and lists a refusal once. */
-void reg_tell_refused(struct registry *registry, const struct reg_name *name,
-                      struct reg_version *version, const char *message);
+void reg_tell_refused(struct registry *registry, struct reg_name *name, struct reg_version *version,
+                      const char *message);
 
 /* ---- registry_watch.c */
 int reg_watch_open(void); /* -1 when the system has none left */

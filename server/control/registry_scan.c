@@ -115,6 +115,8 @@ static void look_for_gone(struct reg_name *name)
         if (version->seen)
             continue;
         if (version->model == NULL || reg_is_aside(name, version)) {
+            if (strcmp(name->refused.version, version->version) == 0)
+                name->refused = (struct reg_refused){.order = 0};
             reg_version_drop(name, version);
             continue;
         }

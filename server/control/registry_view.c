@@ -197,6 +197,9 @@ void reg_view_update(struct registry *registry)
         uint32_t at = view->serving_count++;
         text_copy(text_of(name->name), view->serving[at].name, MODEL_NAME_BYTES);
         text_copy(text_of(name->now.stable->version), view->serving[at].version, MODEL_NAME_BYTES);
+        view->serving[at].refused = name->refused;
+        if (name->refused.order <= name->now.stable->order)
+            view->serving[at].refused.version[0] = '\0';
     }
     uint32_t serving_count = view->serving_count;
     pthread_mutex_unlock(&view->lock);
@@ -281,11 +284,24 @@ void reg_audit_arrival(struct registry *registry, const struct reg_name *name,
         AUDIT_WHAT(LOG_STR("name", name->name), LOG_STR("version", version->version)), NULL);
 }
 
-void reg_tell_refused(struct registry *registry, const struct reg_name *name,
-                      struct reg_version *version, const char *message)
+/* One that was never in the line is as new as the next that comes. */
+static void note_refusal(const struct registry *registry, struct reg_name *name,
+                         const struct reg_version *version, const char *message)
+{
+    uint64_t order = version->order > 0 ? version->order : registry->order + 1;
+    if (version == name->now.stable || order < name->refused.order)
+        return;
+    name->refused.order = order;
+    text_copy(text_of(version->version), name->refused.version, sizeof name->refused.version);
+    text_copy(text_of(message), name->refused.message, sizeof name->refused.message);
+}
+
+void reg_tell_refused(struct registry *registry, struct reg_name *name, struct reg_version *version,
+                      const char *message)
 {
     uint64_t hash = hash_bytes(message, strlen(message), 1);
     metric_add_shared(registry->metrics, M_MODEL_LOADS, OUTCOME_REFUSED, 0, 1);
+    note_refusal(registry, name, version, message);
     if (hash == version->message_hash)
         return;
     version->message_hash = hash;
@@ -344,46 +360,7 @@ void registry_pack_previous(const struct registry *registry, struct pack *pack)
     pack_previous(pack, &previous);
 }
 
-char *registry_refusal(const struct registry *registry, const char *name,
-                       char ret_message[ERR_TEXT_BYTES])
-{
-    struct reg_view *view = view_of(registry);
-    ret_message[0] = '\0';
-    pthread_mutex_lock(&view->lock);
-    uint64_t loads = registry->load_count;
-    for (uint64_t i = 0; i < loads && i < REGISTRY_LOADS_MAX && ret_message[0] == '\0'; i++) {
-        const struct reg_load *load = &registry->load[(loads - 1 - i) % REGISTRY_LOADS_MAX];
-        if (load->outcome != OUTCOME_LOADED && strcmp(load->name, name) == 0)
-            text_copy(text_of(load->message), ret_message, ERR_TEXT_BYTES);
-    }
-    pthread_mutex_unlock(&view->lock);
-    return ret_message;
-}
-
 enum registry_source registry_source(const struct registry *registry)
 {
     return registry->source;
-}
-
-uint32_t registry_serving_count(const struct registry *registry)
-{
-    struct reg_view *view = view_of(registry);
-    pthread_mutex_lock(&view->lock);
-    uint32_t count = view->serving_count;
-    pthread_mutex_unlock(&view->lock);
-    return count;
-}
-
-char *registry_version(const struct registry *registry, const char *name,
-                       char ret_version[MODEL_NAME_BYTES])
-{
-    struct reg_view *view = view_of(registry);
-    ret_version[0] = '\0';
-    pthread_mutex_lock(&view->lock);
-    for (uint32_t i = 0; i < view->serving_count; i++) {
-        if (strcmp(view->serving[i].name, name) == 0)
-            text_copy(text_of(view->serving[i].version), ret_version, MODEL_NAME_BYTES);
-    }
-    pthread_mutex_unlock(&view->lock);
-    return ret_version;
 }

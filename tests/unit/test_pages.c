@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/rcu.h"
 #include "server/control/pages.h"
 #include "server/control/process_stats.h"
@@ -145,14 +147,69 @@ static void test_each_model_is_told_and_a_bad_push_changes_nothing(void **state)
     model_sample_write(temp_dir_path(&rig->dir, "bad", bad), "near", "2", MODEL_neighbors);
     assert_int_equal(rig_install(rig, bad, "near", "3", &err), ERR_CORRUPT);
     assert_int_equal(rig_install(rig, bad, "gone2", "1", &err), ERR_CORRUPT);
-    verbose_has(f, 200, "\n[+]model near ok: near@1 serves, breaker closed\n");
+    verbose_has(f, 200,
+                "\n[+]model near ok: near@1 serves, breaker closed; newer 3 refused: "
+                "manifest.json: version: expected '3' by the folder, got '2'\n");
     verbose_has(f, 200,
                 "\n[!]model gone2 missing: a policy names it, and no version serves; "
                 "refused last: ");
     rcu_read_begin();
     breaker_hold(serving_current(&rig->serving)->model[0]->breaker, BREAKER_HELD_OPEN);
     rcu_read_end();
-    verbose_has(f, 200, "\n[!]model near not used: near@1 serves, breaker held_open\n");
+    verbose_has(f, 200,
+                "\n[!]model near not used: near@1 serves, breaker held_open; newer 3 refused: ");
+}
+
+static void test_a_refused_version_is_told_until_a_newer_one_serves(void **state)
+{
+    struct fixture *f = *state;
+    struct registry_rig *rig = &f->rig.registry;
+    char path[2 * TEMP_DIR_BYTES];
+    struct err err = {.text = ""};
+    rig_publish(rig, "near", "1", MODEL_neighbors);
+    rig_scan(rig);
+    model_sample_write(rig_path(rig, "work", path), "near", "2", MODEL_neighbors);
+    assert_int_equal(unlink(rig_path(rig, "work/item_ids.txt", path)), 0);
+    rig_move_in(rig, "near", "2");
+    rig_scan(rig);
+    verbose_has(f, 200,
+                "\n[+]model near ok: near@1 serves, breaker closed; newer 2 refused: item_ids.txt");
+    assert_int_equal(file_remove_tree(rig_path(rig, "models/near/2", path), NULL), ERR_OK);
+    rig_scan(rig);
+    verbose_has(f, 200, "\n[+]model near ok: near@1 serves, breaker closed\n");
+    model_sample_write(rig_path(rig, "bad", path), "near", "9", MODEL_neighbors);
+    assert_int_equal(rig_install(rig, path, "near", "3", &err), ERR_CORRUPT);
+    verbose_has(f, 200, "near@1 serves, breaker closed; newer 3 refused: ");
+    rig_publish(rig, "near", "4", MODEL_neighbors);
+    rig_scan(rig);
+    verbose_has(f, 200, "\n[+]model near ok: near@4 serves, breaker closed\n");
+    /* It is newer than what a rollback serves. */
+    assert_int_equal(rig_rollback(rig, "near", &err), ERR_OK);
+    verbose_has(f, 200, "near@1 serves, breaker closed; newer 3 refused: ");
+}
+
+static void test_long_names_and_reasons_leave_the_page_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct registry_rig *rig = &f->rig.registry;
+    char name[MODEL_NAME_BYTES] = "", policies[256], path[2 * TEMP_DIR_BYTES];
+    struct err err = {.text = ""};
+    memset(name, 'n', sizeof name - 1);
+    snprintf(
+        policies, sizeof policies,
+        "{\"slots\": {\"home\": {\"ranker\": \"%s\", \"sources\": [{\"source\": \"popular\"}]}}}",
+        name);
+    temp_dir_write_text(&rig->dir, "policies.json", policies);
+    rig->policies = rig_path(rig, "policies.json", path);
+    rig_reload(rig);
+    rig->policies = NULL;
+    model_sample_write(rig_path(rig, "bad", path), "other", "1", MODEL_trees);
+    assert_int_equal(rig_install(rig, path, name, "1", &err), ERR_CORRUPT);
+    verbose_has(f, 200, "no version serves; refused last: manifest.json: name: expected 'nnnn");
+    model_sample_write(rig_path(rig, "good", path), name, "1", MODEL_trees);
+    assert_int_equal(rig_install(rig, path, name, "1", &err), ERR_OK);
+    assert_int_equal(rig_install(rig, rig_path(rig, "bad", path), name, name, &err), ERR_CORRUPT);
+    verbose_has(f, 200, " refused: manifest.json: name: expected 'nnnn");
 }
 
 static void test_a_worker_that_stands_still_makes_it_unready(void **state)
@@ -261,6 +318,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_each_model_is_told_and_a_bad_push_changes_nothing),
+        TEST(test_a_refused_version_is_told_until_a_newer_one_serves),
+        TEST(test_long_names_and_reasons_leave_the_page_whole),
         TEST(test_health_says_why_not),
         TEST(test_before_the_first_snapshot_it_is_not_ready),
         TEST(test_a_worker_that_stands_still_makes_it_unready),
