@@ -12,22 +12,29 @@
 #define GOLDEN_TOLERANCE_MAX 1e-3
 #define FEATURE_DEFAULT_MAX  1e300
 
-/* What a kind is made of: the files (all needed) and the parameters it knows. */
+enum { KIND_FILES_MAX = 4, KIND_PARAMS_MAX = 5, KIND_SCALES_MAX = 2 };
+
+/* What a kind is made of: the files that it needs, the scales that an array of int8 among them
+ * needs besides, and the parameters that it knows. */
 static const struct {
-    const char *files[5];
-    const char *params[6];
+    const char *files[KIND_FILES_MAX + 1];
+    const char *params[KIND_PARAMS_MAX + 1];
+    const char *scales[KIND_SCALES_MAX + 1];
 } parts[MODEL_KIND_COUNT] = {
     [MODEL_factors] = {{"user_factors", "item_factors", "user_ids", "item_ids"},
                        {"unobserved_weight", "regularization", "regularization_exponent",
-                        "index_items", "index_recall"}},
-    [MODEL_neighbors] = {{"neighbors", "item_ids"}, {NULL}},
-    [MODEL_popularity] = {{"scores", "item_ids"}, {NULL}},
-    [MODEL_linear] = {{"weights"}, {"logistic"}},
-    [MODEL_trees] = {{"model"}, {"output", "raw", "rounds", "average_is_output"}},
-    [MODEL_mlp] = {{"weights"}, {"activations", "sigmoid", "bn_eps"}},
-    [MODEL_blend] = {{NULL}, {"parts"}},
-    [MODEL_prices] = {{"rules"}, {NULL}},
-    [MODEL_embeddings] = {{"embeddings", "item_ids"}, {"index_items", "index_recall"}},
+                        "index_items", "index_recall"},
+                       {"user_factors_scale", "item_factors_scale"}},
+    [MODEL_neighbors] = {{"neighbors", "item_ids"}, {NULL}, {NULL}},
+    [MODEL_popularity] = {{"scores", "item_ids"}, {NULL}, {"scores_scale"}},
+    [MODEL_linear] = {{"weights"}, {"logistic"}, {NULL}},
+    [MODEL_trees] = {{"model"}, {"output", "raw", "rounds", "average_is_output"}, {NULL}},
+    [MODEL_mlp] = {{"weights"}, {"activations", "sigmoid", "bn_eps"}, {NULL}},
+    [MODEL_blend] = {{NULL}, {"parts"}, {NULL}},
+    [MODEL_prices] = {{"rules"}, {NULL}, {NULL}},
+    [MODEL_embeddings] = {{"embeddings", "item_ids"},
+                          {"index_items", "index_recall"},
+                          {"embeddings_scale"}},
 };
 
 static const char *const kind_names[] = {
@@ -109,26 +116,43 @@ static enum err_code parse_file(const struct json_at *at, const char *key, struc
     return ERR_OK;
 }
 
-static enum err_code parse_files(const struct json_at *root, struct bundle *bundle, struct err *err)
+static enum err_code take_file(const struct json_at *files, const char *key, struct bundle *bundle,
+                               struct err *err)
 {
     static const char *const known[] = {"path", "sha256", "bytes", NULL};
+    struct bundle_file *file = &bundle->file[bundle->file_count];
+    struct json_at at = json_member(files, key);
+    if (at.value == NULL)
+        return err_set(err, ERR_CORRUPT, "%s: missing, needed by kind %s", at.path,
+                       model_kind_name(bundle->kind));
+    enum err_code rc = json_only(&at, known, err);
+    if (rc == ERR_OK)
+        rc = parse_file(&at, key, file, err);
+    for (uint32_t i = 0; i < bundle->file_count && rc == ERR_OK; i++) {
+        if (strcmp(file->path, bundle->file[i].path) == 0)
+            rc = err_set(err, ERR_CORRUPT, "%s.path: '%s' is listed twice", at.path, file->path);
+    }
+    bundle->file_count += rc == ERR_OK;
+    return rc;
+}
+
+static enum err_code parse_files(const struct json_at *root, struct bundle *bundle, struct err *err)
+{
+    const char *const *needed = parts[bundle->kind].files;
+    const char *const *scales = parts[bundle->kind].scales;
+    const char *known[KIND_FILES_MAX + KIND_SCALES_MAX + 1] = {NULL};
+    uint32_t count = 0;
+    for (uint32_t i = 0; needed[i] != NULL; i++)
+        known[count++] = needed[i];
+    for (uint32_t i = 0; scales[i] != NULL; i++)
+        known[count++] = scales[i];
     struct json_at files = json_member(root, "files");
-    enum err_code rc = json_only(&files, parts[bundle->kind].files, err);
-    for (uint32_t i = 0; rc == ERR_OK && parts[bundle->kind].files[i] != NULL; i++) {
-        const char *key = parts[bundle->kind].files[i];
-        struct json_at at = json_member(&files, key);
-        if (at.value == NULL)
-            return err_set(err, ERR_CORRUPT, "%s: missing, needed by kind %s", at.path,
-                           model_kind_name(bundle->kind));
-        rc = json_only(&at, known, err);
-        if (rc == ERR_OK)
-            rc = parse_file(&at, key, &bundle->file[i], err);
-        for (uint32_t j = 0; j < i && rc == ERR_OK; j++) {
-            if (strcmp(bundle->file[i].path, bundle->file[j].path) == 0)
-                rc = err_set(err, ERR_CORRUPT, "%s.path: '%s' is listed twice", at.path,
-                             bundle->file[i].path);
-        }
-        bundle->file_count = i + 1;
+    enum err_code rc = json_only(&files, known, err);
+    for (uint32_t i = 0; rc == ERR_OK && needed[i] != NULL; i++)
+        rc = take_file(&files, needed[i], bundle, err);
+    for (uint32_t i = 0; rc == ERR_OK && scales[i] != NULL; i++) {
+        if (json_member(&files, scales[i]).value != NULL)
+            rc = take_file(&files, scales[i], bundle, err);
     }
     return rc;
 }

@@ -14,6 +14,7 @@ enum { LINE_BYTES = 64, TENSOR_NAME_BYTES = 64 };
 #define MEAN_MAX     1e12
 #define VARIANCE_MAX 1e24
 #define SCALE_MIN    1e-12
+#define SCALE_SUFFIX "_scale"
 
 static const char *const parts[] = {"weight",  "bias",   "bn_weight", "bn_bias",
                                     "bn_mean", "bn_var", NULL};
@@ -21,7 +22,7 @@ enum { WEIGHT, BIAS, BN_WEIGHT, BN_BIAS, BN_MEAN, BN_VAR, PART_COUNT };
 
 struct loading {
     struct mlp *mlp;
-    const struct safetensors *file;
+    struct safetensors *file;
     const char *path; /* for messages */
     double bn_eps;
     uint64_t parameter_count; /* so far */
@@ -89,7 +90,7 @@ static enum err_code parse_params(const struct bundle *bundle, struct loading *l
 
 /* ---- the tensors ----------------------------------------------------------------------------- */
 
-static bool is_known(const char *name, uint32_t layer_count)
+static bool is_part(const char *name, uint32_t layer_count)
 {
     char known[TENSOR_NAME_BYTES];
     bool found = strcmp(name, "mean") == 0 || strcmp(name, "scale") == 0;
@@ -100,11 +101,38 @@ static bool is_known(const char *name, uint32_t layer_count)
     return found;
 }
 
+/* A part, or the scales of one of I8. */
+static bool is_known(const struct loading *loading, const char *name)
+{
+    char part[TENSOR_NAME_BYTES];
+    size_t len = strlen(name);
+    size_t suffix_len = strlen(SCALE_SUFFIX);
+    if (is_part(name, loading->mlp->layer_count))
+        return true;
+    if (len <= suffix_len || len - suffix_len >= sizeof part ||
+        strcmp(name + len - suffix_len, SCALE_SUFFIX) != 0)
+        return false;
+    text_copy((struct text){name, (uint32_t)(len - suffix_len)}, part, sizeof part);
+    const struct tensor *tensor = safetensors_find(loading->file, part);
+    return tensor != NULL && tensor->type == TENSOR_I8 && is_part(part, loading->mlp->layer_count);
+}
+
+static enum err_code make_floats(struct loading *loading, struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    for (uint32_t i = 0; i < safetensors_count(loading->file) && rc == ERR_OK; i++) {
+        const struct tensor *tensor = safetensors_at(loading->file, i);
+        if (tensor->type == TENSOR_I8)
+            rc = safetensors_make_floats(loading->file, tensor->name, TENSOR_F32, err);
+    }
+    return rc;
+}
+
 static enum err_code refuse_unknown(const struct loading *loading, struct err *err)
 {
     for (uint32_t i = 0; i < safetensors_count(loading->file); i++) {
         const char *name = safetensors_at(loading->file, i)->name;
-        if (!is_known(name, loading->mlp->layer_count))
+        if (!is_known(loading, name))
             return err_set(err, ERR_CORRUPT,
                            "%s: tensor '%.128s': unknown; there are the %u layers of "
                            "params.activations, mean and scale",
@@ -274,6 +302,8 @@ static enum err_code load_tensors(struct bundle *bundle, struct loading *loading
     loading->file = file;
     loading->path = source->path;
     rc = refuse_unknown(loading, err);
+    if (rc == ERR_OK)
+        rc = make_floats(loading, err);
     if (rc == ERR_OK)
         rc = read_by_feature(loading, "mean", -MEAN_MAX, 0.0, &mlp->mean, err);
     if (rc == ERR_OK)

@@ -11,6 +11,38 @@
 
 enum { CHECK_VALUES = 65536 }; /* at once */
 
+static struct bundle_file *find_scale(struct bundle *bundle, const char *key)
+{
+    char name[MODEL_NAME_BYTES];
+    snprintf(name, sizeof name, "%.50s_scale", key);
+    for (uint32_t i = 0; i < bundle->file_count; i++) {
+        if (strcmp(bundle->file[i].key, name) == 0)
+            return &bundle->file[i];
+    }
+    return NULL;
+}
+
+/* An array of numpy has no second tensor: the scales of its rows are a file of their own. */
+static enum err_code take_scale(struct bundle *bundle, const char *key, struct safetensors *file,
+                                struct err *err)
+{
+    struct bundle_file *source = find_scale(bundle, key);
+    struct safetensors *scale = NULL;
+    if (source == NULL)
+        return ERR_OK;
+    if (safetensors_count(file) != 1 || safetensors_at(file, 0)->type != TENSOR_I8)
+        return err_set(err, ERR_CORRUPT,
+                       "manifest.json: files.%s: only an array of numpy of int8 takes scales",
+                       source->key);
+    enum err_code rc = npy_open(source->path, source->key, source->bytes, source->len, &scale, err);
+    if (rc == ERR_OK) {
+        source->bytes = NULL;
+        rc = safetensors_add_scale(file, safetensors_at(scale, 0), err);
+    }
+    safetensors_close(&scale);
+    return rc;
+}
+
 enum err_code model_take_tensors(struct bundle *bundle, const char *key, uint32_t tensor_count,
                                  struct safetensors **ret_file, struct err *err)
 {
@@ -23,6 +55,9 @@ enum err_code model_take_tensors(struct bundle *bundle, const char *key, uint32_
     if (rc != ERR_OK)
         return rc;
     source->bytes = NULL; /* the tensors own them now */
+    rc = take_scale(bundle, key, *ret_file, err);
+    if (rc != ERR_OK)
+        return rc;
     uint32_t count = safetensors_count(*ret_file) - safetensors_scale_count(*ret_file);
     if (count != tensor_count)
         return err_set(err, ERR_CORRUPT, "%s: expected %u tensors, got %u", source->path,

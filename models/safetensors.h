@@ -81,6 +81,10 @@ double tensor_float(const struct tensor *tensor, uint64_t index);
  * missing or of another type is left to safetensors_expect. */
 MUST_CHECK enum err_code safetensors_make_floats(struct safetensors *file, const char *tensor_name,
                                                  enum tensor_type type, struct err *err);
+/* A file of one tensor gets the scales of its rows, which another file of one tensor has, copied.
+ */
+MUST_CHECK enum err_code safetensors_add_scale(struct safetensors *file, const struct tensor *scale,
+                                               struct err *err);
 uint32_t safetensors_scale_count(const struct safetensors *file); /* such tensors of scales */
 uint64_t safetensors_bytes(const struct safetensors *file);       /* of values that it holds */
 

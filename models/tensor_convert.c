@@ -24,6 +24,38 @@ static const struct tensor *find_scale(const struct safetensors *file, const cha
     return (size_t)used < sizeof scale_name ? safetensors_find(file, scale_name) : NULL;
 }
 
+enum err_code safetensors_add_scale(struct safetensors *file, const struct tensor *scale,
+                                    struct err *err)
+{
+    struct safetensors_header *header = &file->header;
+    ASSERT(header->entry_count == 1 && header->entry[0].copy == NULL);
+    const char *name = header->entry[0].tensor.name;
+    size_t name_bytes = strlen(name) + 1;
+    size_t bytes = scale->count * tensor_type_bytes(scale->type);
+    struct safetensors_entry *entry = calloc(2, sizeof *entry);
+    char *names = malloc(2 * name_bytes + sizeof SCALE_SUFFIX);
+    void *copy = malloc(bytes + 1);
+    if (entry == NULL || names == NULL || copy == NULL) {
+        free(entry);
+        free(names);
+        free(copy);
+        return err_set(err, ERR_NOMEM, "%s: out of memory for its scales", file->name);
+    }
+    memcpy(names, name, name_bytes);
+    snprintf(names + name_bytes, name_bytes + sizeof SCALE_SUFFIX, "%s" SCALE_SUFFIX, name);
+    memcpy(copy, scale->data, bytes);
+    entry[0] = header->entry[0];
+    entry[0].tensor.name = names;
+    entry[1] = (struct safetensors_entry){.tensor = *scale, .copy = copy};
+    entry[1].tensor.name = names + name_bytes;
+    entry[1].tensor.data = copy;
+    free(header->entry);
+    free(header->names);
+    *header = (struct safetensors_header){
+        .entry = entry, .entry_count = 2, .entry_capacity = 2, .names = names};
+    return ERR_OK;
+}
+
 uint32_t safetensors_scale_count(const struct safetensors *file)
 {
     uint32_t count = 0;
@@ -52,8 +84,10 @@ static enum err_code check_scale(const struct safetensors *file, const struct te
     const struct tensor *scale = find_scale(file, tensor->name);
     if (scale == NULL || tensor->dim_count == 0)
         return err_set(err, ERR_CORRUPT,
-                       "%s: tensor '%.64s' is I8, which needs a tensor '%.64s" SCALE_SUFFIX
-                       "' with a float for each row",
+                       "%s: tensor '%.64s' is I8, which needs '%.64s" SCALE_SUFFIX
+                       "' with a float for each row: a tensor, or a file under that key where it "
+                       "is an array of numpy",
+
                        file->name, tensor->name, tensor->name);
     if (!tensor_is_float(scale->type) || scale->dim_count != 1 || scale->dim[0] != tensor->dim[0])
         return err_set(err, ERR_CORRUPT,

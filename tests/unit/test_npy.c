@@ -212,8 +212,8 @@ static void floats_of_every_type_become_those_wanted(void **state)
     file = open_array("{'descr': '|i1', 'fortran_order': False, 'shape': (2,), }", bytes, 2);
     assert_int_equal(safetensors_make_floats(file, "x", TENSOR_F32, &err), ERR_CORRUPT);
     assert_string_equal(err.text,
-                        "f: tensor 'x' is I8, which needs a tensor 'x_scale' with a float "
-                        "for each row");
+                        "f: tensor 'x' is I8, which needs 'x_scale' with a float for each row: a "
+                        "tensor, or a file under that key where it is an array of numpy");
     safetensors_close(&file);
 }
 
