@@ -223,6 +223,12 @@ static bool set_weights(struct xgboost_document *d)
     }
     for (uint32_t k = 0; k < outputs; k++)
         forest->base[k] = (double)(d->weights.value[wanted - outputs + k] + (float)forest->base[k]);
+    for (uint32_t k = 0; k < outputs; k++) {
+        if (!isfinite(forest->base[k]))
+            return xgboost_fail(&d->reader, ERR_CORRUPT,
+                                "weights[%u]: with base_score it is beyond a float",
+                                wanted - outputs + k);
+    }
     forest->linear_weight = d->weights.value;
     d->weights.value = NULL;
     return true;

@@ -288,6 +288,8 @@ void select_prepare(struct pipeline *p, uint32_t capacity);
 void select_emit(struct pipeline *p);
 
 /* ---- rank.c */
+/* False without room.  A score that no float holds (inf, NaN) is none: then the candidates stand as
+ * they did, and *ret_good is false. */
 bool rank_candidates(struct pipeline *p, bool *ret_good);
 /* What the ranker saw of a candidate; NULL when that was not kept. */
 const double *rank_features_of(const struct pipeline *p, const struct candidate *candidate);

@@ -1,45 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "models/blend.h"
-#include "models/ranker.h"
-#include "server/decide/page_memo.h"
-#include "server/decide/pipeline.h"
+#include "server/decide/rank_internal.h"
 #include "server/metrics.h"
-
-/* One item in front of the ranker. */
-struct ranked {
-    uint32_t item;                    /* IDMAP_NONE for an id that the store does not know */
-    double caller_score;              /* NaN when not given */
-    double blend_score;               /* NaN when there is none */
-    uint32_t position;                /* in the history, + 1; 0 when it is not there */
-    const struct request_item *asked; /* NULL outside `rank` */
-};
-
-/* A whole ranking: items come in groups, whose features are read one after the other. */
-enum { GROUP_ITEMS = FEATURE_WINDOW_MAX };
-_Static_assert((int)GROUP_ITEMS <= (int)PAGE_MEMO_GROUP, "a page keeps whole groups");
-
-struct ranking {
-    struct feature_reader reader;
-    const struct model *ranker;
-    const float *natural[POLICY_SOURCES_MAX]; /* of each of the chosen; NULL: not known yet */
-    uint32_t first;                           /* of the chosen, in this group */
-    uint32_t feature_count;
-    uint32_t keys;  /* bits: of the features of items */
-    double *shared; /* a row in which the values are that are the same for all items */
-    double *kept;   /* a row of values for each item, for the log; NULL unless kept */
-    double *group;  /* rows of one group, when they are not kept */
-    float *plain;   /* `rank`: the score of each item before boosts */
-    struct ranked ranked[GROUP_ITEMS];
-    uint32_t item[GROUP_ITEMS];
-    struct page_rows *page;      /* rows that slots before this one read; NULL: none are kept */
-    uint32_t place[GROUP_ITEMS]; /* of each item in there */
-    uint32_t unread[GROUP_ITEMS], unread_count; /* of the group: features are read of these */
-    double score[GROUP_ITEMS];
-    void *scratch; /* of the ranker */
-};
 
 static double request_feature(const struct ranked *ranked, struct text name)
 {
@@ -111,8 +77,7 @@ static struct page_rows *rows_of_page(const struct pipeline *p)
     return page_memo_rows(p->env->memo, ranker, p->is_hidden);
 }
 
-/* NULL without a ranker or room. */
-static struct ranking *ranking_begin(struct pipeline *p, uint32_t item_count)
+struct ranking *rank_begin(struct pipeline *p, uint32_t item_count)
 {
     if (p->models->ranker == NULL)
         return NULL;
@@ -202,9 +167,14 @@ static void fill_rows(const struct pipeline *p, struct ranking *ranking, uint32_
     }
 }
 
-/* Scores ranking->ranked[0..count), which are the items from `first` on. */
-static void score_group(const struct pipeline *p, struct ranking *ranking, uint32_t first,
-                        uint32_t count, bool *ret_good)
+/* Answers hold scores as floats: what is beyond one is no score. */
+static bool is_score(double value)
+{
+    return fabs(value) <= (double)FLT_MAX;
+}
+
+bool rank_score_group(const struct pipeline *p, struct ranking *ranking, uint32_t first,
+                      uint32_t count)
 {
     size_t stride = ranking->feature_count;
     double *rows = ranking->kept != NULL ? ranking->kept + first * stride : ranking->group;
@@ -215,30 +185,21 @@ static void score_group(const struct pipeline *p, struct ranking *ranking, uint3
         page_rows_score(ranking->page, &group, ranking->scratch, ranking->score);
     else
         ranker_score_rows(ranking->ranker, rows, count, ranking->scratch, ranking->score);
+    bool good = true;
     for (uint32_t i = 0; i < count; i++)
-        *ret_good = *ret_good && isfinite(ranking->score[i]);
-}
-
-static uint32_t group_size(uint32_t left)
-{
-    return left < GROUP_ITEMS ? left : GROUP_ITEMS;
-}
-
-static const double *kept_row(const double *kept, uint32_t feature_count, uint32_t index)
-{
-    return kept == NULL ? NULL : kept + (size_t)index * feature_count;
+        good = good && is_score(ranking->score[i]);
+    return good;
 }
 
 const double *rank_features_of(const struct pipeline *p, const struct candidate *candidate)
 {
     if (p->kept_rows == NULL)
         return NULL;
-    return kept_row(p->kept_rows, p->models->ranker->feature_count,
-                    (uint32_t)(candidate - p->chosen));
+    return rank_kept_row(p->kept_rows, p->models->ranker->feature_count,
+                         (uint32_t)(candidate - p->chosen));
 }
 
-/* A blend, and the parts that made the score. */
-static void use_ranker(struct pipeline *p)
+void rank_use_ranker(struct pipeline *p)
 {
     const struct model *blend = p->models->blend;
     pipeline_use_model(p, p->models->ranker);
@@ -250,9 +211,19 @@ static void use_ranker(struct pipeline *p)
 
 /* ---- ranking --------------------------------------------------------------------------------- */
 
+/* As they were before some of them were scored. */
+static void give_up(struct pipeline *p)
+{
+    for (uint32_t i = 0; i < p->chosen_count; i++)
+        p->chosen[i].score = p->chosen[i].plain;
+    p->kept_rows = NULL;
+    p->out->ranker = NULL;
+}
+
 bool rank_candidates(struct pipeline *p, bool *ret_good)
 {
-    struct ranking *ranking = ranking_begin(p, p->chosen_count);
+    struct ranking *ranking = rank_begin(p, p->chosen_count);
+    bool good = true;
     if (ranking == NULL)
         return false;
     p->kept_rows = ranking->kept;
@@ -261,9 +232,11 @@ bool rank_candidates(struct pipeline *p, bool *ret_good)
         if (binding->from == BIND_SOURCE)
             ranking->natural[binding->id] = naturals_of(p, binding->id);
     }
+    for (uint32_t i = 0; i < p->chosen_count; i++)
+        p->chosen[i].plain = p->chosen[i].score;
     subject_note_positions(p);
-    for (uint32_t first = 0; first < p->chosen_count; first += GROUP_ITEMS) {
-        uint32_t count = group_size(p->chosen_count - first);
+    for (uint32_t first = 0; first < p->chosen_count && good; first += GROUP_ITEMS) {
+        uint32_t count = rank_group_size(p->chosen_count - first);
         struct candidate *chosen = p->chosen + first;
         for (uint32_t i = 0; i < count; i++)
             ranking->ranked[i] =
@@ -271,140 +244,17 @@ bool rank_candidates(struct pipeline *p, bool *ret_good)
                                 .position = subject_noted_position(p, chosen[i].item),
                                 .caller_score = NAN,
                                 .blend_score = chosen[i].score};
-        score_group(p, ranking, first, count, ret_good);
-        for (uint32_t i = 0; i < count; i++)
-            chosen[i].score = finite_score(ranking->score[i]);
+        good = rank_score_group(p, ranking, first, count);
+        for (uint32_t i = 0; i < count && good; i++)
+            chosen[i].score = (float)ranking->score[i];
     }
     subject_forget_positions(p);
-    p->ranked = true;
-    use_ranker(p);
+    p->ranked = good;
+    if (good)
+        rank_use_ranker(p);
+    else
+        give_up(p);
+    *ret_good = good;
     pipeline_stage(p, STAGE_RANK);
     return true;
-}
-
-static double blend_of(const struct pipeline *p, uint32_t item)
-{
-    double blend = 0.0;
-    for (uint32_t s = 0; s < p->slot->source_count; s++)
-        blend += p->slot->source[s].weight * source_natural(p, s, item);
-    return blend;
-}
-
-/* Those of the dense sources were noted when they scored. */
-static void use_popularity_models(struct pipeline *p)
-{
-    for (uint32_t s = 0; s < p->slot->source_count; s++) {
-        if (p->slot->source[s].kind == SOURCE_model_popular && p->models->source[s] != NULL)
-            pipeline_use_model(p, p->models->source[s]);
-    }
-}
-
-/* Unlike pipeline_emit it takes what it is given: the caller may name an item twice. */
-static void emit_asked(struct pipeline *p, uint32_t index, float score, float ranked,
-                       const double *features)
-{
-    struct text id = p->request->items[index].id;
-    p->out->items[p->out->count++] =
-        (struct decision_item){.item = store_item_find(p->env->store, id),
-                               .id = id,
-                               .score = score,
-                               .features = features,
-                               .ranked = ranked};
-    contributions_tell(p, &p->out->items[p->out->count - 1]);
-}
-
-static struct ranked asked_of(const struct pipeline *p, const struct request_item *asked)
-{
-    struct ranked ranked = {.item = store_item_find(p->env->store, asked->id),
-                            .caller_score = asked->score,
-                            .asked = asked};
-    ranked.position = subject_position(p, ranked.item);
-    ranked.blend_score = blend_of(p, ranked.item);
-    return ranked;
-}
-
-/* The best of them, sorted. */
-static void rank_asked(struct pipeline *p, struct ranking *ranking, struct top *top, bool *ret_good)
-{
-    uint32_t item_count = p->request->item_count;
-    for (uint32_t first = 0; first < item_count; first += GROUP_ITEMS) {
-        uint32_t count = group_size(item_count - first);
-        for (uint32_t i = 0; i < count; i++)
-            ranking->ranked[i] = asked_of(p, &p->request->items[first + i]);
-        score_group(p, ranking, first, count, ret_good);
-        for (uint32_t i = 0; i < count; i++) {
-            ranking->plain[first + i] = finite_score(ranking->score[i]);
-            float score = rules_boosted(p, ranking->item[i], ranking->plain[first + i]);
-            if (top_wants(top, score, first + i))
-                top_put(top, score, first + i);
-        }
-    }
-    top_sort(top);
-}
-
-/* False when the ranker was to be used and there is no room for it: the caller's order stands.
- * *ret_good stays unless a score is no number. */
-static bool rank_callers_items(struct pipeline *p, bool asks_ranker, bool *ret_good)
-{
-    uint32_t count = p->request->item_count;
-    struct ranking *ranking = asks_ranker ? ranking_begin(p, count) : NULL;
-    struct top top = top_make(p->arena, p->wanted < count ? p->wanted : count);
-    float *plain = ARENA_NEW(p->arena, float, count);
-    bool ranks = ranking != NULL && top.slot != NULL && plain != NULL;
-    if (ranks) {
-        ranking->plain = plain;
-        rank_asked(p, ranking, &top, ret_good);
-        use_popularity_models(p);
-        use_ranker(p);
-        for (uint32_t i = 0; i < top.count; i++)
-            emit_asked(p, top.slot[i].key, top.slot[i].score, ranking->plain[top.slot[i].key],
-                       kept_row(ranking->kept, ranking->feature_count, top.slot[i].key));
-    } else {
-        for (uint32_t i = 0; i < count && i < p->wanted; i++) {
-            double score = p->request->items[i].score;
-            emit_asked(p, i, isnan(score) ? 0.0f : finite_score(score), 0.0f, NULL);
-        }
-    }
-    pipeline_stage(p, STAGE_RANK);
-    return ranks || !asks_ranker;
-}
-
-/* A slot without a ranker keeps the caller's order, and so does whatever keeps a ranker from being
- * asked: it is the cheapest ranking there is. */
-void rank_answer(struct pipeline *p)
-{
-    enum reason reason = REASON_none;
-    enum level level = pipeline_best_level(p, &reason);
-    bool asks_ranker = level == LEVEL_full && p->models->ranker != NULL;
-    if (asks_ranker)
-        sources_score(p, level);
-    if (asks_ranker && !pipeline_affords(p, 1u << COST_RANK | 1u << COST_FINISH)) {
-        cost_fade(&p->worker->cost[COST_RANK]);
-        p->out->left_out |= 1u << LEFT_OUT_ranker;
-        asks_ranker = false;
-        level = LEVEL_reduced;
-        reason = REASON_deadline;
-    }
-    if (asks_ranker && !pipeline_model_begin(p, p->models->ranker)) {
-        asks_ranker = false;
-        level = LEVEL_reduced;
-        reason = REASON_breaker;
-    }
-    bool good = true;
-    pipeline_cost_begin(p);
-    bool ranked = rank_callers_items(p, asks_ranker, &good);
-    if (asks_ranker) {
-        pipeline_cost_learn(p, COST_RANK);
-        pipeline_model_end(p, p->models->ranker, good);
-    }
-    if (p->env->floor >= LEVEL_cached) /* no answer is remembered for a caller's list */
-        pipeline_lower(p, p->env->floor == LEVEL_static ? LEVEL_static : LEVEL_generic, reason);
-    else if (level > LEVEL_full)
-        pipeline_lower(p, LEVEL_reduced, reason);
-    else if (p->models->ranker_missing)
-        pipeline_lower(p, LEVEL_reduced, REASON_no_model);
-    else if (!ranked)
-        pipeline_lower(p, LEVEL_reduced, REASON_overload);
-    if (p->is_hidden && asks_ranker)
-        pipeline_lower(p, LEVEL_reduced, REASON_consent);
 }

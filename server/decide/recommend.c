@@ -82,6 +82,8 @@ static void rank_in_time(struct pipeline *p)
         cost_learn(&p->worker->cost[COST_RANK_ITEM],
                    (p->cost_began_ns - began_ns) * 1000 / p->chosen_count);
     pipeline_model_end(p, p->models->ranker, good);
+    if (!good)
+        pipeline_lower(p, LEVEL_reduced, REASON_model_error);
 }
 
 /* What the slot's own sources have.  False when that is nothing but what is popular. */

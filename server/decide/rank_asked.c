@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operation rank: a list of the caller's. */
+#include <math.h>
+
+#include "server/decide/rank_internal.h"
+#include "server/metrics.h"
+
+static double blend_of(const struct pipeline *p, uint32_t item)
+{
+    double blend = 0.0;
+    for (uint32_t s = 0; s < p->slot->source_count; s++)
+        blend += p->slot->source[s].weight * source_natural(p, s, item);
+    return blend;
+}
+
+/* Those of the dense sources were noted when they scored. */
+static void use_popularity_models(struct pipeline *p)
+{
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->slot->source[s].kind == SOURCE_model_popular && p->models->source[s] != NULL)
+            pipeline_use_model(p, p->models->source[s]);
+    }
+}
+
+/* Unlike pipeline_emit it takes what it is given: the caller may name an item twice. */
+static void emit_asked(struct pipeline *p, uint32_t index, float score, float ranked,
+                       const double *features)
+{
+    struct text id = p->request->items[index].id;
+    p->out->items[p->out->count++] =
+        (struct decision_item){.item = store_item_find(p->env->store, id),
+                               .id = id,
+                               .score = score,
+                               .features = features,
+                               .ranked = ranked};
+    contributions_tell(p, &p->out->items[p->out->count - 1]);
+}
+
+static struct ranked asked_of(const struct pipeline *p, const struct request_item *asked)
+{
+    struct ranked ranked = {.item = store_item_find(p->env->store, asked->id),
+                            .caller_score = asked->score,
+                            .asked = asked};
+    ranked.position = subject_position(p, ranked.item);
+    ranked.blend_score = blend_of(p, ranked.item);
+    return ranked;
+}
+
+/* The best of them, sorted; false when one has no score. */
+static bool rank_asked(struct pipeline *p, struct ranking *ranking, struct top *top)
+{
+    uint32_t item_count = p->request->item_count;
+    for (uint32_t first = 0; first < item_count; first += GROUP_ITEMS) {
+        uint32_t count = rank_group_size(item_count - first);
+        for (uint32_t i = 0; i < count; i++)
+            ranking->ranked[i] = asked_of(p, &p->request->items[first + i]);
+        if (!rank_score_group(p, ranking, first, count))
+            return false;
+        for (uint32_t i = 0; i < count; i++) {
+            ranking->plain[first + i] = (float)ranking->score[i];
+            float score = rules_boosted(p, ranking->item[i], ranking->plain[first + i]);
+            if (top_wants(top, score, first + i))
+                top_put(top, score, first + i);
+        }
+    }
+    top_sort(top);
+    return true;
+}
+
+/* False when the ranker was to be used, and there is no room for it, or it is not good: the
+ * caller's order stands. */
+static bool rank_callers_items(struct pipeline *p, bool asks_ranker, bool *ret_good)
+{
+    uint32_t count = p->request->item_count;
+    struct ranking *ranking = asks_ranker ? rank_begin(p, count) : NULL;
+    struct top top = top_make(p->arena, p->wanted < count ? p->wanted : count);
+    float *plain = ARENA_NEW(p->arena, float, count);
+    bool ranks = ranking != NULL && top.slot != NULL && plain != NULL;
+    if (ranks) {
+        ranking->plain = plain;
+        *ret_good = ranks = rank_asked(p, ranking, &top);
+    }
+    if (ranks) {
+        use_popularity_models(p);
+        rank_use_ranker(p);
+        for (uint32_t i = 0; i < top.count; i++)
+            emit_asked(p, top.slot[i].key, top.slot[i].score, ranking->plain[top.slot[i].key],
+                       rank_kept_row(ranking->kept, ranking->feature_count, top.slot[i].key));
+    } else {
+        p->out->ranker = NULL;
+        for (uint32_t i = 0; i < count && i < p->wanted; i++) {
+            double score = p->request->items[i].score;
+            emit_asked(p, i, isnan(score) ? 0.0f : finite_score(score), 0.0f, NULL);
+        }
+    }
+    pipeline_stage(p, STAGE_RANK);
+    return ranks || !asks_ranker;
+}
+
+/* A slot without a ranker keeps the caller's order, and so does whatever keeps a ranker from being
+ * asked: it is the cheapest ranking there is. */
+void rank_answer(struct pipeline *p)
+{
+    enum reason reason = REASON_none;
+    enum level level = pipeline_best_level(p, &reason);
+    bool asks_ranker = level == LEVEL_full && p->models->ranker != NULL;
+    if (asks_ranker)
+        sources_score(p, level);
+    if (asks_ranker && !pipeline_affords(p, 1u << COST_RANK | 1u << COST_FINISH)) {
+        cost_fade(&p->worker->cost[COST_RANK]);
+        p->out->left_out |= 1u << LEFT_OUT_ranker;
+        asks_ranker = false;
+        level = LEVEL_reduced;
+        reason = REASON_deadline;
+    }
+    if (asks_ranker && !pipeline_model_begin(p, p->models->ranker)) {
+        asks_ranker = false;
+        level = LEVEL_reduced;
+        reason = REASON_breaker;
+    }
+    bool good = true;
+    pipeline_cost_begin(p);
+    bool ranked = rank_callers_items(p, asks_ranker, &good);
+    if (asks_ranker) {
+        pipeline_cost_learn(p, COST_RANK);
+        pipeline_model_end(p, p->models->ranker, good);
+    }
+    if (p->env->floor >= LEVEL_cached) /* no answer is remembered for a caller's list */
+        pipeline_lower(p, p->env->floor == LEVEL_static ? LEVEL_static : LEVEL_generic, reason);
+    else if (level > LEVEL_full)
+        pipeline_lower(p, LEVEL_reduced, reason);
+    else if (p->models->ranker_missing)
+        pipeline_lower(p, LEVEL_reduced, REASON_no_model);
+    else if (!ranked)
+        pipeline_lower(p, LEVEL_reduced, good ? REASON_overload : REASON_model_error);
+    if (p->is_hidden && asks_ranker)
+        pipeline_lower(p, LEVEL_reduced, REASON_consent);
+}
