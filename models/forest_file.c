@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "models/forest_file.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "models/lightgbm.h"
@@ -21,9 +23,42 @@ enum forest_format forest_format_of(const void *bytes, size_t len)
     return FOREST_FORMAT_NONE;
 }
 
-/* What people have in the place of such a file. */
-static const char *guess(const void *bytes, size_t len)
+static bool ends_with(const char *name, const char *suffix)
 {
+    size_t len = strlen(name), suffix_len = strlen(suffix);
+    return len >= suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
+}
+
+/* A message of protobuf: ir_version (field 1), then who made it (field 2), or operators or the
+ * graph (fields 8 and 7). */
+static bool is_onnx(const uint8_t *bytes, size_t len)
+{
+    return len >= 3 && bytes[0] == 0x08 && bytes[1] >= 1 && bytes[1] < 0x80 &&
+           (bytes[2] == 0x12 || bytes[2] == 0x3a || bytes[2] == 0x42);
+}
+
+static bool is_safetensors(const uint8_t *bytes, size_t len)
+{
+    uint64_t header_len = 0;
+    for (int i = 7; i >= 0 && len > 8; i--)
+        header_len = header_len << 8 | bytes[i];
+    return header_len >= 2 && header_len <= len - 8 && bytes[8] == '{';
+}
+
+/* What people have in the place of such a file. */
+static const char *guess(const char *name, const void *bytes, size_t len)
+{
+    if (is_onnx(bytes, len) || ends_with(name, ".onnx"))
+        return "ONNX, which is not read: write its dense layers as a bundle of the kind mlp "
+               "(docs/bundles.md, \"From PyTorch or ONNX\"), and trees by save_model of the "
+               "library "
+               "that trained them";
+    if (is_safetensors(bytes, len) || ends_with(name, ".safetensors"))
+        return "safetensors, to which manifest.json is missing: it says of which kind the model is "
+               "and which features it takes; push a folder with both (docs/bundles.md)";
+    if (starts_with(bytes, len, "\x93NUMPY"))
+        return "an array of numpy, to which manifest.json is missing: push a folder with both "
+               "(docs/bundles.md)";
     if (starts_with(bytes, len, "binf") || starts_with(bytes, len, "bs64"))
         return "the old binary format of XGBoost: load it and save_model('model.json')";
     if (starts_with(bytes, len, "\x80"))
@@ -43,5 +78,5 @@ enum err_code forest_read(const char *name, const void *bytes, size_t len,
     case FOREST_FORMAT_LIGHTGBM: return lightgbm_read(name, bytes, len, average, ret_forest, err);
     default: break;
     }
-    return err_set(err, ERR_UNSUPPORTED, "%s: %s", name, guess(bytes, len));
+    return err_set(err, ERR_UNSUPPORTED, "%s: %s", name, guess(name, bytes, len));
 }

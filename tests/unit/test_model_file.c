@@ -126,7 +126,9 @@ static void test_what_is_wrong_is_said(void **state)
         int64_t output;
     } bad[] = {
         {"json/absent", NULL, "json/absent", -1},
-        {"safetensors/one", NULL, "neither JSON or UBJSON of XGBoost nor the text of LightGBM", -1},
+        {"safetensors/one", NULL, "safetensors, to which manifest.json is missing", -1},
+        {"npy/f2", NULL, "an array of numpy, to which manifest.json is missing", -1},
+        {"csv/good", NULL, "neither JSON or UBJSON of XGBoost nor the text of LightGBM", -1},
         {"ubjson/dart", NULL, "features: missing, and the model file names none", -1},
         {"xgboost/classes", "[\"a\", \"b\", \"c\"]", "params.output: missing", -1},
         {"xgboost/dart", "[\"a\", \"b\"]", "features: expected 3 as in the model file, got 2", -1},
@@ -170,6 +172,36 @@ static int tear_down(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void test_files_of_others_are_named(void **state)
+{
+    static const struct {
+        const char *name, *bytes;
+        size_t len;
+        const char *says;
+    } files[] = {
+        {"net.onnx", "\x08\x07\x12\x07pytorch\x1a\x05", 13, "net.onnx: ONNX, which is not read: "},
+        {"renamed.bin", "\x08\x0a\x12\x08skl2onnx", 12, "renamed.bin: ONNX, which is not read: "},
+        {"graph.bin", "\x08\x03\x3a\x10", 4, "ONNX"},
+        {"odd.onnx", "odd", 3, "From PyTorch or ONNX"},
+        {"cut.safetensors", "", 0, "safetensors, to which manifest.json is missing"},
+        {"net.pt", "PK\x03\x04", 4, "a zip archive"},
+        {"short.bin", "\x08\x07", 2, "neither JSON or UBJSON of XGBoost nor the text of LightGBM"},
+        {"other.bin", "\x08\x07\x08", 3,
+         "neither JSON or UBJSON of XGBoost nor the text of LightGBM"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct err err = {.text = ""};
+        struct model_file_options options = options_for("");
+        char path[2 * TEMP_DIR_BYTES];
+        temp_dir_write(&dir, files[i].name, files[i].bytes, files[i].len);
+        options.path = temp_dir_path(&dir, files[i].name, path);
+        assert_int_equal(model_file_bundle(&options, bundle_dir, &err), ERR_UNSUPPORTED);
+        if (strstr(err.text, files[i].says) == NULL)
+            fail_msg("got: %s\n  without: %s", err.text, files[i].says);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +210,7 @@ int main(void)
         TEST(test_columns_without_names_are_mapped_by_their_order),
         TEST(test_every_small_model_makes_good_golden_rows),
         TEST(test_what_is_wrong_is_said),
+        TEST(test_files_of_others_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
