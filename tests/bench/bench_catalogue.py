@@ -62,7 +62,8 @@ def write_factors(folder, count):
         {"rows": [{"user": "u0", "item": "i0", "score": score}]}))
 
     def entry(name):
-        return {"path": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
+        data = (folder / name).read_bytes()
+        return {"path": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     files = {key: entry(f"{key}.npy") for key in ("user_factors", "item_factors")}
     files |= {key: entry(f"{key}.txt") for key in ("user_ids", "item_ids")}
     (folder / "manifest.json").write_text(json.dumps(

@@ -34,7 +34,8 @@ def write_ranker(folder):
     (folder / "golden.json").write_text(json.dumps({"rows": [{"features": {"blend.score": 2}, "score": 2}]}))
 
     def entry(name):
-        return {"path": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
+        data = (folder / name).read_bytes()
+        return {"path": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     (folder / "manifest.json").write_text(json.dumps({
         "format": 1, "name": "demo-rank", "version": "1", "kind": "linear",
         "features": [{"name": name} for name in FEATURES],

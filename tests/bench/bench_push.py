@@ -76,6 +76,7 @@ class Large:
         self.manifest = json.loads((source / "manifest.json").read_text())
         for file in self.manifest["files"].values():
             file["sha256"] = sha256(source / file["path"])
+            file["bytes"] = (source / file["path"]).stat().st_size
         self.bytes = sum(one.stat().st_size for one in source.iterdir())
 
     def make(self, version):
