@@ -114,6 +114,14 @@ static uint64_t age_at_start(const struct registry *registry, const struct chang
     return registry->looked || last_ns > now_ns ? 0 : (uint64_t)(now_ns - last_ns);
 }
 
+/* What was seen of it is of one moment: the stamp stands for what is loaded. */
+static bool is_still(const char *dir, uint64_t stamp)
+{
+    uint64_t now = 0;
+    int64_t written_ns = 0;
+    return reg_stamp(dir, &now, &written_ns) && now == stamp;
+}
+
 bool reg_has_arrived(struct registry *registry, const char *name, const char *version,
                      const char *dir, uint64_t stamp)
 {
@@ -122,14 +130,18 @@ bool reg_has_arrived(struct registry *registry, const char *name, const char *ve
     enum bundle_extent extent = bundle_extent(dir, registry->keys.count > 0, &why);
     uint64_t now_ns = clock_now_ns(registry->clock);
     uint64_t wait_ns = registry->rescan_ns + (extent == BUNDLE_PARTIAL ? INCOMPLETE_NS : SETTLE_NS);
-    if (!look_at_times(dir, &changed))
-        return false; /* a file went while it was looked at */
+    struct reg_arrival *arrival = find(registry, name, version);
+    if (!look_at_times(dir, &changed) || !is_still(dir, stamp)) {
+        if (arrival != NULL)
+            arrival->seen = true;
+        return false; /* it changes while it is looked at */
+    }
     if (extent == BUNDLE_WHOLE || was_renamed(&changed) ||
         age_at_start(registry, &changed) >= wait_ns) {
-        forget(registry, find(registry, name, version));
+        forget(registry, arrival);
         return true;
     }
-    struct reg_arrival *arrival = find_or_add(registry, name, version, why.text);
+    arrival = find_or_add(registry, name, version, why.text);
     if (arrival == NULL)
         return false; /* the next look finds room */
     if (arrival->stamp != stamp)
