@@ -8,20 +8,14 @@
 #include "tools/bench/plan_command.h"
 #include "tools/bench/quality_command.h"
 #include "tools/bench/stop.h"
+#include "tools/cli/failure.h"
 #include "tools/cli/output.h"
 
-enum { BENCH_FINE = 0, BENCH_FAILED = 1, BENCH_USAGE = 2 };
+enum { BENCH_FINE = 0 };
 
-static int refuse(const struct err *err)
+static int tell(int exit_code, const struct err *err, bool json)
 {
-    fprintf(stderr, "decide-bench: %s\nTry 'decide-bench --help'.\n", err->text);
-    return BENCH_USAGE;
-}
-
-static int fail(const struct err *err)
-{
-    fprintf(stderr, "decide-bench: %s\n", err->text);
-    return BENCH_FAILED;
+    return failure_tell("decide-bench", exit_code, err->text, json);
 }
 
 static int run_plan(int argc, char **argv)
@@ -29,12 +23,14 @@ static int run_plan(int argc, char **argv)
     struct plan_options options;
     struct err err = {0};
     if (plan_options_parse(argc, argv, &options, &err) != ERR_OK)
-        return refuse(&err);
+        return tell(FAILURE_USAGE, &err, failure_wants_json(argc, argv));
     if (options.help) {
         plan_options_help(stdout);
         return BENCH_FINE;
     }
-    return plan_command(&options, stdout, &err) == ERR_OK ? BENCH_FINE : fail(&err);
+    return plan_command(&options, stdout, &err) == ERR_OK
+               ? BENCH_FINE
+               : tell(FAILURE_FAILED, &err, options.json);
 }
 
 static int run_quality(int argc, char **argv)
@@ -42,13 +38,24 @@ static int run_quality(int argc, char **argv)
     struct quality_options options;
     struct err err = {0};
     if (quality_options_parse(argc, argv, &options, &err) != ERR_OK)
-        return refuse(&err);
+        return tell(FAILURE_USAGE, &err, failure_wants_json(argc, argv));
     if (options.help) {
         quality_options_help(stdout);
         return BENCH_FINE;
     }
-    return quality_command(&options, clock_system(), stdout, stderr, &err) == ERR_OK ? BENCH_FINE
-                                                                                     : fail(&err);
+    return quality_command(&options, clock_system(), stdout, stderr, &err) == ERR_OK
+               ? BENCH_FINE
+               : tell(FAILURE_FAILED, &err, options.json);
+}
+
+static int run_measure(const struct bench_options *options)
+{
+    struct err err = {0};
+    bool reported = false;
+    stop_on_signals();
+    if (measure(options, stdout, &reported, &err) == ERR_OK)
+        return BENCH_FINE;
+    return tell(FAILURE_FAILED, &err, options->json && !reported);
 }
 
 static int run_program(int argc, char **argv)
@@ -60,7 +67,7 @@ static int run_program(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "quality") == 0)
         return run_quality(argc, argv);
     if (bench_options_parse(argc, argv, &options, &err) != ERR_OK)
-        return refuse(&err);
+        return tell(FAILURE_USAGE, &err, failure_wants_json(argc, argv));
     if (options.help) {
         bench_options_help(stdout);
         return BENCH_FINE;
@@ -69,8 +76,7 @@ static int run_program(int argc, char **argv)
         puts("decide-bench " DECIDED_VERSION);
         return BENCH_FINE;
     }
-    stop_on_signals();
-    return measure(&options, stdout, &err) == ERR_OK ? BENCH_FINE : fail(&err);
+    return run_measure(&options);
 }
 
 int main(int argc, char **argv)

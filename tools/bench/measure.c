@@ -91,7 +91,8 @@ static enum err_code run(struct measurement *m, struct report *report, struct er
     return rc;
 }
 
-static enum err_code measure_with(struct measurement *m, FILE *out, struct err *err)
+static enum err_code measure_with(struct measurement *m, FILE *out, bool *ret_reported,
+                                  struct err *err)
 {
     struct report report = {.options = m->options, .targets = &m->targets};
     enum err_code rc = ERR_OK;
@@ -111,16 +112,19 @@ static enum err_code measure_with(struct measurement *m, FILE *out, struct err *
         report_json(&report, out);
     else
         report_text(&report, out);
+    *ret_reported = true;
     return m->options->svg_file != NULL ? report_svg(&report, err) : ERR_OK;
 }
 
-enum err_code measure(const struct bench_options *options, FILE *out, struct err *err)
+enum err_code measure(const struct bench_options *options, FILE *out, bool *ret_reported,
+                      struct err *err)
 {
+    *ret_reported = false;
     struct measurement *m = calloc(1, sizeof *m);
     if (m == NULL)
         return err_set(err, ERR_NOMEM, "out of memory");
     m->options = options;
-    enum err_code rc = measure_with(m, out, err);
+    enum err_code rc = measure_with(m, out, ret_reported, err);
     targets_stop(&m->targets);
     traffic_deinit(&m->traffic);
     free(m);

@@ -15,6 +15,8 @@
 #define MEASURE_TRY_S_MAX    5.0
 #define MEASURE_TRY_WARMUP_S 0.3
 
-MUST_CHECK enum err_code measure(const struct bench_options *options, FILE *out, struct err *err);
+/* Whether the report was printed is told for failures, too: an SVG may fail behind it. */
+MUST_CHECK enum err_code measure(const struct bench_options *options, FILE *out, bool *ret_reported,
+                                 struct err *err);
 
 #endif

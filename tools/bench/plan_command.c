@@ -2,6 +2,7 @@
 #include "tools/bench/plan_command.h"
 
 #include "tools/bench/plan.h"
+#include "tools/cli/json_text.h"
 
 #define AT(field) offsetof(struct plan_options, field)
 
@@ -91,18 +92,6 @@ static void put_share(const char *name, const struct plan_share *share, FILE *ou
         fprintf(out, "%.1f}", share->p99_us);
 }
 
-static void put_path(const char *path, FILE *out)
-{
-    fputc('"', out);
-    for (const char *c = path; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20)
-            fprintf(out, "\\u%04x", (unsigned)*c);
-        else
-            fprintf(out, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
-    }
-    fputc('"', out);
-}
-
 static void put_json(const struct plan_options *options, const struct plan *plans, FILE *out)
 {
     fprintf(out, "{\"format\": %d, \"kind\": \"plan\", \"rate\": %.2f, \"spare\": %u, \"plans\": [",
@@ -110,7 +99,7 @@ static void put_json(const struct plan_options *options, const struct plan *plan
     for (uint32_t i = 0; i < options->curves.count; i++) {
         const struct plan *plan = &plans[i];
         fputs(i == 0 ? "{\"curve\": " : ", {\"curve\": ", out);
-        put_path(options->curves.values[i], out);
+        json_text_print(options->curves.values[i], out);
         fprintf(out, ", \"p99_us\": %.1f, \"machine_rate\": %.2f, \"machines\": %u",
                 plan->target_us, plan->machine_rate, plan->machine_count);
         put_share("all_up", &plan->all_up, out);

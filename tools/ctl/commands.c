@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "tools/cli/failure.h"
 #include "tools/ctl/args.h"
 
 #define DECISION_DETAILS                                                  \
@@ -241,15 +242,6 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
-static bool wants_json(int argc, char **argv)
-{
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--json") == 0)
-            return true;
-    }
-    return false;
-}
-
 static struct ctl ctl_of_environment(void)
 {
     const char *url = getenv("DECIDED_URL");
@@ -267,7 +259,7 @@ int ctl_main(int argc, char **argv)
     bool help = false, version = false;
     const struct arg args[] = {{"help", 'h', ARG_FLAG, &help, 0, 0},
                                {"version", 0, ARG_FLAG, &version, 0, 0}};
-    ctl_messages_as_json(wants_json(argc, argv));
+    ctl_messages_as_json(failure_wants_json(argc, argv));
     int first = args_parse_leading(&ctl, argc, argv, args, 2);
     if (first < 0)
         return EXIT_USAGE;

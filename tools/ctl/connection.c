@@ -6,10 +6,11 @@
 
 #include "base/file.h"
 #include "base/transcode.h"
+#include "tools/cli/failure.h"
 #include "tools/ctl/command.h"
 
 #define TOKEN_BYTES_MAX 4096
-#define ERROR_BYTES     2048
+#define MESSAGE_BYTES   1024
 #define MOMENT_MS       1000
 
 static void say(const char *command, const char *fmt, va_list list)
@@ -41,7 +42,7 @@ int ctl_usage(const char *command, const char *fmt, ...)
     say(command, fmt, list);
     va_end(list);
     if (as_json.wanted) {
-        char message[ERROR_BYTES / 2];
+        char message[MESSAGE_BYTES];
         va_start(list, fmt);
         vsnprintf(message, sizeof message, fmt, list);
         va_end(list);
@@ -56,7 +57,7 @@ int ctl_usage(const char *command, const char *fmt, ...)
 
 int ctl_fail(const char *command, const char *fmt, ...)
 {
-    char message[ERROR_BYTES / 2];
+    char message[MESSAGE_BYTES];
     va_list list;
     va_start(list, fmt);
     say(command, fmt, list);
@@ -167,25 +168,9 @@ static const char *advice(const struct decide_reply *reply)
 
 void ctl_json_error(const char *code, const char *message)
 {
-    uint8_t bytes[ERROR_BYTES];
-    char *json = NULL;
-    size_t len = 0;
-    struct pack pack = pack_into(bytes, sizeof bytes);
-    if (as_json.done)
-        return;
+    if (!as_json.done)
+        failure_print_json(code, message, stdout);
     as_json.done = true;
-    pack_map(&pack, 2);
-    pack_key(&pack, "ok");
-    pack_bool(&pack, false);
-    pack_key(&pack, "error");
-    pack_map(&pack, 2);
-    pack_key(&pack, "code");
-    pack_str(&pack, code);
-    pack_key(&pack, "message");
-    pack_str(&pack, message);
-    if (!pack.overflow && transcode_to_json(bytes, pack.used, 0, &json, &len, NULL) == ERR_OK)
-        puts(json);
-    free(json);
 }
 
 int ctl_report(const struct ctl *ctl, const char *what, const struct decide_reply *reply)

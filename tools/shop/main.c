@@ -6,10 +6,9 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "tools/cli/failure.h"
 #include "tools/cli/output.h"
 #include "tools/shop/generate.h"
-
-enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 #define MS_PER_DAY  INT64_C(86400000)
 #define END_DAY_MAX 49000 /* 2104: event times are kept as seconds in 32 bits */
@@ -35,10 +34,10 @@ struct command_line {
     bool json;
 };
 
-static int usage(const char *option, const char *expected, const char *got)
+static enum err_code unexpected(const char *option, const char *expected, const char *got,
+                                struct err *err)
 {
-    fprintf(stderr, "decide-shop: --%s: expected %s, got '%s'\n", option, expected, got);
-    return EXIT_USAGE;
+    return err_set(err, ERR_BAD_INPUT, "--%s: expected %s, got '%.40s'", option, expected, got);
 }
 
 static bool parse_count(const char *text, int64_t min, int64_t max, uint32_t *count)
@@ -50,65 +49,76 @@ static bool parse_count(const char *text, int64_t min, int64_t max, uint32_t *co
     return true;
 }
 
-/* One option with its value; EXIT_FINE or EXIT_USAGE after a message. */
-static int take_option(struct command_line *line, int letter, const char *value)
+/* One option with its value. */
+static enum err_code take_option(struct command_line *line, int letter, const char *value,
+                                 struct err *err)
 {
     struct shop_options *options = &line->options;
     int64_t number = 0;
     switch (letter) {
-    case 'o': line->out = value; return EXIT_FINE;
-    case 'j': line->json = true; return EXIT_FINE;
+    case 'o': line->out = value; return ERR_OK;
+    case 'j': line->json = true; return ERR_OK;
     case 'u':
         return parse_count(value, 1, SHOP_USERS_MAX, &options->users)
-                   ? EXIT_FINE
-                   : usage("users", "a number 1..5000000", value);
+                   ? ERR_OK
+                   : unexpected("users", "a number 1..5000000", value, err);
     case 'i':
         return parse_count(value, SHOP_ITEMS_MIN, SHOP_ITEMS_MAX, &options->items)
-                   ? EXIT_FINE
-                   : usage("items", "a number 4..1000000", value);
+                   ? ERR_OK
+                   : unexpected("items", "a number 4..1000000", value, err);
     case 'd':
         return parse_count(value, 1, SHOP_DAYS_MAX, &options->days)
-                   ? EXIT_FINE
-                   : usage("days", "a number 1..1830", value);
+                   ? ERR_OK
+                   : unexpected("days", "a number 1..1830", value, err);
     case 's':
         if (!num_parse_int(text_of(value), 0, INT64_MAX, &number))
-            return usage("seed", "a whole number", value);
+            return unexpected("seed", "a whole number", value, err);
         options->seed = (uint64_t)number;
-        return EXIT_FINE;
+        return ERR_OK;
     case 'e':
         if (!clock_parse_iso(value, strlen(value), &number) || number / MS_PER_DAY > END_DAY_MAX)
-            return usage("end", "a date such as 2025-07-01", value);
+            return unexpected("end", "a date such as 2025-07-01", value, err);
         options->end_day = (uint32_t)(number / MS_PER_DAY);
-        return EXIT_FINE;
-    default: return EXIT_USAGE; /* getopt_long said why */
+        return ERR_OK;
+    default: ASSERT(false);
     }
 }
 
-static int parse(int argc, char **argv, struct command_line *line)
+/* getopt_long names letters by optopt, and stands behind the word that it did not take otherwise.
+ */
+static enum err_code no_option(const char *word, struct err *err)
+{
+    const char letter[] = {'-', (char)optopt, '\0'};
+    return err_set(err, ERR_BAD_INPUT, "generate: there is no option '%.40s'",
+                   optopt == 0 || strchr("ouidesj", optopt) != NULL ? word : letter);
+}
+
+static enum err_code parse(int argc, char **argv, struct command_line *line, struct err *err)
 {
     static const struct option options[] = {
         {"out", required_argument, NULL, 'o'},   {"users", required_argument, NULL, 'u'},
         {"items", required_argument, NULL, 'i'}, {"days", required_argument, NULL, 'd'},
         {"end", required_argument, NULL, 'e'},   {"seed", required_argument, NULL, 's'},
         {"json", no_argument, NULL, 'j'},        {0}};
-    for (int letter; (letter = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        int code = take_option(line, letter, optarg);
-        if (code != EXIT_FINE)
-            return code;
+    for (int letter; (letter = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
+        enum err_code rc = ERR_OK;
+        if (letter == ':')
+            rc = err_set(err, ERR_BAD_INPUT, "generate: %.40s: a value is missing",
+                         argv[optind - 1]);
+        else if (letter == '?')
+            rc = no_option(argv[optind - 1], err);
+        else
+            rc = take_option(line, letter, optarg, err);
+        if (rc != ERR_OK)
+            return rc;
     }
-    if (optind < argc) {
-        fprintf(stderr, "decide-shop: generate: unexpected argument '%s'\n", argv[optind]);
-        return EXIT_USAGE;
-    }
-    if (line->out == NULL) {
-        fputs("decide-shop: generate: --out DIR is missing\n", stderr);
-        return EXIT_USAGE;
-    }
-    if (line->options.end_day <= line->options.days) {
-        fputs("decide-shop: generate: --end minus --days lies before 1970\n", stderr);
-        return EXIT_USAGE;
-    }
-    return EXIT_FINE;
+    if (optind < argc)
+        return err_set(err, ERR_BAD_INPUT, "generate: unexpected argument '%.40s'", argv[optind]);
+    if (line->out == NULL)
+        return err_set(err, ERR_BAD_INPUT, "generate: --out DIR is missing");
+    if (line->options.end_day <= line->options.days)
+        return err_set(err, ERR_BAD_INPUT, "generate: --end minus --days lies before 1970");
+    return ERR_OK;
 }
 
 static void print_made(const struct command_line *line, const struct generated *made)
@@ -142,6 +152,11 @@ static void print_made(const struct command_line *line, const struct generated *
     fputs(line->json ? "}\n" : "", stdout);
 }
 
+static int tell(int exit_code, const struct err *err, int argc, char *const *argv)
+{
+    return failure_tell("decide-shop", exit_code, err->text, failure_wants_json(argc, argv));
+}
+
 static int command_generate(int argc, char **argv)
 {
     struct command_line line = {
@@ -150,35 +165,33 @@ static int command_generate(int argc, char **argv)
     struct generated made;
     struct progress progress;
     struct err err = {0};
-    int code = parse(argc, argv, &line);
-    if (code != EXIT_FINE)
-        return code;
+    if (parse(argc, argv, &line, &err) != ERR_OK)
+        return tell(FAILURE_USAGE, &err, argc, argv);
     progress_start(&progress, "generating", "events");
-    if (generate(&line.options, line.out, &progress, &made, &err) != ERR_OK) {
-        fprintf(stderr, "decide-shop: %s\n", err.text);
-        return EXIT_FAILED;
-    }
+    if (generate(&line.options, line.out, &progress, &made, &err) != ERR_OK)
+        return tell(FAILURE_FAILED, &err, argc, argv);
     print_made(&line, &made);
-    return EXIT_FINE;
+    return 0;
 }
 
 static int run_program(int argc, char **argv)
 {
     bool is_help = false;
+    struct err err = {0};
     for (int i = 1; i < argc; i++)
         is_help = is_help || strcmp(argv[i], "--help") == 0;
     if (is_help) {
         fputs(help, stdout);
-        return EXIT_FINE;
+        return 0;
     }
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("decide-shop " DECIDED_VERSION);
-        return EXIT_FINE;
+        return 0;
     }
     if (argc >= 2 && strcmp(argv[1], "generate") == 0)
         return command_generate(argc - 1, argv + 1);
-    fputs(help, stderr);
-    return EXIT_USAGE;
+    err_set(&err, ERR_BAD_INPUT, "expected generate, got %.40s", argc < 2 ? "nothing" : argv[1]);
+    return tell(FAILURE_USAGE, &err, argc, argv);
 }
 
 int main(int argc, char **argv)

@@ -2,34 +2,37 @@
 /* decide-train - events to model bundles, with evaluation.  docs/training.md */
 #include <stdio.h>
 
+#include "tools/cli/failure.h"
 #include "tools/cli/output.h"
 #include "tools/train/linear_algebra.h"
 #include "tools/train/run.h"
 
-enum { TRAIN_FINE = 0, TRAIN_FAILED = 1, TRAIN_USAGE = 2 };
+static int fail(const struct train_options *options, const struct err *err)
+{
+    char message[ERR_TEXT_BYTES + 32];
+    snprintf(message, sizeof message, "%s: %s", train_command_name(options->command), err->text);
+    return failure_tell("decide-train", FAILURE_FAILED, message, options->json);
+}
 
 static int run_program(int argc, char **argv)
 {
     struct train_options options;
     struct err err = {0};
     linear_algebra_start();
-    if (train_options_parse(argc, argv, &options, &err) != ERR_OK) {
-        fprintf(stderr, "decide-train: %s\nTry 'decide-train --help'.\n", err.text);
-        return TRAIN_USAGE;
-    }
+    if (train_options_parse(argc, argv, &options, &err) != ERR_OK)
+        return failure_tell("decide-train", FAILURE_USAGE, err.text,
+                            failure_wants_json(argc, argv));
     if (options.help) {
         train_options_help(options.command, stdout);
-        return TRAIN_FINE;
+        return 0;
     }
     if (options.tells_version) {
         puts("decide-train " DECIDED_VERSION);
-        return TRAIN_FINE;
+        return 0;
     }
-    if (run_train(&options, clock_system(), stdout, stderr, &err) != ERR_OK) {
-        fprintf(stderr, "decide-train: %s: %s\n", train_command_name(options.command), err.text);
-        return TRAIN_FAILED;
-    }
-    return TRAIN_FINE;
+    return run_train(&options, clock_system(), stdout, stderr, &err) == ERR_OK
+               ? 0
+               : fail(&options, &err);
 }
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "models/bundle.h"
 #include "models/safetensors.h"
+#include "tools/cli/json_text.h"
 #include "tools/train/publish.h"
 #include "tools/train/ranker_rows.h"
 
@@ -115,12 +116,14 @@ static enum err_code write_bundle(void *ctx, const char *dir, const struct publi
 static void report(const struct train_options *options, const struct starter *starter,
                    const char *bundle, FILE *out)
 {
-    if (options->json)
-        fprintf(out, "{\"command\": \"starter\", \"features\": %u, \"bundle\": \"%s\"}\n",
-                starter->count, bundle);
-    else
+    if (options->json) {
+        fprintf(out, "{\"command\": \"starter\", \"features\": %u, \"bundle\": ", starter->count);
+        json_text_print(bundle, out);
+        fputs("}\n", out);
+    } else {
         fprintf(out, "  %u features, of which %s alone counts\n\nbundle: %s\n", starter->count,
                 BLEND, bundle);
+    }
 }
 
 enum err_code starter_run(const struct train_options *options, const struct clock *clock, FILE *out,
