@@ -23,14 +23,20 @@ static bool is_too_large(const struct http_connection *connection)
            connection->head.body_bytes > connection->server->options.body_bytes_max;
 }
 
-/* The bytes of the input from there on. */
-static void look_for_head(struct http_connection *connection, size_t from)
+static bool is_all_known(const struct http_head *head)
+{
+    return head->state == HTTP_HEAD_ENDED &&
+           (!head->is_chunked || head->chunks.state >= HTTP_CHUNKS_ENDED);
+}
+
+/* Head and chunks in the bytes of the input from there on. */
+static void look_at_input(struct http_connection *connection, size_t from)
 {
     struct evbuffer *input = bufferevent_get_input(connection->buffers);
     char bytes[1024];
     struct evbuffer_ptr at;
     ev_ssize_t len;
-    while (connection->head.state != HTTP_HEAD_ENDED &&
+    while (!is_all_known(&connection->head) &&
            evbuffer_ptr_set(input, &at, from, EVBUFFER_PTR_SET) == 0 &&
            (len = evbuffer_copyout_from(input, &at, bytes, sizeof bytes)) > 0) {
         if (http_head_take(&connection->head, bytes, (size_t)len) && is_too_large(connection))
@@ -45,7 +51,7 @@ static void begin_receiving(struct http_connection *connection)
     connection->head = (struct http_head){0};
     connection->evhttp_refuses = false;
     wait_at_most(connection, connection->server->options.request_timeout_ms);
-    look_for_head(connection, 0);
+    look_at_input(connection, 0);
 }
 
 static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
@@ -56,7 +62,7 @@ static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *inf
     if (connection->phase == HTTP_IDLE)
         begin_receiving(connection);
     else if (connection->phase == HTTP_RECEIVING)
-        look_for_head(connection, evbuffer_get_length(buffer) - info->n_added);
+        look_at_input(connection, evbuffer_get_length(buffer) - info->n_added);
 }
 
 static bool is_continue(struct evbuffer *output)

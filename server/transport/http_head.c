@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/transport/http_head.h"
 
-static const char wanted[] = "content-length:";
+static const char content_length[] = "content-length:";
+static const char transfer_encoding[] = "transfer-encoding:";
 
 static void end_line(struct http_head *head)
 {
@@ -16,10 +17,14 @@ static void end_line(struct http_head *head)
 static void take_name(struct http_head *head, char c)
 {
     char lower = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-    if (lower != wanted[head->column])
+    if (head->column == 0)
+        head->wanted = lower == 't' ? transfer_encoding : content_length;
+    if (lower != head->wanted[head->column]) {
         head->state = HTTP_HEAD_OTHER;
-    else if (wanted[head->column + 1] == '\0')
-        head->state = HTTP_HEAD_VALUE;
+    } else if (head->wanted[head->column + 1] == '\0') {
+        head->state = head->wanted == content_length ? HTTP_HEAD_VALUE : HTTP_HEAD_OTHER;
+        head->is_chunked |= head->wanted == transfer_encoding;
+    }
 }
 
 /* What is no number is refused by evhttp itself. */
@@ -51,7 +56,10 @@ static void take_byte(struct http_head *head, char c)
 
 bool http_head_take(struct http_head *head, const char *bytes, size_t len)
 {
-    for (size_t i = 0; i < len && head->state != HTTP_HEAD_ENDED; i++)
-        take_byte(head, bytes[i]);
+    size_t at = 0;
+    while (at < len && head->state != HTTP_HEAD_ENDED)
+        take_byte(head, bytes[at++]);
+    if (head->is_chunked)
+        http_chunks_take(&head->chunks, bytes + at, len - at);
     return head->state == HTTP_HEAD_ENDED;
 }

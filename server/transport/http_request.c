@@ -86,10 +86,11 @@ static void refuse_method(struct http_connection *connection, struct evhttp_requ
            "the path does not know this method", NULL);
 }
 
-/* Where a request ends must not be a matter of opinion: evhttp takes the first of two lengths, and
- * one with a sign, does not know a header with a blank before its colon, passes over codings that
- * it does not undo, and expects no body after HEAD. */
-static bool framing_is_plain(struct evhttp_request *request)
+/* Where a request ends must not be a matter of opinion, of its headers and of its chunks: evhttp
+ * takes the first of two lengths, and one with a sign, does not know a header with a blank before
+ * its colon, passes over codings that it does not undo, and expects no body after HEAD. */
+static bool framing_is_plain(const struct http_connection *connection,
+                             struct evhttp_request *request)
 {
     const struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
     const struct evkeyval *header;
@@ -113,7 +114,8 @@ static bool framing_is_plain(struct evhttp_request *request)
     }
     enum evhttp_cmd_type method = evhttp_request_get_command(request);
     bool may_have_body = method != EVHTTP_REQ_HEAD && method != EVHTTP_REQ_TRACE;
-    return length_count <= 1 && (may_have_body || !has_body);
+    return length_count <= 1 && (may_have_body || !has_body) &&
+           connection->head.chunks.state != HTTP_CHUNKS_MALFORMED;
 }
 
 /* curl -d says that JSON is a form, when it is not told otherwise. */
@@ -226,10 +228,10 @@ void http_request_serve(struct evhttp_request *request, void *arg)
         return;
     }
     http_connection_serving(connection);
-    if (!framing_is_plain(request)) {
+    if (!framing_is_plain(connection, request)) {
         evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");
         refuse(connection, request, HTTP_BADREQUEST, REPLY_bad_request,
-               "the headers do not say clearly where the request ends", NULL);
+               "the headers or chunks do not say clearly where the request ends", NULL);
     } else if (path != NULL && strncmp(path, API_PREFIX, strlen(API_PREFIX)) == 0) {
         serve_api(connection, request, path + strlen(API_PREFIX));
     } else {
