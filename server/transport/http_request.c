@@ -88,7 +88,8 @@ static void refuse_method(struct http_connection *connection, struct evhttp_requ
 
 /* Where a request ends must not be a matter of opinion, of its headers and of its chunks: evhttp
  * takes the first of two lengths, and one with a sign, does not know a header with a blank before
- * its colon, passes over codings that it does not undo, and expects no body after HEAD. */
+ * its colon, passes over codings that it does not undo, and expects no body after HEAD, TRACE and
+ * methods that it does not know. */
 static bool framing_is_plain(const struct http_connection *connection,
                              struct evhttp_request *request)
 {
@@ -112,8 +113,10 @@ static bool framing_is_plain(const struct http_connection *connection,
             has_body = true;
         }
     }
-    enum evhttp_cmd_type method = evhttp_request_get_command(request);
-    bool may_have_body = method != EVHTTP_REQ_HEAD && method != EVHTTP_REQ_TRACE;
+    const unsigned with_body = EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+                               EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_CONNECT |
+                               EVHTTP_REQ_PATCH;
+    bool may_have_body = ((unsigned)evhttp_request_get_command(request) & with_body) != 0;
     return length_count <= 1 && (may_have_body || !has_body) &&
            connection->head.chunks.state != HTTP_CHUNKS_MALFORMED;
 }

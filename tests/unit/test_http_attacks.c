@@ -108,6 +108,8 @@ static void test_requests_whose_end_is_a_matter_of_opinion_are_refused(void **st
         "POST /v1/echo HTTP/1.1\r\nContent-Length: -0\r\n\r\n",
         "HEAD /hello HTTP/1.1\r\nContent-Length: 30\r\n\r\n",
         "HEAD /hello HTTP/1.1\r\nContent-Length: 70000\r\n\r\n",
+        "BREW /hello HTTP/1.1\r\nContent-Length: 23\r\n\r\nGET /hello HTTP/1.1\r\n\r\n",
+        "BREW /hello HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
         int fd = http_connect(*state);
