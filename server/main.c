@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* decided - starts the parts of the daemon one after the other, serves, and stops them in reverse.
  * What each part does is in its own files; this one is the order. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,6 +286,15 @@ static int run(struct config *config, const struct config_source *source, char *
     return EXIT_FINE;
 }
 
+/* It would end a daemon that cannot obey it yet; lifecycle_create lets it in. */
+static void hold_hangups(void)
+{
+    sigset_t hangup;
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    sigprocmask(SIG_BLOCK, &hangup, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct command_line line;
@@ -294,6 +304,7 @@ int main(int argc, char **argv)
     command_line_read(argc, argv, &line);
     if (line.action != ACTION_SERVE)
         return command_line_run(&line);
+    hold_hangups();
     notify_init();
     enum err_code rc = config_load(&line.source, &config, &err);
     if (rc == ERR_OK)

@@ -271,6 +271,14 @@ static bool make_events(struct lifecycle *lifecycle)
     return lifecycle->asked != NULL;
 }
 
+static void let_hangups_in(void)
+{
+    sigset_t hangup;
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    pthread_sigmask(SIG_UNBLOCK, &hangup, NULL);
+}
+
 enum err_code lifecycle_create(struct lifecycle **ret_lifecycle, struct err *err)
 {
     struct lifecycle *lifecycle = calloc(1, sizeof *lifecycle);
@@ -285,6 +293,7 @@ enum err_code lifecycle_create(struct lifecycle **ret_lifecycle, struct err *err
         lifecycle_destroy(&lifecycle);
         return err_set(err, ERR_IO, "cannot set up the event loop");
     }
+    let_hangups_in();
     *ret_lifecycle = lifecycle;
     return ERR_OK;
 }

@@ -47,8 +47,8 @@ struct lifecycle_options { /* all borrowed */
     void *transports;
 };
 
-/* From here on signals are held until lifecycle_run; SIGPIPE is ignored, and what libevent has to
- * say is logged. */
+/* From here on signals are held until lifecycle_run, a SIGHUP that was blocked until now too;
+ * SIGPIPE is ignored, and what libevent has to say is logged. */
 MUST_CHECK enum err_code lifecycle_create(struct lifecycle **ret_lifecycle, struct err *err);
 void lifecycle_destroy(struct lifecycle **lifecycle);
 struct event_base *lifecycle_base(struct lifecycle *lifecycle); /* borrowed */
