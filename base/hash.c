@@ -28,6 +28,14 @@ void sha256_of(const void *ptr, size_t len, uint8_t ret_digest[SHA256_BYTES])
     sha256_digest(&context, SHA256_BYTES, ret_digest);
 }
 
+void sha256_of_short(const void *ptr, size_t len, uint8_t ret_digest[SHA256_BYTES])
+{
+    struct sha256_ctx context;
+    sha256_init(&context);
+    sha256_update(&context, len, ptr);
+    sha256_digest(&context, SHA256_BYTES, ret_digest);
+}
+
 char *sha256_hex(const uint8_t digest[SHA256_BYTES], char buf[SHA256_HEX_BYTES])
 {
     static const char digits[] = "0123456789abcdef";

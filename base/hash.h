@@ -24,6 +24,9 @@ static inline uint64_t hash_text(struct text text, uint64_t seed)
 #define SHA256_HEX_BYTES 65 /* with the terminating NUL */
 
 void sha256_of(const void *ptr, size_t len, uint8_t ret_digest[SHA256_BYTES]);
+/* The same for a few bytes: without the rests that sha256_of takes in a thread whose work may wait.
+ */
+void sha256_of_short(const void *ptr, size_t len, uint8_t ret_digest[SHA256_BYTES]);
 char *sha256_hex(const uint8_t digest[SHA256_BYTES], char buf[SHA256_HEX_BYTES]);
 
 #endif

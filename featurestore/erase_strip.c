@@ -80,7 +80,7 @@ static enum err_code finish(const struct pack *pack, struct event_record *record
 {
     if (pack->overflow)
         return err_set(err, ERR_LIMIT, "event log, record %" PRIu64 " has become longer than %d",
-                       record->sequence, EVENT_BYTES_MAX);
+                       record->sequence, EVENT_RECORD_BYTES_MAX);
     record->event = (struct text){(const char *)pack->bytes, (uint32_t)pack->used};
     return ERR_OK;
 }

@@ -21,7 +21,7 @@ struct erase_strip {
     bool of_decisions;
     uint64_t *dedup; /* owned: keys of the event ids that are gone (featurestore/dedup.h) */
     uint64_t dedup_count, dedup_capacity;
-    uint8_t bytes[EVENT_BYTES_MAX + 1024]; /* of the record that is being made */
+    uint8_t bytes[EVENT_RECORD_BYTES_MAX]; /* of the record that is being made */
 };
 
 /* ERR_NOMEM. */

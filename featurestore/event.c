@@ -370,17 +370,12 @@ static enum err_code read_event(struct event_read *read)
     return rc == ERR_OK ? check_amounts(read) : rc;
 }
 
-const char *event_fault_prefix(const struct err *err)
-{
-    return strncmp(err->text, "event:", strlen("event:")) == 0 ? "" : "field ";
-}
-
 enum err_code event_decode_by(struct cursor *cursor, const struct event_rules *rules,
                               struct arena *arena, struct event *ret_event, struct err *err)
 {
     struct text raw;
     cursor_skip(cursor, &raw);
-    if (raw.len > EVENT_BYTES_MAX)
+    if (raw.len > (rules->erased ? EVENT_RECORD_BYTES_MAX : EVENT_BYTES_MAX))
         return err_set(err, ERR_LIMIT, "event: %u bytes of at most %d", raw.len, EVENT_BYTES_MAX);
     struct event event = {.type = EVENT_TYPE_COUNT,
                           .ts_ms = rules->arrival_ms,
@@ -402,13 +397,4 @@ enum err_code event_decode(struct cursor *cursor, int64_t arrival_ms, struct are
 {
     struct event_rules rules = {.strictness = EVENT_LENIENT, .arrival_ms = arrival_ms};
     return event_decode_by(cursor, &rules, arena, ret_event, err);
-}
-
-void event_make_nameless(struct event *event)
-{
-    const struct text none = {NULL, 0};
-    event->erased = true;
-    event->id = event->user = event->anon = event->session = event->decision = none;
-    event->order = event->query = event->props = event->attributes = none;
-    event->consent_allowed = event->consent_denied = 0;
 }

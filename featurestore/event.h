@@ -30,6 +30,7 @@
 #include "base/text.h"
 
 #define EVENT_BYTES_MAX            32768
+#define EVENT_RECORD_BYTES_MAX     (EVENT_BYTES_MAX + 64) /* of one that was erased */
 #define EVENT_ITEMS_MAX            500
 #define EVENT_BATCH_BYTES_MAX      500000
 #define EVENT_BATCH_MAX            2000
@@ -164,7 +165,8 @@ enum event_class event_type_class(enum event_type type);
  * as a whole is at fault. */
 const char *event_fault_prefix(const struct err *err);
 
-/* What the record of it would say if its person had been erased: nothing of a person. */
+/* What the record of it would say if its person had been erased: nothing of a person.  The query
+ * stays as it is; features see its key alone (feature_query_key), which the record has. */
 void event_make_nameless(struct event *event);
 
 /* Reads one event; the cursor stands behind it afterwards, also after a refusal.  Bytes must have

@@ -2,6 +2,7 @@
 #include "featurestore/event_read.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum err_code event_wrong_kind(const struct event_read *read, const char *field,
                                const char *expected)
@@ -83,4 +84,9 @@ enum err_code event_read_key(struct event_read *read, struct event_keys *keys, u
         read->event->dropped++;
     *ret_key = i;
     return ERR_OK;
+}
+
+const char *event_fault_prefix(const struct err *err)
+{
+    return strncmp(err->text, "event:", strlen("event:")) == 0 ? "" : "field ";
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "featurestore/event_write.h"
 
+#include "featurestore/feature_input.h"
+
 void event_write_pair(struct pack *pack, const char *key, struct text value)
 {
     pack_str(pack, key);
@@ -76,6 +78,15 @@ void event_write_forget(struct pack *pack, const struct event_forget *forget)
 
 /* ---- what is left ---------------------------------------------------------------------------- */
 
+void event_make_nameless(struct event *event)
+{
+    const struct text none = {NULL, 0};
+    event->erased = true;
+    event->id = event->user = event->anon = event->session = event->decision = none;
+    event->order = event->props = event->attributes = none;
+    event->consent_allowed = event->consent_denied = 0;
+}
+
 static void write_item(struct pack *pack, const struct event_item *item)
 {
     pack_map(pack, 1u + (item->qty != 1) + (item->price_minor != EVENT_ABSENT) +
@@ -117,7 +128,11 @@ void event_write_erased(struct pack *pack, const struct event *event, bool keeps
     bool has_currency = counts && event->currency != 0;
     bool has_total = counts && event->total_minor != EVENT_ABSENT;
     bool has_list = counts && event->list.ptr != NULL;
-    pack_map(pack, 2u + has_items + has_currency + has_total + has_list + 2u * has_consent);
+    char buf[FEATURE_QUERY_KEY_BYTES];
+    struct text query = feature_query_key(event->query, buf);
+    bool has_query = counts && query.len > 0;
+    pack_map(pack,
+             2u + has_items + has_currency + has_total + has_list + has_query + 2u * has_consent);
     write_type(pack, event);
     write_int(pack, "ts", event->ts_ms);
     if (has_items) {
@@ -134,6 +149,8 @@ void event_write_erased(struct pack *pack, const struct event *event, bool keeps
         write_int(pack, "total", event->total_minor);
     if (has_list)
         event_write_pair(pack, "list", event->list);
+    if (has_query)
+        event_write_pair(pack, "query", query);
     if (has_consent) {
         event_write_pair(pack, "anon", event->anon);
         write_flags(pack, event);

@@ -25,8 +25,8 @@ struct event_forget {
 void event_write_forget(struct pack *pack, const struct event_forget *forget);
 
 /* What is left of the event of somebody who was erased: type, time, items with quantity, price and
- * position, currency, total and list.  With `keeps_anon`, and when the event has them, also the
- * anonymous id and the consent that was given with it. */
+ * position, currency, total, list and the key of the query (feature_query_key).  With `keeps_anon`,
+ * and when the event has them, also the anonymous id and the consent that was given with it. */
 void event_write_erased(struct pack *pack, const struct event *event, bool keeps_anon);
 
 #endif

@@ -54,7 +54,7 @@ static enum err_code resolve_left(struct input *input, uint32_t lefts)
 {
     const struct event *event = input->event;
     struct store *store = input->store;
-    char buf[ID_BYTES_MAX];
+    char buf[FEATURE_QUERY_KEY_BYTES];
     enum err_code rc = ERR_OK;
     input->person = input->query = input->slot = IDMAP_NONE;
     if ((lefts & 1u << LEFT_PERSON) != 0) {
@@ -63,7 +63,7 @@ static enum err_code resolve_left(struct input *input, uint32_t lefts)
         rc = add_id(input, people->ids, input->is_anon ? event->anon : event->user, &input->person);
     }
     if (rc == ERR_OK && (lefts & 1u << LEFT_QUERY) != 0)
-        rc = add_id(input, feature_query_ids(input->tables), feature_query(event->query, buf),
+        rc = add_id(input, feature_query_ids(input->tables), feature_query_key(event->query, buf),
                     &input->query);
     if (rc == ERR_OK && (lefts & 1u << LEFT_SLOT) != 0)
         rc = add_id(input, feature_slot_ids(input->tables), event->list, &input->slot);

@@ -151,7 +151,8 @@ bool feature_reading(const struct definition *definition, const struct event *ev
     case VALUE_USER:
         return read_text_id(event->user.ptr != NULL ? event->user : event->anon, ret_reading);
     case VALUE_SESSION: return read_text_id(event->session, ret_reading);
-    case VALUE_QUERY: return read_text_id(feature_query(event->query, buf), ret_reading);
+    case VALUE_QUERY: /* an erased event knows its key alone */
+        return !event->erased && read_text_id(feature_query(event->query, buf), ret_reading);
     case VALUE_PROP:
         if (!find_scalar(event->props, definition->property, &scalar) || scalar.text.ptr != NULL)
             return false;

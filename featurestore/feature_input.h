@@ -36,4 +36,12 @@ bool feature_attribute(const struct definition *definition, const struct event *
  * empty when it is none or longer than an id.  `buf` has ID_BYTES_MAX bytes. */
 struct text feature_query(struct text query, char buf[ID_BYTES_MAX]);
 
+/* What stands for a query in keys of features, and in the records of people who were erased, so
+ * that neither holds what somebody typed: 'Q' and the first 128 bits of the SHA-256 of
+ * feature_query, in hexadecimal.  Empty when that is.  A key is its own key; no other query is like
+ * one, since feature_query has no capitals.  Whoever guesses a query can see whether it is there.
+ */
+#define FEATURE_QUERY_KEY_BYTES 33
+struct text feature_query_key(struct text query, char buf[FEATURE_QUERY_KEY_BYTES]);
+
 #endif

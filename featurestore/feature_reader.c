@@ -41,7 +41,7 @@ static void find_person(struct feature_reader *reader, const struct feature_aske
 void feature_reader_begin(struct feature_reader *reader, const struct store *store,
                           const struct feature_asker *asker)
 {
-    char buf[ID_BYTES_MAX];
+    char buf[FEATURE_QUERY_KEY_BYTES];
     const struct feature_tables *tables = store->features;
     reader->store = store;
     reader->set = asker->set != NULL ? asker->set : feature_set_of(tables);
@@ -49,7 +49,9 @@ void feature_reader_begin(struct feature_reader *reader, const struct store *sto
     aggregate_when_init(&reader->when, (uint32_t)(store_watermark_ms(store) / 1000));
     find_person(reader, asker);
     feature_reader_find_links(reader);
-    reader->query = find_id(feature_query_ids(tables), feature_query(asker->query, buf));
+    const struct idmap *queries = feature_query_ids(tables);
+    reader->query =
+        queries == NULL ? IDMAP_NONE : find_id(queries, feature_query_key(asker->query, buf));
     reader->slot = find_id(feature_slot_ids(tables), asker->slot);
     reader->found = reader->at = 0;
     feature_reader_item(reader, IDMAP_NONE);

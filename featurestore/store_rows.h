@@ -10,8 +10,8 @@
  *                  of the person   history
  *   ROW_USER_PROFILE, ROW_ANON_PROFILE
  *                  of the person   attributes, links
- *   ROW_QUERY_ID, ROW_SLOT_ID
- *                  of the id       the id
+ *   ROW_QUERY_ID   of the id       the key of the query; the query, where an older version wrote it
+ *   ROW_SLOT_ID    of the id       the id
  *   ROW_FEATURE_LAYOUT
  *                  of the table    for each feature: name, state hash (u64), bytes (u32)
  *   ROW_FEATURES + table

@@ -77,7 +77,9 @@ enum err_code store_row_read_id(struct store *store, const struct checkpoint_row
     bool is_of_person = row->kind == ROW_USER_ID || row->kind == ROW_ANON_ID;
     if (is_of_person && row->bytes.len == 0)
         return append(&numbering->of[row->kind], IDMAP_NONE, err); /* erased */
-    enum err_code rc = idmap_add(ids, row->bytes, &number, NULL, err);
+    char buf[FEATURE_QUERY_KEY_BYTES];
+    struct text id = row->kind == ROW_QUERY_ID ? feature_query_key(row->bytes, buf) : row->bytes;
+    enum err_code rc = idmap_add(ids, id, &number, NULL, err);
     if (rc == ERR_BAD_INPUT)
         return store_row_corrupt(row, "it is no id", err);
     if (rc == ERR_LIMIT)

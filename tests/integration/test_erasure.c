@@ -46,8 +46,8 @@ static void test_nothing_of_a_person_is_left(void **state)
     cJSON *erasures = erasure_rig_wait();
     const cJSON *receipt = last_receipt(erasures, "user");
     assert_int_equal(erasure_rig_number(receipt, "request"), 1);
-    assert_int_equal(erasure_rig_number(receipt, "sequence"), 10);
-    assert_int_equal(erasure_rig_number(receipt, "events"), 5);
+    assert_int_equal(erasure_rig_number(receipt, "sequence"), 11);
+    assert_int_equal(erasure_rig_number(receipt, "events"), 6);
     assert_int_equal(erasure_rig_number(receipt, "decisions"), 1);
     assert_int_equal(strlen(reply_text(receipt, "key")), 32);
     receipt = last_receipt(erasures, "anon");

@@ -68,7 +68,7 @@ static void test_serving_goes_on(void **state)
     cJSON *reply = erasure_rig_ask("status", "{}");
     const cJSON *log = cJSON_GetObjectItem(reply, "log"); /* every event is there, once */
     assert_int_equal(erasure_rig_number(log, "last_sequence"),
-                     9 + 5 + (int)atomic_load(&load.sent));
+                     10 + 5 + (int)atomic_load(&load.sent));
     cJSON_Delete(reply);
     erasure_rig_check_gone();
     erasure_rig_check_bob();

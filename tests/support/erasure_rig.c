@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "featurestore/erase_ledger.h"
@@ -22,7 +24,10 @@ char erasure_rig_dir[2 * TEMP_DIR_BYTES];
 
 void erasure_rig_start(const char *config)
 {
-    daemon_start(&erasure_rig_daemon, config);
+    char with_features[1024];
+    snprintf(with_features, sizeof with_features, "%s, \"features\": \"%s/deploy/features.json\"",
+             config, getenv("DECIDED_SOURCE"));
+    daemon_start(&erasure_rig_daemon, with_features);
     temp_dir_path(&erasure_rig_daemon.dir, "state", erasure_rig_dir);
 }
 
@@ -70,6 +75,8 @@ void erasure_rig_people_live(void)
         "\", \"attributes\": {\"name\": \"secret-name\"}},"
         "{\"id\": \"secret-5\", \"type\": \"search\", \"user\": \"" ALICE
         "\", \"query\": \"secret-query\"},"
+        "{\"id\": \"secret-7\", \"type\": \"click\", \"user\": \"" ALICE
+        "\", \"query\": \"My secret-query  is long\", \"items\": [{\"id\": \"shoe\"}]},"
         "{\"id\": \"secret-6\", \"type\": \"consent\", \"user\": \"" ALICE
         "\", \"consent\": {\"ads\": false}},"
         "{\"id\": \"b1\", \"type\": \"view\", \"user\": \"" BOB

@@ -15,7 +15,7 @@
 extern struct daemon erasure_rig_daemon;
 /* Its data_dir. */
 extern char erasure_rig_dir[2 * TEMP_DIR_BYTES];
-void erasure_rig_start(const char *config);
+void erasure_rig_start(const char *config); /* with the features of deploy/ */
 int erasure_rig_tear_down(void **state);
 /* The reply, which is no error; the caller cJSON_Deletes it. */
 cJSON *erasure_rig_ask(const char *op, const char *json);

@@ -20,6 +20,8 @@ const char forget_rig_features[] =
     "\"item.heat\": {\"kind\": \"decayed\", \"events\": [\"view\"], \"half_life\": \"1d\"},"
     "\"item.paid\": {\"kind\": \"sum\", \"events\": [\"purchase\"], \"value\": \"amount\"},"
     "\"slot.clicks\": {\"kind\": \"count\", \"events\": [\"click\"]},"
+    "\"query.searches\": {\"kind\": \"count\", \"events\": [\"search\"]},"
+    "\"query_item.clicks\": {\"kind\": \"count\", \"events\": [\"click\"]},"
     "\"user.tier\": {\"kind\": \"attribute\", \"attribute\": \"tier\"},"
     "\"user_item.views\": {\"kind\": \"count\", \"events\": [\"view\"]},"
     "\"user_category.views\": {\"kind\": \"count\", \"events\": [\"view\"], \"window\": "
