@@ -349,3 +349,32 @@ void cursor_skip(struct cursor *cursor, struct text *ret_bytes)
     if (ret_bytes != NULL)
         *ret_bytes = (struct text){(const char *)start, (uint32_t)(cursor->at - start)};
 }
+
+uint32_t cursor_skip_deep(struct cursor *cursor, struct text *ret_bytes)
+{
+    const uint8_t *start = cursor->at;
+    uint64_t left[CURSOR_DEPTH_MAX + 1] = {1}; /* values to come, by level */
+    uint32_t depth = 0, deepest = 0;
+    struct head head;
+    while ((depth > 0 || left[0] > 0) && head_read(cursor->at, cursor->end, &head)) {
+        bool is_map = head.kind == CURSOR_MAP, is_container = is_map || head.kind == CURSOR_ARRAY;
+        uint64_t step = head.bytes;
+        if (head.kind == CURSOR_TEXT || head.kind == CURSOR_BIN)
+            step += head.raw;
+        /* Neither can be in bytes that were checked. */
+        if (step > (uint64_t)(cursor->end - cursor->at) ||
+            (is_container && depth == CURSOR_DEPTH_MAX))
+            break;
+        cursor->at += step;
+        left[depth]--;
+        if (is_container) {
+            left[++depth] = is_map ? 2 * head.raw : head.raw;
+            deepest = depth > deepest ? depth : deepest;
+        }
+        while (depth > 0 && left[depth] == 0)
+            depth--;
+    }
+    if (ret_bytes != NULL)
+        *ret_bytes = (struct text){(const char *)start, (uint32_t)(cursor->at - start)};
+    return deepest;
+}

@@ -20,7 +20,7 @@
 #include "base/err.h"
 #include "base/text.h"
 
-#define CURSOR_DEPTH_MAX  8
+#define CURSOR_DEPTH_MAX  32
 #define CURSOR_VALUES_MAX 262144 /* default for `values_max`: a full batch of events fits */
 
 struct cursor {
@@ -88,5 +88,8 @@ static inline bool cursor_short_text(struct cursor *cursor, struct text *ret_val
 
 /* Steps over the next value with all that is in it; the bytes of it in *ret_bytes when not NULL. */
 void cursor_skip(struct cursor *cursor, struct text *ret_bytes);
+
+/* The same; how deep arrays and maps are nested in it, itself included: 0 for any other value. */
+uint32_t cursor_skip_deep(struct cursor *cursor, struct text *ret_bytes);
 
 #endif

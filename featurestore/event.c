@@ -374,7 +374,7 @@ enum err_code event_decode_by(struct cursor *cursor, const struct event_rules *r
                               struct arena *arena, struct event *ret_event, struct err *err)
 {
     struct text raw;
-    cursor_skip(cursor, &raw);
+    uint32_t depth = cursor_skip_deep(cursor, &raw);
     if (raw.len > (rules->erased ? EVENT_RECORD_BYTES_MAX : EVENT_BYTES_MAX))
         return err_set(err, ERR_LIMIT, "event: %u bytes of at most %d", raw.len, EVENT_BYTES_MAX);
     struct event event = {.type = EVENT_TYPE_COUNT,
@@ -386,15 +386,10 @@ enum err_code event_decode_by(struct cursor *cursor, const struct event_rules *r
                               .arena = arena,
                               .event = &event,
                               .err = err};
-    enum err_code rc = read_event(&read);
+    enum err_code rc = event_check_depth(&read, depth);
+    if (rc == ERR_OK)
+        rc = read_event(&read);
     if (rc == ERR_OK)
         *ret_event = event;
     return rc;
-}
-
-enum err_code event_decode(struct cursor *cursor, int64_t arrival_ms, struct arena *arena,
-                           struct event *ret_event, struct err *err)
-{
-    struct event_rules rules = {.strictness = EVENT_LENIENT, .arrival_ms = arrival_ms};
-    return event_decode_by(cursor, &rules, arena, ret_event, err);
 }

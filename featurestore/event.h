@@ -31,6 +31,7 @@
 
 #define EVENT_BYTES_MAX            32768
 #define EVENT_RECORD_BYTES_MAX     (EVENT_BYTES_MAX + 64) /* of one that was erased */
+#define EVENT_DEPTH_MAX            6 /* arrays and maps in each other, the event included */
 #define EVENT_ITEMS_MAX            500
 #define EVENT_BATCH_BYTES_MAX      500000
 #define EVENT_BATCH_MAX            2000
@@ -171,7 +172,8 @@ void event_make_nameless(struct event *event);
 
 /* Reads one event; the cursor stands behind it afterwards, also after a refusal.  Bytes must have
  * passed cursor_check.  ERR_BAD_INPUT with the field first in the text: "ts: expected milliseconds
- * or RFC 3339 text, got a map"; ERR_LIMIT "items: 501 of at most 500"; ERR_STALE when it is too
+ * or RFC 3339 text, got a map"; ERR_LIMIT "items: 501 of at most 500", "props: nested
+ * deeper than 5 levels"; ERR_STALE when it is too
  * old; ERR_NOMEM when the arena is full.  Shoppers' events need user or anon. */
 MUST_CHECK enum err_code event_decode_by(struct cursor *cursor, const struct event_rules *rules,
                                          struct arena *arena, struct event *ret_event,

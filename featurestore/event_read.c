@@ -86,7 +86,32 @@ enum err_code event_read_key(struct event_read *read, struct event_keys *keys, u
     return ERR_OK;
 }
 
+enum err_code event_check_depth(const struct event_read *read, uint32_t depth)
+{
+    if (depth <= EVENT_DEPTH_MAX || read->rules->strictness == EVENT_STORED)
+        return ERR_OK;
+    struct cursor cursor = read->cursor;
+    struct text key = TEXT_LITERAL("event");
+    uint32_t pairs = 0;
+    for (bool found = !cursor_map(&cursor, &pairs); !found && pairs > 0; pairs--) {
+        cursor_text(&cursor, &key);
+        found = cursor_skip_deep(&cursor, NULL) >= EVENT_DEPTH_MAX;
+    }
+    uint32_t len = key.len < 64 ? key.len : 64;
+    while (!text_is_utf8(key.ptr, len)) /* it was cut within a character */
+        len--;
+    return err_set(read->err, ERR_LIMIT, "%.*s: nested deeper than %d levels", (int)len, key.ptr,
+                   EVENT_DEPTH_MAX - 1);
+}
+
 const char *event_fault_prefix(const struct err *err)
 {
     return strncmp(err->text, "event:", strlen("event:")) == 0 ? "" : "field ";
+}
+
+enum err_code event_decode(struct cursor *cursor, int64_t arrival_ms, struct arena *arena,
+                           struct event *ret_event, struct err *err)
+{
+    struct event_rules rules = {.strictness = EVENT_LENIENT, .arrival_ms = arrival_ms};
+    return event_decode_by(cursor, &rules, arena, ret_event, err);
 }

@@ -41,6 +41,9 @@ MUST_CHECK enum err_code event_read_int(struct event_read *read, const char *fie
 MUST_CHECK enum err_code event_read_map(struct event_read *read, const char *field,
                                         struct text *ret_bytes);
 
+/* Of an event that is nested so deep: ERR_LIMIT names the first field that is too deep. */
+MUST_CHECK enum err_code event_check_depth(const struct event_read *read, uint32_t depth);
+
 /* The keys of one map; `name` holds at most 32. */
 struct event_keys {
     const char *field; /* whose keys they are, for messages */

@@ -195,8 +195,14 @@ static void test_attacks_on_counts_depth_and_lengths_are_refused(void **state)
     assert_non_null(strstr(err.text, "promises"));
     /* Depth. */
     assert_int_equal(CHECK_BYTES("\x91\x91\x91\x91\x91\x91\x91\x91\xC0", 100), ERR_OK);
-    assert_int_equal(CHECK_BYTES("\x91\x91\x91\x91\x91\x91\x91\x91\x91\xC0", 100), ERR_LIMIT);
-    assert_int_equal(CHECK_BYTES("\x91\x91\x91\x91\x91\x91\x91\x91\x90", 100), ERR_LIMIT);
+    uint8_t deep[CURSOR_DEPTH_MAX + 2];
+    memset(deep, 0x91, sizeof deep);
+    deep[CURSOR_DEPTH_MAX + 1] = 0xC0;
+    assert_int_equal(cursor_check(deep, sizeof deep, 100, NULL), ERR_LIMIT);
+    deep[CURSOR_DEPTH_MAX] = 0x90;
+    assert_int_equal(cursor_check(deep, CURSOR_DEPTH_MAX + 1, 100, NULL), ERR_LIMIT);
+    deep[CURSOR_DEPTH_MAX] = 0xC0;
+    assert_int_equal(cursor_check(deep, CURSOR_DEPTH_MAX + 1, 100, NULL), ERR_OK);
     /* Number of values. */
     assert_int_equal(CHECK_BYTES("\x93\xC0\xC0\xC0", 4), ERR_OK);
     assert_int_equal(CHECK_BYTES("\x93\xC0\xC0\xC0", 3), ERR_LIMIT);

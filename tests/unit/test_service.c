@@ -145,9 +145,9 @@ static void test_bytes_that_are_no_messagepack_are_answered(void **state)
     }
     /* Nesting beyond the limit is a limit. */
     uint8_t deep[64] = {0x81, 0xa1, 'x'};
-    memset(deep + 3, 0x91, 20);
-    deep[23] = 0xc0;
-    cJSON_Delete(service_rig_call(rig, deep, 24));
+    memset(deep + 3, 0x91, 32);
+    deep[35] = 0xc0;
+    cJSON_Delete(service_rig_call(rig, deep, 36));
     assert_int_equal(rig->code, REPLY_too_large);
 }
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -119,6 +120,43 @@ static void test_too_many_events_are_too_large(void **state)
     }
 }
 
+/* Lists in a list, in the property `deep` of an event. */
+static cJSON *send_deep(struct service_rig *rig, int levels)
+{
+    char json[1024], open[64], shut[64];
+    memset(open, '[', sizeof open);
+    memset(shut, ']', sizeof shut);
+    snprintf(json, sizeof json,
+             "{\"op\": \"events\", \"events\": [" VIEW(
+                 "d%d", "ud",
+                 "i1") ","
+                       "{\"id\": \"x%d\", \"type\": \"view\", \"user\": \"ud\", \"props\": "
+                       "{\"deep\": %.*s1%.*s}, \"items\": [{\"id\": \"i1\"}]}," VIEW("e%d", "ud",
+                                                                                     "i1") "]}",
+             levels, levels, levels, open, levels, shut, levels);
+    return service_serves(rig, json);
+}
+
+static void test_an_event_that_is_nested_too_deep_is_refused_alone(void **state)
+{
+    struct service_rig *rig = *state;
+    cJSON *reply = send_deep(rig, 4);
+    assert_int_equal(service_number(reply, "accepted"), 3);
+    cJSON_Delete(reply);
+    static const int levels[] = {5, 20, 28};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        reply = send_deep(rig, levels[i]);
+        assert_int_equal(service_number(reply, "accepted"), 2);
+        const cJSON *rejected = cJSON_GetObjectItemCaseSensitive(reply, "rejected");
+        assert_int_equal(cJSON_GetArraySize(rejected), 1);
+        assert_int_equal(service_number(cJSON_GetArrayItem(rejected, 0), "index"), 1);
+        assert_string_equal(service_text(cJSON_GetArrayItem(rejected, 0), "code"), "too_large");
+        assert_string_equal(service_text(cJSON_GetArrayItem(rejected, 0), "message"),
+                            "props: nested deeper than 5 levels");
+        cJSON_Delete(reply);
+    }
+}
+
 static void test_features_of_items_by_name(void **state)
 {
     struct service_rig *rig = *state;
@@ -183,6 +221,7 @@ int main(void)
         TEST(test_features_and_events_obey_consent),
         TEST(test_many_rejections_are_counted_beyond_those_described),
         TEST(test_too_many_events_are_too_large),
+        TEST(test_an_event_that_is_nested_too_deep_is_refused_alone),
         TEST(test_features_of_items_by_name),
         TEST(test_the_history_of_a_price_comes_with_the_features),
     };

@@ -181,7 +181,8 @@ static const struct {
     {"\"\xED\xA0\x80\"", ERR_BAD_INPUT, "UTF-8"},
     {"\xEF\xBB\xBF[]", ERR_BAD_INPUT, "expected a value"},
     {"/**/1", ERR_BAD_INPUT, "expected a value"},
-    {"[[[[[[[[[1]]]]]]]]]", ERR_LIMIT, "column 9: objects and arrays are nested too deep"},
+    {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", ERR_LIMIT,
+     "column 33: objects and arrays are nested too deep"},
 };
 
 static void test_malformed_json_is_refused_with_its_place(void **state)
