@@ -5,9 +5,10 @@
 #include "base/pack.h"
 #include "base/transcode.h"
 
-/* "1.0," has four bytes and becomes nine, "[]," five; nothing grows by more. */
+/* "1.0," has four bytes and becomes nine, "[]," five; nothing grows by more, but brackets that are
+ * open: five bytes for each, and as many as there may be levels. */
 #define GROWTH_MAX       3
-#define BODY_BYTES_LEAST 16
+#define BODY_BYTES_LEAST (16 + 2 * CURSOR_DEPTH_MAX)
 /* The header of a map in its longest form, the key, the header of a text, and the name. */
 #define HEAD_BYTES_MAX (5 + 3 + 5 + HTTP_OP_BYTES_MAX)
 
