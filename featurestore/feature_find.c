@@ -40,7 +40,8 @@ bool feature_bind(const struct store *store, struct text name, struct feature *r
                         : feature_find(store, name, ret_feature);
 }
 
-bool feature_next(const struct store *store, uint32_t *at, struct feature *ret_feature)
+static bool next(const struct store *store, const struct definitions *definitions, uint32_t *at,
+                 struct feature *ret_feature)
 {
     const struct feature *builtin = feature_builtin_at(*at);
     if (builtin != NULL) {
@@ -48,11 +49,22 @@ bool feature_next(const struct store *store, uint32_t *at, struct feature *ret_f
         (*at)++;
         return true;
     }
-    const struct definitions *definitions = feature_set_of(store->features)->definitions;
     uint32_t index = *at - feature_builtin_count();
     if (index >= definitions->count)
         return false;
     *ret_feature = feature_of(store->features, &definitions->definition[index]);
     (*at)++;
     return true;
+}
+
+bool feature_next(const struct store *store, uint32_t *at, struct feature *ret_feature)
+{
+    return next(store, feature_set_of(store->features)->definitions, at, ret_feature);
+}
+
+bool feature_bind_next(const struct store *store, uint32_t *at, struct feature *ret_feature)
+{
+    const struct definitions *declared = store->features->next;
+    return next(store, declared != NULL ? declared : feature_set_of(store->features)->definitions,
+                at, ret_feature);
 }

@@ -35,6 +35,8 @@ bool feature_find(const struct store *store, struct text name, struct feature *r
 bool feature_bind(const struct store *store, struct text name, struct feature *ret_feature);
 /* All features, one after the other: *at begins at 0. */
 bool feature_next(const struct store *store, uint32_t *at, struct feature *ret_feature);
+/* Those that feature_bind finds. */
+bool feature_bind_next(const struct store *store, uint32_t *at, struct feature *ret_feature);
 
 /* Texts may be absent. */
 struct feature_asker {

@@ -35,14 +35,33 @@ static void append(struct pipeline *p, uint32_t item, float score, const char *s
         explain_source(p, added, source);
 }
 
+/* Also the sources that proposed it; `similar` asks none. */
+static void explain_pin(struct pipeline *p, struct decision_item *item, const char *label)
+{
+    struct decision_why *why = NULL;
+    uint32_t count = 0;
+    if (p->request->op != OP_similar)
+        candidates_tell(p, item->item, NULL, &why, &count);
+    if (why == NULL) {
+        explain_source(p, item, label);
+        return;
+    }
+    why[count++] = (struct decision_why){label, item->score};
+    item->why = why;
+    item->why_count = count;
+}
+
 /* A pinned item has the score of the one that it precedes. */
 static void emit_pins(struct pipeline *p, float score, bool at_the_end)
 {
     uint32_t item = IDMAP_NONE;
     const char *label = NULL;
     while (p->out->count < p->wanted && rules_next_pin(p, at_the_end, &item, &label)) {
-        if (!emitted(p->out, item))
-            append(p, item, score, label);
+        if (emitted(p->out, item))
+            continue;
+        append(p, item, score, NULL);
+        if (p->explains)
+            explain_pin(p, &p->out->items[p->out->count - 1], label);
     }
 }
 

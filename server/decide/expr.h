@@ -57,8 +57,10 @@ struct expr_schema {
     /* False when there is no such field.  `path` without blanks, and "a.b" for a["b"]; it is valid
      * as long as the expression. */
     bool (*find)(void *ctx, struct text path, struct expr_field *ret_field);
+    /* For "did you mean": the known name that `path` looks like, NULL when there is none; valid
+     * until the next call.  NULL: names nothing. */
+    const char *(*nearest)(void *ctx, struct text path);
     void *ctx;
-    const char *const *names; /* NULL-terminated, for "did you mean" */
 };
 
 /* Compiles `source`, which must give a bool (wanted EXPR_BOOL) or a number (EXPR_DOUBLE).

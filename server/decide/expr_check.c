@@ -174,9 +174,10 @@ static enum err_code check_extreme(const struct check *c, struct expr_node *node
 
 static enum err_code check_size(const struct check *c, struct expr_node *node)
 {
+    const struct expr_node *of = node_of(c, node->first);
     node->type = EXPR_INT;
-    if (node_of(c, node->first)->type == EXPR_STRINGS)
-        return ERR_OK;
+    if (of->type == EXPR_STRINGS || (of->type == EXPR_ANY && of->kind == NODE_FIELD))
+        return ERR_OK; /* a field of any type: a text or a list, as its value is */
     return need(c, node->first, EXPR_STRING);
 }
 

@@ -218,6 +218,11 @@ static enum err_code emit_call(struct emit *e, const struct expr_node *node)
 {
     enum expr_opcode opcode = call_opcode(e, node);
     uint8_t first = node_of(e, node->first)->type;
+    if (node->op == FUNCTION_SIZE && first == EXPR_ANY) {
+        put(e, OP_SIZE_FIELD, add_use(e->expr, &node_of(e, node->first)->field, EXPR_ANY));
+        grow_stack(e);
+        return ERR_OK;
+    }
     bool is_conversion = node->op == FUNCTION_INT || node->op == FUNCTION_DOUBLE;
     bool says_nothing = node->op == FUNCTION_STRING || (is_conversion && first == node->type);
     enum err_code rc = emit_node(e, node->first);

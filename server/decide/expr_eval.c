@@ -244,6 +244,20 @@ static void read_field(const struct expr_use *use, const struct expr_env *env,
         ret->as.integer = ret->known && ret->as.truth;
 }
 
+/* Of a list the members, of a text the characters; of what is neither it is unknown. */
+static void read_size(const struct expr_use *use, const struct expr_env *env,
+                      struct expr_known *ret)
+{
+    union expr_value value;
+    ret->known = true;
+    if (env->read(env->ctx, use->id, EXPR_STRINGS, &value))
+        ret->as.integer = strings_count(value.text);
+    else if (env->read(env->ctx, use->id, EXPR_STRING, &value))
+        ret->as.integer = characters(value.text);
+    else
+        ret->known = false;
+}
+
 /* A field and what it is compared with, without a way over the stack. */
 static void run_fused(const struct expr *expr, const struct expr_instruction *at,
                       const struct expr_env *env, struct expr_known *ret)
@@ -286,6 +300,7 @@ static struct outcome run(const struct expr *expr, const struct expr_env *env)
         switch ((enum expr_opcode)at->opcode) {
         case OP_CONSTANT: *++top = expr->constant[at->operand]; break;
         case OP_FIELD: read_field(&expr->use[at->operand], env, ++top); break;
+        case OP_SIZE_FIELD: read_size(&expr->use[at->operand], env, ++top); break;
         case OP_HAS:
             ++top;
             top->as.integer = env->read(env->ctx, expr->use[at->operand].id, EXPR_ANY, &top->as);

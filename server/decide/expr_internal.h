@@ -147,7 +147,8 @@ enum expr_opcode {
     OP_CONSTANT, /* of that number */
     OP_FIELD,    /* of that number */
     OP_HAS,
-    OP_AND_JUMP, /* past the other side when this one decides; the operand is where to */
+    OP_SIZE_FIELD, /* of a field that is a text or a list */
+    OP_AND_JUMP,   /* past the other side when this one decides; the operand is where to */
     OP_AND,
     OP_OR_JUMP,
     OP_OR,

@@ -8,7 +8,8 @@
 
 static enum err_code unknown_field(const struct expr_parser *p, uint32_t at, struct text path)
 {
-    const char *nearest = p->schema->names == NULL ? NULL : json_nearest(path, p->schema->names);
+    const char *nearest =
+        p->schema->nearest == NULL ? NULL : p->schema->nearest(p->schema->ctx, path);
     if (nearest != NULL && !text_is(path, nearest))
         return expr_fault(p->lexer.source, at, p->err, "unknown field '%.*s', did you mean '%s'?",
                           (int)(path.len < 100 ? path.len : 100), path.ptr, nearest);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/decide/policy_fields.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/rcu.h"
 
 static const struct {
@@ -28,28 +30,6 @@ static const struct {
     {"now.weekday", FIELD_WEEKDAY, EXPR_INT, 0},
     {"score", FIELD_SCORE, EXPR_DOUBLE, POLICY_SCOPE_SCORE},
 };
-static const char *const names[] = {"item.id",
-                                    "item.title",
-                                    "item.category",
-                                    "item.brand",
-                                    "item.currency",
-                                    "item.age_s",
-                                    "item.price",
-                                    "item.cost",
-                                    "item.stock",
-                                    "user.id",
-                                    "query",
-                                    "now",
-                                    "now.hour",
-                                    "now.weekday",
-                                    "score",
-                                    "item.attributes.NAME",
-                                    "context.NAME",
-                                    "item.margin",
-                                    "user.events",
-                                    "user.purchases",
-                                    NULL};
-
 void policy_fields_deinit(struct policy_fields *fields)
 {
     for (uint32_t i = 0; i < fields->count; i++)
@@ -161,7 +141,55 @@ static bool find(void *ctx, struct text path, struct expr_field *ret_field)
     return find_feature(fields, path, ret_field);
 }
 
+/* ---- did you mean ---------------------------------------------------------------------------- */
+
+/* The names of all fields and features, NULL-terminated, to be freed; inside rcu_read. */
+static const char **all_names(const struct policy_fields *fields)
+{
+    enum { PLAIN = sizeof plain / sizeof plain[0] };
+    uint32_t count = 0, at = 0, builtin = feature_builtin_count();
+    struct feature feature;
+    while (fields->store != NULL && feature_bind_next(fields->store, &count, &feature))
+        continue;
+    const char **names = calloc((size_t)PLAIN + builtin + count + 1, sizeof *names);
+    if (names == NULL)
+        return NULL;
+    const char **to = names;
+    for (uint32_t i = 0; i < PLAIN; i++)
+        *to++ = plain[i].name;
+    for (uint32_t i = 0; i < builtin && fields->store == NULL; i++)
+        *to++ = feature_builtin_at(i)->name;
+    while (fields->store != NULL && feature_bind_next(fields->store, &at, &feature))
+        *to++ = feature.name;
+    return names;
+}
+
+/* Of fields whose last part is anything. */
+static const char *nearest_open(struct text path)
+{
+    static const char *const heads[] = {"context", "item.attributes", NULL};
+    static const char *const shown[] = {"context.NAME", "item.attributes.NAME"};
+    uint32_t len = path.len;
+    while (len > 0 && path.ptr[len - 1] != '.')
+        len--;
+    const char *head = json_nearest(len > 0 ? (struct text){path.ptr, len - 1} : path, heads);
+    return head == NULL ? NULL : shown[head == heads[0] ? 0 : 1];
+}
+
+static const char *nearest(void *ctx, struct text path)
+{
+    struct policy_fields *fields = ctx;
+    rcu_read_begin();
+    const char **names = all_names(fields);
+    const char *found = names == NULL ? NULL : json_nearest(path, names);
+    if (found != NULL)
+        snprintf(fields->nearest, sizeof fields->nearest, "%s", found);
+    rcu_read_end();
+    free(names);
+    return found != NULL ? fields->nearest : nearest_open(path);
+}
+
 struct expr_schema policy_fields_schema(struct policy_fields *fields)
 {
-    return (struct expr_schema){.find = find, .ctx = fields, .names = names};
+    return (struct expr_schema){.find = find, .nearest = nearest, .ctx = fields};
 }

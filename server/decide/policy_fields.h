@@ -54,6 +54,7 @@ struct policy_fields {
     uint32_t count, capacity;
     const struct store *store; /* while expressions are compiled; NULL: every name that may be one
                                   of a defined feature is taken for one */
+    char nearest[192];         /* the name that was given last for "did you mean" */
     bool no_memory;            /* a name is missing because of that */
     bool takes_score;          /* `score` is known in what is compiled next */
 };

@@ -22,6 +22,17 @@ static void use_popularity_models(struct pipeline *p)
     }
 }
 
+/* The ranker's own score, and what each boost made of it. */
+static void explain_asked(struct pipeline *p, struct decision_item *item)
+{
+    struct decision_why *why = ARENA_NEW(p->arena, struct decision_why, WHY_MAX(p->slot));
+    if (why == NULL)
+        return;
+    why[0] = (struct decision_why){"ranker", item->ranked};
+    item->why_count = 1 + rules_explain(p, item->item, item->ranked, why + 1);
+    item->why = why;
+}
+
 /* Unlike pipeline_emit it takes what it is given: the caller may name an item twice. */
 static void emit_asked(struct pipeline *p, uint32_t index, float score, float ranked,
                        const double *features)
@@ -83,9 +94,12 @@ static bool rank_callers_items(struct pipeline *p, bool asks_ranker, bool *ret_g
     if (ranks) {
         use_popularity_models(p);
         rank_use_ranker(p);
-        for (uint32_t i = 0; i < top.count; i++)
+        for (uint32_t i = 0; i < top.count; i++) {
             emit_asked(p, top.slot[i].key, top.slot[i].score, ranking->plain[top.slot[i].key],
                        rank_kept_row(ranking->kept, ranking->feature_count, top.slot[i].key));
+            if (p->explains)
+                explain_asked(p, &p->out->items[i]);
+        }
     } else {
         p->out->ranker = NULL;
         for (uint32_t i = 0; i < count && i < p->wanted; i++) {

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "base/json.h"
+
 static const struct {
     const char *name;
     enum expr_type type;
@@ -27,8 +29,13 @@ static const struct {
     {"user.gone", EXPR_BOOL, GONE_BOOL, 2},
 };
 
-static const char *const names[] = {"item.stock", "item.price",     "item.category",
-                                    "item.ctr",   "user.is_member", NULL};
+static const char *nearest(void *ctx, struct text path)
+{
+    static const char *const names[] = {"item.stock", "item.price",     "item.category",
+                                        "item.ctr",   "user.is_member", NULL};
+    (void)ctx;
+    return json_nearest(path, names);
+}
 
 static bool find(void *ctx, struct text path, struct expr_field *ret_field)
 {
@@ -83,7 +90,7 @@ bool expr_shop_read(void *ctx, uint32_t id, enum expr_type type, union expr_valu
     }
 }
 
-static const struct expr_schema expr_shop_schema = {.find = find, .names = names};
+static const struct expr_schema expr_shop_schema = {.find = find, .nearest = nearest};
 
 const struct expr_env expr_shop_env = {.read = expr_shop_read};
 

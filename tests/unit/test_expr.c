@@ -23,6 +23,7 @@ static void conditions_hold(void **state)
         "'sale' in item.tags && !('sal' in item.tags)",
         "'a' in item.attributes.labels && 'b' in item.attributes['labels']",
         "size(item.tags) == 2 && size(item.category) == 4 && item.category.size() == 4",
+        "size(item.attributes.labels) == 3 && item.attributes.colour.size() == 3",
         "item.attributes.colour == 'red'",
         "item.attributes.year >= 2024 && item.attributes.year < 2024.5",
         "item.attributes.year + 1 == 2025",
@@ -104,6 +105,8 @@ static void what_is_unknown_stays_unknown(void **state)
         {"int(1e19) > 0", EXPR_UNKNOWN},
         {"int(0.0 / 0.0) == 0", EXPR_UNKNOWN},
         {"item.attributes.colour == 1", EXPR_UNKNOWN}, /* it is a text */
+        {"size(item.attributes.year) == 4", EXPR_UNKNOWN},
+        {"size(item.attributes.new) == 0", EXPR_UNKNOWN},
         {"item.attributes.year == 'x'", EXPR_UNKNOWN},
         {"int(item.attributes['weight in kg']) == 1", EXPR_UNKNOWN}, /* it is no int */
         {"math.least(1, item.gone) == 1", EXPR_UNKNOWN},
