@@ -35,12 +35,14 @@ struct shop {
 static int open_shop(void **state)
 {
     static struct shop shop;
+    static char policies_path[2 * TEMP_DIR_BYTES];
     char path[2 * TEMP_DIR_BYTES];
     struct err err = {.text = ""};
     rig_create(&shop.rig);
+    temp_dir_write_text(&shop.rig.dir, "policies.json", policies);
+    shop.rig.policies = rig_path(&shop.rig, "policies.json", policies_path);
     rig_start(&shop.rig);
     assert_int_equal(file_make_dir(rig_path(&shop.rig, "incoming", path), &err), ERR_OK);
-    temp_dir_write_text(&shop.rig.dir, "incoming/policies.json", policies);
     temp_dir_write_text(&shop.rig.dir, "incoming/features.json", features);
     assert_int_equal(release_install(&shop.rig, "incoming", "r1", &err), ERR_OK);
     assert_int_equal(metrics_create(server_metric_families, M_COUNT, 1, &shop.metrics, &err),
