@@ -14,20 +14,23 @@
 
 enum { DETAIL_BYTES = 320 };
 
+/* Degraded: something is amiss, but decisions go on, so that it is no reason to stay away. */
+enum check_result { CHECK_OK, CHECK_DEGRADED, CHECK_FAILED };
+
 struct check {
     const char *name;
-    /* False when traffic should go elsewhere; `detail` says more either way. */
-    bool (*run)(struct pages *pages, char detail[DETAIL_BYTES]);
+    /* Failed when traffic should go elsewhere; `detail` says more whatever the result is. */
+    enum check_result (*run)(struct pages *pages, char detail[DETAIL_BYTES]);
 };
 
-static bool check_draining(struct pages *pages, char detail[DETAIL_BYTES])
+static enum check_result check_draining(struct pages *pages, char detail[DETAIL_BYTES])
 {
     bool leaving = pages->is_leaving(pages->ctx);
     snprintf(detail, DETAIL_BYTES, "%s", leaving ? "the daemon is about to stop" : "no");
-    return !leaving;
+    return leaving ? CHECK_FAILED : CHECK_OK;
 }
 
-static bool check_snapshot(struct pages *pages, char detail[DETAIL_BYTES])
+static enum check_result check_snapshot(struct pages *pages, char detail[DETAIL_BYTES])
 {
     rcu_read_begin();
     const struct snapshot *snapshot = serving_current(pages->serving);
@@ -38,11 +41,11 @@ static bool check_snapshot(struct pages *pages, char detail[DETAIL_BYTES])
                  (unsigned long long)snapshot->epoch, snapshot->policies->version,
                  snapshot->model_count);
     rcu_read_end();
-    return snapshot != NULL;
+    return snapshot != NULL ? CHECK_OK : CHECK_FAILED;
 }
 
 /* Without any the answers are generic or static. */
-static bool check_models(struct pages *pages, char detail[DETAIL_BYTES])
+static enum check_result check_models(struct pages *pages, char detail[DETAIL_BYTES])
 {
     rcu_read_begin();
     const struct snapshot *snapshot = serving_current(pages->serving);
@@ -53,11 +56,11 @@ static bool check_models(struct pages *pages, char detail[DETAIL_BYTES])
                  pages->ready_without_models ? "" : " (ready_without_models)");
     else
         snprintf(detail, DETAIL_BYTES, "%u serve", count);
-    return count > 0 || pages->ready_without_models;
+    return count > 0 || pages->ready_without_models ? CHECK_OK : CHECK_FAILED;
 }
 
 /* A mode is wanted by somebody; it is shown, but is no reason to stay away. */
-static bool check_mode(struct pages *pages, char detail[DETAIL_BYTES])
+static enum check_result check_mode(struct pages *pages, char detail[DETAIL_BYTES])
 {
     struct mode mode;
     char until[CLOCK_ISO_BYTES];
@@ -66,11 +69,11 @@ static bool check_mode(struct pages *pages, char detail[DETAIL_BYTES])
     snprintf(detail, DETAIL_BYTES, "%s%s%s%s%s", level_name(mode.level), ends ? " until " : "",
              ends ? clock_format_iso(mode.until_ms, until) : "", has_reason ? ": " : "",
              mode.reason);
-    return true;
+    return CHECK_OK;
 }
 
-/* Decisions go on without the model, so that this is no reason to stay away either. */
-static bool check_breakers(struct pages *pages, char detail[DETAIL_BYTES])
+/* Decisions go on without the model. */
+static enum check_result check_breakers(struct pages *pages, char detail[DETAIL_BYTES])
 {
     size_t used = 0;
     rcu_read_begin();
@@ -85,10 +88,10 @@ static bool check_breakers(struct pages *pages, char detail[DETAIL_BYTES])
     rcu_read_end();
     if (used == 0)
         snprintf(detail, DETAIL_BYTES, "closed");
-    return true;
+    return used == 0 ? CHECK_OK : CHECK_DEGRADED;
 }
 
-static bool check_store(struct pages *pages, char detail[DETAIL_BYTES])
+static enum check_result check_store(struct pages *pages, char detail[DETAIL_BYTES])
 {
     struct store_recovery recovery;
     struct err err = {.text = ""};
@@ -100,37 +103,37 @@ static bool check_store(struct pages *pages, char detail[DETAIL_BYTES])
     else
         snprintf(detail, DETAIL_BYTES, "recovering: record %" PRIu64 " of %" PRIu64 "..%" PRIu64,
                  recovery.at_sequence, recovery.first_sequence, recovery.last_sequence);
-    return recovery.state == STORE_RECOVERED;
+    return recovery.state == STORE_RECOVERED ? CHECK_OK : CHECK_FAILED;
 }
 
 /* Decisions go on while events are refused. */
-static bool check_event_log(struct pages *pages, char detail[DETAIL_BYTES])
+static enum check_result check_event_log(struct pages *pages, char detail[DETAIL_BYTES])
 {
     struct err err = {.text = ""};
     enum store_durability durability = store_durability(pages->store, &err);
     snprintf(detail, DETAIL_BYTES, "%s%s%.280s", store_durability_name(durability),
              err.text[0] == '\0' ? "" : ", events are refused: ", err.text);
-    return true;
+    return err.text[0] == '\0' ? CHECK_OK : CHECK_DEGRADED;
 }
 
 /* Decisions go on without their log. */
-static bool check_decision_log(struct pages *pages, char detail[DETAIL_BYTES])
+static enum check_result check_decision_log(struct pages *pages, char detail[DETAIL_BYTES])
 {
     struct decision_log_status status;
     if (pages->decision_log == NULL) {
         snprintf(detail, DETAIL_BYTES, "none");
-        return true;
+        return CHECK_OK;
     }
     decision_log_status(pages->decision_log, &status);
     bool fine = status.state == DECISION_LOG_ON_DISK;
     snprintf(detail, DETAIL_BYTES, "%s%s%.220s, %" PRIu64 " dropped",
              decision_log_state_name(status.state),
              fine ? "" : ", decisions are not logged: ", status.err.text, status.dropped);
-    return true;
+    return fine ? CHECK_OK : CHECK_DEGRADED;
 }
 
 /* What stands still may be one of many, but who is connected to it gets no answer. */
-static bool check_workers(struct pages *pages, char detail[DETAIL_BYTES])
+static enum check_result check_workers(struct pages *pages, char detail[DETAIL_BYTES])
 {
     uint64_t count = metric_value(pages->metrics, M_WORKERS_STILL, 0, 0);
     if (count == 0)
@@ -138,7 +141,7 @@ static bool check_workers(struct pages *pages, char detail[DETAIL_BYTES])
     else
         snprintf(detail, DETAIL_BYTES, "%" PRIu64 " of the request socket stand%s still", count,
                  count == 1 ? "s" : "");
-    return count == 0;
+    return count == 0 ? CHECK_OK : CHECK_FAILED;
 }
 
 static const struct check checks[] = {
@@ -153,19 +156,21 @@ static const struct check checks[] = {
     {"breakers", check_breakers},
 };
 
-/* In etcd's form. */
+/* In etcd's form, with a sign of its own for what is degraded. */
 static bool run_checks(struct pages *pages, bool verbose, struct buffer *buffer)
 {
+    static const char *const signs[] = {"[+]", "[!]", "[-]"};
+    static const char *const words[] = {" ok: ", " degraded: ", " failed: "};
     bool ready = true;
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         char detail[DETAIL_BYTES];
-        bool passed = checks[i].run(pages, detail);
-        ready = ready && passed;
-        if (!verbose && passed)
+        enum check_result result = checks[i].run(pages, detail);
+        ready = ready && result != CHECK_FAILED;
+        if (!verbose && result != CHECK_FAILED)
             continue;
-        buffer_put_str(buffer, passed ? "[+]" : "[-]");
+        buffer_put_str(buffer, signs[result]);
         buffer_put_str(buffer, checks[i].name);
-        buffer_put_str(buffer, passed ? " ok: " : " failed: ");
+        buffer_put_str(buffer, words[result]);
         buffer_put_str(buffer, detail);
         buffer_put_char(buffer, '\n');
     }

@@ -30,9 +30,10 @@ struct call {
     bool local;          /* the listener is reachable from this machine only */
     bool from_page;      /* a page in a browser sent it, so that it is not local */
     uint8_t *reply;
-    size_t reply_capacity; /* >= CALL_REPLY_BYTES */
-    size_t reply_bytes;    /* out */
-    enum reply_code code;  /* out: what the reply says; HTTP status and metrics come from it */
+    size_t reply_capacity;   /* >= CALL_REPLY_BYTES */
+    size_t reply_bytes;      /* out */
+    enum reply_code code;    /* out: what the reply says; HTTP status and metrics come from it */
+    uint32_t retry_after_ms; /* out: what the reply says of that; 0: nothing */
     /* "tcp 192.0.2.7", "unix uid 1000 pid 4711": for the record.  On the thread that has the call,
      * before it is deferred; NULL: not known. */
     void (*name_peer)(const struct call *call, char ret_peer[CALL_PEER_BYTES]);

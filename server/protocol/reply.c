@@ -10,6 +10,7 @@ void reply_begin(struct reply *reply, struct call *call, struct text id_raw,
     reply->pack = pack_into(call->reply, call->reply_capacity);
     reply->map_mark = pack_map_open(&reply->pack);
     call->code = REPLY_ok;
+    call->retry_after_ms = 0;
     reply_key(reply, "ok");
     pack_bool(&reply->pack, true);
     if (id_raw.ptr != NULL) {
@@ -92,6 +93,7 @@ static void refuse(struct call *call, struct text id_raw, const struct clock *cl
     reply_close(&reply);
     ASSERT(!reply.pack.overflow); /* the capacity of a call is far above an error reply */
     call->code = code;
+    call->retry_after_ms = retry_after_ms;
 }
 
 void reply_error(struct call *call, struct text id_raw, const struct clock *clock,

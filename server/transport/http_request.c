@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One whole request: who serves it, and the reply. */
 #include <event2/keyvalq_struct.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,9 @@
 #include "server/transport/http_internal.h"
 #include "server/transport/http_json.h"
 
-#define API_PREFIX  "/v1/"
-#define RETRY_AFTER "1" /* seconds */
+#define API_PREFIX "/v1/"
+
+enum { MS_PER_S = 1000 };
 
 /* Hands `bytes` to evhttp.  For HEAD only their length is told. */
 static void send_reply(struct http_connection *connection, struct evhttp_request *request,
@@ -36,6 +38,15 @@ static void send_reply(struct http_connection *connection, struct evhttp_request
         evbuffer_free(body);
 }
 
+/* Whole seconds, and never earlier than the reply says; one where it says nothing. */
+static void put_retry_after(struct evhttp_request *request, uint32_t retry_after_ms)
+{
+    char seconds[12];
+    uint32_t whole = retry_after_ms / MS_PER_S + (retry_after_ms % MS_PER_S != 0);
+    snprintf(seconds, sizeof seconds, "%" PRIu32, whole == 0 ? 1 : whole);
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Retry-After", seconds);
+}
+
 static void answer(struct http_connection *connection, struct http_call *call, int status)
 {
     struct evhttp_request *request = call->request;
@@ -52,8 +63,7 @@ static void answer(struct http_connection *connection, struct http_call *call, i
                    sizeof failed - 1);
     } else {
         if (call->call.code == REPLY_overloaded || call->call.code == REPLY_draining)
-            evhttp_add_header(evhttp_request_get_output_headers(request), "Retry-After",
-                              RETRY_AFTER);
+            put_retry_after(request, call->call.retry_after_ms);
         send_reply(connection, request, status, "application/json", json, len);
     }
     free(json);

@@ -86,7 +86,7 @@ static void serves_decisions(struct shop *shop)
     assert_true(cJSON_GetArraySize(cJSON_GetObjectItem(reply, "items")) > 0);
     cJSON_Delete(reply);
     assert_int_equal(daemon_get(&shop->daemon, "/readyz?verbose", page, sizeof page), 200);
-    assert_non_null(strstr(page, "[+]event_log ok: disk_full, events are refused: "));
+    assert_non_null(strstr(page, "[!]event_log degraded: disk_full, events are refused: "));
 }
 
 /* Each event of a batch that was acknowledged counts once. */

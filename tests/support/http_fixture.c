@@ -84,6 +84,10 @@ static enum call_state serve(void *service, struct worker *worker, struct call *
         big(call);
     } else if (text_is(op, "busy")) {
         reply_error(call, no_id, clock_system(), REPLY_overloaded, "a queue is full", NULL);
+    } else if (text_is(op, "busy_long")) {
+        reply_overloaded(call, no_id, clock_system(), "a queue is full", 60001);
+    } else if (text_is(op, "busy_moment")) {
+        reply_overloaded(call, no_id, clock_system(), "a queue is full", 2000);
     } else if (text_is(op, "later")) {
         pthread_mutex_lock(&fixture->mutex);
         must(fixture->deferred_count < HTTP_FIXTURE_DEFERRED_MAX, "too many deferred calls");

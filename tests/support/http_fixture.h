@@ -2,9 +2,9 @@
 /* http_fixture - an http_server on a thread of its own, and a client that sends bytes as they are.
  *
  * The service: "echo" gives {"ok":true,"local":BOOL,"from_page":BOOL,"got":REQUEST}, "busy" is
- * overloaded, "big" is 200,000 bytes, "later" is deferred until http_fixture_complete, anything
- * else is unknown_op. Pages: /hello says its query, /sick has status 503.  Threads: the test's own
- * calls these. */
+ * overloaded, as are "busy_moment" for 2,000 ms and "busy_long" for 60,001 ms, "big" is 200,000
+ * bytes, "later" is deferred until http_fixture_complete, anything else is unknown_op. Pages:
+ * /hello says its query, /sick has status 503.  Threads: the test's own calls these. */
 #ifndef TESTS_SUPPORT_HTTP_FIXTURE_H
 #define TESTS_SUPPORT_HTTP_FIXTURE_H
 

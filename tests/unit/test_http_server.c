@@ -171,6 +171,15 @@ static void test_overload_says_when_to_come_again(void **state)
     struct http_reply reply = http_post(*state, "/v1/busy", "{}");
     assert_says(&reply, 503, "\"code\":\"overloaded\"");
     assert_has_header(&reply, "Retry-After: 1\r\n");
+    reply = http_post(*state, "/v1/busy_moment", "{}");
+    assert_says(&reply, 503, "\"retry_after_ms\":2000");
+    assert_has_header(&reply, "Retry-After: 2\r\n");
+    reply = http_post(*state, "/v1/busy_long", "{}");
+    assert_says(&reply, 503, "\"retry_after_ms\":60001");
+    assert_has_header(&reply, "Retry-After: 61\r\n");
+    reply = http_post(*state, "/v1/echo", "{}");
+    assert_says(&reply, 200, "\"ok\":true");
+    assert_null(strstr(reply.head, "Retry-After"));
 }
 
 static void test_requests_in_pieces_and_in_a_row(void **state)

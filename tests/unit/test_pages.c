@@ -158,6 +158,8 @@ static void test_each_model_is_told_and_a_bad_push_changes_nothing(void **state)
     rcu_read_end();
     verbose_has(f, 200,
                 "\n[!]model near not used: near@1 serves, breaker held_open; newer 3 refused: ");
+    verbose_has(f, 200, "\n[!]breakers degraded: near@1 is held_open\n");
+    page_is(f, "/readyz", "", 200, "ok\n");
 }
 
 static void test_a_refused_version_is_told_until_a_newer_one_serves(void **state)
