@@ -59,13 +59,24 @@ static void on_complete(struct call *call)
     send_reply(call->owner);
 }
 
-/* A client that does not read parks its replies in contexts that the others need. */
+/* A client that does not read parks its replies in contexts that the others need, and each of them
+ * may time out.  The first one counts the client and marks the contexts of that pipe.  There are no
+ * others to come: a reply to a pipe that is closed counts as sent.  pipe_id was stored before the
+ * reply was sent, and nng's lock orders that before the close: relaxed is enough. */
 static void close_slow_reader(struct nng_context *context)
 {
     struct nng_server *server = context->server;
-    uint32_t id = (uint32_t)nng_pipe_id(context->pipe);
+    int id = nng_pipe_id(context->pipe);
     nng_pipe_close(context->pipe);
-    if (atomic_exchange(&server->slow_pipe_id, id) != id)
+    pthread_mutex_lock(&server->mutex);
+    bool is_first = context->counted_pipe_id != id;
+    for (uint32_t i = 0; is_first && i < server->options.contexts; i++) {
+        struct nng_context *other = &server->contexts[i];
+        if (atomic_load_explicit(&other->pipe_id, memory_order_relaxed) == id)
+            other->counted_pipe_id = id;
+    }
+    pthread_mutex_unlock(&server->mutex);
+    if (is_first)
         metric_add_shared(server->options.metrics, M_SLOW_READERS_CLOSED, 0, 0, 1);
 }
 
@@ -115,6 +126,7 @@ static void on_received(void *arg)
     atomic_fetch_add(&server->in_flight, 1);
     context->message = message;
     context->pipe = nng_msg_get_pipe(message);
+    atomic_store_explicit(&context->pipe_id, nng_pipe_id(context->pipe), memory_order_relaxed);
     struct call *call = &context->call;
     call->request = nng_msg_body(message);
     call->request_bytes = nng_msg_len(message);

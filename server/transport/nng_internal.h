@@ -27,7 +27,9 @@ struct nng_context {
     nng_aio *receive;
     nng_aio *send;
     nng_msg *message;
-    nng_pipe pipe; /* that the request came by */
+    nng_pipe pipe;       /* that the request came by */
+    _Atomic int pipe_id; /* the same, for other contexts; see close_slow_reader */
+    int counted_pipe_id; /* a slow reader with a reply here was counted; 0: none */
     struct call call;
 };
 
@@ -58,9 +60,8 @@ struct nng_server {
     _Atomic uint32_t in_flight;
     _Atomic bool refuse_new;
     _Atomic bool stopping;
-    _Atomic uint32_t slow_pipe_id; /* the one closed last, so that it is counted once */
-    pthread_mutex_t mutex;         /* guards what follows */
-    pthread_cond_t changed;        /* in_flight reached 0, stop_watchdog, closed */
+    pthread_mutex_t mutex;  /* guards what follows, and counted_pipe_id of all contexts */
+    pthread_cond_t changed; /* in_flight reached 0, stop_watchdog, closed */
     uint32_t connection_count;
     bool listening;
     bool stop_watchdog;

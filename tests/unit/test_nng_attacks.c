@@ -181,6 +181,35 @@ static void test_a_slow_reader_is_closed_and_others_are_served(void **state)
     }
 }
 
+/* Their replies are sent by turns and time out together, several of each. */
+static void slow_readers_come_and_go(struct target *target)
+{
+    enum { SLOW = 2, REPLIES = 16, BYTES = 60000 }; /* as many as there are contexts */
+    static char request[BYTES] = "later";
+    struct nng_fixture *fixture = &target->fixture;
+    struct sp_client slow[SLOW];
+    uint64_t before = metric_value(fixture->metrics, M_SLOW_READERS_CLOSED, 0, 0);
+    for (uint32_t i = 0; i < SLOW; i++)
+        assert_true(sp_open(&slow[i], target->url[1]));
+    for (uint32_t i = 0; i < REPLIES; i++) {
+        assert_true(sp_send(&slow[i % SLOW], i, request, sizeof request));
+        assert_true(nng_fixture_wait_deferred(fixture, i + 1));
+    }
+    nng_fixture_complete(fixture);
+    assert_true(nng_fixture_metric_becomes(fixture, M_CONNECTIONS, TRANSPORT_NNG, 0));
+    assert_true(nng_fixture_becomes_idle(fixture));
+    assert_int_equal(metric_value(fixture->metrics, M_SLOW_READERS_CLOSED, 0, 0), before + SLOW);
+    for (uint32_t i = 0; i < SLOW; i++)
+        sp_close(&slow[i]);
+}
+
+/* Which of them time out before the first close is up to chance: many rounds. */
+static void test_slow_readers_at_once_count_once_each(void **state)
+{
+    for (int round = 0; round < 20; round++)
+        slow_readers_come_and_go(*state);
+}
+
 static void test_hundreds_of_idle_connections(void **state)
 {
     struct target *target = *state;
@@ -330,6 +359,7 @@ int main(int argc, char **argv)
         TEST(test_announcing_four_gigabytes),
         TEST(test_half_messages_from_many_do_not_stop_others),
         TEST(test_a_slow_reader_is_closed_and_others_are_served),
+        TEST(test_slow_readers_at_once_count_once_each),
         TEST(test_hundreds_of_idle_connections),
         TEST(test_a_message_of_too_many_hops_is_dropped_alone),
         TEST(test_an_empty_body_is_a_request_and_three_bytes_are_not),
