@@ -148,6 +148,13 @@ static void a_run_stands_beside_its_yardsticks(void **state)
     assert_non_null(strstr(program.out, "percentile"));
     run(1, "--op ping --compare @missing.json");
     assert_non_null(strstr(program.err, "missing.json"));
+    run(1, "--url tcp://127.0.0.1:1 --op similar --compare @run.json");
+    assert_non_null(strstr(program.err, "op: expected similar to compare with, got recommend"));
+    /* Before a daemon is looked for, and what is there stays. */
+    run(1, "--url tcp://127.0.0.1:1 --op ping --svg @missing/run.svg");
+    assert_non_null(strstr(program.err, "run.svg: no chart can be written there"));
+    run(1, "--url tcp://127.0.0.1:1 --op ping --svg @.");
+    assert_non_null(strstr(program.err, "expected a file to draw into, got a directory"));
 }
 
 static void a_sweep_has_its_curve_and_a_plan_its_limits(void **state)

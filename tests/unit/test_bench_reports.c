@@ -70,7 +70,7 @@ static void what_json_says_is_read_back(void **state)
     temp_dir_create(&dir);
     temp_dir_path(&dir, "run.json", path);
     write_json(&report, path);
-    assert_int_equal(earlier_read_curve(path, &before, &err), ERR_OK);
+    assert_int_equal(earlier_read_curve(path, &options, &before, &err), ERR_OK);
     curve_of(&results[0].latency, &curve);
     assert_int_equal(before.count, curve.count);
     for (uint32_t i = 0; i < curve.count; i++) {
@@ -84,7 +84,7 @@ static void what_json_says_is_read_back(void **state)
     report.sweeps = sweeps;
     report.before = &before;
     write_json(&report, path);
-    assert_int_equal(earlier_read_curve(path, &before, &err), ERR_OK);
+    assert_int_equal(earlier_read_curve(path, &options, &before, &err), ERR_OK);
     assert_int_equal(earlier_read_sweep(path, &sweep, &err), ERR_OK);
     assert_int_equal(sweep.try_count, 3); /* of the two tries at 2000 the later one */
     assert_true(sweep.tries[1].rate == 2000 && sweep.tries[1].p99_us == 400);
@@ -101,7 +101,7 @@ static void what_json_says_is_read_back(void **state)
 
     report.results = NULL; /* no peak was found */
     write_json(&report, path);
-    assert_int_equal(earlier_read_curve(path, &before, &err), ERR_BAD_INPUT);
+    assert_int_equal(earlier_read_curve(path, &options, &before, &err), ERR_BAD_INPUT);
     assert_non_null(strstr(err.text, "found no peak"));
     temp_dir_remove(&dir);
 }
@@ -159,6 +159,7 @@ static void bad_results_are_refused_by_name(void **state)
         {HEAD "\"run\", \"percentiles\": [[50, 5], [60, 4]]}", "percentiles[1]: percentiles do"},
         {HEAD "\"run\", \"percentiles\": [[50, 5]]}", "latency_us"},
         {HEAD "\"run\", \"percentiles\": [[50, 5]], \"latency_us\": {\"p50\": 1}}", "p90"},
+        {HEAD "\"run\", \"percentiles\": [[50, 5]], " LATENCY "}", "op: missing"},
         {HEAD "\"sweep\"}", "found no peak"},
         {HEAD "\"sweep\", \"at_half\": 5}", "percentiles"},
     };
@@ -174,13 +175,14 @@ static void bad_results_are_refused_by_name(void **state)
     };
     static struct curve curve;
     static struct earlier_sweep sweep;
+    const struct bench_options options = {.op = BENCH_PING};
     struct temp_dir dir;
     char path[2 * TEMP_DIR_BYTES];
     temp_dir_create(&dir);
     temp_dir_path(&dir, "a.json", path);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         temp_dir_write_text(&dir, "a.json", bad[i][0]);
-        assert_int_not_equal(earlier_read_curve(path, &curve, &err), ERR_OK);
+        assert_int_not_equal(earlier_read_curve(path, &options, &curve, &err), ERR_OK);
         if (strstr(err.text, bad[i][1]) == NULL)
             print_error("%s: %s\n", bad[i][0], err.text);
         assert_non_null(strstr(err.text, bad[i][1]));
@@ -193,9 +195,52 @@ static void bad_results_are_refused_by_name(void **state)
             print_error("%s: %s\n", bad_sweeps[i][0], err.text);
         assert_non_null(strstr(err.text, bad_sweeps[i][1]));
     }
-    temp_dir_write_text(&dir, "a.json", HEAD "\"run\", \"percentiles\": [[50, 5]], " LATENCY "}");
-    assert_int_equal(earlier_read_curve(path, &curve, &err), ERR_OK);
-    assert_int_equal(earlier_read_curve("/nonexistent", &curve, &err), ERR_NOT_FOUND);
+    temp_dir_write_text(&dir, "a.json",
+                        HEAD "\"run\", \"op\": \"ping\", \"percentiles\": [[50, 5]], " LATENCY "}");
+    assert_int_equal(earlier_read_curve(path, &options, &curve, &err), ERR_OK);
+    assert_int_equal(earlier_read_curve("/nonexistent", &options, &curve, &err), ERR_NOT_FOUND);
+    temp_dir_remove(&dir);
+}
+
+static void a_result_of_other_requests_is_refused(void **state)
+{
+    (void)state;
+    static struct curve curve;
+    const struct bench_options then = {.op = BENCH_RECOMMEND, .n = 20, .slot = "a \"slot\""};
+    struct targets targets = {.list = {{.name = "decided"}}, .count = 1};
+    struct report report = make_report(&then, &targets);
+    struct bench_options now = then;
+    struct temp_dir dir;
+    char path[2 * TEMP_DIR_BYTES];
+    temp_dir_create(&dir);
+    temp_dir_path(&dir, "a.json", path);
+    write_json(&report, path);
+    assert_int_equal(earlier_read_curve(path, &now, &curve, &err), ERR_OK);
+    now.op = BENCH_SIMILAR;
+    assert_int_equal(earlier_read_curve(path, &now, &curve, &err), ERR_BAD_INPUT);
+    assert_non_null(strstr(err.text, "op: expected similar to compare with, got recommend"));
+    now = then;
+    now.n = 21;
+    assert_int_equal(earlier_read_curve(path, &now, &curve, &err), ERR_BAD_INPUT);
+    assert_non_null(strstr(err.text, "n: expected 21 to compare with, got 20"));
+    now = then;
+    now.slot = NULL;
+    assert_int_equal(earlier_read_curve(path, &now, &curve, &err), ERR_BAD_INPUT);
+    assert_non_null(strstr(err.text, "slot: expected none to compare with, got a \"slot\""));
+    now.slot = "other";
+    assert_int_equal(earlier_read_curve(path, &now, &curve, &err), ERR_BAD_INPUT);
+    assert_non_null(strstr(err.text, "slot: expected other to compare with, got a "));
+
+    struct bench_options ping = {.op = BENCH_PING, .n = 20}; /* has neither */
+    report.options = &ping;
+    write_json(&report, path);
+    now = (struct bench_options){.op = BENCH_PING, .n = 5, .slot = "home"};
+    assert_int_equal(earlier_read_curve(path, &now, &curve, &err), ERR_OK);
+    ping.op = now.op = BENCH_RANK;
+    now.n = 20;
+    write_json(&report, path);
+    assert_int_equal(earlier_read_curve(path, &now, &curve, &err), ERR_BAD_INPUT);
+    assert_non_null(strstr(err.text, "slot: expected home to compare with, got none"));
     temp_dir_remove(&dir);
 }
 
@@ -205,6 +250,7 @@ int main(void)
         cmocka_unit_test(what_json_says_is_read_back),
         cmocka_unit_test(people_are_told_the_same),
         cmocka_unit_test(bad_results_are_refused_by_name),
+        cmocka_unit_test(a_result_of_other_requests_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

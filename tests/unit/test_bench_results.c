@@ -171,6 +171,14 @@ static void a_chart_is_well_formed_and_complete(void **state)
     assert_null(strstr(svg, "inf"));
     free(bytes);
     assert_int_equal(chart_write(&chart, "/nonexistent/chart.svg", &err), ERR_NOT_FOUND);
+    assert_int_equal(chart_check_path("/nonexistent/chart.svg", &err), ERR_NOT_FOUND);
+    assert_string_equal(err.text, "/nonexistent/chart.svg: no chart can be written there: "
+                                  "No such file or directory");
+    assert_int_equal(chart_check_path(dir.path, &err), ERR_BAD_INPUT);
+    assert_int_equal(chart_check_path("folder/", &err), ERR_BAD_INPUT);
+    assert_int_equal(chart_check_path(path, &err), ERR_OK);
+    assert_int_equal(chart_check_path("chart.svg", &err), ERR_OK);
+    assert_is_xml(path); /* as before */
     for (uint32_t n = 0;; n++) {
         alloc_fail_after(n);
         enum err_code rc = chart_write(&chart, path, &err);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/bench/chart.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
@@ -184,6 +188,25 @@ void chart_render(const struct chart *chart, struct buffer *out)
         y += 20;
     }
     buffer_put_str(out, "</svg>\n");
+}
+
+/* A chart replaces its file, so that it is the folder that must be writable. */
+enum err_code chart_check_path(const char *path, struct err *err)
+{
+    char dir[FILE_PATH_BYTES];
+    struct stat info;
+    const char *slash = strrchr(path, '/');
+    size_t dir_bytes = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+    if (dir_bytes >= sizeof dir - 1)
+        return err_set(err, ERR_LIMIT, "the path '%.80s...' is too long to write", path);
+    snprintf(dir, sizeof dir, "%.*s", (int)dir_bytes, dir_bytes == 0 ? "" : path);
+    if (path[dir_bytes] == '\0' || (stat(path, &info) == 0 && S_ISDIR(info.st_mode)))
+        return err_set(err, ERR_BAD_INPUT, "%s: expected a file to draw into, got a directory",
+                       path);
+    if (access(dir_bytes == 0 ? "." : dir, W_OK | X_OK) != 0)
+        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+                       "%s: no chart can be written there: %s", path, strerror(errno));
+    return ERR_OK;
 }
 
 enum err_code chart_write(const struct chart *chart, const char *path, struct err *err)

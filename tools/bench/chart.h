@@ -26,6 +26,8 @@ struct chart {
 };
 
 void chart_render(const struct chart *chart, struct buffer *out);
+/* Whether chart_write could write there; a file that is there stays as it is. */
+MUST_CHECK enum err_code chart_check_path(const char *path, struct err *err);
 /* The file is replaced as a whole. */
 MUST_CHECK enum err_code chart_write(const struct chart *chart, const char *path, struct err *err);
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "tools/bench/options.h"
 
 /* Format and kind; the caller deletes *ret_root, also on an error. */
 static enum err_code open_result(const char *path, cJSON **ret_root, struct json_at *ret_at,
@@ -78,7 +77,51 @@ static enum err_code read_curve(const struct json_at *run, struct curve *curve, 
     return rc;
 }
 
-enum err_code earlier_read_curve(const char *path, struct curve *ret_curve, struct err *err)
+static enum err_code check_slot(const struct json_at *at, const char *wanted, struct err *err)
+{
+    const char *slot = NULL;
+    if (at->value != NULL && !cJSON_IsNull(at->value)) {
+        enum err_code rc = json_string(at, &slot, err);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    if (at->value == NULL || (slot == NULL) != (wanted == NULL) ||
+        (slot != NULL && strcmp(slot, wanted) != 0))
+        return err_set(err, ERR_BAD_INPUT, "%s: expected %s to compare with, got %s", at->path,
+                       wanted == NULL ? "none" : wanted,
+                       at->value == NULL ? "nothing"
+                       : slot == NULL    ? "none"
+                                         : slot);
+    return ERR_OK;
+}
+
+/* Other requests take other times. */
+static enum err_code check_request(const struct json_at *run, const struct bench_options *options,
+                                   struct err *err)
+{
+    const char *op = NULL;
+    int64_t n = 0;
+    struct json_at at = json_member(run, "op");
+    enum err_code rc = json_string(&at, &op, err);
+    if (rc != ERR_OK)
+        return rc;
+    if (strcmp(op, bench_op_name(options->op)) != 0)
+        return err_set(err, ERR_BAD_INPUT, "%s: expected %s to compare with, got %s", at.path,
+                       bench_op_name(options->op), op);
+    at = json_member(run, "n");
+    if (bench_op_has_n(options->op)) {
+        if ((rc = json_int(&at, 0, BENCH_ITEMS_MAX, &n, err)) != ERR_OK)
+            return rc;
+        if (n != options->n)
+            return err_set(err, ERR_BAD_INPUT, "%s: expected %u to compare with, got %d", at.path,
+                           options->n, (int)n);
+    }
+    at = json_member(run, "slot");
+    return bench_op_has_slot(options->op) ? check_slot(&at, options->slot, err) : ERR_OK;
+}
+
+enum err_code earlier_read_curve(const char *path, const struct bench_options *options,
+                                 struct curve *ret_curve, struct err *err)
 {
     cJSON *root = NULL;
     struct json_at run;
@@ -95,6 +138,8 @@ enum err_code earlier_read_curve(const char *path, struct curve *ret_curve, stru
     }
     if (rc == ERR_OK)
         rc = read_curve(&run, &curve, err);
+    if (rc == ERR_OK)
+        rc = check_request(&run, options, err);
     if (rc == ERR_OK)
         *ret_curve = curve;
     cJSON_Delete(root);

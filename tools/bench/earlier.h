@@ -11,15 +11,17 @@
 
 #include "base/err.h"
 #include "tools/bench/curve.h"
+#include "tools/bench/options.h"
 #include "tools/bench/sweep.h"
 
 #define EARLIER_FORMAT    1
 #define EARLIER_BYTES_MAX (16u << 20)
 #define EARLIER_US_MAX    1e10
 
-/* The latencies of a run, or those of a sweep at half of its peak. */
-MUST_CHECK enum err_code earlier_read_curve(const char *path, struct curve *ret_curve,
-                                            struct err *err);
+/* The latencies of a run, or those of a sweep at half of its peak.  ERR_BAD_INPUT when it asked for
+ * something else than `options` do: another op, or as far as the op has them another n or slot. */
+MUST_CHECK enum err_code earlier_read_curve(const char *path, const struct bench_options *options,
+                                            struct curve *ret_curve, struct err *err);
 
 struct earlier_try {
     double rate, p99_us;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "tools/bench/chart.h"
 #include "tools/bench/earlier.h"
 #include "tools/bench/report.h"
 #include "tools/bench/stop.h"
@@ -96,8 +97,10 @@ static enum err_code measure_with(struct measurement *m, FILE *out, bool *ret_re
 {
     struct report report = {.options = m->options, .targets = &m->targets};
     enum err_code rc = ERR_OK;
-    if (m->options->compare_file != NULL) {
-        rc = earlier_read_curve(m->options->compare_file, &m->before, err);
+    if (m->options->svg_file != NULL)
+        rc = chart_check_path(m->options->svg_file, err);
+    if (rc == ERR_OK && m->options->compare_file != NULL) {
+        rc = earlier_read_curve(m->options->compare_file, m->options, &m->before, err);
         report.before = &m->before;
     }
     if (rc == ERR_OK)

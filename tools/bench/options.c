@@ -73,6 +73,16 @@ const char *bench_op_name(enum bench_op op)
     return op_names[op];
 }
 
+bool bench_op_has_n(enum bench_op op)
+{
+    return op != BENCH_PING && op != BENCH_FEATURES;
+}
+
+bool bench_op_has_slot(enum bench_op op)
+{
+    return op != BENCH_PING;
+}
+
 void bench_options_help(FILE *out)
 {
     fputs("usage: decide-bench [--url URL] --op OP [--rate R | --closed | --sweep] [options]\n"

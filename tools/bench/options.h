@@ -64,5 +64,8 @@ MUST_CHECK enum err_code bench_options_parse(int argc, char **argv,
                                              struct bench_options *ret_options, struct err *err);
 void bench_options_help(FILE *out);
 const char *bench_op_name(enum bench_op op);
+/* Whether its requests carry --n, and --slot. */
+bool bench_op_has_n(enum bench_op op);
+bool bench_op_has_slot(enum bench_op op);
 
 #endif

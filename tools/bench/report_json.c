@@ -4,8 +4,9 @@
 #include "tools/bench/earlier.h"
 #include "tools/bench/report.h"
 #include "tools/bench/stop.h"
+#include "tools/cli/json_text.h"
 
-/* Every text that is written is a name of ours, or letters and underscores: see tally.h. */
+/* Every text but the slot is a name of ours, or letters and underscores: see tally.h. */
 
 static double us(uint64_t ns)
 {
@@ -103,11 +104,16 @@ static void put_run(const struct report *report, FILE *out)
     const struct bench_options *options = report->options;
     struct curve decided;
     curve_of(&report->results[0].latency, &decided);
+    fprintf(out, "\"op\": \"%s\", \"n\": %u, \"slot\": ", bench_op_name(options->op), options->n);
+    if (options->slot == NULL)
+        fputs("null", out);
+    else
+        json_text_print(options->slot, out);
     fprintf(out,
-            "\"op\": \"%s\", \"arrivals\": \"%s\", \"connections\": %u, \"processes\": %u, "
+            ", \"arrivals\": \"%s\", \"connections\": %u, \"processes\": %u, "
             "\"rounds\": %u, \"warmup_s\": %.3f, \"seed\": %" PRIu64 ", ",
-            bench_op_name(options->op), report_arrivals(options), options->connections,
-            options->processes, options->rounds, options->warmup_s, options->seed);
+            report_arrivals(options), options->connections, options->processes, options->rounds,
+            options->warmup_s, options->seed);
     put_result(options, &report->results[0], out);
     put_yardsticks(report, &decided, out);
     if (report->before != NULL) {
