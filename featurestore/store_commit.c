@@ -148,6 +148,13 @@ static void tell(struct store *store, struct store_jobs *jobs, enum err_code cod
     }
 }
 
+/* For what comes next. */
+static enum err_code find_room(struct store *store, struct err *err)
+{
+    enum err_code code = store->log == NULL ? ERR_OK : event_log_make_room(store->log, err);
+    return code == ERR_OK && store->log != NULL ? event_log_check_room(store->log, err) : code;
+}
+
 void store_commit_ended(struct store *store, enum err_code code, const struct err *err,
                         struct store_jobs *jobs)
 {
@@ -155,8 +162,7 @@ void store_commit_ended(struct store *store, enum err_code code, const struct er
     if (code != ERR_OK)
         note_outcome(store, code, err);
     else /* what comes next has no place, and a checkpoint can be made now that nothing waits */
-        note_outcome(store, store->log == NULL ? ERR_OK : event_log_make_room(store->log, &no_room),
-                     &no_room);
+        note_outcome(store, find_room(store, &no_room), &no_room);
     tell(store, jobs, code, err);
     if (code != ERR_OK)
         tell(store, &store->uncommitted, code, err); /* what was applied meanwhile comes after it */

@@ -202,8 +202,8 @@ static void *run(void *arg)
     struct store *store = arg;
     if (!store_is_recovered(store))
         store_recover(store);
-    if (store->log != NULL && event_log_is_full(store->log))
-        store_commit(store); /* nothing waits, but it says that nothing more is taken */
+    if (store->log != NULL)
+        store_commit(store); /* nothing waits, but it says whether more is taken */
     pthread_mutex_lock(&store->mutex);
     while (store->queue.first != NULL || store->committer.state != COMMIT_NONE ||
            !store->stopping) {

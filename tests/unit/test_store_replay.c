@@ -218,6 +218,27 @@ static void test_one_that_is_given_up_leaves_the_log_as_it_was(void **state)
     assert_int_not_equal(durable_rig_hash(&rig), hash);
 }
 
+static void test_a_start_knows_that_there_is_no_room(void **state)
+{
+    (void)state;
+    struct store_recovery recovery;
+    struct err err = {.text = ""};
+    fill_log(10);
+    durable_rig_close(&rig);
+    rig.log.disk_reserve_bytes = UINT64_MAX; /* more than any disk has */
+    durable_rig_open(&rig, NULL);
+    durable_rig_recover(&rig, &recovery);
+    (void)durable_rig_sequence(&rig); /* what the store thread does first is done */
+    assert_int_equal(store_durability(rig.store, &err), STORE_DISK_FULL);
+    assert_non_null(strstr(err.text, "are kept in reserve"));
+    durable_rig_close(&rig);
+    rig.log.disk_reserve_bytes = 0;
+    durable_rig_open(&rig, NULL);
+    durable_rig_recover(&rig, &recovery);
+    assert_int_equal(durable_rig_sequence(&rig), 10);
+    assert_int_equal(store_durability(rig.store, NULL), STORE_ON_DISK);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_teardown(name, tear_down)
@@ -228,6 +249,7 @@ int main(void)
         T(test_without_memory_it_is_not_made),
         T(test_a_long_replay_leads_to_the_same_state),
         T(test_one_that_is_given_up_leaves_the_log_as_it_was),
+        T(test_a_start_knows_that_there_is_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
