@@ -50,10 +50,10 @@
       "batch of events)")                                                                          \
     X(INT, connections_max, 1024, 1, 65536, "connections", RESTART,                                \
       "open connections of peers; more are closed at once")                                        \
-    X(INT, queue_delay_target_us, 2000, 0, 1000000, "us", RESTART,                                 \
+    X(INT, queue_delay_target_us, 500, 0, 1000000, "us", RESTART,                                 \
       "when no request of a tenth of a second waited less, the daemon is overloaded and "          \
       "decisions get cheaper; at most `queue_delay_max_us`; 0: never")                              \
-    X(INT, queue_delay_max_us, 10000, 100, 60000000, "us", RESTART,                                \
+    X(INT, queue_delay_max_us, 1000, 100, 60000000, "us", RESTART,                                \
       "an overloaded daemon refuses decisions that waited longer, events after half of it, "       \
       "uploads of models after a quarter")                                                         \
     X(INT, latency_target_us, 0, 0, 60000000, "us", RESTART,                                       \

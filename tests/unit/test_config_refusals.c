@@ -36,7 +36,7 @@ static const struct {
      "event_retention[2]: 'view=40d' is of the type that 'view=30d' is of"},
     {"{\"queue_delay_target_us\": 5000, \"queue_delay_max_us\": 4999}",
      "queue_delay_target_us: expected at most queue_delay_max_us, 4999, got 5000"},
-    {"{\"queue_delay_target_us\": 10001}", "expected at most queue_delay_max_us, 10000, got 10001"},
+    {"{\"queue_delay_target_us\": 10001}", "expected at most queue_delay_max_us, 1000, got 10001"},
     {"{\"event_retention\": {\"view\": \"30d\"}}", "event_retention: expected an array"},
     {"{\"http\": 1}", "c.json: http: expected a string, got a number"},
     {"{\"data_dir\": \"/d\", \"models_dir\": \"/d\"}", "models_dir: '/d' is data_dir"},
