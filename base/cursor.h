@@ -54,10 +54,10 @@ struct cursor_fault {
 MUST_CHECK enum err_code cursor_check_fault(const uint8_t *bytes, size_t len, uint32_t values_max,
                                             struct cursor_fault *ret_fault);
 
-/* For checked bytes only. */
+/* For checked bytes only, or none (NULL). */
 static inline struct cursor cursor_of(const uint8_t *bytes, size_t len)
 {
-    return (struct cursor){bytes, bytes + len};
+    return (struct cursor){bytes, bytes == NULL ? NULL : bytes + len};
 }
 
 enum cursor_kind cursor_peek(const struct cursor *cursor);
