@@ -87,7 +87,6 @@ static enum err_code check_scale(const struct safetensors *file, const struct te
                        "%s: tensor '%.64s' is I8, which needs '%.64s" SCALE_SUFFIX
                        "' with a float for each row: a tensor, or a file under that key where it "
                        "is an array of numpy",
-
                        file->name, tensor->name, tensor->name);
     if (!tensor_is_float(scale->type) || scale->dim_count != 1 || scale->dim[0] != tensor->dim[0])
         return err_set(err, ERR_CORRUPT,

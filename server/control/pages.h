@@ -3,9 +3,8 @@
  *
  * /livez depends on nothing but the loop that answers it.  /readyz says whether the daemon should
  * get traffic, and why not; `?verbose` lists every check, and every model: `[+]` ok, `[-]` failed,
- * and
- * `[!]` degraded, which is no reason to be unready.  Gauges are read when /metrics is asked for, so
- * nothing is spent on them otherwise.
+ * and `[!]` degraded, which is no reason to be unready.  Gauges are read when /metrics is asked
+ * for, so nothing is spent on them otherwise.
  *
  * Threads: the loop's. */
 #ifndef SERVER_CONTROL_PAGES_H

@@ -8,8 +8,12 @@
 #include "models/blend.h"
 #include "server/control/pages_internal.h"
 
-/* Of a reason: a line with a name and a version in it stays within what buffer_put_fmt takes. */
-enum { WHY_BYTES = 100 };
+/* Up to a NULL; names, versions and reasons together are longer than buffer_put_fmt takes. */
+static void put_all(struct buffer *buffer, const char *const texts[])
+{
+    for (uint32_t i = 0; texts[i] != NULL; i++)
+        buffer_put_str(buffer, texts[i]);
+}
 
 /* Every name that the policies hold, `index` counting from 0 over all slots; NULL behind the last.
  * "" and "*" stand where none, or the first of a kind, is meant. */
@@ -65,7 +69,7 @@ static void put_newer(const struct pages *pages, struct buffer *buffer, const ch
     if (pages->registry != NULL)
         registry_newer_refusal(pages->registry, name, version, why);
     if (version[0] != '\0')
-        buffer_put_fmt(buffer, "; newer %s refused: %.*s", version, WHY_BYTES, why);
+        put_all(buffer, (const char *const[]){"; newer ", version, " refused: ", why, NULL});
 }
 
 static void put_serving(const struct pages *pages, struct buffer *buffer,
@@ -75,17 +79,17 @@ static void put_serving(const struct pages *pages, struct buffer *buffer,
     for (uint32_t i = 0; (model = snapshot_model(snapshot, i)) != NULL; i++) {
         const char *lacking = lacking_part(snapshot, model);
         if (lacking != NULL) {
-            buffer_put_fmt(buffer, "[!]model %s not used: %s needs %s, which does not serve",
-                           model->name, model->label, lacking);
-            put_newer(pages, buffer, model->name);
-            buffer_put_char(buffer, '\n');
-            continue;
+            put_all(buffer,
+                    (const char *const[]){"[!]model ", model->name, " not used: ", model->label,
+                                          " needs ", lacking, ", which does not serve", NULL});
+        } else {
+            bool usable = breaker_is_closed(model->breaker);
+            put_all(buffer,
+                    (const char *const[]){usable ? "[+]model " : "[!]model ", model->name,
+                                          usable ? " ok: " : " not used: ", model->label,
+                                          i < snapshot->model_count ? " serves" : " is the canary",
+                                          ", breaker ", breaker_name(model->breaker), NULL});
         }
-        bool usable = breaker_is_closed(model->breaker);
-        buffer_put_fmt(buffer, "[%c]model %s %s: %s %s, breaker %s", usable ? '+' : '!',
-                       model->name, usable ? "ok" : "not used", model->label,
-                       i < snapshot->model_count ? "serves" : "is the canary",
-                       breaker_name(model->breaker));
         if (i < snapshot->model_count)
             put_newer(pages, buffer, model->name);
         buffer_put_char(buffer, '\n');
@@ -99,8 +103,9 @@ static void put_missing(const struct pages *pages, struct buffer *buffer,
     char why[ERR_TEXT_BYTES] = "";
     if (pages->registry != NULL)
         registry_refusal(pages->registry, name, why);
-    buffer_put_fmt(buffer, "[!]model %s missing: a policy names it, and no version serves%s%.*s\n",
-                   name, why[0] == '\0' ? "" : "; refused last: ", WHY_BYTES, why);
+    put_all(buffer, (const char *const[]){
+                        "[!]model ", name, " missing: a policy names it, and no version serves",
+                        why[0] == '\0' ? "" : "; refused last: ", why, "\n", NULL});
 }
 
 void pages_put_models(const struct pages *pages, struct buffer *buffer)
