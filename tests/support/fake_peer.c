@@ -178,7 +178,7 @@ static bool answer(struct fake_peer *peer, int fd, const struct incoming *incomi
     return write_all(fd, frame, frame_len);
 }
 
-static void serve(struct fake_peer *peer, int fd)
+static void serve(struct fake_peer *peer, uint32_t index, int fd)
 {
     static const char http[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
     uint8_t greeting[SP_GREETING_BYTES];
@@ -203,6 +203,8 @@ static void serve(struct fake_peer *peer, int fd)
     struct incoming first;
     struct incoming second;
     while (read_request(peer, fd, &first)) {
+        if (index == 0 && atomic_load(&peer->behaviour) == FAKE_FIRST_NEVER_ANSWERS)
+            continue;
         if (atomic_load(&peer->behaviour) == FAKE_ANSWERS_IN_PAIRS &&
             (!read_request(peer, fd, &second) || !answer(peer, fd, &second)))
             return;
@@ -225,7 +227,7 @@ static void *run_connection(void *argument)
     pthread_mutex_lock(&peer->mutex);
     int fd = peer->connections[index].fd;
     pthread_mutex_unlock(&peer->mutex);
-    serve(peer, fd);
+    serve(peer, index, fd);
     pthread_mutex_lock(&peer->mutex);
     close(fd);
     peer->connections[index].fd = -1;

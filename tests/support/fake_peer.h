@@ -15,11 +15,12 @@
 
 enum fake_behaviour {
     FAKE_ANSWERS,
-    FAKE_NEVER_GREETS,    /* accepts and stays silent */
-    FAKE_NEVER_ANSWERS,   /* greets and reads */
-    FAKE_GREETS_WRONG,    /* speaks HTTP */
-    FAKE_ANSWERS_GIANT,   /* announces 2^62 bytes */
-    FAKE_ANSWERS_GARBAGE, /* a frame that holds no MessagePack */
+    FAKE_NEVER_GREETS,        /* accepts and stays silent */
+    FAKE_NEVER_ANSWERS,       /* greets and reads */
+    FAKE_FIRST_NEVER_ANSWERS, /* the first connection does so, the others answer */
+    FAKE_GREETS_WRONG,        /* speaks HTTP */
+    FAKE_ANSWERS_GIANT,       /* announces 2^62 bytes */
+    FAKE_ANSWERS_GARBAGE,     /* a frame that holds no MessagePack */
     FAKE_ANSWERS_WRONG_ID,
     FAKE_ANSWERS_HALF, /* half a frame, then silence */
     FAKE_ANSWERS_HALF_AND_CLOSES,

@@ -276,6 +276,17 @@ static void a_run_accounts_for_every_request(void **state)
     fake_peer_stop(&peer);
 }
 
+static void a_connection_that_is_behind_gets_no_more(void **state)
+{
+    (void)state;
+    static struct fake_peer peer;
+    fake_peer_start(&peer, 0, FAKE_FIRST_NEVER_ANSWERS);
+    run_against(&peer, "--op ping --rate 300 --duration 0.5 --warmup 0 --connections 2");
+    assert_true(result.lost_count > 0);
+    assert_true(result.lost_count < result.due_count / 3); /* by turns it would be the half */
+    fake_peer_stop(&peer);
+}
+
 static void lost_requests_count_as_slow_ones(void **state)
 {
     (void)state;
@@ -312,6 +323,7 @@ int main(void)
         cmocka_unit_test(names_come_from_a_file_or_are_made),
         cmocka_unit_test(every_request_is_one_that_the_daemon_reads),
         cmocka_unit_test(a_run_accounts_for_every_request),
+        cmocka_unit_test(a_connection_that_is_behind_gets_no_more),
         cmocka_unit_test(lost_requests_count_as_slow_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

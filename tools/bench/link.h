@@ -24,7 +24,8 @@ struct link {
     size_t out_capacity, out_used, out_sent;
     uint8_t *in; /* owned */
     size_t in_capacity, in_used, in_taken;
-    bool is_watched_for_room; /* the caller's: epoll tells when the socket takes more */
+    uint32_t in_flight;       /* the caller's, as is the next: requests without an answer yet */
+    bool is_watched_for_room; /* epoll tells when the socket takes more */
 };
 
 /* The first address of the daemon.  ERR_BAD_INPUT names --url. */

@@ -33,7 +33,7 @@ struct load {
     struct client_address address;
     struct link *links;
     uint64_t *retry_at_ns; /* of links that are closed */
-    uint32_t link_count, next_link;
+    uint32_t link_count;
     int epoll;
     struct slot *slots;
     uint32_t first_free, in_flight;
@@ -73,6 +73,7 @@ static void give_up(struct load *load, struct slot *slot, uint64_t now_ns)
         load->result->lost_count++;
         hist_record(&load->result->latency, now_ns - slot->due_ns);
     }
+    load->links[slot->link].in_flight--;
     slot->link = NOBODY;
     slot->next_free = load->first_free;
     load->first_free = (uint32_t)(slot - load->slots);
@@ -133,6 +134,7 @@ static void issue(struct load *load, uint32_t index, uint64_t due_ns)
     uint64_t now_ns = client_now_ns();
     load->slots[id] = (struct slot){.due_ns = due_ns, .sent_ns = now_ns, .link = index};
     load->in_flight++;
+    link->in_flight++;
     if (measured)
         hist_record(&result->lag, now_ns - due_ns);
 }
@@ -175,6 +177,7 @@ static bool take_reply(struct load *load, uint32_t index, const struct sp_messag
     slot->next_free = load->first_free;
     load->first_free = id;
     load->in_flight--;
+    load->links[index].in_flight--;
     return true;
 }
 
@@ -216,14 +219,15 @@ static void revive(struct load *load, uint64_t now_ns)
     }
 }
 
-static uint32_t choose_link(struct load *load)
+/* The first of those with the least on its way, as a pool lends what is idle. */
+static uint32_t choose_link(const struct load *load)
 {
-    for (uint32_t tries = 0; tries < load->link_count; tries++) {
-        uint32_t index = load->next_link++ % load->link_count;
-        if (link_is_open(&load->links[index]))
-            return index;
-    }
-    return NOBODY;
+    uint32_t best = NOBODY;
+    for (uint32_t i = 0; i < load->link_count; i++)
+        if (link_is_open(&load->links[i]) &&
+            (best == NOBODY || load->links[i].in_flight < load->links[best].in_flight))
+            best = i;
+    return best;
 }
 
 /* Queues what is due, up to a burst, and writes it with one call per link. */

@@ -3,10 +3,13 @@
  *
  * Open loop: each request has a time at which it is due and its latency counts from then, so a
  * stall of the daemon (or of this program) is seen in full by every request it delayed.  What was
- * lost, never answered or never sent counts with the time until it was given up.  Closed loop: one
- * request at a time per connection, latency from when it was sent. Threads: one, the caller's; one
- * epoll loop serves every connection. Limits: LOAD_IN_FLIGHT_MAX requests on their way; those due
- * beyond are counted as unsent. */
+ * lost, never answered or never sent counts with the time until it was given up.  A request takes
+ * the first connection with the least on its way, as in a pool.  Closed loop: one request at a time
+ * per connection, latency from when it was sent.
+ *
+ * Threads: one, the caller's; one epoll loop serves every connection.
+ * Limits: LOAD_IN_FLIGHT_MAX requests on their way; those due beyond are counted as unsent.
+ */
 #ifndef TOOLS_BENCH_LOAD_H
 #define TOOLS_BENCH_LOAD_H
 
