@@ -162,6 +162,16 @@ static void forget_old(const struct definition *definition, uint32_t now_s, uint
                                              (double)NAN, column->number[i]);
 }
 
+/* The records of items lie anywhere: all are asked for before the first is read. */
+static void fetch_records(const struct feature_reader *reader, const struct feature *feature,
+                          uint32_t count)
+{
+    const uint32_t *item = reader->window[reader->at].item;
+    for (uint32_t i = 0; feature->subject == FEATURE_ITEM && i < count; i++)
+        if (item[i] != IDMAP_NONE)
+            store_item_fetch_record(reader->store, item[i]);
+}
+
 /* Values of the first `count` items. */
 static void read_values(struct feature_reader *reader, const struct feature *feature,
                         uint32_t count, double *ret_value, size_t stride)
@@ -170,6 +180,7 @@ static void read_values(struct feature_reader *reader, const struct feature *fea
     const struct definition *definition =
         feature->subject == FEATURE_DEFINED ? definition_of(reader, feature) : NULL;
     if (definition == NULL) {
+        fetch_records(reader, feature, count);
         for (uint32_t i = 0; i < count; i++)
             ret_value[i * stride] = feature->subject == FEATURE_DEFINED
                                         ? (double)NAN

@@ -366,6 +366,7 @@ float store_item_score(const struct store *store, uint32_t item, enum store_wind
 /* Ask for the memory of what store_item_score reads, one step after the other. */
 void store_item_fetch(const struct store *store, uint32_t item);
 void store_item_fetch_score(const struct store *store, uint32_t item);
+void store_item_fetch_record(const struct store *store, uint32_t item); /* of store_item */
 
 #define STORE_TOP_MAX 500 /* entries of a top list */
 

@@ -90,6 +90,11 @@ void store_item_fetch(const struct store *store, uint32_t item)
     __builtin_prefetch(store_item_slot(store, item));
 }
 
+void store_item_fetch_record(const struct store *store, uint32_t item)
+{
+    __builtin_prefetch(store_item(store, item));
+}
+
 void store_item_fetch_id(const struct store *store, uint32_t item)
 {
     idmap_fetch_text(store->item_ids, item);

@@ -85,6 +85,11 @@ static inline uint32_t model_row(const struct model *model, uint32_t item)
 {
     return item < model->row_of_item_count ? model->row_of_item[item] : MODEL_NO_ROW;
 }
+static inline void model_fetch_row(const struct model *model, uint32_t item) /* for model_row */
+{
+    if (item < model->row_of_item_count)
+        __builtin_prefetch(&model->row_of_item[item]);
+}
 
 uint32_t model_row_count(const struct model *model); /* 0 for rankers, blends and prices */
 

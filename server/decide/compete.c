@@ -83,6 +83,10 @@ static void fetch_sums(const struct pipeline *p, uint32_t item)
 {
     __builtin_prefetch(&p->scratch->blend[item], 1);
     __builtin_prefetch(&p->scratch->upper[item], 1);
+    for (uint32_t s = 0; s < p->slot->source_count; s++) {
+        if (p->vector[s] != NULL)
+            model_fetch_row(p->models->source[s], item);
+    }
 }
 
 static void compete_found(const struct pipeline *p, struct waiting *waiting, uint32_t s)

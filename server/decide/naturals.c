@@ -22,9 +22,14 @@ void naturals_fetch(const struct pipeline *p, uint32_t s, uint32_t item)
 
 static void read_vectors(const struct pipeline *p, uint32_t s, float *ret_natural)
 {
+    const struct model *model = p->models->source[s];
+    for (uint32_t i = 0; i < p->chosen_count && i < 2 * AHEAD; i++)
+        model_fetch_row(model, p->chosen[i].item);
     for (uint32_t i = 0; i < p->chosen_count && i < AHEAD; i++)
         naturals_fetch(p, s, p->chosen[i].item);
     for (uint32_t i = 0; i < p->chosen_count; i++) {
+        if (i + 2 * AHEAD < p->chosen_count)
+            model_fetch_row(model, p->chosen[i + 2 * AHEAD].item);
         if (i + AHEAD < p->chosen_count)
             naturals_fetch(p, s, p->chosen[i + AHEAD].item);
         ret_natural[i] = source_natural(p, s, p->chosen[i].item);
@@ -39,6 +44,8 @@ static void read_found(const struct pipeline *p, uint32_t s, float *ret_natural)
     for (uint32_t i = 0; i < found->count; i++)
         known[found->slot[i].key] = found->slot[i].score;
     for (uint32_t i = 0; i < p->chosen_count; i++) {
+        if (i + 2 * AHEAD < p->chosen_count)
+            model_fetch_row(p->models->source[s], p->chosen[i + 2 * AHEAD].item);
         if (i + AHEAD < p->chosen_count && known[p->chosen[i + AHEAD].item] == 0.0f)
             naturals_fetch(p, s, p->chosen[i + AHEAD].item);
         float natural = known[p->chosen[i].item];
