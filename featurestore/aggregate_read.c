@@ -20,7 +20,7 @@ double aggregate_list_number(const uint8_t *state, uint32_t index)
     return aggregate_double(state, AGGREGATE_LIST_AT + index * 12 + 4);
 }
 
-/* ---- tiles ----------------------------------------------------------------------------------- */
+/* ---- distinct -------------------------------------------------------------------------------- */
 
 /* The places of the tiles that the window holds: `count` of them from `first` on, around the end.
  */
@@ -44,33 +44,6 @@ static struct span span_of(const struct definition *definition, uint32_t last_s,
 static uint32_t next(const struct definition *definition, uint32_t place)
 {
     return place + 1 == definition->tile_count ? 0 : place + 1;
-}
-
-static double read_mean(const struct definition *definition, const uint8_t *tiles, struct span span)
-{
-    double sum = 0.0;
-    uint64_t count = 0;
-    for (uint32_t i = 0, at = span.first; i < span.count; i++, at = next(definition, at)) {
-        sum += aggregate_double(tiles, at * 12);
-        count += aggregate_u32(tiles, at * 12 + 8);
-    }
-    return count == 0 ? (double)NAN : sum / (double)count;
-}
-
-/* sum, min, max */
-static double read_numbers(const struct definition *definition, const uint8_t *tiles,
-                           struct span span)
-{
-    double result = definition->kind == FEATURE_KIND_sum ? 0.0 : (double)NAN;
-    for (uint32_t i = 0, at = span.first; i < span.count; i++, at = next(definition, at)) {
-        double value = aggregate_double(tiles, at * 8);
-        switch (definition->kind) {
-        case FEATURE_KIND_min: result = result < value || isnan(value) ? result : value; break;
-        case FEATURE_KIND_max: result = result > value || isnan(value) ? result : value; break;
-        default: result += value; break;
-        }
-    }
-    return result;
 }
 
 static double alpha(uint32_t registers)
@@ -141,18 +114,6 @@ static double read_distinct(const struct definition *definition, const uint8_t *
     return estimate;
 }
 
-static double read_tiles(const struct definition *definition, const uint8_t *state, uint32_t last_s,
-                         uint32_t now_s)
-{
-    const uint8_t *tiles = state + AGGREGATE_TILES_AT;
-    struct span span = span_of(definition, last_s, now_s);
-    switch (definition->kind) {
-    case FEATURE_KIND_mean: return read_mean(definition, tiles, span);
-    case FEATURE_KIND_distinct: return read_distinct(definition, tiles, span);
-    default: return read_numbers(definition, tiles, span);
-    }
-}
-
 /* ---- the other kinds ------------------------------------------------------------------------- */
 
 static struct aggregate_value read_last(const struct definition *definition, const uint8_t *state)
@@ -180,8 +141,11 @@ static struct aggregate_value read_one(const struct definition *definition, cons
         return read_last(definition, state);
     if (definition->kind == FEATURE_KIND_interval)
         return read_interval(state);
+    ASSERT(definition->kind == FEATURE_KIND_distinct);
     uint32_t last_s = aggregate_u32(state, 0);
-    double number = last_s == 0 ? (double)NAN : read_tiles(definition, state, last_s, now_s);
+    double number = last_s == 0 ? (double)NAN
+                                : read_distinct(definition, state + AGGREGATE_TILES_AT,
+                                                span_of(definition, last_s, now_s));
     return (struct aggregate_value){number, last_s};
 }
 
@@ -287,6 +251,92 @@ static void decayed(const struct definition *definition, const struct aggregate_
     }
 }
 
+/* The tiles that the window holds, oldest first.  One of a row counts when the row's newest event
+ * is no older than it. */
+struct tile_order {
+    uint32_t count;
+    uint32_t place[DEFINITION_TILES_MAX], begin_s[DEFINITION_TILES_MAX];
+};
+
+static void order_tiles(const struct definition *definition, uint32_t now_s,
+                        struct tile_order *ret_order)
+{
+    uint32_t end = aggregate_tile(definition, now_s) + 1;
+    uint32_t count = end < definition->tile_count ? end : definition->tile_count;
+    uint32_t place = aggregate_place(definition, end - count);
+    ret_order->count = count;
+    for (uint32_t i = 0; i < count; i++, place = next(definition, place)) {
+        ret_order->place[i] = place;
+        ret_order->begin_s[i] = (end - count + i) * definition->tile_s;
+    }
+}
+
+static void sums(const struct tile_order *order, const struct aggregate_rows *rows,
+                 struct aggregate_column *column)
+{
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const uint8_t *state = aggregate_state(rows, i);
+        uint32_t last_s = aggregate_u32(state, 0);
+        double sum = 0.0;
+        for (uint32_t k = 0; k < order->count; k++) {
+            double held = aggregate_double(state, AGGREGATE_TILES_AT + order->place[k] * 8);
+            sum += aggregate_either(last_s >= order->begin_s[k], held, 0.0);
+        }
+        column->as_of_s[i] = last_s;
+        column->number[i] = if_ever(last_s, sum);
+    }
+}
+
+static void means(const struct tile_order *order, const struct aggregate_rows *rows,
+                  struct aggregate_column *column)
+{
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const uint8_t *state = aggregate_state(rows, i);
+        uint32_t last_s = aggregate_u32(state, 0);
+        double sum = 0.0;
+        uint64_t count = 0;
+        for (uint32_t k = 0; k < order->count; k++) {
+            uint32_t at = AGGREGATE_TILES_AT + order->place[k] * 12;
+            bool counts = last_s >= order->begin_s[k];
+            sum += aggregate_either(counts, aggregate_double(state, at), 0.0);
+            count += counts * (uint64_t)aggregate_u32(state, at + 8);
+        }
+        column->as_of_s[i] = last_s;
+        column->number[i] = if_ever(last_s, sum / (double)count); /* 0 / 0: there is none */
+    }
+}
+
+/* An empty tile holds NaN.  `sign` -1 for the largest. */
+static void extremes(const struct tile_order *order, const struct aggregate_rows *rows, double sign,
+                     struct aggregate_column *column)
+{
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const uint8_t *state = aggregate_state(rows, i);
+        uint32_t last_s = aggregate_u32(state, 0);
+        double least = (double)NAN;
+        for (uint32_t k = 0; k < order->count; k++) {
+            double held = sign * aggregate_double(state, AGGREGATE_TILES_AT + order->place[k] * 8);
+            bool counts = (last_s >= order->begin_s[k]) & !isnan(held) & !(least < held);
+            least = aggregate_either(counts, held, least);
+        }
+        column->as_of_s[i] = last_s;
+        column->number[i] = if_ever(last_s, sign * least);
+    }
+}
+
+static void numbers(const struct definition *definition, const struct aggregate_rows *rows,
+                    uint32_t now_s, struct aggregate_column *column)
+{
+    struct tile_order order;
+    order_tiles(definition, now_s, &order);
+    switch (definition->kind) {
+    case FEATURE_KIND_mean: means(&order, rows, column); break;
+    case FEATURE_KIND_min: extremes(&order, rows, 1.0, column); break;
+    case FEATURE_KIND_max: extremes(&order, rows, -1.0, column); break;
+    default: sums(&order, rows, column); break;
+    }
+}
+
 static void since(const struct aggregate_rows *rows, uint32_t now_s,
                   struct aggregate_column *column)
 {
@@ -307,6 +357,10 @@ void aggregate_read_column(const struct definition *definition, const uint8_t *c
     case FEATURE_KIND_attribute: attributes(&rows, ret_column); break;
     case FEATURE_KIND_count: counts(definition, &rows, when, ret_column); break;
     case FEATURE_KIND_decayed: decayed(definition, &rows, when->now_s, ret_column); break;
+    case FEATURE_KIND_sum:
+    case FEATURE_KIND_mean:
+    case FEATURE_KIND_min:
+    case FEATURE_KIND_max: numbers(definition, &rows, when->now_s, ret_column); break;
     case FEATURE_KIND_since: since(&rows, when->now_s, ret_column); break;
     default:
         for (uint32_t i = 0; i < count; i++) {
