@@ -7,25 +7,22 @@
 enum { BY_DIGITS_LEAST = 128, BY_DIGITS_MOST = 1024, DIGITS = 8, DIGIT_VALUES = 256 };
 enum { SCORE_DIGIT = 4, MOVES_EACH = 8 };
 
-/* `a` is worse than `b`: it belongs nearer to the root. */
-static bool worse(const struct top_slot *a, const struct top_slot *b)
+/* `a` is worse than `b`: it belongs nearer to the root.  Without a branch: which of two children is
+ * worse follows no pattern. */
+static inline bool worse(const struct top_slot *a, const struct top_slot *b)
 {
-    return top_before(b->score, b->key, a);
+    return (a->score < b->score) | ((a->score == b->score) & (a->key > b->key));
 }
 
 static void sift_down(struct top_slot *slot, uint32_t count, uint32_t at)
 {
     struct top_slot moving = slot[at];
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= count)
-            break;
-        if (child + 1 < count && worse(&slot[child + 1], &slot[child]))
-            child++;
+    for (uint32_t child; (child = 2 * at + 1) < count; at = child) {
+        uint32_t other = child + (child + 1 < count);
+        child += worse(&slot[other], &slot[child]);
         if (!worse(&slot[child], &moving))
             break;
         slot[at] = slot[child];
-        at = child;
     }
     slot[at] = moving;
 }
