@@ -13,7 +13,7 @@
  * sets of categories all become `column <= threshold`.
  *
  * Trees with many leaves or many sets of categories are walked node by node.  So many trees at a
- * time go through the columns that what is left of their leaves stays in a near cache.
+ * time go through the columns that what is left of their leaves stays in the nearest cache.
  *
  * Few rows go one at a time by ranks where the forest fits (forest_ranks.h): up to four, and up to
  * three that are left over beside eight.
