@@ -12,7 +12,13 @@
 #include "base/background.h"
 #include "base/log.h"
 #include "base/rcu.h"
+#include "server/control/registry_change.h"
+#include "server/control/registry_folders.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_line.h"
+#include "server/control/registry_releases.h"
+#include "server/control/registry_table.h"
+#include "server/control/registry_trials.h"
 
 /* Copies come as many events: a look is worth it when nothing happened for this long ... */
 #define QUIET_MS 100

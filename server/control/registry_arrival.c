@@ -10,7 +10,18 @@
 
 #include "base/log.h"
 #include "models/bundle.h"
+#include "server/control/registry_folders.h"
 #include "server/control/registry_internal.h"
+
+/* A folder that came, or changed, and is not finished as far as can be told. */
+struct reg_arrival {
+    struct reg_arrival *next;
+    char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
+    uint64_t stamp;    /* of the folder as it was looked at last */
+    uint64_t since_ns; /* when it was first seen so */
+    uint64_t due_ns;   /* when it is looked at as it is */
+    bool seen;         /* by the scan that is under way */
+};
 
 /* On top of the time between two looks, so that each wait has at least one look in it. */
 #define SETTLE_NS     UINT64_C(5000000000)  /* no size is stated */

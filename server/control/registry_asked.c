@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "server/control/registry_internal.h"
+#include "server/control/registry_table.h"
 
 /* The lock is of the view, not of the registry as its callers see it. */
 static struct reg_view *view_of(const struct registry *registry)

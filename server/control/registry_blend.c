@@ -4,7 +4,9 @@
 
 #include "models/blend.h"
 #include "models/ranker.h"
+#include "server/control/registry_change.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_table.h"
 
 static enum err_code check_parts(const struct registry *registry, const struct model *blend,
                                  struct err *err)

@@ -4,7 +4,11 @@
 
 #include "base/log.h"
 #include "models/ranker.h"
+#include "server/control/registry_change.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_line.h"
+#include "server/control/registry_table.h"
+#include "server/control/registry_trials.h"
 
 #define WINDOW_LOOKS_MAX 60
 

@@ -1,9 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What others ask of the registry: from any thread into the queue, which the loader empties. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "server/control/registry_internal.h"
+
+enum err_code reg_static_copy(const struct text *ids, uint32_t count, struct reg_static *ret_list,
+                              struct err *err)
+{
+    struct reg_static list = {.count = count};
+    size_t bytes = 1;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += ids[i].len;
+    list.ids = calloc((size_t)count + 1, sizeof *list.ids);
+    list.text = malloc(bytes);
+    if (list.ids == NULL || list.text == NULL) {
+        reg_static_free(&list);
+        return err_set(err, ERR_NOMEM, "no memory for the static list");
+    }
+    char *next = list.text;
+    for (uint32_t i = 0; i < count; i++) {
+        list.ids[i] = (struct text){next, ids[i].len};
+        memcpy(next, ids[i].ptr, ids[i].len);
+        next += ids[i].len;
+    }
+    *ret_list = list;
+    return ERR_OK;
+}
+
+void reg_static_free(struct reg_static *list)
+{
+    free(list->ids);
+    free(list->text);
+    *list = (struct reg_static){0};
+}
 
 void reg_command_finish(struct reg_command *command, enum err_code rc, const struct err *err)
 {

@@ -8,7 +8,9 @@
 
 #include "base/log.h"
 #include "models/ranker.h"
+#include "server/control/registry_change.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_table.h"
 
 static enum err_code read_definitions(const struct registry *registry, const char *id,
                                       struct definitions **ret_definitions, struct err *err)

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <malloc.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/log.h"
+#include "server/control/registry_change.h"
+#include "server/control/registry_folders.h"
 #include "server/control/registry_internal.h"
-
-enum err_code reg_version_path(const struct registry *registry, const char *name,
-                               const char *version, char ret_path[FILE_PATH_BYTES], struct err *err)
-{
-    char parent[FILE_PATH_BYTES];
-    enum err_code rc = file_join(registry->models_dir, name, parent, sizeof parent, err);
-    return rc == ERR_OK ? file_join(parent, version, ret_path, FILE_PATH_BYTES, err) : rc;
-}
+#include "server/control/registry_line.h"
+#include "server/control/registry_table.h"
+#include "server/control/registry_trials.h"
 
 /* What is no fault of the bundle may pass: it is tried again at every look at models_dir.  What is
  * not found is a part of a blend. */
@@ -173,27 +168,6 @@ enum err_code reg_rollback(struct registry *registry, struct reg_name *name, str
     reg_state_save(registry, name);
     reg_view_update(registry);
     return ERR_OK;
-}
-
-bool reg_same_file(const char *dir_a, const char *dir_b, const char *file)
-{
-    char path[FILE_PATH_BYTES];
-    const char *const dirs[2] = {dir_a, dir_b};
-    uint8_t *bytes[2] = {NULL, NULL};
-    size_t len[2] = {0, 0};
-    bool same = true;
-    for (int i = 0; i < 2 && same; i++)
-        same = file_join(dirs[i], file, path, sizeof path, NULL) == ERR_OK &&
-               file_read(path, (size_t)1 << 20, &bytes[i], &len[i], NULL) == ERR_OK;
-    same = same && len[0] == len[1] && memcmp(bytes[0], bytes[1], len[0]) == 0;
-    free(bytes[0]);
-    free(bytes[1]);
-    return same;
-}
-
-bool reg_same_manifest(const char *dir_a, const char *dir_b)
-{
-    return reg_same_file(dir_a, dir_b, "manifest.json");
 }
 
 /* The bundle in `from` under a name and version that are in the table; `to` is its place. */

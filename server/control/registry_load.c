@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a folder to a model that may serve: read and verify, recompute the golden rows, give items
  * their numbers, move the folder into its place. */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "models/ids.h"
 #include "models/ranker.h"
+#include "server/control/registry_change.h"
+#include "server/control/registry_folders.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_table.h"
 
 /* A person's row of training serves until the person acts after it: a time ahead of ours would make
  * it serve for ever. */
@@ -67,48 +64,6 @@ static enum err_code bind_items(const struct registry *registry, struct model *m
     if (rc == ERR_OK)
         rc = model_bind(model, numbers, count, err);
     free(numbers);
-    return rc;
-}
-
-enum err_code reg_sync_files(const char *dir, struct err *err)
-{
-    enum err_code rc = ERR_OK;
-    DIR *list = opendir(dir);
-    if (list == NULL)
-        return err_set(err, ERR_IO, "cannot read '%s': %s", dir, strerror(errno));
-    struct dirent *entry = NULL;
-    while (rc == ERR_OK && (entry = readdir(list)) != NULL) {
-        if (entry->d_name[0] == '.')
-            continue;
-        int fd = openat(dirfd(list), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0 || fsync(fd) != 0)
-            rc = err_set(err, ERR_IO, "cannot sync '%s/%s': %s", dir, entry->d_name,
-                         strerror(errno));
-        if (fd >= 0)
-            close(fd);
-    }
-    closedir(list);
-    return rc == ERR_OK ? file_sync_dir(dir, err) : rc;
-}
-
-/* Durable before it serves: a restart must find what was answered from. */
-enum err_code reg_move_into_place(const struct registry *registry, const char *from,
-                                  const char *name, const char *version, struct err *err)
-{
-    char parent[FILE_PATH_BYTES], to[FILE_PATH_BYTES];
-    enum err_code rc = file_join(registry->models_dir, name, parent, sizeof parent, err);
-    if (rc == ERR_OK)
-        rc = file_join(parent, version, to, sizeof to, err);
-    if (rc == ERR_OK)
-        rc = reg_sync_files(from, err);
-    if (rc == ERR_OK)
-        rc = file_make_dir(parent, err);
-    if (rc == ERR_OK && rename(from, to) != 0)
-        rc = err_set(err, ERR_IO, "cannot rename '%s' to '%s': %s", from, to, strerror(errno));
-    if (rc == ERR_OK)
-        rc = file_sync_dir(parent, err);
-    if (rc == ERR_OK)
-        rc = file_sync_dir(registry->models_dir, err);
     return rc;
 }
 

@@ -8,7 +8,10 @@
 
 #include "base/log.h"
 #include "server/control/previous.h"
+#include "server/control/registry_folders.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_line.h"
+#include "server/control/registry_table.h"
 
 bool reg_has_label(const struct reg_name *name, const struct reg_version *version)
 {

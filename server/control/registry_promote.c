@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What operators serve by name, whatever came last. */
+#include "server/control/registry_change.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_line.h"
+#include "server/control/registry_table.h"
 
 enum err_code reg_find_version(const struct reg_name *name, const char *version_text,
                                struct reg_version **ret_version, struct err *err)

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_line.h"
+#include "server/control/registry_table.h"
 
 #define MANIFEST_BYTES_MAX ((size_t)1 << 20)
 

@@ -9,7 +9,12 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "server/control/registry_change.h"
+#include "server/control/registry_folders.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_line.h"
+#include "server/control/registry_releases.h"
+#include "server/control/registry_table.h"
 
 /* A change while it is prepared. */
 struct switching {

@@ -7,7 +7,11 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "server/control/registry_change.h"
+#include "server/control/registry_folders.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_releases.h"
+#include "server/control/registry_table.h"
 
 enum err_code reg_release_path(const struct registry *registry, const char *id,
                                char ret_path[FILE_PATH_BYTES], struct err *err)
@@ -15,14 +19,6 @@ enum err_code reg_release_path(const struct registry *registry, const char *id,
     char parent[FILE_PATH_BYTES];
     enum err_code rc = file_join(registry->models_dir, RELEASE_DIR, parent, sizeof parent, err);
     return rc == ERR_OK ? file_join(parent, id, ret_path, FILE_PATH_BYTES, err) : rc;
-}
-
-enum err_code reg_path_below(const char *dir, const char *name, const char *version,
-                             char ret_path[FILE_PATH_BYTES], struct err *err)
-{
-    char parent[FILE_PATH_BYTES];
-    enum err_code rc = file_join(dir, name, parent, sizeof parent, err);
-    return rc == ERR_OK ? file_join(parent, version, ret_path, FILE_PATH_BYTES, err) : rc;
 }
 
 static bool is_dir(const char *path)

@@ -8,7 +8,11 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "server/control/registry_folders.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_line.h"
+#include "server/control/registry_releases.h"
+#include "server/control/registry_table.h"
 
 /* What the scan that is under way came across. */
 struct scan {

@@ -8,7 +8,12 @@
 
 #include "base/log.h"
 #include "base/rcu.h"
+#include "server/control/registry_change.h"
+#include "server/control/registry_folders.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_line.h"
+#include "server/control/registry_table.h"
+#include "server/control/registry_trials.h"
 #include "server/metrics.h"
 
 #define POLICIES_BYTES_MAX ((size_t)1 << 20)

@@ -3,7 +3,11 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "server/control/registry_change.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_line.h"
+#include "server/control/registry_table.h"
+#include "server/control/registry_trials.h"
 
 static uint32_t shadow_count(const struct registry *registry)
 {

@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "base/hash.h"
-#include "server/control/registry_internal.h"
+#include "server/control/registry_folders.h"
+#include "server/control/registry_table.h"
 
 enum { PIECE_BYTES = 16384 };
 

@@ -18,7 +18,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "server/control/registry_folders.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_table.h"
 #include "server/decide/trial.h"
 
 #define STATE_BYTES_MAX ((size_t)1 << 20)

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "server/control/registry_internal.h"
+#include "server/control/registry_table.h"
+#include "server/control/registry_trials.h"
 
 /* Makes room for one more pointer. */
 static enum err_code grow(void ***array, uint32_t count, uint32_t *capacity, const char *what,
@@ -139,34 +141,4 @@ struct reg_version *reg_newest_waiting(const struct reg_name *name)
             newest = version;
     }
     return newest;
-}
-
-enum err_code reg_static_copy(const struct text *ids, uint32_t count, struct reg_static *ret_list,
-                              struct err *err)
-{
-    struct reg_static list = {.count = count};
-    size_t bytes = 1;
-    for (uint32_t i = 0; i < count; i++)
-        bytes += ids[i].len;
-    list.ids = calloc((size_t)count + 1, sizeof *list.ids);
-    list.text = malloc(bytes);
-    if (list.ids == NULL || list.text == NULL) {
-        reg_static_free(&list);
-        return err_set(err, ERR_NOMEM, "no memory for the static list");
-    }
-    char *next = list.text;
-    for (uint32_t i = 0; i < count; i++) {
-        list.ids[i] = (struct text){next, ids[i].len};
-        memcpy(next, ids[i].ptr, ids[i].len);
-        next += ids[i].len;
-    }
-    *ret_list = list;
-    return ERR_OK;
-}
-
-void reg_static_free(struct reg_static *list)
-{
-    free(list->ids);
-    free(list->text);
-    *list = (struct reg_static){0};
 }

@@ -7,6 +7,9 @@
 #include "base/log.h"
 #include "server/control/model_view.h"
 #include "server/control/registry_internal.h"
+#include "server/control/registry_line.h"
+#include "server/control/registry_table.h"
+#include "server/control/registry_trials.h"
 #include "server/metrics.h"
 
 /* 4 * SNAPSHOT_MODELS_MAX models (that serve, are canaries, are shadows, wait), PREVIOUS_MAX more,

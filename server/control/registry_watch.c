@@ -4,6 +4,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "server/control/registry_folders.h"
 #include "server/control/registry_internal.h"
 
 int reg_watch_open(void)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/control/registry_internal.h"
+#include "server/control/registry_table.h"
 #include "server/decide/trial.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
