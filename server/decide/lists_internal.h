@@ -7,6 +7,7 @@
  *   lists_trending.c, lists_segments.c
  *                    what is wanted more than it was; the same for groups of people
  *   lists_content.c  items that are alike by what the catalogue says
+ *   lists_corpus.c   what it says: terms and their weights
  *
  * Threads: one owner. */
 #ifndef SERVER_DECIDE_LISTS_INTERNAL_H
