@@ -8,6 +8,7 @@
 
 #include "models/bundle_internal.h"
 #include "models/prices_internal.h"
+#include "models/prices_parser.h"
 
 #define PRIORITY_MAX   1000000
 #define PERCENT_MAX    1000
@@ -15,38 +16,10 @@
 #define PPM_OF_PERCENT 10000
 #define MARGIN_PPM_MAX 999999
 #define ENDING_OF_MAX  1000000
-#define CONDITIONS_MAX 32
 #define NAME_BYTES_MAX 128
-#define TEXT_BYTES_MAX 1024
 #define RULES_FORMAT   1
 
-struct parser {
-    struct prices *prices;
-    currency_code currency; /* of the file */
-    size_t texts_used;
-    struct price_ref *refs; /* owned */
-    uint32_t ref_count, ref_capacity;
-    uint32_t condition_capacity, value_capacity;
-    struct err *err;
-};
-
-/* Room for one more element in *array. */
-static enum err_code reserve(struct parser *p, void **array, uint32_t used, uint32_t *capacity,
-                             size_t element_bytes)
-{
-    if (used < *capacity)
-        return ERR_OK;
-    uint32_t larger = *capacity == 0 ? 16 : 2 * *capacity;
-    void *grown = realloc(*array, larger * element_bytes);
-    if (grown == NULL)
-        return err_set(p->err, ERR_NOMEM, "out of memory for price rules");
-    *array = grown;
-    *capacity = larger;
-    return ERR_OK;
-}
-
-/* `texts` is as long as the file, where each text stands between two quotes. */
-static struct text keep_text(struct parser *p, const char *value)
+struct text prices_keep_text(struct prices_parser *p, const char *value)
 {
     char *copy = p->prices->texts + p->texts_used;
     size_t bytes = strlen(value) + 1;
@@ -55,29 +28,16 @@ static struct text keep_text(struct parser *p, const char *value)
     return text_of(copy);
 }
 
-static enum err_code read_text(struct parser *p, const struct json_at *at, struct text *ret_text)
-{
-    const char *value = NULL;
-    enum err_code rc = json_string(at, &value, p->err);
-    if (rc != ERR_OK)
-        return rc;
-    if (value[0] == '\0' || strlen(value) > TEXT_BYTES_MAX)
-        return err_set(p->err, ERR_CORRUPT, "%s: expected 1..%d bytes, got %zu", at->path,
-                       TEXT_BYTES_MAX, strlen(value));
-    *ret_text = keep_text(p, value);
-    return ERR_OK;
-}
-
-static enum err_code read_amount(struct parser *p, const struct json_at *rule, const char *key,
-                                 int64_t min, int64_t *ret_minor)
+static enum err_code read_amount(struct prices_parser *p, const struct json_at *rule,
+                                 const char *key, int64_t min, int64_t *ret_minor)
 {
     struct json_at at = json_member(rule, key);
     return at.value == NULL ? ERR_OK : json_int(&at, min, MONEY_MINOR_MAX, ret_minor, p->err);
 }
 
 /* "12.5" or 12, in ppm. */
-static enum err_code read_percent(struct parser *p, const struct json_at *at, int64_t min_ppm,
-                                  int64_t max_ppm, int64_t *ret_ppm)
+static enum err_code read_percent(struct prices_parser *p, const struct json_at *at,
+                                  int64_t min_ppm, int64_t max_ppm, int64_t *ret_ppm)
 {
     int64_t ppm = 0;
     if (cJSON_IsString(at->value)) {
@@ -99,7 +59,7 @@ static enum err_code read_percent(struct parser *p, const struct json_at *at, in
     return ERR_OK;
 }
 
-static enum err_code parse_adjust(struct parser *p, const struct json_at *rule_at,
+static enum err_code parse_adjust(struct prices_parser *p, const struct json_at *rule_at,
                                   struct price_rule *rule)
 {
     static const char *const known[] = {"percent", "add", "set", NULL};
@@ -123,7 +83,7 @@ static enum err_code parse_adjust(struct parser *p, const struct json_at *rule_a
                        &rule->adjust_value);
 }
 
-static enum err_code parse_ending(struct parser *p, const struct json_at *rule_at,
+static enum err_code parse_ending(struct prices_parser *p, const struct json_at *rule_at,
                                   struct price_rule *rule)
 {
     static const char *const known[] = {"digits", "of", "to", NULL};
@@ -155,125 +115,7 @@ static enum err_code parse_ending(struct parser *p, const struct json_at *rule_a
                          to.path, direction);
 }
 
-static enum err_code parse_terms(struct parser *p, const struct json_at *match, const char *key,
-                                 enum price_dimension dimension, uint32_t rule)
-{
-    struct json_at at = json_member(match, key);
-    int count = 0;
-    uint32_t index = 0;
-    if (at.value == NULL)
-        return ERR_OK;
-    enum err_code rc = json_array(&at, &count, p->err);
-    if (rc == ERR_OK && count == 0)
-        rc = err_set(p->err, ERR_CORRUPT, "%s: an empty list matches nothing", at.path);
-    for (const cJSON *child = rc == ERR_OK ? at.value->child : NULL; child != NULL && rc == ERR_OK;
-         child = child->next) {
-        struct json_at element = json_element_at(&at, child, (int)index++);
-        struct price_ref ref = {.dimension = dimension, .rule = rule};
-        rc = reserve(p, (void **)&p->refs, p->ref_count, &p->ref_capacity, sizeof *p->refs);
-        if (rc == ERR_OK)
-            rc = read_text(p, &element, &ref.text);
-        if (rc == ERR_OK)
-            p->refs[p->ref_count++] = ref;
-    }
-    return rc;
-}
-
-static enum err_code add_value(struct parser *p, const struct json_at *at)
-{
-    struct text text = {0};
-    enum err_code rc = reserve(p, (void **)&p->prices->value, p->prices->value_count,
-                               &p->value_capacity, sizeof *p->prices->value);
-    if (rc == ERR_OK)
-        rc = read_text(p, at, &text);
-    if (rc == ERR_OK)
-        p->prices->value[p->prices->value_count++] = text;
-    return rc;
-}
-
-/* A text, or a list of texts. */
-static enum err_code parse_condition(struct parser *p, const struct json_at *at)
-{
-    struct prices *prices = p->prices;
-    int count = 0;
-    uint32_t index = 0;
-    enum err_code rc = reserve(p, (void **)&prices->condition, prices->condition_count,
-                               &p->condition_capacity, sizeof *prices->condition);
-    if (rc != ERR_OK)
-        return rc;
-    struct price_condition condition = {.key = keep_text(p, at->value->string),
-                                        .values.first = prices->value_count};
-    if (cJSON_IsString(at->value)) {
-        rc = add_value(p, at);
-    } else {
-        rc = json_array(at, &count, p->err);
-        if (rc == ERR_OK && count == 0)
-            rc = err_set(p->err, ERR_CORRUPT, "%s: an empty list matches nothing", at->path);
-        for (const cJSON *child = rc == ERR_OK ? at->value->child : NULL;
-             child != NULL && rc == ERR_OK; child = child->next) {
-            struct json_at element = json_element_at(at, child, (int)index++);
-            rc = add_value(p, &element);
-        }
-    }
-    condition.values.count = prices->value_count - condition.values.first;
-    if (rc == ERR_OK)
-        prices->condition[prices->condition_count++] = condition;
-    return rc;
-}
-
-static enum err_code parse_context(struct parser *p, const struct json_at *match,
-                                   struct price_rule *rule)
-{
-    struct json_at at = json_member(match, "context");
-    rule->conditions.first = p->prices->condition_count;
-    if (at.value == NULL)
-        return ERR_OK;
-    enum err_code rc = json_object(&at, p->err);
-    if (rc == ERR_OK && cJSON_GetArraySize(at.value) > CONDITIONS_MAX)
-        rc = err_set(p->err, ERR_LIMIT, "%s: more than %d keys", at.path, CONDITIONS_MAX);
-    for (const cJSON *child = rc == ERR_OK ? at.value->child : NULL; child != NULL && rc == ERR_OK;
-         child = child->next) {
-        struct json_at member = json_member(&at, child->string);
-        rc = parse_condition(p, &member);
-    }
-    rule->conditions.count = p->prices->condition_count - rule->conditions.first;
-    return rc;
-}
-
-static enum err_code parse_qty(struct parser *p, const struct json_at *match,
-                               struct price_rule *rule)
-{
-    static const char *const known[] = {"min", "max", NULL};
-    struct json_at at = json_member(match, "qty");
-    if (at.value == NULL)
-        return ERR_OK;
-    struct json_at min = json_member(&at, "min");
-    struct json_at max = json_member(&at, "max");
-    enum err_code rc = json_only(&at, known, p->err);
-    if (rc == ERR_OK && min.value != NULL)
-        rc = json_int(&min, 0, MONEY_MINOR_MAX, &rule->qty_min, p->err);
-    if (rc == ERR_OK && max.value != NULL)
-        rc = json_int(&max, rule->qty_min > 0 ? rule->qty_min : 0, MONEY_MINOR_MAX, &rule->qty_max,
-                      p->err);
-    return rc;
-}
-
-static enum err_code parse_match(struct parser *p, const struct json_at *rule_at, uint32_t index,
-                                 struct price_rule *rule)
-{
-    static const char *const known[] = {"items", "categories", "brands", "context", "qty", NULL};
-    struct json_at at = json_member(rule_at, "match");
-    if (at.value == NULL)
-        return ERR_OK;
-    enum err_code rc = json_only(&at, known, p->err);
-    for (int i = 0; i < PRICE_DIMENSIONS && rc == ERR_OK; i++)
-        rc = parse_terms(p, &at, known[i], (enum price_dimension)i, index);
-    if (rc == ERR_OK)
-        rc = parse_context(p, &at, rule);
-    return rc == ERR_OK ? parse_qty(p, &at, rule) : rc;
-}
-
-static enum err_code read_currency(struct parser *p, const struct json_at *object,
+static enum err_code read_currency(struct prices_parser *p, const struct json_at *object,
                                    currency_code *currency)
 {
     struct json_at at = json_member(object, "currency");
@@ -287,7 +129,7 @@ static enum err_code read_currency(struct parser *p, const struct json_at *objec
     return rc;
 }
 
-static enum err_code parse_bounds(struct parser *p, const struct json_at *at,
+static enum err_code parse_bounds(struct prices_parser *p, const struct json_at *at,
                                   struct price_rule *rule)
 {
     struct json_at margin = json_member(at, "margin");
@@ -299,7 +141,7 @@ static enum err_code parse_bounds(struct parser *p, const struct json_at *at,
     return rc;
 }
 
-static enum err_code parse_name(struct parser *p, const struct json_at *rule_at,
+static enum err_code parse_name(struct prices_parser *p, const struct json_at *rule_at,
                                 struct price_rule *rule)
 {
     struct json_at at = json_member(rule_at, "name");
@@ -309,11 +151,11 @@ static enum err_code parse_name(struct parser *p, const struct json_at *rule_at,
         rc = err_set(p->err, ERR_CORRUPT, "%s: expected 1..%d bytes without controls, got %zu",
                      at.path, NAME_BYTES_MAX, strlen(value));
     if (rc == ERR_OK)
-        rule->name = keep_text(p, value).ptr;
+        rule->name = prices_keep_text(p, value).ptr;
     return rc;
 }
 
-static enum err_code parse_rule(struct parser *p, const struct json_at *at, uint32_t index,
+static enum err_code parse_rule(struct prices_parser *p, const struct json_at *at, uint32_t index,
                                 struct price_rule *rule)
 {
     static const char *const known[] = {"name",  "priority", "match",  "currency", "adjust",
@@ -341,7 +183,7 @@ static enum err_code parse_rule(struct parser *p, const struct json_at *at, uint
     if (rc == ERR_OK)
         rc = read_currency(p, at, &rule->currency);
     if (rc == ERR_OK)
-        rc = parse_match(p, at, index, rule);
+        rc = prices_parse_match(p, at, index, rule);
     if (rc == ERR_OK)
         rc = parse_adjust(p, at, rule);
     if (rc == ERR_OK)
@@ -349,7 +191,7 @@ static enum err_code parse_rule(struct parser *p, const struct json_at *at, uint
     return rc == ERR_OK ? parse_ending(p, at, rule) : rc;
 }
 
-static enum err_code parse_rules(struct parser *p, const struct json_at *root)
+static enum err_code parse_rules(struct prices_parser *p, const struct json_at *root)
 {
     struct json_at at = json_member(root, "rules");
     int count = 0;
@@ -370,7 +212,7 @@ static enum err_code parse_rules(struct parser *p, const struct json_at *root)
     return rc;
 }
 
-static enum err_code parse_root(struct parser *p, const struct json_at *root)
+static enum err_code parse_root(struct prices_parser *p, const struct json_at *root)
 {
     static const char *const known[] = {"format", "currency", "rules", NULL};
     struct json_at at = json_member(root, "format");
@@ -397,7 +239,7 @@ enum err_code prices_parse(const char *name, const char *bytes, size_t len,
     if (rc != ERR_OK)
         return bundle_fault(rc, err);
     struct json_at root = json_root(name, json);
-    struct parser p = {.prices = calloc(1, sizeof *p.prices), .err = err};
+    struct prices_parser p = {.prices = calloc(1, sizeof *p.prices), .err = err};
     if (p.prices != NULL)
         p.prices->texts = malloc(len + 1);
     if (p.prices == NULL || p.prices->texts == NULL)
