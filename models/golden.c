@@ -10,7 +10,7 @@
 #include "models/prices_internal.h"
 #include "models/ranker.h"
 
-enum { GOLDEN_ROWS_MAX = 10000, HISTORY_MAX = 1000, CONTEXT_MAX = 32 };
+enum { GOLDEN_ROWS_MAX = 10000, HISTORY_MAX = 1000 };
 
 struct checker {
     const struct model *model;
@@ -265,105 +265,9 @@ static enum err_code check_blend(struct checker *c, const struct json_at *row)
     return rc == ERR_OK ? compare(c, expected, got) : rc;
 }
 
-/* ---- prices ---------------------------------------------------------------------------------- */
-
-static enum err_code read_int(struct checker *c, const struct json_at *row, const char *key,
-                              int64_t *ret_value)
-{
-    struct json_at at = json_member(row, key);
-    return at.value == NULL ? ERR_OK : json_int(&at, 0, MONEY_MINOR_MAX, ret_value, c->err);
-}
-
-static enum err_code read_text(struct checker *c, const struct json_at *row, const char *key,
-                               struct text *ret_text)
-{
-    struct json_at at = json_member(row, key);
-    const char *value = NULL;
-    if (at.value == NULL)
-        return ERR_OK;
-    enum err_code rc = json_string(&at, &value, c->err);
-    if (rc == ERR_OK)
-        *ret_text = text_of(value);
-    return rc;
-}
-
-static enum err_code read_context(struct checker *c, const struct json_at *row,
-                                  struct price_context *context, uint32_t *ret_count)
-{
-    struct json_at at = json_member(row, "context");
-    if (at.value == NULL)
-        return ERR_OK;
-    enum err_code rc = json_object(&at, c->err);
-    if (rc == ERR_OK && cJSON_GetArraySize(at.value) > CONTEXT_MAX)
-        rc = err_set(c->err, ERR_LIMIT, "%s: more than %d keys", at.path, CONTEXT_MAX);
-    for (const cJSON *child = rc == ERR_OK ? at.value->child : NULL; child != NULL && rc == ERR_OK;
-         child = child->next) {
-        context[*ret_count].key = text_of(child->string);
-        rc = read_text(c, &at, child->string, &context[*ret_count].value);
-        (*ret_count)++;
-    }
-    return rc;
-}
-
-static enum err_code read_price_input(struct checker *c, const struct json_at *row,
-                                      struct price_input *input, struct price_context *context)
-{
-    struct text currency = {0};
-    struct json_at price = json_member(row, "price");
-    enum err_code rc = json_int(&price, 0, MONEY_MINOR_MAX, &input->price_minor, c->err);
-    if (rc == ERR_OK)
-        rc = read_text(c, row, "item", &input->item);
-    if (rc == ERR_OK)
-        rc = read_text(c, row, "category", &input->category);
-    if (rc == ERR_OK)
-        rc = read_text(c, row, "brand", &input->brand);
-    if (rc == ERR_OK)
-        rc = read_text(c, row, "currency", &currency);
-    if (rc == ERR_OK && currency.ptr != NULL && !currency_parse(currency, &input->currency))
-        rc = err_set(c->err, ERR_CORRUPT, "%s.currency: expected three capital letters", row->path);
-    if (rc == ERR_OK)
-        rc = read_int(c, row, "cost", &input->cost_minor);
-    if (rc == ERR_OK)
-        rc = read_int(c, row, "qty", &input->qty);
-    input->context = context;
-    return rc == ERR_OK ? read_context(c, row, context, &input->context_count) : rc;
-}
-
-static enum err_code compare_rule(struct checker *c, const struct json_at *row, const char *got)
-{
-    struct json_at at = json_member(row, "rule");
-    const char *expected = NULL;
-    if (at.value == NULL)
-        return ERR_OK;
-    enum err_code rc = cJSON_IsNull(at.value) ? ERR_OK : json_string(&at, &expected, c->err);
-    bool same = expected == NULL || got == NULL ? expected == got : strcmp(expected, got) == 0;
-    if (rc == ERR_OK && !same)
-        rc = err_set(c->err, ERR_CORRUPT, "%s: row %u: expected rule %s, got %s", GOLDEN_NAME,
-                     c->index, expected == NULL ? "none" : expected, got == NULL ? "none" : got);
-    return rc;
-}
-
 static enum err_code check_prices(struct checker *c, const struct json_at *row)
 {
-    static const char *const known[] = {"item", "category", "brand",  "price", "cost", "currency",
-                                        "qty",  "context",  "amount", "rule",  NULL};
-    struct price_context context[CONTEXT_MAX];
-    struct price_input input = {.cost_minor = INT64_MIN, .qty = 1};
-    struct price_output output;
-    int64_t expected = 0;
-    struct json_at amount = json_member(row, "amount");
-    enum err_code rc = json_only(row, known, c->err);
-    if (rc == ERR_OK)
-        rc = json_int(&amount, 0, MONEY_MINOR_MAX, &expected, c->err);
-    if (rc == ERR_OK)
-        rc = read_price_input(c, row, &input, context);
-    if (rc != ERR_OK)
-        return rc;
-    prices_apply(c->model->as.prices, &input, &output);
-    if (output.amount_minor != expected)
-        return err_set(c->err, ERR_CORRUPT, "%s: row %u: expected %lld, got %lld", GOLDEN_NAME,
-                       c->index, (long long)expected, (long long)output.amount_minor);
-    return compare_rule(c, row, output.rule);
+    return prices_golden_row(c->model->as.prices, row, c->index, c->err);
 }
 
 /* ---- all kinds ------------------------------------------------------------------------------- */

@@ -96,6 +96,11 @@ MUST_CHECK enum err_code prices_parse(const char *name, const char *bytes, size_
 MUST_CHECK enum err_code prices_index(const char *name, struct prices *prices,
                                       struct price_ref *refs, uint32_t ref_count, struct err *err);
 
+/* Whether a golden row, the inputs of a price with the `amount` that is expected and maybe the
+ * `rule`, comes out like that; `index` of the row is for messages. */
+MUST_CHECK enum err_code prices_golden_row(const struct prices *prices, const struct json_at *row,
+                                           uint32_t index, struct err *err);
+
 uint64_t prices_bytes(const struct prices *prices);
 
 #endif
