@@ -3,6 +3,7 @@
  *
  *   definitions.c        names, look-up, and where each state lies
  *   definitions_parse.c  the file, and what each kind of feature takes
+ *   definitions_ratio.c  ratios, which take other features
  *   definitions_read.c   single values: durations, names of a list, conditions
  *
  * Each read leaves its output alone when the member is absent and may be. */
@@ -21,6 +22,9 @@ MUST_CHECK enum err_code definitions_read_numbers(const struct json_at *at,
 MUST_CHECK enum err_code definitions_read_window(const struct json_at *window,
                                                  const struct json_at *tile,
                                                  struct definition *definition, struct err *err);
+/* The parts of all ratios, when all are laid out: then parts are found by name. */
+MUST_CHECK enum err_code definitions_read_ratios(const struct json_at *features,
+                                                 struct definitions *definitions, struct err *err);
 
 /* Sorts, and gives every state its place.  `features`: what they were read from. */
 MUST_CHECK enum err_code definitions_lay_out(const struct json_at *features,
