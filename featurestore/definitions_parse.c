@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "featurestore/definitions_internal.h"
-#include "featurestore/store.h"
+#include "featurestore/features.h"
 
 enum { YEAR_S = 365 * 86400, AGE_S_MAX = 10 * YEAR_S };
 enum { PRECISION_MIN = 4, PRECISION_DEFAULT = 7 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ratios: features of features, which are read when the names of all are known. */
 #include "featurestore/definitions_internal.h"
-#include "featurestore/store.h"
+#include "featurestore/features.h"
 
 static enum err_code read_part(const struct json_at *at, const struct definitions *definitions,
                                const struct definition *ratio, struct definition_part *ret_part,

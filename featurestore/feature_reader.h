@@ -22,7 +22,9 @@
 
 #include "featurestore/aggregate.h"
 #include "featurestore/feature_tables.h"
-#include "featurestore/store.h"
+#include "featurestore/features.h"
+#include "featurestore/store_features.h"
+#include "featurestore/store_people.h"
 
 enum feature_status { FEATURE_PRESENT, FEATURE_DEFAULT, FEATURE_STALE, FEATURE_MISSING };
 const char *feature_status_name(enum feature_status status);

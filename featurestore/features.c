@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
-#include "featurestore/store.h"
+#include "featurestore/features.h"
+#include "featurestore/store_items.h"
+#include "featurestore/store_people.h"
 
 enum feature_id {
     ITEM_PRICE,

@@ -27,7 +27,8 @@
 #include <stdint.h>
 
 #include "base/slabs.h"
-#include "featurestore/store.h"
+#include "featurestore/store_items.h"
+#include "featurestore/store_people.h"
 
 /* So many newest entries that are not purchases stay, however much was bought. */
 #define PERSON_OTHERS_MIN(items_max) (((items_max) + 3) / 4)

@@ -44,10 +44,14 @@
 #include "base/slabs.h"
 #include "featurestore/dedup.h"
 #include "featurestore/feature_tables.h"
+#include "featurestore/features.h"
 #include "featurestore/person.h"
 #include "featurestore/profile.h"
 #include "featurestore/retire.h"
 #include "featurestore/store.h"
+#include "featurestore/store_features.h"
+#include "featurestore/store_items.h"
+#include "featurestore/store_people.h"
 #include "featurestore/windows.h"
 
 enum { ITEM_PAGE_BITS = 10, ITEM_PAGE_SLOTS = 1 << ITEM_PAGE_BITS };

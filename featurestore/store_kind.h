@@ -7,7 +7,7 @@
 #ifndef FEATURESTORE_STORE_KIND_H
 #define FEATURESTORE_STORE_KIND_H
 
-#include "featurestore/store.h"
+#include "featurestore/store_items.h"
 
 struct store_kind {
     uint32_t category, brand; /* numbers; IDMAP_NONE: none, or no record */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Readers of the history of prices. */
-#include "featurestore/store.h"
+#include "featurestore/store_items.h"
 
 /* The lowest of the first `count` prices that was in force within the window that ends with
  * until_s, when the last of them was. */

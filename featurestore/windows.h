@@ -20,7 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "featurestore/store.h"
+#include "featurestore/store_items.h"
 
 #define WINDOWS_TILE_MS INT64_C(300000) /* the finest tile; times are counted in it */
 

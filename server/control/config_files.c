@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "featurestore/definitions.h"
 #include "featurestore/store.h"
+#include "featurestore/store_features.h"
 #include "server/control/access.h"
 #include "server/control/config.h"
 #include "server/control/config_keys.h"

@@ -42,7 +42,6 @@
 #include "base/hash.h"
 #include "base/metrics.h"
 #include "base/pack.h"
-#include "featurestore/store.h"
 #include "server/control/audit.h"
 #include "server/control/canary.h"
 #include "server/control/shadow.h"

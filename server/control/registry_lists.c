@@ -2,6 +2,7 @@
 /* The lists of the policies follow what the store learns. */
 #include "base/log.h"
 #include "base/rcu.h"
+#include "featurestore/store.h"
 #include "server/control/registry_change.h"
 #include "server/control/registry_internal.h"
 #include "server/metrics.h"

@@ -3,6 +3,7 @@
  * their numbers, move the folder into its place. */
 #include <stdlib.h>
 
+#include "featurestore/store.h"
 #include "models/ids.h"
 #include "models/ranker.h"
 #include "server/control/registry_change.h"

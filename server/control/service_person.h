@@ -11,7 +11,8 @@
 #define SERVER_CONTROL_SERVICE_PERSON_H
 
 #include "featurestore/profile.h"
-#include "featurestore/store.h"
+
+struct store;
 
 struct person_ids {
     struct text user;       /* borrowed; .ptr NULL: none was given */

@@ -20,7 +20,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/hist.h"
-#include "featurestore/store.h"
 #include "server/decide/decide.h"
 #include "server/decide/page.h"
 #include "server/protocol/call.h"

@@ -11,7 +11,8 @@
 #ifndef SERVER_DECIDE_DECIDE_H
 #define SERVER_DECIDE_DECIDE_H
 
-#include "featurestore/store.h"
+#include "featurestore/store_items.h"
+#include "featurestore/store_people.h"
 #include "server/decide/answers.h"
 #include "server/decide/decision.h"
 #include "server/decide/snapshot.h"

@@ -19,7 +19,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "featurestore/store.h"
+#include "featurestore/store_items.h"
 #include "models/bundle.h"
 #include "models/decision_features.h"
 #include "server/decide/decision.h"

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "base/cursor.h"
+#include "featurestore/store_items.h"
 #include "server/decide/policy_fields.h"
 #include "server/protocol/request.h"
 

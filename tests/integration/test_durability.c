@@ -23,6 +23,7 @@
 #include "client/decide.h"
 #include "featurestore/definitions.h"
 #include "featurestore/store.h"
+#include "featurestore/store_features.h"
 #include "tests/support/daemon.h"
 #include "tests/support/daemon_client.h"
 

@@ -12,6 +12,7 @@
 #include "base/cursor.h"
 #include "base/file.h"
 #include "base/rcu.h"
+#include "featurestore/store.h"
 #include "server/decide/tally.h"
 #include "server/metrics.h"
 

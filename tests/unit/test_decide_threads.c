@@ -16,6 +16,7 @@
 #include "base/rcu.h"
 #include "base/transcode.h"
 #include "featurestore/store.h"
+#include "featurestore/store_items.h"
 #include "models/ids.h"
 #include "server/decide/decide.h"
 #include "server/metrics.h"

@@ -13,6 +13,7 @@
 
 #include "base/rcu.h"
 #include "featurestore/store.h"
+#include "featurestore/store_people.h"
 #include "tests/support/disk_fault.h"
 #include "tests/support/durable_rig.h"
 

@@ -17,6 +17,8 @@
 #include "base/rand.h"
 #include "base/rcu.h"
 #include "featurestore/store.h"
+#include "featurestore/store_items.h"
+#include "featurestore/store_people.h"
 #include "tests/support/disk_fault.h"
 #include "tests/support/durable_rig.h"
 

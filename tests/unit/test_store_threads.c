@@ -16,6 +16,8 @@
 
 #include "base/rcu.h"
 #include "featurestore/store.h"
+#include "featurestore/store_items.h"
+#include "featurestore/store_people.h"
 #include "tests/support/events.h"
 
 #define NOW_MS INT64_C(1700000000000)

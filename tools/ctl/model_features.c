@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/ctl/model_features.h"
 
-#include "featurestore/store.h"
+#include "featurestore/features.h"
 #include "models/decision_features.h"
 
 const char *feature_origin_name(enum feature_origin origin)
