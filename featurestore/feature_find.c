@@ -2,6 +2,7 @@
 /* Features by name. */
 #include "featurestore/feature_reader.h"
 
+#include "featurestore/features.h"
 #include "featurestore/store_internal.h"
 
 static struct feature feature_of(const struct feature_tables *tables,

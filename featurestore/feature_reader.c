@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "featurestore/features.h"
 #include "featurestore/store_internal.h"
 
 const char *feature_status_name(enum feature_status status)

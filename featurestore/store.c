@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "featurestore/store_apply.h"
 #include "featurestore/store_checkpoint.h"
 #include "featurestore/store_erase.h"
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "featurestore/store_apply.h"
 #include "featurestore/store_checkpoint.h"
 #include "featurestore/store_erase.h"
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "featurestore/store_apply.h"
 #include "featurestore/store_checkpoint.h"
 
 static uint64_t record_bytes(const struct item *record)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "featurestore/event_write.h"
+#include "featurestore/store_apply.h"
 #include "featurestore/store_checkpoint.h"
 
 static bool is_of_person(enum event_type type)

@@ -8,6 +8,7 @@
 
 #include "base/pack.h"
 #include "base/rand.h"
+#include "featurestore/store_apply.h"
 
 enum err_code store_erase_create(struct store *store, struct err *err)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "featurestore/store_apply.h"
 #include "featurestore/store_erase.h"
 
 /* ---- requests that the log has and the ledger has not ---------------------------------------- */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Definitions of features come into force, and what is new is filled from the log. */
+#include "featurestore/store_features.h"
 #include "base/rcu.h"
 #include "featurestore/definitions.h"
+#include "featurestore/store_apply.h"
 #include "featurestore/store_internal.h"
 
 /* Records that are given to new features in one turn: a millisecond or two; but twice as many as

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The memory that events will touch is fetched before they are applied: each step of the way to it
  * for all of them, so that the waits overlap.  Hints alone: nothing depends on what is found. */
+#include "featurestore/store_apply.h"
 #include "featurestore/store_internal.h"
 
 enum { LINE_BYTES = 64, WANTED_MAX = 256, ITEMS_MAX = 4 /* of an event */ };

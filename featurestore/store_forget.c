@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/rcu.h"
+#include "featurestore/store_apply.h"
 #include "featurestore/store_checkpoint.h"
 #include "featurestore/store_erase.h"
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "featurestore/store_apply.h"
 #include "featurestore/store_checkpoint.h"
 
 /* One identify while it is made. */

@@ -2,6 +2,7 @@
 /* Profiles: where they lie, and what user_upsert does to them. */
 #include <stdlib.h>
 
+#include "featurestore/store_apply.h"
 #include "featurestore/store_checkpoint.h"
 
 enum err_code store_profiles_init(struct store *store, struct people *people, struct err *err)

@@ -2,6 +2,7 @@
 /* Profiles in checkpoints. */
 #include <string.h>
 
+#include "featurestore/store_apply.h"
 #include "featurestore/store_rows.h"
 
 void store_profile_row_write(const struct people *people, enum store_row kind, uint32_t number,

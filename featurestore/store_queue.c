@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "featurestore/store_apply.h"
 #include "featurestore/store_checkpoint.h"
 #include "featurestore/store_erase.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "featurestore/store_replay.h"
+#include "featurestore/store_apply.h"
 
 #include <stdlib.h>
 #include <string.h>

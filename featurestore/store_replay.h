@@ -14,6 +14,7 @@
 #define FEATURESTORE_STORE_REPLAY_H
 
 #include "featurestore/event_log.h"
+#include "featurestore/store_apply.h"
 #include "featurestore/store_internal.h"
 
 enum { REPLAY_GROUPS = 8 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "featurestore/store_apply.h"
 #include "featurestore/store_checkpoint.h"
 
 typedef enum err_code (*row_fn)(struct store *store, const struct checkpoint_row *row,

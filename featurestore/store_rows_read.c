@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "featurestore/store_apply.h"
 #include "featurestore/store_rows.h"
 
 enum err_code store_row_corrupt(const struct checkpoint_row *row, const char *what, struct err *err)

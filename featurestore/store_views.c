@@ -5,6 +5,7 @@
  * changes: so that readers find it whole, and taking a link away leaves nothing behind. */
 #include <stdlib.h>
 
+#include "featurestore/store_apply.h"
 #include "featurestore/store_internal.h"
 
 static _Atomic(const struct person *) *view_slot_make(struct store *store, uint32_t user)

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "featurestore/store_apply.h"
 #include "featurestore/store_internal.h"
 
 static bool has_windows(const struct item_slot *slot)

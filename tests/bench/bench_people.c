@@ -15,6 +15,8 @@
 #include "base/num.h"
 #include "base/pack.h"
 #include "base/rand.h"
+#include "featurestore/store_apply.h"
+#include "featurestore/store_features.h"
 #include "featurestore/store_internal.h"
 
 enum { HISTORY_ITEMS = 50, VISITS = 5, ITEMS = 20000, BATCH = 100, BATCH_BYTES = 1 << 18 };

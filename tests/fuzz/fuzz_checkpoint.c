@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "featurestore/store_features.h"
 #include "featurestore/store_rows.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/transcode.h"
+#include "featurestore/store_apply.h"
 
 static _Noreturn void die(const char *what)
 {

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "featurestore/features.h"
 #include "featurestore/store_internal.h"
 #include "tests/support/small_store.h"
 #include "tests/support/store_rig.h"

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/rand.h"
+#include "featurestore/features.h"
 #include "featurestore/store_internal.h"
 #include "featurestore/store_kind.h"
 #include "tests/support/store_rig.h"

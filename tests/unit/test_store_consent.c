@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "featurestore/store_apply.h"
 #include "featurestore/store_internal.h"
 #include "tests/support/alloc_fail.h"
 #include "tests/support/events.h"
