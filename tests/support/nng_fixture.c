@@ -63,6 +63,22 @@ void nng_fixture_deinit(struct nng_fixture *fixture)
     text_service_deinit(&fixture->service);
 }
 
+int nng_fixture_set_up(void **state)
+{
+    struct nng_fixture *fixture = malloc(sizeof *fixture);
+    must(fixture != NULL, "out of memory");
+    nng_fixture_init(fixture);
+    *state = fixture;
+    return 0;
+}
+
+int nng_fixture_tear_down(void **state)
+{
+    nng_fixture_deinit(*state);
+    free(*state);
+    return 0;
+}
+
 const char *nng_fixture_url(const struct nng_fixture *fixture)
 {
     return nng_server_address(fixture->server, 0);

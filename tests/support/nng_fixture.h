@@ -23,6 +23,9 @@ void nng_fixture_init(struct nng_fixture *fixture);
 /* Creates and starts; asserts that both succeed. */
 void nng_fixture_start(struct nng_fixture *fixture, const struct nng_server_options *options);
 void nng_fixture_deinit(struct nng_fixture *fixture);
+/* init and deinit for cmocka: *state is a struct nng_fixture. */
+int nng_fixture_set_up(void **state);
+int nng_fixture_tear_down(void **state);
 
 const char *nng_fixture_url(const struct nng_fixture *fixture);
 char *nng_fixture_ipc_url(struct nng_fixture *fixture, char *buf, size_t buf_bytes);

@@ -171,13 +171,18 @@ ssize_t sp_ask(struct sp_client *client, const char *text, void *reply, size_t c
     return got_id == id ? len : -1;
 }
 
-bool sp_serves(const char *url)
+bool sp_says(const char *url, const char *text, const char *expected)
 {
     struct sp_client client;
-    char reply[16];
+    char reply[64];
     if (!sp_open(&client, url))
         return false;
-    ssize_t len = sp_ask(&client, "alive?", reply, sizeof reply);
+    ssize_t len = sp_ask(&client, text, reply, sizeof reply);
     sp_close(&client);
-    return len == 6 && memcmp(reply, "alive?", 6) == 0;
+    return len == (ssize_t)strlen(expected) && memcmp(reply, expected, strlen(expected)) == 0;
+}
+
+bool sp_serves(const char *url)
+{
+    return sp_says(url, "alive?", "alive?");
 }

@@ -36,6 +36,8 @@ ssize_t sp_receive(struct sp_client *client, uint32_t *ret_id, void *body, size_
 bool sp_is_closed_by_peer(struct sp_client *client);
 /* One request and its reply. */
 ssize_t sp_ask(struct sp_client *client, const char *text, void *reply, size_t capacity);
+/* True when a new client gets that reply of at most 64 bytes. */
+bool sp_says(const char *url, const char *text, const char *expected);
 /* True when a new client is served; the whole way, within SP_TIMEOUT_S. */
 bool sp_serves(const char *url);
 

@@ -5,23 +5,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "server/metrics.h"
 #include "tests/support/nng_fixture.h"
+#include "tests/support/sp_attack.h"
 #include "tests/support/sp_client.h"
-
-#define STORM_COUNT 200
-
-static char reply[CALL_REPLY_BYTES];
 
 /* One server on tcp and on ipc for every test. */
 struct target {
@@ -64,77 +57,25 @@ static int tear_down(void **state)
 static void test_connecting_and_closing_at_once(void **state)
 {
     struct target *target = *state;
-    for (int i = 0; i < STORM_COUNT; i++) {
-        struct sp_client client;
-        assert_true(sp_connect(&client, target->url[i % 2]));
-        sp_close(&client);
-    }
+    sp_attack_connect_and_close(target->url);
 }
 
-/* The server finds out in its first send. */
 static void test_fin_and_then_rst_in_the_handshake(void **state)
 {
     struct target *target = *state;
-    for (int i = 0; i < STORM_COUNT; i++) {
-        struct sp_client clients[4];
-        for (int c = 0; c < 4; c++) {
-            assert_true(sp_connect(&clients[c], target->url[0]));
-            shutdown(clients[c].fd, SHUT_WR);
-        }
-        for (int c = 0; c < 4; c++)
-            sp_reset(&clients[c]);
-    }
+    sp_attack_reset_in_the_handshake(target->url);
 }
 
 static void test_handshake_garbage_and_http(void **state)
 {
     struct target *target = *state;
-    static const char *const openings[] = {
-        "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\x02\x20\x01\x01\x01\xfc\x03\x03 hello",
-        "SP\1\2\3\4\5\6\7", "\377\377\377\377\377\377\377\377\377\377"};
-    static const uint8_t as_pub[8] = {0, 'S', 'P', 0, 0, 0x20, 0, 0};
-    for (uint32_t i = 0; i < 8; i++) {
-        struct sp_client client;
-        assert_true(sp_connect(&client, target->url[i % 2]));
-        assert_true(sp_send_raw(&client, openings[i / 2], strlen(openings[i / 2])));
-        char answer[8];
-        recv(client.fd, answer, sizeof answer, MSG_WAITALL); /* its own handshake comes first */
-        assert_true(sp_is_closed_by_peer(&client));
-        sp_close(&client);
-    }
-    struct sp_client client;
-    char answer[8];
-    assert_true(sp_connect(&client, target->url[0]));
-    assert_true(sp_send_raw(&client, as_pub, sizeof as_pub));
-    recv(client.fd, answer, sizeof answer, MSG_WAITALL);
-    assert_true(sp_is_closed_by_peer(&client));
-    sp_close(&client);
-}
-
-static long virtual_pages(void)
-{
-    char line[64] = {0};
-    FILE *file = fopen("/proc/self/statm", "re");
-    assert_non_null(file);
-    assert_non_null(fgets(line, sizeof line, file));
-    fclose(file);
-    return strtol(line, NULL, 10);
+    sp_attack_bad_handshakes(target->url);
 }
 
 static void test_announcing_four_gigabytes(void **state)
 {
     struct target *target = *state;
-    struct sp_client clients[32];
-    long before = virtual_pages();
-    for (uint32_t i = 0; i < 32; i++) {
-        assert_true(sp_open(&clients[i], target->url[i % 2]));
-        assert_true(sp_announce(&clients[i], i % 4 < 2 ? UINT64_C(1) << 32 : UINT64_MAX));
-    }
-    for (uint32_t i = 0; i < 32; i++) {
-        assert_true(sp_is_closed_by_peer(&clients[i]));
-        sp_close(&clients[i]);
-    }
-    assert_true(virtual_pages() - before < (1L << 30) / sysconf(_SC_PAGESIZE));
+    sp_attack_four_gigabytes(target->url);
     assert_true(
         nng_fixture_metric_becomes(&target->fixture, M_MESSAGES_REFUSED, TRANSPORT_NNG, 32));
 }
@@ -142,17 +83,7 @@ static void test_announcing_four_gigabytes(void **state)
 static void test_half_messages_from_many_do_not_stop_others(void **state)
 {
     struct target *target = *state;
-    struct sp_client clients[64];
-    for (uint32_t i = 0; i < 64; i++) {
-        assert_true(sp_open(&clients[i], target->url[i % 2]));
-        assert_true(i % 3 == 0 ? sp_send_raw(&clients[i], "\1", 1)
-                               : sp_announce(&clients[i], 60000) &&
-                                     sp_send_raw(&clients[i], "half a message", 14));
-    }
-    assert_true(sp_serves(target->url[0]));
-    assert_true(sp_serves(target->url[1]));
-    for (uint32_t i = 0; i < 64; i++)
-        sp_close(&clients[i]);
+    sp_attack_half_messages(target->url);
 }
 
 /* Many more requests than contexts, large replies, and nothing read. */
@@ -161,23 +92,10 @@ static void test_a_slow_reader_is_closed_and_others_are_served(void **state)
     struct target *target = *state;
     for (uint32_t round = 0; round < 2; round++) {
         struct sp_client slow;
-        struct sp_client other;
-        assert_true(sp_open(&slow, target->url[round]));
-        assert_true(sp_open(&other, target->url[round]));
-        int small = 4096;
-        setsockopt(slow.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-        uint32_t sent_count = 0;
-        while (sent_count < 2000 && sp_send(&slow, sent_count, "big:200000", 10))
-            sent_count++;
-        for (int i = 0; i < 5; i++) {
-            uint64_t asked_ns = clock_now_ns(clock_system());
-            assert_int_equal(sp_ask(&other, "hello", reply, sizeof reply), 5);
-            assert_true(clock_now_ns(clock_system()) - asked_ns < UINT64_C(2000000000));
-        }
+        sp_attack_read_nothing(target->url[round], &slow);
         assert_true(
             nng_fixture_metric_becomes(&target->fixture, M_SLOW_READERS_CLOSED, 0, round + 1));
         sp_close(&slow);
-        sp_close(&other);
     }
 }
 
@@ -213,51 +131,23 @@ static void test_slow_readers_at_once_count_once_each(void **state)
 static void test_hundreds_of_idle_connections(void **state)
 {
     struct target *target = *state;
-    static struct sp_client clients[400];
-    for (uint32_t i = 0; i < 400; i++)
-        assert_true(sp_open(&clients[i], target->url[i % 2]));
-    assert_true(nng_fixture_metric_becomes(&target->fixture, M_CONNECTIONS, TRANSPORT_NNG, 400));
-    assert_true(sp_serves(target->url[0]));
-    for (uint32_t i = 0; i < 400; i += 40)
-        assert_int_equal(sp_ask(&clients[i], "hello", reply, sizeof reply), 5);
-    for (uint32_t i = 0; i < 400; i++)
-        sp_close(&clients[i]);
+    static struct sp_client clients[SP_IDLE_COUNT];
+    sp_attack_idle_open(target->url, clients);
+    assert_true(
+        nng_fixture_metric_becomes(&target->fixture, M_CONNECTIONS, TRANSPORT_NNG, SP_IDLE_COUNT));
+    sp_attack_idle_close(target->url, clients);
 }
 
 static void test_a_message_of_too_many_hops_is_dropped_alone(void **state)
 {
     struct target *target = *state;
-    struct sp_client client;
-    uint8_t hops[4 * 20] = {0}; /* no top bit: only hops, and no id within the limit */
-    uint32_t id = 0;
-    assert_true(sp_open(&client, target->url[0]));
-    for (int i = 0; i < 50; i++) {
-        assert_true(sp_announce(&client, sizeof hops));
-        assert_true(sp_send_raw(&client, hops, sizeof hops));
-    }
-    hops[4 * 7] = 0x80; /* seven hops and an id come through, and come back */
-    assert_true(sp_announce(&client, sizeof hops));
-    assert_true(sp_send_raw(&client, hops, sizeof hops));
-    assert_int_equal(sp_receive(&client, &id, reply, sizeof reply), sizeof hops - 4);
-    assert_memory_equal(reply, hops + 4, sizeof hops - 4);
-    sp_close(&client);
+    sp_attack_too_many_hops(target->url[0]);
 }
 
 static void test_an_empty_body_is_a_request_and_three_bytes_are_not(void **state)
 {
     struct target *target = *state;
-    for (uint32_t i = 0; i < 2; i++) {
-        struct sp_client client;
-        uint32_t id = 0;
-        assert_true(sp_open(&client, target->url[i]));
-        assert_true(sp_send(&client, 77, "", 0));
-        assert_int_equal(sp_receive(&client, &id, reply, sizeof reply), 0);
-        assert_int_equal(id, 77);
-        assert_true(sp_announce(&client, 3));
-        assert_true(sp_send_raw(&client, "\200\0\0", 3));
-        assert_true(sp_is_closed_by_peer(&client));
-        sp_close(&client);
-    }
+    sp_attack_short_messages(target->url);
 }
 
 static void test_replies_to_peers_that_have_vanished(void **state)
@@ -277,39 +167,13 @@ static void test_replies_to_peers_that_have_vanished(void **state)
                 nng_fixture_metric_becomes(&target->fixture, M_CONNECTIONS, TRANSPORT_NNG, 0));
         nng_fixture_complete(&target->fixture);
     }
-    for (int i = 0; i < STORM_COUNT; i++) { /* and with replies that are on their way */
-        struct sp_client client;
-        assert_true(sp_open(&client, target->url[i % 2]));
-        assert_true(sp_send(&client, 1, "big:50000", 9));
-        assert_true(sp_send(&client, 2, "big:50000", 9));
-        sp_close(&client);
-    }
+    sp_attack_vanish(target->url); /* and with replies that are on their way */
 }
 
-/* As nanomsg's raw sockets may: any ids, many at once, one connection. */
 static void test_pipelined_ids_come_back_with_their_own_replies(void **state)
 {
-    enum { PIPELINED = 100 }; /* unread replies must fit into the socket */
     struct target *target = *state;
-    for (uint32_t round = 0; round < 2; round++) {
-        struct sp_client client;
-        bool seen[PIPELINED] = {false};
-        assert_true(sp_open(&client, target->url[round]));
-        for (uint32_t i = 0; i < PIPELINED; i++) {
-            uint32_t body[2] = {i, ~i};
-            assert_true(sp_send(&client, i * 7919, body, sizeof body));
-        }
-        for (uint32_t i = 0; i < PIPELINED; i++) {
-            uint32_t id = 0;
-            uint32_t body[2];
-            assert_int_equal(sp_receive(&client, &id, body, sizeof body), sizeof body);
-            assert_true(body[0] < PIPELINED && !seen[body[0]]);
-            assert_int_equal(id, body[0] * 7919);
-            assert_int_equal(body[1], ~body[0]);
-            seen[body[0]] = true;
-        }
-        sp_close(&client);
-    }
+    sp_attack_pipeline(target->url);
 }
 
 /* In a process of its own, with few descriptors: those that are connected are served on, and others
@@ -318,33 +182,17 @@ static int run_out_of_descriptors(void)
 {
     void *state = NULL;
     const struct rlimit few = {.rlim_cur = 64, .rlim_max = 64};
-    static struct sp_client clients[64];
     if (set_up(&state) != 0 || setrlimit(RLIMIT_NOFILE, &few) != 0)
         return 2;
     struct target *target = state;
-    uint32_t count = 0;
-    bool early_is_served = sp_open(&clients[count++], target->url[0]);
-    while (count < 64 && sp_connect(&clients[count], target->url[count % 2]))
-        count++;
-    early_is_served &= count < 64 && sp_ask(&clients[0], "hello", reply, sizeof reply) == 5;
-    for (uint32_t i = 0; i < count; i++)
-        sp_close(&clients[i]);
+    bool early_is_served = sp_attack_use_up_descriptors(target->url);
     return early_is_served && tear_down(&state) == 0 ? 0 : 1;
 }
 
 static void test_running_out_of_descriptors(void **state)
 {
     (void)state;
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        execl("/proc/self/exe", "test_nng_attacks", "--few-descriptors", (char *)NULL);
-        _exit(3);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    sp_attack_in_a_process("test_nng_attacks", "--few-descriptors");
 }
 
 int main(int argc, char **argv)

@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,31 +24,6 @@
 
 static char reply[CALL_REPLY_BYTES];
 
-static int set_up(void **state)
-{
-    struct nng_fixture *fixture = malloc(sizeof *fixture);
-    nng_fixture_init(fixture);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    nng_fixture_deinit(*state);
-    free(*state);
-    return 0;
-}
-
-static void assert_says(const char *url, const char *text, const char *expected)
-{
-    struct sp_client client;
-    assert_true(sp_open(&client, url));
-    ssize_t len = sp_ask(&client, text, reply, sizeof reply);
-    assert_int_equal(len, strlen(expected));
-    assert_memory_equal(reply, expected, strlen(expected));
-    sp_close(&client);
-}
-
 static void test_a_request_is_answered_over_tcp_and_ipc(void **state)
 {
     struct nng_fixture *fixture = *state;
@@ -68,8 +42,8 @@ static void test_a_request_is_answered_over_tcp_and_ipc(void **state)
     assert_int_equal(status.st_mode & 0777, 0660);
     for (uint32_t i = 0; i < 2; i++) {
         const char *url = nng_server_address(fixture->server, i);
-        assert_says(url, "hello", "hello");
-        assert_says(url, "local", "yes");
+        assert_true(sp_says(url, "hello", "hello"));
+        assert_true(sp_says(url, "local", "yes"));
     }
     assert_true(nng_fixture_metric_becomes(fixture, M_CONNECTIONS, TRANSPORT_NNG, 0));
     assert_int_equal(nng_server_in_flight(fixture->server), 0);
@@ -120,13 +94,13 @@ static void test_who_is_local_depends_on_the_listener(void **state)
     char url[64];
     snprintf(url, sizeof url, "tcp://127.0.0.1%s",
              strrchr(nng_server_address(fixture->server, 0), ':'));
-    assert_says(url, "local", "no");
-    assert_says(nng_server_address(fixture->server, 1), "local", "yes");
+    assert_true(sp_says(url, "local", "no"));
+    assert_true(sp_says(nng_server_address(fixture->server, 1), "local", "yes"));
     nng_server_destroy(&fixture->server);
     options.address_count = 1;
     nng_fixture_start(fixture, &options);
     snprintf(url, sizeof url, "tcp://127.0.0.1%s", strrchr(nng_fixture_url(fixture), ':'));
-    assert_says(url, "local", "no");
+    assert_true(sp_says(url, "local", "no"));
 }
 
 static void test_deferred_calls_are_sent_when_they_complete_in_any_order(void **state)
@@ -365,7 +339,7 @@ static void test_create_survives_every_failed_allocation_of_ours(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, nng_fixture_set_up, nng_fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_a_request_is_answered_over_tcp_and_ipc),
         TEST(test_the_largest_reply_arrives_whole),

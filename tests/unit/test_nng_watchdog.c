@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -22,21 +21,6 @@ const char *__lsan_default_suppressions(void)
 {
     return "leak:nni_listener_create\nleak:nni_listener_start\nleak:ipc_ep_accept_cb\n"
            "leak:ipc_listener_doaccept\n";
-}
-
-static int set_up(void **state)
-{
-    struct nng_fixture *fixture = malloc(sizeof *fixture);
-    nng_fixture_init(fixture);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    nng_fixture_deinit(*state);
-    free(*state);
-    return 0;
 }
 
 /* What nng 1.5.2 does when left alone; it shows that the storms of the other tests would bite. */
@@ -99,8 +83,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            test_the_watchdog_restarts_a_deaf_listener_and_leaves_others_alone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_deaf_server_can_be_destroyed, set_up, tear_down),
+            test_the_watchdog_restarts_a_deaf_listener_and_leaves_others_alone, nng_fixture_set_up,
+            nng_fixture_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_deaf_server_can_be_destroyed, nng_fixture_set_up,
+                                        nng_fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

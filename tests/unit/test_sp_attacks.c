@@ -5,86 +5,46 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "server/metrics.h"
+#include "tests/support/sp_attack.h"
 #include "tests/support/sp_client.h"
 #include "tests/support/sp_fixture.h"
 #include "tests/support/sp_target.h"
-
-#define STORM_COUNT 200
 
 static char reply[CALL_REPLY_BYTES];
 
 static void test_connecting_and_closing_at_once(void **state)
 {
     struct sp_target *target = *state;
-    for (int i = 0; i < STORM_COUNT; i++) {
-        struct sp_client client;
-        assert_true(sp_connect(&client, target->url[i % 2]));
-        sp_close(&client);
-    }
+    sp_attack_connect_and_close(target->url);
 }
 
-/* The server finds out in its first send. */
 static void test_fin_and_then_rst_in_the_handshake(void **state)
 {
     struct sp_target *target = *state;
-    for (int i = 0; i < STORM_COUNT; i++) {
-        struct sp_client clients[4];
-        for (int c = 0; c < 4; c++) {
-            assert_true(sp_connect(&clients[c], target->url[0]));
-            shutdown(clients[c].fd, SHUT_WR);
-        }
-        for (int c = 0; c < 4; c++)
-            sp_reset(&clients[c]);
-    }
+    sp_attack_reset_in_the_handshake(target->url);
 }
 
 static void test_handshake_garbage_and_http(void **state)
 {
     struct sp_target *target = *state;
-    static const char *const openings[] = {
-        "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\x02\x20\x01\x01\x01\xfc\x03\x03 hello",
-        "SP\1\2\3\4\5\6\7", "\377\377\377\377\377\377\377\377\377\377"};
-    static const uint8_t as_pub[8] = {0, 'S', 'P', 0, 0, 0x20, 0, 0};
-    for (uint32_t i = 0; i < 8; i++) {
-        struct sp_client client;
-        assert_true(sp_connect(&client, target->url[i % 2]));
-        assert_true(sp_send_raw(&client, openings[i / 2], strlen(openings[i / 2])));
-        char answer[8];
-        recv(client.fd, answer, sizeof answer, MSG_WAITALL); /* its own handshake comes first */
-        assert_true(sp_is_closed_by_peer(&client));
-        sp_close(&client);
-    }
-    struct sp_client client;
-    char answer[8];
-    assert_true(sp_connect(&client, target->url[0]));
-    assert_true(sp_send_raw(&client, as_pub, sizeof as_pub));
-    recv(client.fd, answer, sizeof answer, MSG_WAITALL);
-    assert_true(sp_is_closed_by_peer(&client));
-    sp_close(&client);
+    sp_attack_bad_handshakes(target->url);
 }
 
 static void test_hundreds_of_idle_connections(void **state)
 {
     struct sp_target *target = *state;
-    static struct sp_client clients[400];
-    for (uint32_t i = 0; i < 400; i++)
-        assert_true(sp_open(&clients[i], target->url[i % 2]));
-    assert_true(sp_fixture_metric_becomes(&target->fixture, M_CONNECTIONS, TRANSPORT_SP, 400));
-    assert_true(sp_serves(target->url[0]));
-    for (uint32_t i = 0; i < 400; i += 40)
-        assert_int_equal(sp_ask(&clients[i], "hello", reply, sizeof reply), 5);
-    for (uint32_t i = 0; i < 400; i++)
-        sp_close(&clients[i]);
+    static struct sp_client clients[SP_IDLE_COUNT];
+    sp_attack_idle_open(target->url, clients);
+    assert_true(
+        sp_fixture_metric_becomes(&target->fixture, M_CONNECTIONS, TRANSPORT_SP, SP_IDLE_COUNT));
+    sp_attack_idle_close(target->url, clients);
 }
 
 /* One that has closed may have shut down its sending side only: it is kept until it has its reply.
@@ -107,13 +67,7 @@ static void test_replies_to_peers_that_have_vanished(void **state)
         text_service_complete(&fixture->service);
         assert_true(sp_fixture_metric_becomes(fixture, M_CONNECTIONS, TRANSPORT_SP, 0));
     }
-    for (int i = 0; i < STORM_COUNT; i++) { /* and with replies that are on their way */
-        struct sp_client client;
-        assert_true(sp_open(&client, target->url[i % 2]));
-        assert_true(sp_send(&client, 1, "big:50000", 9));
-        assert_true(sp_send(&client, 2, "big:50000", 9));
-        sp_close(&client);
-    }
+    sp_attack_vanish(target->url); /* and with replies that are on their way */
 }
 
 /* In a process of its own, with few descriptors: those that are connected are served on, and others
@@ -122,17 +76,10 @@ static int run_out_of_descriptors(void)
 {
     void *state = NULL;
     const struct rlimit few = {.rlim_cur = 64, .rlim_max = 64};
-    static struct sp_client clients[64];
     if (sp_target_set_up(&state) != 0 || setrlimit(RLIMIT_NOFILE, &few) != 0)
         return 2;
     struct sp_target *target = state;
-    uint32_t count = 0;
-    bool early_is_served = sp_open(&clients[count++], target->url[0]);
-    while (count < 64 && sp_connect(&clients[count], target->url[count % 2]))
-        count++;
-    early_is_served &= count < 64 && sp_ask(&clients[0], "hello", reply, sizeof reply) == 5;
-    for (uint32_t i = 0; i < count; i++)
-        sp_close(&clients[i]);
+    bool early_is_served = sp_attack_use_up_descriptors(target->url);
     bool paused = metric_value(target->fixture.metrics, M_ACCEPT_PAUSES, 0, 0) > 0;
     return early_is_served && paused && sp_target_tear_down(&state) == 0 ? 0 : 1;
 }
@@ -140,16 +87,7 @@ static int run_out_of_descriptors(void)
 static void test_running_out_of_descriptors(void **state)
 {
     (void)state;
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        execl("/proc/self/exe", "test_sp_attacks", "--few-descriptors", (char *)NULL);
-        _exit(3);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    sp_attack_in_a_process("test_sp_attacks", "--few-descriptors");
 }
 
 static void test_one_who_does_not_greet_in_time_is_closed(void **state)

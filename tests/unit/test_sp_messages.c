@@ -6,15 +6,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "server/metrics.h"
+#include "tests/support/sp_attack.h"
 #include "tests/support/sp_client.h"
 #include "tests/support/sp_fixture.h"
 #include "tests/support/sp_target.h"
@@ -32,30 +30,10 @@ static int set_up_patient(void **state)
     return sp_target_set_up_with(state, 30000);
 }
 
-static long virtual_pages(void)
-{
-    char line[64] = {0};
-    FILE *file = fopen("/proc/self/statm", "re");
-    assert_non_null(file);
-    assert_non_null(fgets(line, sizeof line, file));
-    fclose(file);
-    return strtol(line, NULL, 10);
-}
-
 static void test_announcing_four_gigabytes(void **state)
 {
     struct sp_target *target = *state;
-    struct sp_client clients[32];
-    long before = virtual_pages();
-    for (uint32_t i = 0; i < 32; i++) {
-        assert_true(sp_open(&clients[i], target->url[i % 2]));
-        assert_true(sp_announce(&clients[i], i % 4 < 2 ? UINT64_C(1) << 32 : UINT64_MAX));
-    }
-    for (uint32_t i = 0; i < 32; i++) {
-        assert_true(sp_is_closed_by_peer(&clients[i]));
-        sp_close(&clients[i]);
-    }
-    assert_true(virtual_pages() - before < (1L << 30) / sysconf(_SC_PAGESIZE));
+    sp_attack_four_gigabytes(target->url);
     assert_true(sp_fixture_metric_becomes(&target->fixture, M_MESSAGES_REFUSED, TRANSPORT_SP, 32));
     assert_true(
         sp_fixture_metric_becomes(&target->fixture, M_CONNECTIONS_CLOSED, CLOSE_TOO_LARGE, 32));
@@ -64,17 +42,7 @@ static void test_announcing_four_gigabytes(void **state)
 static void test_half_messages_from_many_do_not_stop_others(void **state)
 {
     struct sp_target *target = *state;
-    struct sp_client clients[64];
-    for (uint32_t i = 0; i < 64; i++) {
-        assert_true(sp_open(&clients[i], target->url[i % 2]));
-        assert_true(i % 3 == 0 ? sp_send_raw(&clients[i], "\1", 1)
-                               : sp_announce(&clients[i], 60000) &&
-                                     sp_send_raw(&clients[i], "half a message", 14));
-    }
-    assert_true(sp_serves(target->url[0]));
-    assert_true(sp_serves(target->url[1]));
-    for (uint32_t i = 0; i < 64; i++)
-        sp_close(&clients[i]);
+    sp_attack_half_messages(target->url);
 }
 
 /* Many more requests than fit into its socket, large replies, and nothing read. */
@@ -83,86 +51,29 @@ static void test_a_slow_reader_is_closed_and_others_are_served(void **state)
     struct sp_target *target = *state;
     for (uint32_t round = 0; round < 2; round++) {
         struct sp_client slow;
-        struct sp_client other;
-        assert_true(sp_open(&slow, target->url[round]));
-        assert_true(sp_open(&other, target->url[round]));
-        int small = 4096;
-        setsockopt(slow.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-        uint32_t sent_count = 0;
-        while (sent_count < 2000 && sp_send(&slow, sent_count, "big:200000", 10))
-            sent_count++;
-        for (int i = 0; i < 5; i++) {
-            uint64_t asked_ns = clock_now_ns(clock_system());
-            assert_int_equal(sp_ask(&other, "hello", reply, sizeof reply), 5);
-            assert_true(clock_now_ns(clock_system()) - asked_ns < UINT64_C(2000000000));
-        }
+        sp_attack_read_nothing(target->url[round], &slow);
         assert_true(
             sp_fixture_metric_becomes(&target->fixture, M_SLOW_READERS_CLOSED, 0, round + 1));
         sp_close(&slow);
-        sp_close(&other);
     }
 }
 
 static void test_a_message_of_too_many_hops_is_dropped_alone(void **state)
 {
     struct sp_target *target = *state;
-    struct sp_client client;
-    uint8_t hops[4 * 20] = {0}; /* no top bit: only hops, and no id within the limit */
-    uint32_t id = 0;
-    assert_true(sp_open(&client, target->url[0]));
-    for (int i = 0; i < 50; i++) {
-        assert_true(sp_announce(&client, sizeof hops));
-        assert_true(sp_send_raw(&client, hops, sizeof hops));
-    }
-    hops[4 * 7] = 0x80; /* seven hops and an id come through, and come back */
-    assert_true(sp_announce(&client, sizeof hops));
-    assert_true(sp_send_raw(&client, hops, sizeof hops));
-    assert_int_equal(sp_receive(&client, &id, reply, sizeof reply), sizeof hops - 4);
-    assert_memory_equal(reply, hops + 4, sizeof hops - 4);
-    sp_close(&client);
+    sp_attack_too_many_hops(target->url[0]);
 }
 
 static void test_an_empty_body_is_a_request_and_three_bytes_are_not(void **state)
 {
     struct sp_target *target = *state;
-    for (uint32_t i = 0; i < 2; i++) {
-        struct sp_client client;
-        uint32_t id = 0;
-        assert_true(sp_open(&client, target->url[i]));
-        assert_true(sp_send(&client, 77, "", 0));
-        assert_int_equal(sp_receive(&client, &id, reply, sizeof reply), 0);
-        assert_int_equal(id, 77);
-        assert_true(sp_announce(&client, 3));
-        sp_send_raw(&client, "\200\0\0", 3); /* it may be closed by now */
-        assert_true(sp_is_closed_by_peer(&client));
-        sp_close(&client);
-    }
+    sp_attack_short_messages(target->url);
 }
 
-/* As nanomsg's raw sockets may: any ids, many at once, one connection. */
 static void test_pipelined_ids_come_back_with_their_own_replies(void **state)
 {
-    enum { PIPELINED = 100 }; /* unread replies must fit into the socket */
     struct sp_target *target = *state;
-    for (uint32_t round = 0; round < 2; round++) {
-        struct sp_client client;
-        bool seen[PIPELINED] = {false};
-        assert_true(sp_open(&client, target->url[round]));
-        for (uint32_t i = 0; i < PIPELINED; i++) {
-            uint32_t body[2] = {i, ~i};
-            assert_true(sp_send(&client, i * 7919, body, sizeof body));
-        }
-        for (uint32_t i = 0; i < PIPELINED; i++) {
-            uint32_t id = 0;
-            uint32_t body[2];
-            assert_int_equal(sp_receive(&client, &id, body, sizeof body), sizeof body);
-            assert_true(body[0] < PIPELINED && !seen[body[0]]);
-            assert_int_equal(id, body[0] * 7919);
-            assert_int_equal(body[1], ~body[0]);
-            seen[body[0]] = true;
-        }
-        sp_close(&client);
-    }
+    sp_attack_pipeline(target->url);
 }
 
 /* One that takes a few bytes now and then makes progress; it may be slow for as long as it likes.
