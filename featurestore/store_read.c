@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The readers: acquire loads of published pointers, nothing is stored. */
+#include "base/rcu.h"
 #include "featurestore/store_internal.h"
 
 uint32_t store_items_max(const struct store *store)
@@ -127,6 +128,7 @@ int64_t store_watermark_ms(const struct store *store)
 
 void store_stats(const struct store *store, struct store_stats *ret_stats)
 {
+    rcu_read_begin(); /* tables of features are replaced */
     *ret_stats = (struct store_stats){
         .items = idmap_count(store->item_ids),
         .catalogue_items = store_counter(store, COUNTER_CATALOGUE_ITEMS),
@@ -151,4 +153,5 @@ void store_stats(const struct store *store, struct store_stats *ret_stats)
         .bytes_features = feature_tables_bytes(store->features),
         .features_dropped = atomic_load_explicit(&store->features->dropped, memory_order_relaxed),
     };
+    rcu_read_end();
 }

@@ -149,6 +149,34 @@ static void test_what_happens_while_it_is_filled_is_counted_once(void **state)
     assert_true(filled == hash_of_a_replay(HEAT "," PAIRS "," QUERY "," SEEN));
 }
 
+static void *ask_for_sums(void *arg)
+{
+    struct sender *asker = arg;
+    struct store_stats stats;
+    while (!atomic_load(&asker->stop)) {
+        store_stats(rig.store, &stats);
+        assert_in_range(stats.feature_rows, 0, 100000);
+    }
+    return NULL;
+}
+
+/* What is no longer in force is freed meanwhile. */
+static void test_sums_may_be_asked_for_while_definitions_change(void **state)
+{
+    (void)state;
+    struct sender asker = {false};
+    pthread_t thread;
+    open_store(SEVEN_DAYS);
+    send(1);
+    assert_int_equal(pthread_create(&thread, NULL, ask_for_sums, &asker), 0);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(redefine(SEVEN_DAYS "," HEAT), i == 0 ? 1 : 2);
+        assert_int_equal(redefine(PAIRS), 1);
+    }
+    atomic_store(&asker.stop, true);
+    pthread_join(thread, NULL);
+}
+
 static void wait_for_checkpoint(void)
 {
     struct store_checkpoint_stats stats;
@@ -189,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_what_is_new_is_filled_from_the_log),
         TEST(test_what_happens_while_it_is_filled_is_counted_once),
+        TEST(test_sums_may_be_asked_for_while_definitions_change),
         TEST(test_a_start_with_other_definitions_fills_what_the_checkpoint_lacks),
     };
 #undef TEST
