@@ -122,6 +122,12 @@ static void test_command_lines(void **state)
     assert_failure("decide-shop", "usage", "--out: a value is missing");
     USAGE("--users: expected a number 1..5000000, got '0'", "decide-shop", "generate", "--users",
           "0");
+    USAGE("--url: 'nowhere': expected tcp://HOST:PORT", "decide-bench", "--op", "ping", "--url",
+          "nowhere");
+    USAGE("--url: 'tcp://127.0.0.1:0': expected", "decide-bench", "quality", "--events", "none.csv",
+          "--eval", "time:2011-11-01", "--url", "tcp://127.0.0.1:0");
+    USAGE("eval: --url: 'ipc://x': expected ipc:///PATH", "decide-train", "eval", "--events",
+          "none.csv", "--eval", "time:2011-11-01", "--url", "ipc://x");
     USAGE("lies before 1970", "decide-shop", "generate", "--out", "o", "--end", "1970-02-01");
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/bench/link.h"
 #include "tools/bench/measure.h"
 #include "tools/bench/options.h"
 #include "tools/bench/plan_command.h"
@@ -10,6 +11,7 @@
 #include "tools/bench/stop.h"
 #include "tools/cli/failure.h"
 #include "tools/cli/output.h"
+#include "tools/train/remote.h"
 
 enum { BENCH_FINE = 0 };
 
@@ -43,6 +45,8 @@ static int run_quality(int argc, char **argv)
         quality_options_help(stdout);
         return BENCH_FINE;
     }
+    if (remote_check_url(options.url, &err) != ERR_OK)
+        return tell(FAILURE_USAGE, &err, options.json);
     return quality_command(&options, clock_system(), stdout, stderr, &err) == ERR_OK
                ? BENCH_FINE
                : tell(FAILURE_FAILED, &err, options.json);
@@ -50,8 +54,11 @@ static int run_quality(int argc, char **argv)
 
 static int run_measure(const struct bench_options *options)
 {
+    struct client_address address;
     struct err err = {0};
     bool reported = false;
+    if (link_resolve(options->url, &address, &err) != ERR_OK)
+        return tell(FAILURE_USAGE, &err, options->json);
     stop_on_signals();
     if (measure(options, stdout, &reported, &err) == ERR_OK)
         return BENCH_FINE;

@@ -5,13 +5,14 @@
 #include "tools/cli/failure.h"
 #include "tools/cli/output.h"
 #include "tools/train/linear_algebra.h"
+#include "tools/train/remote.h"
 #include "tools/train/run.h"
 
-static int fail(const struct train_options *options, const struct err *err)
+static int fail(const struct train_options *options, int exit_code, const struct err *err)
 {
     char message[ERR_TEXT_BYTES + 32];
     snprintf(message, sizeof message, "%s: %s", train_command_name(options->command), err->text);
-    return failure_tell("decide-train", FAILURE_FAILED, message, options->json);
+    return failure_tell("decide-train", exit_code, message, options->json);
 }
 
 static int run_program(int argc, char **argv)
@@ -30,9 +31,11 @@ static int run_program(int argc, char **argv)
         puts("decide-train " DECIDED_VERSION);
         return 0;
     }
+    if (options.command == TRAIN_EVAL && remote_check_url(options.url, &err) != ERR_OK)
+        return fail(&options, FAILURE_USAGE, &err);
     return run_train(&options, clock_system(), stdout, stderr, &err) == ERR_OK
                ? 0
-               : fail(&options, &err);
+               : fail(&options, FAILURE_FAILED, &err);
 }
 
 int main(int argc, char **argv)

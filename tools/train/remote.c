@@ -134,6 +134,26 @@ static enum err_code check_knows_no_test(const struct remote *remote, struct err
     return rc;
 }
 
+static enum err_code create_client(const char *url, uint32_t connections,
+                                   struct decide_client **ret_client, struct err *err)
+{
+    struct decide_options options = decide_options_default();
+    char message[DECIDE_ERROR_BYTES];
+    options.urls = url;
+    options.connections_max = connections;
+    return decide_client_create(&options, ret_client, message) == DECIDE_OK
+               ? ERR_OK
+               : err_set(err, ERR_BAD_INPUT, "--url: %s", message);
+}
+
+enum err_code remote_check_url(const char *url, struct err *err)
+{
+    struct decide_client *client = NULL;
+    enum err_code rc = create_client(url, 1, &client, err);
+    decide_client_destroy(&client);
+    return rc;
+}
+
 enum err_code remote_evaluate(const struct remote_options *options,
                               const struct interactions *interactions,
                               const struct dataset *dataset, const struct targets *targets,
@@ -148,13 +168,9 @@ enum err_code remote_evaluate(const struct remote_options *options,
                                         .list = ask,
                                         .progress = options->progress,
                                         .progress_ctx = options->progress_ctx};
-    struct decide_options client = decide_options_default();
-    char message[DECIDE_ERROR_BYTES];
-    client.urls = options->url;
-    client.connections_max = options->threads;
-    if (decide_client_create(&client, &remote.client, message) != DECIDE_OK)
-        return err_set(err, ERR_BAD_INPUT, "--url: %s", message);
-    enum err_code rc = options->split_ms > 0 ? check_knows_no_test(&remote, err) : ERR_OK;
+    enum err_code rc = create_client(options->url, options->threads, &remote.client, err);
+    if (rc == ERR_OK && options->split_ms > 0)
+        rc = check_knows_no_test(&remote, err);
     if (rc == ERR_OK)
         rc = evaluate(dataset, targets, &source, options->k, options->threads, ret_evaluation, err);
     decide_client_destroy(&remote.client);

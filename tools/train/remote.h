@@ -46,6 +46,9 @@ struct remote_options {
     void *answered_ctx;
 };
 
+/* ERR_BAD_INPUT "--url: ..." for what remote_evaluate could not use; connects nothing. */
+MUST_CHECK enum err_code remote_check_url(const char *url, struct err *err);
+
 /* ERR_IO "recommend for '17850' failed: ..." when a call fails, ERR_BAD_INPUT for an unusable url
  * or a daemon that knows what it is to be tested on. */
 MUST_CHECK enum err_code remote_evaluate(const struct remote_options *options,
