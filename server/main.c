@@ -295,6 +295,14 @@ static void hold_hangups(void)
     sigprocmask(SIG_BLOCK, &hangup, NULL);
 }
 
+/* They would end it, and mean nothing to it; lifecycle_create has the first one logged. */
+static void ignore_strays(void)
+{
+    static const int numbers[] = {SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        signal(numbers[i], SIG_IGN);
+}
+
 int main(int argc, char **argv)
 {
     struct command_line line;
@@ -305,6 +313,7 @@ int main(int argc, char **argv)
     if (line.action != ACTION_SERVE)
         return command_line_run(&line);
     hold_hangups();
+    ignore_strays();
     notify_init();
     enum err_code rc = config_load(&line.source, &config, &err);
     if (rc == ERR_OK)

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "server/control/notify.h"
@@ -25,7 +26,9 @@ enum {
 };
 
 enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_OPEN, TIMER_LEAVE, TIMER_DRAIN, TIMER_COUNT };
-enum { SIGNAL_TERM, SIGNAL_INT, SIGNAL_HUP, SIGNAL_COUNT };
+
+static const int signal_numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM};
+enum { SIGNAL_COUNT = sizeof signal_numbers / sizeof signal_numbers[0] };
 
 struct lifecycle {
     struct event_base *base;
@@ -39,6 +42,7 @@ struct lifecycle {
     bool draining, handing_over;
     bool is_watched; /* by systemd */
     bool starving;   /* a worker stood still the last time */
+    bool told_stray; /* that a signal without a meaning came */
     uint32_t tick_count, poll_count, quiet_count;
     uint64_t turned_away_count; /* as of the last poll */
 };
@@ -163,6 +167,27 @@ static void on_hangup(evutil_socket_t number, short what, void *ctx)
         log_at(LOG_WARN, "reload dropped", LOG_STR("why", "too many jobs are waiting"));
 }
 
+/* Meant for another program; its default action would end this one. */
+static void on_stray_signal(evutil_socket_t number, short what, void *ctx)
+{
+    struct lifecycle *lifecycle = ctx;
+    (void)what;
+    if (!lifecycle->told_stray)
+        log_at(LOG_WARN, "a signal without a meaning here is ignored",
+               LOG_STR("signal", strsignal((int)number)), LOG_INT("number", number));
+    lifecycle->told_stray = true;
+}
+
+static event_callback_fn on_signal(int number)
+{
+    switch (number) {
+    case SIGTERM:
+    case SIGINT: return on_stop_signal;
+    case SIGHUP: return on_hangup;
+    default: return on_stray_signal;
+    }
+}
+
 static void expire_uploads(void *ctx)
 {
     model_ops_expire(ctx);
@@ -245,7 +270,6 @@ static void on_libevent_message(int severity, const char *message)
 
 static bool make_events(struct lifecycle *lifecycle)
 {
-    static const int numbers[SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
     static const event_callback_fn on_timer[TIMER_COUNT] = {
         [TIMER_TICK] = on_tick,         [TIMER_WATCHDOG] = on_watchdog,
         [TIMER_OPEN] = on_open_timer,   [TIMER_LEAVE] = on_leave_timer,
@@ -256,9 +280,8 @@ static bool make_events(struct lifecycle *lifecycle)
                                              [TIMER_OPEN] = EV_PERSIST,
                                              [TIMER_DRAIN] = EV_PERSIST};
     for (int i = 0; i < SIGNAL_COUNT; i++) {
-        lifecycle->signal[i] =
-            evsignal_new(lifecycle->base, numbers[i],
-                         numbers[i] == SIGHUP ? on_hangup : on_stop_signal, lifecycle);
+        lifecycle->signal[i] = evsignal_new(lifecycle->base, signal_numbers[i],
+                                            on_signal(signal_numbers[i]), lifecycle);
         if (lifecycle->signal[i] == NULL || event_add(lifecycle->signal[i], NULL) != 0)
             return false;
     }
@@ -339,7 +362,7 @@ enum err_code lifecycle_run(struct lifecycle *lifecycle, const struct lifecycle_
     int rc = 0;
     if (lifecycle->opening != LIFECYCLE_CANNOT_OPEN)
         rc = event_base_dispatch(lifecycle->base);
-    /* From here on the default action: a third signal ends a stop that takes too long. */
+    /* From here on what was before: a third signal ends a stop that takes too long. */
     for (int i = 0; i < SIGNAL_COUNT; i++)
         event_del(lifecycle->signal[i]);
     if (rc < 0)
