@@ -70,6 +70,13 @@ static const char *guess(const char *name, const void *bytes, size_t len)
     return "neither JSON or UBJSON of XGBoost nor the text of LightGBM";
 }
 
+enum err_code forest_check_format(const char *name, const void *bytes, size_t len, struct err *err)
+{
+    return forest_format_of(bytes, len) != FOREST_FORMAT_NONE
+               ? ERR_OK
+               : err_set(err, ERR_UNSUPPORTED, "%s: %s", name, guess(name, bytes, len));
+}
+
 enum err_code forest_read(const char *name, const void *bytes, size_t len,
                           enum forest_average average, struct forest **ret_forest, struct err *err)
 {
@@ -78,5 +85,5 @@ enum err_code forest_read(const char *name, const void *bytes, size_t len,
     case FOREST_FORMAT_LIGHTGBM: return lightgbm_read(name, bytes, len, average, ret_forest, err);
     default: break;
     }
-    return err_set(err, ERR_UNSUPPORTED, "%s: %s", name, guess(name, bytes, len));
+    return forest_check_format(name, bytes, len, err);
 }

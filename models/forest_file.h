@@ -16,6 +16,11 @@ enum forest_format { FOREST_FORMAT_NONE, FOREST_FORMAT_XGBOOST, FOREST_FORMAT_LI
 
 enum forest_format forest_format_of(const void *bytes, size_t len);
 
+/* Whether forest_read would read it at all; ERR_UNSUPPORTED says what it is and what to do with it.
+ * `name` is that of the file, for messages. */
+MUST_CHECK enum err_code forest_check_format(const char *name, const void *bytes, size_t len,
+                                             struct err *err);
+
 /* `name` is that of the file, for messages.  The bytes are not needed afterwards. */
 MUST_CHECK enum err_code forest_read(const char *name, const void *bytes, size_t len,
                                      enum forest_average average, struct forest **ret_forest,

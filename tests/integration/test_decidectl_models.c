@@ -142,6 +142,12 @@ static void test_a_bare_model_file_is_pushed(void **state)
     temp_dir_write_text(&bench->dir, "model.bin", "treetop");
     CHECK(1, "{\"ok\":false", "nor the text of LightGBM", "model", "push", file, "--name", "trees",
           "--json");
+    temp_dir_write_text(&bench->dir, "net.onnx", "\x08\x07\x12\x07pytorch");
+    temp_dir_path(&bench->dir, "net.onnx", file);
+    temp_dir_path(&bench->dir, "no-bundle", map);
+    CHECK(1, NULL, "ONNX, which is not read: ", "model", "push", file); /* before the name */
+    CHECK(1, NULL, "ONNX, which is not read: ", "model", "bundle", file, map);
+    assert_int_equal(access(map, F_OK), -1);
     CHECK(2, NULL, "the options are for a model file", "model", "push", bench->dir.path, "--raw");
 }
 

@@ -237,6 +237,17 @@ static enum err_code make_golden(struct making *making)
     return rc;
 }
 
+enum err_code model_file_check(const char *path, struct err *err)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    enum err_code rc = file_read(path, BUNDLE_FILE_BYTES_MAX, &bytes, &len, err);
+    if (rc == ERR_OK)
+        rc = forest_check_format(path, bytes, len, err);
+    free(bytes);
+    return rc;
+}
+
 enum err_code model_file_bundle(const struct model_file_options *options, const char *dir,
                                 struct err *err)
 {

@@ -23,6 +23,10 @@ struct model_file_options {
     int64_t output, rounds, average_is_output; /* or MODEL_FILE_NOT_GIVEN */
 };
 
+/* What the file at `path` is not, before anything else is asked for: ERR_UNSUPPORTED says what it
+ * is and what to do with it. */
+MUST_CHECK enum err_code model_file_check(const char *path, struct err *err);
+
 /* Into the folder `dir`, which exists and is empty. */
 MUST_CHECK enum err_code model_file_bundle(const struct model_file_options *options,
                                            const char *dir, struct err *err);

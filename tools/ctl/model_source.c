@@ -37,6 +37,15 @@ static int make_folder(struct model_source *source)
     return EXIT_FINE;
 }
 
+/* Whoever gives a name in vain is told twice. */
+static int name_is_missing(const struct ctl *ctl, const char *what, const char *path)
+{
+    struct err err = {0};
+    return model_file_check(path, &err) == ERR_OK
+               ? ctl_usage("model", "%s: a model file needs --name NAME", what)
+               : model_refused(ctl, path, &err);
+}
+
 int model_source_open(const struct ctl *ctl, const char *what, const char *path,
                       struct model_source *source)
 {
@@ -57,7 +66,7 @@ int model_source_open(const struct ctl *ctl, const char *what, const char *path,
         return EXIT_FINE;
     }
     if (options->name == NULL)
-        return ctl_usage("model", "%s: a model file needs --name NAME", what);
+        return name_is_missing(ctl, what, path);
     int code = make_folder(source);
     if (code != EXIT_FINE)
         return code;
@@ -84,7 +93,7 @@ int model_bundle(struct ctl *ctl, int argc, char **argv)
                          "bundle FILE DIR --name NAME") < 0)
         return EXIT_USAGE;
     if (source.options.name == NULL)
-        return ctl_usage("model", "bundle: a model file needs --name NAME");
+        return name_is_missing(ctl, "bundle", argv[2]);
     source.options.path = argv[2];
     if (mkdir(argv[3], 0755) != 0)
         return ctl_fail("model", "cannot make the folder '%s': %s", argv[3], strerror(errno));
