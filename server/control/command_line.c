@@ -77,6 +77,14 @@ static int print_owned(char *text)
     return rc == 0 ? EXIT_FINE : EXIT_FAILED;
 }
 
+static void tell_doubts(const struct config *config)
+{
+    struct err doubts[CONFIG_DOUBTS_MAX] = {0};
+    uint32_t count = config_doubts(config, doubts);
+    for (uint32_t i = 0; i < count; i++)
+        fprintf(stderr, "decided: warning: %s\n", doubts[i].text);
+}
+
 static int with_config(const struct command_line *line)
 {
     struct config *config = NULL;
@@ -90,6 +98,7 @@ static int with_config(const struct command_line *line)
         fprintf(stderr, "decided: %s\n", err.text);
         code = rc == ERR_NOMEM ? EXIT_FAILED : EXIT_BAD_CONFIG;
     } else if (checks) {
+        tell_doubts(config);
         printf("%s: fine\n", line->source.path == NULL ? "the defaults" : line->source.path);
     } else {
         code = print_owned(config_dump(config));

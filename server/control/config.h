@@ -119,8 +119,13 @@ char *config_dump_markdown(void);
 
 /* ---- config_files.c: what the configuration refers to ---------------------------------------- */
 
-/* Reads and parses the files named; ERR_BAD_INPUT and the like with their path. */
+/* Reads and parses the files named; ERR_BAD_INPUT and the like with their path.  Makes nothing. */
 MUST_CHECK enum err_code config_check_files(const struct config *config, struct err *err);
+
+#define CONFIG_DOUBTS_MAX 2
+/* Folders that this user could not make or write (models_dir: make).  No errors, since the daemon
+ * may run as another user.  Returns how many there are. */
+uint32_t config_doubts(const struct config *config, struct err ret_doubts[CONFIG_DOUBTS_MAX]);
 
 /* Which configuration it is: SHA-256 in hex of the effective values.  The policies and features
  * that count may be those of a release: registry_policies_sha256, registry_features_sha256. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -81,17 +82,64 @@ static enum err_code check_readable(const char *option, const char *path, struct
                    option, path, strerror(errno));
 }
 
+/* The folder itself, or the nearest one above it of which anything is there. */
+static void find_nearest(const char *path, char ret_nearest[FILE_PATH_BYTES])
+{
+    struct stat info;
+    text_copy(text_of(path), ret_nearest, FILE_PATH_BYTES);
+    while (lstat(ret_nearest, &info) != 0) {
+        char *slash = strrchr(ret_nearest, '/');
+        if (slash == NULL || slash == ret_nearest) {
+            text_copy(text_of(slash == NULL ? "." : "/"), ret_nearest, FILE_PATH_BYTES);
+            return;
+        }
+        *slash = '\0';
+    }
+}
+
 /* It may be missing, since it is made at the start; what stands in its place must be one. */
 static enum err_code check_dir(const char *option, const char *path, struct err *err)
 {
     struct stat info;
+    char nearest[FILE_PATH_BYTES];
     if (stat(path, &info) == 0)
         return S_ISDIR(info.st_mode)
                    ? ERR_OK
                    : err_set(err, ERR_BAD_INPUT, "%s: '%s' is not a directory", option, path);
-    return errno == ENOENT ? ERR_OK
-                           : err_set(err, ERR_BAD_INPUT, "%s: cannot use '%s': %s", option, path,
-                                     strerror(errno));
+    if (errno != ENOENT)
+        return err_set(err, ERR_BAD_INPUT, "%s: cannot use '%s': %s", option, path,
+                       strerror(errno));
+    find_nearest(path, nearest);
+    return stat(nearest, &info) == 0
+               ? ERR_OK
+               : err_set(err, ERR_BAD_INPUT, "%s: cannot make '%s': '%s' is a link to nothing",
+                         option, path, nearest);
+}
+
+/* Effective ids count, as they do when the daemon makes it. */
+static bool doubts_dir(const char *option, const char *path, bool is_written, struct err *ret_doubt)
+{
+    char nearest[FILE_PATH_BYTES];
+    find_nearest(path, nearest);
+    bool is_there = strcmp(nearest, path) == 0;
+    if ((is_there && !is_written) || faccessat(AT_FDCWD, nearest, W_OK | X_OK, AT_EACCESS) == 0)
+        return false;
+    const char *why = strerror(errno);
+    if (is_there)
+        (void)err_set(ret_doubt, ERR_IO, "%s: '%s' cannot be written by user %u: %s", option, path,
+                      (unsigned)geteuid(), why);
+    else
+        (void)err_set(ret_doubt, ERR_IO, "%s: '%s' cannot be made by user %u: '%s': %s", option,
+                      path, (unsigned)geteuid(), nearest, why);
+    return true;
+}
+
+uint32_t config_doubts(const struct config *config, struct err ret_doubts[CONFIG_DOUBTS_MAX])
+{
+    uint32_t count = 0;
+    count += doubts_dir("data_dir", config->data_dir, true, &ret_doubts[count]);
+    count += doubts_dir("models_dir", config->models_dir, false, &ret_doubts[count]);
+    return count;
 }
 
 enum err_code config_check_files(const struct config *config, struct err *err)

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -205,6 +207,59 @@ static void test_places_are_looked_at(void **state)
     temp_dir_remove(&dir);
 }
 
+/* Folders that only another user could make or write. */
+static void test_places_are_doubted(void **state)
+{
+    (void)state;
+    struct temp_dir dir;
+    char path[2 * TEMP_DIR_BYTES], closed[2 * TEMP_DIR_BYTES], link[2 * TEMP_DIR_BYTES];
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"{\"data_dir\": \"open\", \"models_dir\": \"closed\"}", NULL}, /* it is only read */
+        {"{\"data_dir\": \"open/a/b\", \"models_dir\": \"open/m\"}", NULL},
+        {"{\"data_dir\": \"closed\", \"models_dir\": \"open\"}", "closed' cannot be written by "},
+        {"{\"data_dir\": \"closed/a/b\", \"models_dir\": \"open\"}", "b' cannot be made by user "},
+        {"{\"data_dir\": \"open\", \"models_dir\": \"closed/m\"}", "m' cannot be made by user "},
+    };
+    temp_dir_create(&dir);
+    assert_int_equal(chmod(dir.path, 0755), 0);
+    assert_int_equal(mkdir(temp_dir_path(&dir, "open", path), 0777), 0);
+    assert_int_equal(chmod(path, 0777), 0);
+    assert_int_equal(mkdir(temp_dir_path(&dir, "closed", closed), 0555), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = {0}, doubts[CONFIG_DOUBTS_MAX] = {0};
+        struct config *config = NULL;
+        temp_dir_path(&dir, "d.json", path);
+        assert_int_equal(
+            config_parse(path, cases[i].text, strlen(cases[i].text), NULL, &config, &err), ERR_OK);
+        uid_t user = geteuid();
+        assert_int_equal(user == 0 ? seteuid(65534) : 0, 0); /* root may write everywhere */
+        enum err_code rc = config_check_files(config, &err);
+        uint32_t count = config_doubts(config, doubts);
+        assert_int_equal(user == 0 ? seteuid(0) : 0, 0);
+        assert_int_equal(rc, ERR_OK);
+        assert_int_equal(count, cases[i].says != NULL);
+        if (count == 1)
+            assert_non_null(strstr(doubts[0].text, cases[i].says));
+        assert_int_equal(access(temp_dir_path(&dir, "open/a", path), F_OK), -1); /* none is made */
+        config_destroy(&config);
+    }
+    assert_int_equal(symlink("gone", temp_dir_path(&dir, "link", link)), 0);
+    static const char *const links[] = {"{\"data_dir\": \"link\"}", "{\"data_dir\": \"link/a\"}"};
+    for (size_t i = 0; i < 2; i++) {
+        struct err err = {0};
+        struct config *config = NULL;
+        temp_dir_path(&dir, "d.json", path);
+        assert_int_equal(config_parse(path, links[i], strlen(links[i]), NULL, &config, &err),
+                         ERR_OK);
+        assert_int_equal(config_check_files(config, &err), ERR_BAD_INPUT);
+        assert_non_null(strstr(err.text, "link' is a link to nothing"));
+        config_destroy(&config);
+    }
+    temp_dir_remove(&dir);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -235,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_takes_addresses_of_every_scheme),
         cmocka_unit_test(test_files_referred_to_are_read),
         cmocka_unit_test(test_places_are_looked_at),
+        cmocka_unit_test(test_places_are_doubted),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
