@@ -230,6 +230,14 @@ enum err_code file_sign_lock(int fd, struct err *err)
     return ERR_OK;
 }
 
+bool file_is_lock_of(int fd, const char *dir, const char *name)
+{
+    char path[FILE_PATH_BYTES];
+    struct stat held, there;
+    return file_join(dir, name, path, sizeof path, NULL) == ERR_OK && fstat(fd, &held) == 0 &&
+           lstat(path, &there) == 0 && held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
 enum err_code file_lock_dir(const char *dir, const char *name, int *ret_fd, struct err *err)
 {
     char path[FILE_PATH_BYTES];

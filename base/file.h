@@ -41,6 +41,9 @@ MUST_CHECK enum err_code file_sync_dir(const char *path, struct err *err);
 MUST_CHECK enum err_code file_lock_dir(const char *dir, const char *name, int *ret_fd,
                                        struct err *err);
 
+/* Whether the lock that this process was given is that of the directory. */
+bool file_is_lock_of(int fd, const char *dir, const char *name);
+
 /* Writes this process into a lock that it holds: one that another process gave it. */
 MUST_CHECK enum err_code file_sign_lock(int fd, struct err *err);
 

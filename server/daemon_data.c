@@ -11,6 +11,8 @@
 #include "server/control/release.h"
 #include "server/daemon.h"
 
+#define LOCK_NAME "lock"
+
 bool daemon_is_heir(const struct daemon *daemon)
 {
     return daemon->parent.fd >= 0;
@@ -18,14 +20,15 @@ bool daemon_is_heir(const struct daemon *daemon)
 
 enum err_code daemon_take_data_dir(struct daemon *daemon, struct err *err)
 {
-    if (daemon_is_heir(daemon)) {
+    const char *dir = daemon->config->data_dir;
+    /* What is given is worth nothing when data_dir is another one now. */
+    if (daemon_is_heir(daemon) && file_is_lock_of(daemon->gift.data_lock_fd, dir, LOCK_NAME)) {
         daemon->lock_fd = daemon->gift.data_lock_fd;
         daemon->gift.data_lock_fd = -1;
         return ERR_OK;
     }
-    enum err_code rc = file_make_dir(daemon->config->data_dir, err);
-    return rc == ERR_OK ? file_lock_dir(daemon->config->data_dir, "lock", &daemon->lock_fd, err)
-                        : rc;
+    enum err_code rc = file_make_dir(dir, err);
+    return rc == ERR_OK ? file_lock_dir(dir, LOCK_NAME, &daemon->lock_fd, err) : rc;
 }
 
 static enum err_code open_log(struct daemon *daemon, struct err *err)

@@ -162,11 +162,9 @@ static uint16_t port_of_socket(int fd)
                                              : 0;
 }
 
-/* Who started this process has it, perhaps under another name or in the nng library, and will let
- * go of it. */
+/* Who started this process has it, perhaps in the nng library, and will let go of it. */
 static bool will_be_free(const struct handover_gift *gift, const char *address)
 {
-    uint16_t port = address_port(address);
     const char *path = strstr(address, ADDRESS_IPC);
     for (uint32_t i = 0; i < gift->socket_count; i++) {
         const char *given = gift->socket[i].address;
@@ -175,11 +173,33 @@ static bool will_be_free(const struct handover_gift *gift, const char *address)
             return true;
         if (path != NULL && given_path != NULL && strcmp(path, given_path) == 0)
             return true;
-        if (path == NULL && given_path == NULL && port != 0 &&
+    }
+    return false;
+}
+
+/* The same of the port, perhaps of another host. */
+static bool will_port_be_free(const struct handover_gift *gift, const char *address)
+{
+    uint16_t port = address_port(address);
+    for (uint32_t i = 0; i < gift->socket_count && port != 0; i++) {
+        const char *given = gift->socket[i].address;
+        if (strstr(given, ADDRESS_IPC) == NULL &&
             (address_port(given) == port || port_of_socket(gift->socket[i].fd) == port))
             return true;
     }
     return false;
+}
+
+static enum err_code check_address(const struct daemon *daemon, const char *address,
+                                   struct err *err)
+{
+    struct err why = {.text = ""};
+    enum err_code rc = ERR_OK;
+    if (!will_be_free(&daemon->gift, address))
+        rc = address_probe(address, &why);
+    if (rc == ERR_BUSY && will_port_be_free(&daemon->gift, address))
+        rc = ERR_OK;
+    return rc == ERR_OK ? ERR_OK : err_set(err, rc, "%s", why.text);
 }
 
 enum err_code daemon_check_sockets(struct daemon *daemon, struct err *err)
@@ -188,11 +208,8 @@ enum err_code daemon_check_sockets(struct daemon *daemon, struct err *err)
     const char *http = daemon->config->http;
     enum err_code rc = request_sockets_check(options, err);
     for (uint32_t i = 0; rc == ERR_OK && i < options->address_count; i++)
-        if (!will_be_free(&daemon->gift, options->addresses[i]))
-            rc = address_probe(options->addresses[i], err);
-    if (rc == ERR_OK && !will_be_free(&daemon->gift, http))
-        rc = address_probe(http, err);
-    return rc;
+        rc = check_address(daemon, options->addresses[i], err);
+    return rc == ERR_OK ? check_address(daemon, http, err) : rc;
 }
 
 /* So that 0.0.0.0 can be opened where 127.0.0.1 was given, and the like. */

@@ -40,6 +40,18 @@ static enum err_code lock_dir(struct registry *registry, struct err *err)
     return ERR_OK;
 }
 
+/* One that was inherited is worth nothing when models_dir is another one now. */
+static bool holds_lock(struct registry *registry)
+{
+    if (registry->lock_fd < 0)
+        return false;
+    if (file_is_lock_of(registry->lock_fd, registry->models_dir, LOCK_NAME))
+        return true;
+    close(registry->lock_fd);
+    registry->lock_fd = -1;
+    return false;
+}
+
 enum err_code registry_create(const struct registry_options *options,
                               struct registry **ret_registry, struct err *err)
 {
@@ -89,7 +101,7 @@ enum err_code registry_create(const struct registry_options *options,
     if (rc == ERR_OK)
         rc = file_make_dir(registry->models_dir, err);
     if (rc == ERR_OK)
-        rc = registry->lock_fd >= 0 ? ERR_OK : lock_dir(registry, err);
+        rc = holds_lock(registry) ? ERR_OK : lock_dir(registry, err);
     if (rc == ERR_OK && stat(registry->models_dir, &info) != 0)
         rc = err_set(err, ERR_IO, "cannot stat '%s': %s", registry->models_dir, strerror(errno));
     if (rc != ERR_OK) {

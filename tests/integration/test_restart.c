@@ -110,12 +110,12 @@ static cJSON *ask(const char *op)
 }
 
 /* Whoever is refused data_dir is told who has it: asked until the new one has taken it over. */
-static void check_lock(void)
+static void check_lock(const char *lock)
 {
     char path[2 * TEMP_DIR_BYTES];
     long pid = 0;
     uint64_t end_ns = clock_now_ns(clock_system()) + PHASE_S * UINT64_C(1000000000);
-    temp_dir_path(&served.dir, "state/lock", path);
+    temp_dir_path(&served.dir, lock, path);
     while (pid != served.pid && clock_now_ns(clock_system()) < end_ns) {
         uint8_t *bytes = NULL;
         size_t len = 0;
@@ -131,7 +131,7 @@ static void check_lock(void)
 }
 
 /* The new process is a child of the old one, and of this test once that has ended. */
-static void restart(void)
+static void restart(const char *lock)
 {
     int status = 0;
     pid_t old = served.pid;
@@ -143,7 +143,7 @@ static void restart(void)
     cJSON_Delete(reply);
     assert_int_equal(waitpid(old, &status, 0), old);
     assert_int_equal(status, 0);
-    check_lock();
+    check_lock(lock);
 }
 
 static void test_no_call_fails(void **state)
@@ -159,7 +159,7 @@ static void test_no_call_fails(void **state)
         assert_int_equal(pthread_create(&callers[i], NULL, run_caller, (void *)i), 0);
     for (int i = 0; i < RESTARTS; i++) {
         wait_for_calls(300);
-        restart();
+        restart("state/lock");
     }
     wait_for_calls(300);
     pthread_mutex_lock(&mutex);
@@ -275,6 +275,11 @@ static void test_an_address_that_is_taken_changes_nothing(void **state)
         configure(listens, http);
         check_refused("exit code 1", numbered);
     }
+    /* Nobody's address, with the port that is its own already. */
+    snprintf(listens, sizeof listens, "\"tcp://192.0.2.1%s\"", strrchr(served.url, ':'));
+    configure(listens, served.http);
+    check_refused("exit code 1", "{\"events\": [{\"id\": \"3\", \"type\": \"view\", \"user\": "
+                                 "\"a\", \"items\": [{\"id\": \"i\"}]}]}");
     close(fd);
     daemon_stop(&served);
 }
@@ -293,10 +298,38 @@ static void test_an_address_under_another_name(void **state)
         char listens[300];
         snprintf(listens, sizeof listens, "\"%s%s\"", forms[i], port);
         configure(listens, i < 2 ? "127.0.0.1:0" : served.http);
-        restart();
+        restart("state/lock");
         wait_until_it_answers();
         assert_int_equal(daemon_get(&served, "/readyz", body, sizeof body), 200);
     }
+    daemon_stop(&served);
+}
+
+/* The locks of the old folders say nothing about new ones. */
+static void test_other_folders_are_locked(void **state)
+{
+    (void)state;
+    char text[600], path[2 * TEMP_DIR_BYTES];
+    struct err err = {.text = ""};
+    int fd = -1;
+    daemon_start(&served, NULL);
+    snprintf(text, sizeof text,
+             "{\"listen\": [\"%s\"], \"http\": \"%s\", \"data_dir\": \"state2\", "
+             "\"models_dir\": \"models2\"}",
+             served.url, served.http);
+    temp_dir_write_text(&served.dir, "decided.json", text);
+    restart("state2/lock");
+    assert_int_equal(file_lock_dir(temp_dir_path(&served.dir, "state2", path), "lock", &fd, &err),
+                     ERR_BUSY);
+    assert_int_equal(file_lock_dir(temp_dir_path(&served.dir, "models2", path), ".lock", &fd, &err),
+                     ERR_BUSY);
+    /* Those of before are free; one that somebody has is refused. */
+    assert_int_equal(file_lock_dir(temp_dir_path(&served.dir, "state", path), "lock", &fd, &err),
+                     ERR_OK);
+    daemon_keep_port(&served, NULL);
+    check_refused("exit code 1", "{\"events\": [{\"id\": \"1\", \"type\": \"view\", \"user\": "
+                                 "\"a\", \"items\": [{\"id\": \"i\"}]}]}");
+    close(fd);
     daemon_stop(&served);
 }
 
@@ -309,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_one_that_cannot_start_changes_nothing),
         cmocka_unit_test(test_an_address_that_is_taken_changes_nothing),
         cmocka_unit_test(test_an_address_under_another_name),
+        cmocka_unit_test(test_other_folders_are_locked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
