@@ -124,6 +124,8 @@ static void test_command_lines(void **state)
           "0");
     USAGE("--url: 'nowhere': expected tcp://HOST:PORT", "decide-bench", "--op", "ping", "--url",
           "nowhere");
+    USAGE("--url: expected one address to measure", "decide-bench", "--op", "ping", "--url",
+          "tcp://127.0.0.1:1,tcp://127.0.0.1:2");
     USAGE("--url: 'tcp://127.0.0.1:0': expected", "decide-bench", "quality", "--events", "none.csv",
           "--eval", "time:2011-11-01", "--url", "tcp://127.0.0.1:0");
     USAGE("eval: --url: 'ipc://x': expected ipc:///PATH", "decide-train", "eval", "--events",

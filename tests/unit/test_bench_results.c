@@ -176,6 +176,8 @@ static void a_chart_is_well_formed_and_complete(void **state)
                                   "No such file or directory");
     assert_int_equal(chart_check_path(dir.path, &err), ERR_BAD_INPUT);
     assert_int_equal(chart_check_path("folder/", &err), ERR_BAD_INPUT);
+    assert_int_equal(chart_check_path("/dev/null", &err), ERR_BAD_INPUT); /* and not replaced */
+    assert_non_null(strstr(err.text, "got a device"));
     assert_int_equal(chart_check_path(path, &err), ERR_OK);
     assert_int_equal(chart_check_path("chart.svg", &err), ERR_OK);
     assert_is_xml(path); /* as before */

@@ -200,9 +200,13 @@ enum err_code chart_check_path(const char *path, struct err *err)
     if (dir_bytes >= sizeof dir - 1)
         return err_set(err, ERR_LIMIT, "the path '%.80s...' is too long to write", path);
     snprintf(dir, sizeof dir, "%.*s", (int)dir_bytes, dir_bytes == 0 ? "" : path);
-    if (path[dir_bytes] == '\0' || (stat(path, &info) == 0 && S_ISDIR(info.st_mode)))
+    bool is_there = stat(path, &info) == 0;
+    if (path[dir_bytes] == '\0' || (is_there && S_ISDIR(info.st_mode)))
         return err_set(err, ERR_BAD_INPUT, "%s: expected a file to draw into, got a directory",
                        path);
+    if (is_there && !S_ISREG(info.st_mode)) /* the chart would take its place */
+        return err_set(err, ERR_BAD_INPUT,
+                       "%s: expected a file to draw into, got a device, pipe or socket", path);
     if (access(dir_bytes == 0 ? "." : dir, W_OK | X_OK) != 0)
         return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
                        "%s: no chart can be written there: %s", path, strerror(errno));

@@ -57,7 +57,12 @@ static int run_measure(const struct bench_options *options)
     struct client_address address;
     struct err err = {0};
     bool reported = false;
-    if (link_resolve(options->url, &address, &err) != ERR_OK)
+    if (strchr(options->url, ',') != NULL)
+        err_set(&err, ERR_BAD_INPUT, "--url: expected one address to measure, got '%.200s'",
+                options->url);
+    else
+        (void)!link_resolve(options->url, &address, &err);
+    if (err.code != ERR_OK)
         return tell(FAILURE_USAGE, &err, options->json);
     stop_on_signals();
     if (measure(options, stdout, &reported, &err) == ERR_OK)
