@@ -236,16 +236,25 @@ static void tell_canary_overtaken(struct registry *registry, const struct reg_na
                           promoted ? NULL : "a version of another kind serves now");
 }
 
+/* No snapshot has them any more.  What is held by hand is held no longer, wherever the model comes
+ * from when it serves again. */
+static void let_breakers_go(const struct reg_name *name, struct reg_version *const *before)
+{
+    for (uint32_t v = 0; before[v] != NULL; v++)
+        if (!reg_has_label(name, before[v]))
+            breaker_hold(before[v]->model->breaker, BREAKER_AUTO);
+}
+
 /* What was prepared is in force. */
 static void settle_name(struct registry *registry, struct reg_name *name)
 {
-    struct reg_version *version[REG_LABELS_MAX + 1];
+    struct reg_version *before[REG_LABELS_MAX + 1], *version[REG_LABELS_MAX + 1];
     struct reg_version *stable = name->next.stable;
     bool changed = stable != NULL && stable != name->now.stable;
     bool fresh = stable != NULL && stable->fresh;
-    reg_labelled(&name->now, version);
-    for (uint32_t v = 0; version[v] != NULL; v++)
-        version[v]->served = registry->served;
+    reg_labelled(&name->now, before);
+    for (uint32_t v = 0; before[v] != NULL; v++)
+        before[v]->served = registry->served;
     reg_labelled(&name->next, version);
     for (uint32_t v = 0; version[v] != NULL; v++)
         reg_keep(registry, version[v]);
@@ -254,6 +263,7 @@ static void settle_name(struct registry *registry, struct reg_name *name)
     if (name->next.canary != name->now.canary)
         reg_canary_destroy(&name->now.canary); /* no snapshot counts in it any more */
     name->now = name->next;
+    let_breakers_go(name, before);
     if (!changed)
         return;
     stable->in_line = true;

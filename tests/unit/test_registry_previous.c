@@ -243,6 +243,23 @@ static void test_a_rollback_to_what_cannot_be_read_changes_nothing(void **state)
     rolls_back_to(rig, "1"); /* 2 is set aside */
 }
 
+/* A hold is of the version that serves; memory does not bring it back. */
+static void test_a_breaker_is_held_while_its_version_serves(void **state)
+{
+    struct registry_rig *rig = *state;
+    rig_start(rig);
+    publish(rig, "1");
+    set_budget(rig, 2 * one(rig));
+    breaker_hold(serving_current(&rig->serving)->model[0]->breaker, BREAKER_HELD_OPEN);
+    rig_reload(rig);
+    assert_string_equal(breaker_name(serving_current(&rig->serving)->model[0]->breaker),
+                        "held_open");
+    publish(rig, "2");
+    assert_string_equal(kept(rig), "1 | 1 memory");
+    rolls_back_to(rig, "1");
+    assert_string_equal(breaker_name(serving_current(&rig->serving)->model[0]->breaker), "closed");
+}
+
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
 
 int main(void)
@@ -255,6 +272,7 @@ int main(void)
         WITH_RIG(test_names_share_the_budget),
         WITH_RIG(test_folders_that_change_or_go),
         WITH_RIG(test_a_rollback_to_what_cannot_be_read_changes_nothing),
+        WITH_RIG(test_a_breaker_is_held_while_its_version_serves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
