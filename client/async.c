@@ -66,7 +66,7 @@ uint64_t client_async_submit(struct decide_client *client, struct client_call *c
     struct client_async *async = &client->async;
     uint64_t ticket = 0;
     pthread_mutex_lock(&async->mutex);
-    if (async->pending_count < DECIDE_PENDING_MAX && make(client)) {
+    if (!async->closing && async->pending_count < DECIDE_PENDING_MAX && make(client)) {
         uint64_t now_ns = client_now_ns();
         ticket = call->ticket = ++async->ticket;
         async->pending_count++;
@@ -157,6 +157,7 @@ bool decide_cancel(struct decide_client *client, uint64_t ticket)
 void client_async_deinit(struct client_async *async)
 {
     pthread_mutex_lock(&async->mutex);
+    async->closing = true;
     while (async->loop.timers.count > 0)
         client_loop_cancel(&async->loop, async->loop.timers.calls[0]);
     (void)call_back(async);

@@ -20,10 +20,11 @@ struct client_async {
     uint64_t timer_ns;       /* what it is set to; UINT64_MAX: nothing */
     uint64_t ticket;         /* the newest */
     size_t pending_count;
+    bool closing; /* nothing more is taken */
 };
 
 void client_async_init(struct client_async *async);
-/* Ends what is in progress and calls every callback. */
+/* Ends what is in progress and calls every callback, which may submit in vain. */
 void client_async_deinit(struct client_async *async);
 void client_async_forget_parent(struct client_async *async);
 

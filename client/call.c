@@ -218,7 +218,7 @@ static void expire(struct client_call *call, uint64_t now_ns)
     }
     client_call_end(
         call, DECIDE_TIMEOUT,
-        waited || call->reply != NULL ? NULL : "the time ran out before a connection was free");
+        waited || call->reply != NULL ? NULL : "the time ran out before an address could be asked");
 }
 
 static void give_up_unsent(struct client_call *call, uint64_t now_ns)

@@ -17,7 +17,9 @@ static struct decide_reply *wait_for_end(struct client_call *call)
     struct client_loop *loop = NULL;
     enum decide_status status = client_pool_borrow(pool, call->deadline_ns, &loop);
     if (status != DECIDE_OK) {
-        client_call_end(call, status, "the time ran out before a connection was free");
+        client_call_end(call, status,
+                        status == DECIDE_TIMEOUT ? "the time ran out before a connection was free"
+                                                 : "out of memory");
         return call->reply;
     }
     client_loop_start(loop, call, client_now_ns());

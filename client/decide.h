@@ -208,8 +208,9 @@ DECIDE_API void decide_reply_free(struct decide_reply *reply); /* NULL is fine *
  * calls that.  It owns the reply, and may submit and cancel.  The request is copied. Watch
  * decide_fd for reading and call decide_process when it is readable: it becomes so in time for
  * deadlines, too.  One fd for the client's life (a child after fork asks again); -1: none is free.
- * The return is the call's ticket.  0: more than DECIDE_PENDING_MAX are in progress, or there is no
- * memory, fd or callback; none is called then.  Any thread may call any of these. */
+ * The return is the call's ticket.  0: more than DECIDE_PENDING_MAX are in progress, there is no
+ * memory, fd or callback, or the client is being destroyed; none is called then.  Any thread may
+ * call any of these. */
 typedef void decide_callback(struct decide_reply *reply, void *argument);
 /* `op`: "recommend", "similar", "rank" or "price". */
 DECIDE_API uint64_t decide_submit(struct decide_client *client, const char *op,

@@ -206,6 +206,38 @@ static void destroying_completes_what_is_pending(void **state)
     fake_peer_stop(&peer);
 }
 
+/* One who asks again whatever the answer was. */
+struct insistent {
+    struct decide_client *client;
+    uint32_t callback_count, taken_count;
+};
+
+static void on_insistent(struct decide_reply *reply, void *argument)
+{
+    struct insistent *one = argument;
+    struct decide_request request = {.user = "u", .timeout_us = LONG_US};
+    one->callback_count++;
+    decide_reply_free(reply);
+    one->taken_count +=
+        decide_submit(one->client, "recommend", &request, on_insistent, argument) != 0;
+}
+
+static void what_is_submitted_while_destroying_is_not_taken(void **state)
+{
+    (void)state;
+    static struct fake_peer peer;
+    fake_peer_start(&peer, 0, FAKE_NEVER_ANSWERS);
+    struct insistent one = {.client = submitted_client(peer.url)};
+    for (int i = 0; i < 10; i++)
+        assert_int_not_equal(
+            decide_submit_call(one.client, "ping", NULL, 0, LONG_US, on_insistent, &one), 0);
+    decide_process(one.client);
+    decide_client_destroy(&one.client);
+    assert_int_equal(one.callback_count, 10);
+    assert_int_equal(one.taken_count, 0);
+    fake_peer_stop(&peer);
+}
+
 /* Each callback submits the next call and cancels one that it has submitted before. */
 struct chain {
     struct decide_client *client;
@@ -251,6 +283,7 @@ int main(void)
         cmocka_unit_test(what_is_lost_goes_to_the_other_address),
         cmocka_unit_test(a_cancelled_call_ends_flagged_and_its_late_reply_is_skipped),
         cmocka_unit_test(destroying_completes_what_is_pending),
+        cmocka_unit_test(what_is_submitted_while_destroying_is_not_taken),
         cmocka_unit_test(callbacks_submit_and_cancel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
