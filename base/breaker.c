@@ -112,3 +112,8 @@ bool breaker_is_held_open(const struct breaker *breaker)
 {
     return atomic_load_explicit(&breaker->hold, memory_order_relaxed) == BREAKER_HELD_OPEN;
 }
+
+enum breaker_hold breaker_held(const struct breaker *breaker)
+{
+    return (enum breaker_hold)atomic_load_explicit(&breaker->hold, memory_order_relaxed);
+}

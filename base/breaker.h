@@ -41,5 +41,6 @@ void breaker_hold(struct breaker *breaker, enum breaker_hold hold);
 const char *breaker_name(const struct breaker *breaker);
 bool breaker_is_closed(const struct breaker *breaker);
 bool breaker_is_held_open(const struct breaker *breaker);
+enum breaker_hold breaker_held(const struct breaker *breaker);
 
 #endif

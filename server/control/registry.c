@@ -197,6 +197,7 @@ static enum err_code run_on_name(struct registry *registry, const struct reg_com
     case COMMAND_SHADOW:
         return reg_shadow_start(registry, name, command->version, command->shadow_share_e4, err);
     case COMMAND_SHADOW_STOP: return reg_shadow_stop(registry, name, err);
+    case COMMAND_REMEMBER: reg_state_save(registry, name); return ERR_OK;
     default: return reg_rollback(registry, name, err);
     }
 }
@@ -218,6 +219,7 @@ static void run(struct registry *registry, struct reg_command *command)
     case COMMAND_CANARY_STOP:
     case COMMAND_SHADOW:
     case COMMAND_SHADOW_STOP:
+    case COMMAND_REMEMBER:
     case COMMAND_ROLLBACK: rc = run_on_name(registry, command, &err); break;
     case COMMAND_RELOAD: rc = reload(registry, command, &err); break;
     case COMMAND_RELEASE:
@@ -234,6 +236,16 @@ static void run(struct registry *registry, struct reg_command *command)
         reg_settle(registry, registry->name[i]);
     if (name != NULL && !of_all)
         reg_settle(registry, name);
+}
+
+/* The daemon is stopping: what was promised to be written down is, and nothing else begins. */
+static void end(struct registry *registry, struct reg_command *command)
+{
+    struct err err = {0};
+    enum err_code rc = command->kind == COMMAND_REMEMBER
+                           ? run_on_name(registry, command, &err)
+                           : err_set(&err, ERR_BUSY, "the daemon is stopping");
+    reg_command_finish(command, rc, &err);
 }
 
 /* Waits until models_dir should be looked at or a request came.  True: look. */
@@ -272,10 +284,9 @@ static void *loader(void *arg)
         reg_lists_check(registry);
         struct reg_command *command = reg_command_pop(registry, &stopping);
         if (stopping) {
-            struct err err = {0};
             if (command == NULL)
                 return NULL;
-            reg_command_finish(command, err_set(&err, ERR_BUSY, "the daemon is stopping"), &err);
+            end(registry, command);
         } else if (command != NULL) {
             run(registry, command);
         } else if (wait_for_news(registry, rescan_at_ns)) {

@@ -139,6 +139,11 @@ void registry_reload(struct registry *registry, const char *policies_path,
                      uint32_t static_count, uint64_t previous_bytes_max, registry_done_fn done,
                      void *ctx);
 
+/* Writes down how the breaker of a name is held, so that a restart holds it as well.  ERR_NOT_FOUND
+ * when there is no such name. */
+void registry_remember(struct registry *registry, const char *name, registry_done_fn done,
+                       void *ctx);
+
 /* Verifies and loads all that the folder `from` (same file system) holds of models, policies and
  * definitions of features (server/control/release.h), fills what is new of the features from the
  * log, then puts it in force in one step, with one epoch, durably; what is wrong with any of it

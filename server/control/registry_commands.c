@@ -238,3 +238,11 @@ void registry_release_rollback(struct registry *registry, registry_done_fn done,
     if (command != NULL)
         submit(registry, command);
 }
+
+void registry_remember(struct registry *registry, const char *name, registry_done_fn done,
+                       void *ctx)
+{
+    struct reg_command *command = command_new(COMMAND_REMEMBER, name, "", done, ctx);
+    if (command != NULL)
+        submit(registry, command);
+}

@@ -99,7 +99,8 @@ enum reg_command_kind {
     COMMAND_ROLLBACK,
     COMMAND_RELOAD,
     COMMAND_RELEASE,
-    COMMAND_RELEASE_ROLLBACK
+    COMMAND_RELEASE_ROLLBACK,
+    COMMAND_REMEMBER
 };
 
 struct reg_command {

@@ -245,6 +245,16 @@ static void let_breakers_go(const struct reg_name *name, struct reg_version *con
             breaker_hold(before[v]->model->breaker, BREAKER_AUTO);
 }
 
+/* As an operator left it, when it is that version which serves after a start. */
+static void hold_as_before(struct reg_name *name)
+{
+    const struct reg_version *stable = name->now.stable;
+    if (stable != NULL && strcmp(stable->version, name->held_before.version) == 0)
+        breaker_hold(stable->model->breaker, name->held_before.hold);
+    if (stable != NULL)
+        name->held_before.version[0] = '\0';
+}
+
 /* What was prepared is in force. */
 static void settle_name(struct registry *registry, struct reg_name *name)
 {
@@ -264,6 +274,7 @@ static void settle_name(struct registry *registry, struct reg_name *name)
         reg_canary_destroy(&name->now.canary); /* no snapshot counts in it any more */
     name->now = name->next;
     let_breakers_go(name, before);
+    hold_as_before(name);
     if (!changed)
         return;
     stable->in_line = true;

@@ -2,13 +2,14 @@
 /* models_dir/NAME/.serving:
  *   {"format": 1, "line": ["1", "2"], "aside": ["3", "4"], "waiting": ["4"],
  *    "canary": {"version": "4", "share_e4": 500, ...}, "shadow": {"version": "3", "share_e4":
- * 10000}}
+ * 10000}, "held": {"version": "2", "breaker": "open"}}
  *
  * `change`: the last one of releases that the line has seen (server/control/release.h).
  * `line` are the versions in the order in which they came, the last one serves; `aside` are those
  * that must not serve by themselves: they were rolled back, or wait to be promoted, which `waiting`
- * says.  A version in none of the lists arrived while nobody looked.  Losing the file is no
- * disaster: the versions then stand in line by the time of their manifests. */
+ * says.  `held` is there while an operator holds the breaker of the version that serves.  A version
+ * in none of the lists arrived while nobody looked.  Losing the file is no disaster: the versions
+ * then stand in line by the time of their manifests. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,37 @@ static enum err_code read_trial(struct reg_resume *ret_resume, const struct json
     return ERR_OK;
 }
 
+static const char *const held_names[] = {
+    [BREAKER_HELD_OPEN] = "open", [BREAKER_HELD_CLOSED] = "closed"};
+
+static enum err_code read_held(struct reg_held *ret_held, const struct json_at *root,
+                               struct err *err)
+{
+    struct json_at held = json_member(root, "held");
+    struct json_at version_at = json_member(&held, "version");
+    struct json_at breaker_at = json_member(&held, "breaker");
+    const char *version = NULL, *breaker = NULL;
+    enum breaker_hold hold = BREAKER_HELD_OPEN;
+    if (held.value == NULL)
+        return ERR_OK;
+    enum err_code rc = json_string(&version_at, &version, err);
+    if (rc == ERR_OK && !file_is_plain_name(version))
+        rc = err_set(err, ERR_BAD_INPUT, "%s: expected a version, got '%.64s'", version_at.path,
+                     version);
+    if (rc == ERR_OK)
+        rc = json_string(&breaker_at, &breaker, err);
+    if (rc != ERR_OK)
+        return rc;
+    if (strcmp(breaker, held_names[BREAKER_HELD_CLOSED]) == 0)
+        hold = BREAKER_HELD_CLOSED;
+    else if (strcmp(breaker, held_names[BREAKER_HELD_OPEN]) != 0)
+        return err_set(err, ERR_BAD_INPUT, "%s: expected open or closed, got '%.64s'",
+                       breaker_at.path, breaker);
+    ret_held->hold = hold;
+    text_copy(text_of(version), ret_held->version, MODEL_NAME_BYTES);
+    return ERR_OK;
+}
+
 enum err_code reg_state_take(struct registry *registry, struct reg_name *name, const char *path,
                              const cJSON *tree, struct err *err)
 {
@@ -156,6 +188,8 @@ enum err_code reg_state_take(struct registry *registry, struct reg_name *name, c
         rc = read_trial(&name->canary_of_before, &root, "canary", err);
     if (rc == ERR_OK)
         rc = read_trial(&name->shadow_of_before, &root, "shadow", err);
+    if (rc == ERR_OK)
+        rc = read_held(&name->held_before, &root, err);
     return rc;
 }
 
@@ -231,6 +265,19 @@ static void put_shadow(struct buffer *buffer, const char *version, uint32_t shar
                    share_e4);
 }
 
+static void put_held(struct buffer *buffer, const struct reg_name *name)
+{
+    const struct reg_version *stable = name->now.stable;
+    struct reg_held held = name->held_before;
+    if (stable != NULL) {
+        held.hold = breaker_held(stable->model->breaker);
+        text_copy(text_of(stable->version), held.version, MODEL_NAME_BYTES);
+    }
+    if (held.version[0] != '\0' && held.hold != BREAKER_AUTO)
+        buffer_put_fmt(buffer, ", \"held\": {\"version\": \"%s\", \"breaker\": \"%s\"}",
+                       held.version, held_names[held.hold]);
+}
+
 void reg_state_save(const struct registry *registry, struct reg_name *name)
 {
     char path[FILE_PATH_BYTES];
@@ -255,6 +302,7 @@ void reg_state_save(const struct registry *registry, struct reg_name *name)
     else if (name->shadow_of_before.version[0] != '\0')
         put_shadow(&buffer, name->shadow_of_before.version,
                    name->shadow_of_before.settings.share_e4);
+    put_held(&buffer, name);
     buffer_put_str(&buffer, "}\n");
     char *text = buffer_take(&buffer, &len);
     uint64_t hash = text == NULL ? 0 : hash_bytes(text, len, 1);

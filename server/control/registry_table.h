@@ -11,6 +11,7 @@
 #ifndef SERVER_CONTROL_REGISTRY_TABLE_H
 #define SERVER_CONTROL_REGISTRY_TABLE_H
 
+#include "base/breaker.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "models/bundle.h"
@@ -84,6 +85,11 @@ struct reg_refused {
     char message[ERR_TEXT_BYTES];
 };
 
+struct reg_held {
+    char version[MODEL_NAME_BYTES]; /* "": none */
+    enum breaker_hold hold;
+};
+
 struct reg_name {
     char name[MODEL_NAME_BYTES];
     bool seen;
@@ -92,6 +98,7 @@ struct reg_name {
     struct reg_labels now;  /* of the snapshot that serves */
     struct reg_labels next; /* of the one that a change builds; the same as `now` otherwise */
     struct reg_resume canary_of_before, shadow_of_before;
+    struct reg_held held_before; /* until a version serves */
     struct reg_refused refused;
     uint64_t saved_hash; /* of what .serving holds */
     uint64_t change;     /* of releases, the last one that its line has seen */

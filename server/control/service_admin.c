@@ -167,6 +167,13 @@ static void refuse_model(struct service *service, struct call *call, struct text
                 "model");
 }
 
+static void on_remembered(void *ctx, enum err_code rc, const struct err *err)
+{
+    (void)ctx;
+    if (rc != ERR_OK)
+        log_at(LOG_WARN, "a breaker is not held over a restart", LOG_STR("error", err->text));
+}
+
 /* On the thread of jobs. */
 static void hold_breaker(void *ctx)
 {
@@ -174,13 +181,14 @@ static void hold_breaker(void *ctx)
     struct service *service = deferred->service;
     struct call *call = deferred->call;
     struct reply reply;
-    char label[2 * MODEL_NAME_BYTES];
+    char label[2 * MODEL_NAME_BYTES], name[MODEL_NAME_BYTES];
     rcu_read_begin();
     const struct model *model = find_model(serving_current(service->with.serving), deferred->model);
     bool is_there = model != NULL, is_held = is_there && has_breaker(model);
     if (is_held) {
         breaker_hold(model->breaker, deferred->model_hold);
         text_copy(text_of(model->label), label, sizeof label);
+        text_copy(text_of(model->name), name, sizeof name);
         reply_begin(&reply, call, deferred->id_raw, service->with.clock);
         pack_breaker(&reply, model);
     }
@@ -201,6 +209,8 @@ static void hold_breaker(void *ctx)
                          AUDIT_WHAT(LOG_STR("model", label), LOG_STR("hold", hold)), &unaudited);
         service_pack_unaudited(&reply, audited, &unaudited);
         reply_end(&reply);
+        if (service->with.reload != NULL && service->with.reload->registry != NULL)
+            registry_remember(service->with.reload->registry, name, on_remembered, NULL);
     } else if (!is_there) {
         refuse_model(service, call, deferred->id_raw);
     }

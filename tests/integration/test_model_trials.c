@@ -174,6 +174,7 @@ static void test_a_restart_goes_on_with_the_canary(void **state)
     must(daemon, "model_promote", "{\"name\": \"m\", \"version\": \"1\"}");
     publish(daemon, "2", false);
     must(daemon, "model_canary", "{\"name\": \"m\", \"version\": \"2\", \"percent\": 12.5}");
+    must(daemon, "breaker", "{\"model\": \"m\", \"hold\": \"open\"}"); /* of version 1 */
     daemon_signal(daemon, SIGTERM);
     assert_int_equal(daemon_wait(daemon), 0);
     daemon_restart(daemon);
@@ -182,6 +183,9 @@ static void test_a_restart_goes_on_with_the_canary(void **state)
     assert_true(
         cJSON_GetObjectItem(cJSON_GetObjectItem(canary, "canary"), "percent")->valuedouble == 12.5);
     cJSON_Delete(canary);
+    cJSON *held = daemon_ask_nng(daemon, "breaker", "{\"model\": \"m\"}");
+    assert_string_equal(reply_text(held, "breaker"), "held_open");
+    cJSON_Delete(held);
     must(daemon, "model_canary", "{\"name\": \"m\", \"stop\": true}");
     assert_null(listed(daemon, "canary"));
 }

@@ -260,6 +260,73 @@ static void test_a_breaker_is_held_while_its_version_serves(void **state)
     assert_string_equal(breaker_name(serving_current(&rig->serving)->model[0]->breaker), "closed");
 }
 
+static const char *breaker_now(const struct registry_rig *rig)
+{
+    return breaker_name(serving_current(&rig->serving)->model[0]->breaker);
+}
+
+static enum err_code remember(struct registry_rig *rig, const char *name, struct err *ret_err)
+{
+    struct outcome outcome;
+    outcome_init(&outcome);
+    registry_remember(rig->registry, name, outcome_done, &outcome);
+    enum err_code rc = outcome_wait(&outcome);
+    *ret_err = outcome.err;
+    return rc;
+}
+
+static void hold(struct registry_rig *rig, enum breaker_hold hold)
+{
+    struct err err = {0};
+    breaker_hold(serving_current(&rig->serving)->model[0]->breaker, hold);
+    assert_int_equal(remember(rig, "m", &err), ERR_OK);
+}
+
+static void restart(struct registry_rig *rig)
+{
+    rig_stop(rig);
+    rig_start(rig);
+}
+
+static void test_a_breaker_is_held_over_a_restart(void **state)
+{
+    struct registry_rig *rig = *state;
+    char path[2 * TEMP_DIR_BYTES];
+    struct err err = {0};
+    rig_start(rig);
+    publish(rig, "1");
+    hold(rig, BREAKER_HELD_OPEN);
+    restart(rig);
+    assert_string_equal(breaker_now(rig), "held_open");
+    restart(rig); /* it is written down still */
+    assert_string_equal(breaker_now(rig), "held_open");
+    hold(rig, BREAKER_HELD_CLOSED);
+    restart(rig);
+    assert_string_equal(breaker_now(rig), "held_closed");
+    hold(rig, BREAKER_AUTO);
+    restart(rig);
+    assert_string_equal(breaker_now(rig), "closed");
+    /* Another version serves, also when it came while nobody looked. */
+    hold(rig, BREAKER_HELD_OPEN);
+    rig_stop(rig);
+    rig_publish(rig, "m", "2", MODEL_popularity);
+    rig_start(rig);
+    assert_string_equal(rig_serving(rig, "m"), "2");
+    assert_string_equal(breaker_now(rig), "closed");
+    rolls_back_to(rig, "1");
+    assert_string_equal(breaker_now(rig), "closed");
+    assert_int_equal(remember(rig, "x", &err), ERR_NOT_FOUND);
+    /* What is no hold is as if nothing had been written down. */
+    rig_stop(rig);
+    static const char bad[] = "{\"format\": 1, \"line\": [\"2\", \"1\"], \"aside\": [], \"held\": "
+                              "{\"version\": \"1\", \"breaker\": \"ajar\"}}";
+    assert_int_equal(
+        file_write_atomic(rig_path(rig, "models/m/.serving", path), bad, sizeof bad - 1, &err),
+        ERR_OK);
+    rig_start(rig);
+    assert_string_equal(breaker_now(rig), "closed");
+}
+
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
 
 int main(void)
@@ -273,6 +340,7 @@ int main(void)
         WITH_RIG(test_folders_that_change_or_go),
         WITH_RIG(test_a_rollback_to_what_cannot_be_read_changes_nothing),
         WITH_RIG(test_a_breaker_is_held_while_its_version_serves),
+        WITH_RIG(test_a_breaker_is_held_over_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
