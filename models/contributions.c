@@ -67,11 +67,17 @@ static void of_trees(const struct trees *trees, const double *values, double *ro
         if (forest->tree[t].output == trees->output)
             of_tree(forest, &forest->tree[t], row, ret_adds, ret_base);
     }
-    if (!forest->averages)
+    if (!forest->averages || trees->is_raw) /* a raw score is the sum, as the library's is */
         return;
     *ret_base /= (double)forest->round_count;
     for (uint32_t i = 0; i < trees->feature_count; i++)
         ret_adds[i] /= (double)forest->round_count;
+}
+
+/* The score is the number of the class with the largest of several margins. */
+static bool is_class(const struct trees *trees)
+{
+    return trees->forest->transform == TRANSFORM_CLASS && !trees->is_raw;
 }
 
 bool ranker_contributions(const struct model *ranker, const double *values, double *room,
@@ -79,7 +85,11 @@ bool ranker_contributions(const struct model *ranker, const double *values, doub
 {
     switch (ranker->kind) {
     case MODEL_linear: of_linear(ranker->as.linear, values, ret_adds, ret_base); return true;
-    case MODEL_trees: of_trees(ranker->as.trees, values, room, ret_adds, ret_base); return true;
+    case MODEL_trees:
+        if (is_class(ranker->as.trees))
+            return false;
+        of_trees(ranker->as.trees, values, room, ret_adds, ret_base);
+        return true;
     default: return false;
     }
 }

@@ -98,6 +98,8 @@ static void sample_make(struct sample *sample, const char *booster, const char *
     XGB(XGBoosterSetParam(sample->booster, "verbosity", "0"));
     XGB(XGBoosterSetParam(sample->booster, "booster", booster));
     XGB(XGBoosterSetParam(sample->booster, "objective", objective));
+    if (strcmp(objective, "multi:softmax") == 0)
+        XGB(XGBoosterSetParam(sample->booster, "num_class", "2"));
     XGB(XGBoosterSetParam(sample->booster, "max_depth", "4"));
     XGB(XGBoosterSetParam(sample->booster, "rate_drop", "0.3"));
     for (int round = 0; round < 15; round++)
@@ -197,15 +199,23 @@ static void test_gblinear_is_linear(void **state)
     "decision_type=2 2\nleft_child=-1 -2\nright_child=1 -3\nleaf_value=1 2 8\n" count \
     "\nTree=1\nnum_leaves=1\nnum_cat=0\nleaf_value=0.5\n\nend of trees\n"
 
-static void check_lightgbm(const char *name, const char *text, double base, double a, double b)
+static void check_with(const char *name, const char *text, const char *extra, double base, double a,
+                       double b)
 {
     static const double values[2] = {5.0, 7.0}; /* right, right: the leaf of 8 */
     double room[2], adds[2], got = 0.0;
-    struct model *model = load_trees(name, text, strlen(text), "{}");
+    struct model *model = load_trees(name, text, strlen(text), extra);
+    if (score(model, values) != base + a + b)
+        fail_msg("%s: score %g", name, score(model, values));
     assert_true(ranker_contributions(model, values, room, adds, &got));
     if (got != base || adds[0] != a || adds[1] != b)
         fail_msg("%s: base %g, adds %g and %g", name, got, adds[0], adds[1]);
     model_destroy(&model);
+}
+
+static void check_lightgbm(const char *name, const char *text, double base, double a, double b)
+{
+    check_with(name, text, "{}", base, a, b);
 }
 
 /* Means: below the second split (2 * 1 + 8 * 1) / 2 = 5, below the first (1 * 6 + 5 * 2) / 8 = 2.
@@ -217,6 +227,44 @@ static void test_lightgbm_weighs_by_rows(void **state)
     /* Without counts both sides weigh the same: 5 and 3. */
     check_lightgbm("plain", LIGHTGBM("regression", "", ""), 3.5, 2.0, 3.0);
     check_lightgbm("none", LIGHTGBM("regression", "", "leaf_count=0 0 0\n"), 3.5, 2.0, 3.0);
+}
+
+/* The score is the mean of the trees; a raw one is their sum, as the library's is. */
+static void test_a_random_forest_adds_up_to_what_is_served(void **state)
+{
+    (void)state;
+    const char *text = LIGHTGBM("regression", "average_output\n", "leaf_count=6 1 1\n");
+    check_with("mean", text, "{}", 1.25, 1.5, 1.5);
+    check_with("sum", text, "{\"params\": {\"raw\": 1}}", 2.5, 3.0, 3.0);
+}
+
+/* The number of a class is no sum of anything; the margin of one is. */
+static void test_the_number_of_a_class_has_none(void **state)
+{
+    (void)state;
+    static struct sample sample;
+    const double values[FEATURES] = {0.9, 0.9, 0.1, 0.1};
+    double room[FEATURES], adds[FEATURES], base = 0.0;
+    bst_ulong len = 0;
+    const char *bytes = NULL;
+    sample_make(&sample, "gbtree", "multi:softmax");
+    XGB(XGBoosterSaveModelToBuffer(sample.booster, "{\"format\": \"ubj\"}", &len, &bytes));
+#define NAMES                                                               \
+    "\"features\": [{\"name\": \"request.a\"}, {\"name\": \"request.b\"}, " \
+    "{\"name\": \"request.c\"}, {\"name\": \"request.d\"}]"
+    struct model *number =
+        load_trees("number", bytes, len, "{\"params\": {\"output\": 0}, " NAMES "}");
+    struct model *margin =
+        load_trees("margin", bytes, len, "{\"params\": {\"output\": 1, \"raw\": 1}, " NAMES "}");
+    assert_true(score(number, values) == 1.0);
+    assert_false(ranker_contributions(number, values, room, adds, &base));
+    assert_true(ranker_contributions(margin, values, room, adds, &base));
+    for (int f = 0; f < FEATURES; f++)
+        base += adds[f];
+    assert_true(near(base, score(margin, values)));
+    model_destroy(&number);
+    model_destroy(&margin);
+    sample_free(&sample);
 }
 
 static void test_linear_adds_weight_times_value(void **state)
@@ -272,6 +320,8 @@ int main(void)
         cmocka_unit_test(test_weights_of_dart_count),
         cmocka_unit_test(test_gblinear_is_linear),
         cmocka_unit_test(test_lightgbm_weighs_by_rows),
+        cmocka_unit_test(test_a_random_forest_adds_up_to_what_is_served),
+        cmocka_unit_test(test_the_number_of_a_class_has_none),
         cmocka_unit_test(test_linear_adds_weight_times_value),
         cmocka_unit_test(test_layers_have_none),
     };
