@@ -77,8 +77,7 @@ void decide(const struct decide_env *env, struct worker *worker, const struct re
         p.models = &p.variant->slot[slot];
         run(&p);
         trial_count_decision(&p);
-        if (request->why_not.ptr != NULL && request->op == OP_recommend)
-            why_not_tell(&p);
+        why_not_tell(&p);
     } else {
         ret_decision->level = LEVEL_static;
         ret_decision->reason = REASON_overload;

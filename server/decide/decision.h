@@ -108,6 +108,7 @@ struct decision_why_not {
     struct text item;
     const char *stage;   /* where it fell out, or "shown" (docs/protocol.md) */
     const char *rule;    /* the filter that hid it, or NULL */
+    const char *slot;    /* by whose policy, when that is the fallback's; NULL: of the slot asked */
     uint32_t place;      /* in the answer, or in the order of the candidates, from 1; 0: none */
     float score, needed; /* what it had, and the last that got through; NaN: none */
     struct decision_why *why; /* what sources, ranker and boosts gave it */
@@ -135,10 +136,10 @@ struct decision {
     uint32_t left_out;                          /* bits by enum left_out */
     const struct decision_retrieval *retrieval; /* when it is explained */
     uint32_t retrieval_count;
-    const char *fallback;                   /* the slot that had to help, or NULL */
-    uint64_t epoch;                         /* of the snapshot */
-    uint32_t trials;                        /* bits: the canaries that it was made with */
-    const struct decision_why_not *why_not; /* NULL unless it was asked for */
+    const char *fallback;             /* the slot that had to help, or NULL */
+    uint64_t epoch;                   /* of the snapshot */
+    uint32_t trials;                  /* bits: the canaries that it was made with */
+    struct decision_why_not *why_not; /* NULL unless it was asked for */
 };
 
 /* Adds the keys of a decision (docs/protocol.md) to a reply that was begun. */

@@ -84,7 +84,8 @@ static void pack_item(struct pack *pack, const struct decision_item *item)
 static void pack_why_not(struct pack *pack, const struct decision_why_not *why_not)
 {
     bool scored = !isnan(why_not->score), compared = !isnan(why_not->needed);
-    pack_map(pack, 3u + (why_not->rule != NULL) + (why_not->place > 0) + scored + compared);
+    pack_map(pack, 3u + (why_not->rule != NULL) + (why_not->slot != NULL) + (why_not->place > 0) +
+                       scored + compared);
     pack_key(pack, "item");
     pack_text(pack, why_not->item);
     pack_key(pack, "stage");
@@ -92,6 +93,10 @@ static void pack_why_not(struct pack *pack, const struct decision_why_not *why_n
     if (why_not->rule != NULL) {
         pack_key(pack, "rule");
         pack_str(pack, why_not->rule);
+    }
+    if (why_not->slot != NULL) {
+        pack_key(pack, "slot");
+        pack_str(pack, why_not->slot);
     }
     if (why_not->place > 0) {
         pack_key(pack, "place");

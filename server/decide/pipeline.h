@@ -301,8 +301,12 @@ void contributions_tell(struct pipeline *p, struct decision_item *item);
 void price_items(struct pipeline *p);
 void price_callers_items(struct pipeline *p);
 
-/* ---- why_not.c: after the decision, before sources_clear */
-void why_not_tell(struct pipeline *p);
+/* ---- why_not.c: for requests that ask about an item; others are left as they are */
+void why_not_tell(struct pipeline *p); /* after the decision, before sources_clear */
+/* Before the sums of p are cleared for another policy that goes on with the answer. */
+void why_not_hold(struct pipeline *p);
+/* After that policy, before its sums are cleared. */
+void why_not_go_on(struct pipeline *other, const struct pipeline *p);
 
 /* ---- ladder.c */
 void ladder_descend(struct pipeline *p, enum level level, enum reason reason);

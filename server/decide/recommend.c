@@ -123,6 +123,7 @@ static void ask_other_slot(struct pipeline *p, enum level level)
 {
     uint32_t slot = p->slot->fallback.slot;
     struct pipeline other = *p;
+    why_not_hold(p);
     sources_clear(p);
     memset(other.touched_count, 0, sizeof other.touched_count);
     memset(other.summed_items, 0, sizeof other.summed_items);
@@ -150,6 +151,7 @@ static void ask_other_slot(struct pipeline *p, enum level level)
     const struct model *ranker = p->out->ranker;
     (void)recommend_own(&other, level);
     keep_ranker(p, ranker, before);
+    why_not_go_on(&other, p);
     sources_clear(&other);
     p->no_room = p->no_room || other.no_room;
     if (p->out->count > before)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What became of one item: at which stage it fell out of a decision, told after the decision was
- * made and before the sums of the sources are cleared. */
+ * made and before the sums of the sources are cleared.  A fallback clears them on its way: what
+ * they had is held, and what its policy decided is told before its own are cleared. */
 #include <math.h>
 
 #include "server/decide/pipeline.h"
@@ -109,13 +110,10 @@ static const char *order_stage(const struct pipeline *p, const struct candidate 
     return "below";
 }
 
-static const char *stage_of(struct pipeline *p, struct decision_why_not *why_not)
+/* By the policy that p goes by, which may be that of the fallback. */
+static const char *stage_of(struct pipeline *p, struct decision_why_not *why_not, uint32_t item)
 {
-    uint32_t item = store_item_find(p->env->store, why_not->item);
     why_not->place = place_of(p->out, why_not->item);
-    const struct candidate *chosen = item == IDMAP_NONE ? NULL : find_chosen(p, item);
-    if (item != IDMAP_NONE)
-        candidates_tell(p, item, chosen, &why_not->why, &why_not->why_count);
     if (why_not->place > 0)
         return "shown";
     if (item == IDMAP_NONE)
@@ -123,17 +121,66 @@ static const char *stage_of(struct pipeline *p, struct decision_why_not *why_not
     enum standing standing = standing_of(p, item);
     if (standing != STANDING_ELIGIBLE)
         return standing_stage(p, why_not, item, standing);
-    if (p->out->level > LEVEL_reduced || (p->out->fallback != NULL && chosen == NULL))
+    if (p->out->level > LEVEL_reduced)
         return "level";
+    const struct candidate *chosen = find_chosen(p, item);
     return chosen == NULL ? cut_stage(p, why_not) : order_stage(p, chosen, why_not);
+}
+
+static struct decision_why_not *begin(struct pipeline *p, uint32_t item)
+{
+    struct decision_why_not *why_not = ARENA_NEW(p->arena, struct decision_why_not, 1);
+    if (why_not == NULL)
+        return NULL;
+    *why_not = (struct decision_why_not){.item = p->request->why_not, .score = NAN, .needed = NAN};
+    if (item != IDMAP_NONE)
+        candidates_tell(p, item, find_chosen(p, item), &why_not->why, &why_not->why_count);
+    return why_not;
+}
+
+static bool is_asked(const struct pipeline *p)
+{
+    return p->request->why_not.ptr != NULL && p->request->op == OP_recommend;
+}
+
+void why_not_hold(struct pipeline *p)
+{
+    if (is_asked(p))
+        p->out->why_not = begin(p, store_item_find(p->env->store, p->request->why_not));
+}
+
+void why_not_go_on(struct pipeline *other, const struct pipeline *p)
+{
+    if (!is_asked(p))
+        return;
+    uint32_t item = store_item_find(p->env->store, p->request->why_not);
+    if (item == IDMAP_NONE || find_chosen(p, item) != NULL ||
+        standing_of(p, item) != STANDING_ELIGIBLE)
+        return; /* the first policy decided */
+    struct decision_why_not *held = p->out->why_not, *told = begin(other, item);
+    if (told == NULL)
+        return;
+    told->stage = stage_of(other, told, item);
+    told->slot = other->slot->name;
+    bool is_better = held == NULL || held->why_count == 0 || told->why_count > 0;
+    if (is_better)
+        p->out->why_not = told;
 }
 
 void why_not_tell(struct pipeline *p)
 {
-    struct decision_why_not *why_not = ARENA_NEW(p->arena, struct decision_why_not, 1);
+    if (!is_asked(p))
+        return;
+    uint32_t item = store_item_find(p->env->store, p->request->why_not);
+    struct decision_why_not *why_not = p->out->why_not;
+    if (why_not == NULL)
+        why_not = p->out->why_not = begin(p, item);
     if (why_not == NULL)
         return;
-    *why_not = (struct decision_why_not){.item = p->request->why_not, .score = NAN, .needed = NAN};
-    why_not->stage = stage_of(p, why_not);
-    p->out->why_not = why_not;
+    bool is_shown = place_of(p->out, why_not->item) > 0;
+    if (why_not->slot != NULL && !is_shown && p->out->level <= LEVEL_reduced)
+        return; /* the policy of the fallback decided */
+    why_not->rule = why_not->slot = NULL;
+    why_not->score = why_not->needed = NAN;
+    why_not->stage = stage_of(p, why_not, item);
 }

@@ -70,6 +70,8 @@ static void test_every_failure_is_json_where_it_was_asked_for(void **state)
           "--json");
     /* Not shown is exit code 1, told as people or programs want it. */
     CHECK(1, "is not known", NULL, "why-not", "u1", "nothing");
+    CHECK(1, "level static (no_model), policy home@builtin", NULL, "why-not", "u1", "nothing",
+          "--slot", "hom");
     CHECK(1, "\"stage\":\"unknown_item\"", NULL, "why-not", "u1", "nothing", "--json");
 }
 

@@ -59,6 +59,20 @@ static void serve_fallback(const char *fallback)
     fixture_serve(&fixture, policies);
 }
 
+static void expect_why_not(const char *request, const char *stage, const char *slot,
+                           uint32_t why_count)
+{
+    char json[500];
+    snprintf(json, sizeof json, "{\"op\": \"recommend\", %s}", request);
+    fixture_ask(&fixture, json);
+    const struct decision_why_not *why_not = fixture.decision.why_not;
+    if (strcmp(why_not->stage, stage) != 0 || why_not->why_count != why_count ||
+        (why_not->slot != NULL) != (slot != NULL) ||
+        (slot != NULL && strcmp(why_not->slot, slot) != 0))
+        fail_msg("%s: %s by %s, %u sources", request, why_not->stage, why_not->slot,
+                 why_not->why_count);
+}
+
 static void another_slot_helps_out(void **state)
 {
     (void)state;
@@ -75,14 +89,33 @@ static void another_slot_helps_out(void **state)
     /* enough is enough, also when fewer are asked for */
     expect("\"n\": 1", "full: b");
     assert_null(fixture.decision.fallback);
-    expect("\"n\": 4, \"why_not\": \"c\"", "full: b a g d");
-    assert_string_equal(fixture.decision.why_not->stage, "level");
+    expect_why_not("\"n\": 4, \"why_not\": \"c\"", "filter", "more", 0);
+    assert_string_equal(fixture.decision.why_not->rule, "filter: 1");
     /* nothing of its own at all */
     expect("\"n\": 2, \"exclude\": [\"b\"]", "full: a d");
     assert_string_equal(fixture.decision.fallback, "more");
     /* nothing anywhere */
     expect("\"n\": 2, \"exclude\": [\"a\", \"b\", \"d\"]", "generic/no_model: e g");
     assert_null(fixture.decision.fallback);
+}
+
+/* Of both policies: what the first one's sources had is told where it had something. */
+static void why_not_is_told_by_the_policy_that_decided(void **state)
+{
+    (void)state;
+    serve_fallback(", \"fallback\": {\"slot\": \"more\", \"fewer_than\": 3}");
+    expect_why_not("\"n\": 4, \"why_not\": \"b\"", "shown", NULL, 1);
+    assert_string_equal(fixture.decision.why_not->why[0].source, "list: short");
+    expect_why_not("\"n\": 4, \"why_not\": \"a\"", "shown", NULL, 1);
+    assert_string_equal(fixture.decision.why_not->why[0].source, "list: long");
+    expect_why_not("\"n\": 2, \"why_not\": \"d\"", "below", "more", 1);
+    assert_int_equal(fixture.decision.why_not->place, 3);
+    expect_why_not("\"n\": 3, \"why_not\": \"f\"", "stock", NULL, 1);
+    expect_why_not("\"n\": 4, \"why_not\": \"e\"", "no_source", "more", 0);
+    expect_why_not("\"n\": 4, \"exclude\": [\"e\"], \"why_not\": \"e\"", "excluded", NULL, 0);
+    /* with nothing anywhere the level decides */
+    expect_why_not("\"n\": 1, \"exclude\": [\"a\", \"b\", \"d\"], \"why_not\": \"c\"", "level",
+                   NULL, 0);
 }
 
 /* A logged answer names one ranker, so that what another one saw is not told of its items. */
@@ -258,6 +291,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(another_slot_helps_out),
+        TEST(why_not_is_told_by_the_policy_that_decided),
         TEST(features_are_those_of_the_ranker_that_is_named),
         TEST(a_level_may_be_the_fallback),
         TEST(what_was_shown_is_not_shown_again_at_once),

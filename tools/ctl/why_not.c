@@ -71,12 +71,15 @@ static void show_parts(struct cursor why_not)
 static void show(struct cursor map, struct cursor why_not, const char *item)
 {
     struct text stage = value_text(why_not, "stage");
-    struct text rule = value_text(why_not, "rule");
+    struct text rule = value_text(why_not, "rule"), slot = value_text(why_not, "slot");
     struct text level = value_text(map, "level"), reason = value_text(map, "reason");
+    struct text policy = value_text(map, "policy");
     int64_t place = value_int(why_not, "place", 0);
     printf("%s %s", item, sentence_of(stage));
     if (rule.ptr != NULL)
         printf(" (%.*s)", (int)rule.len, rule.ptr);
+    if (slot.ptr != NULL)
+        printf(", by the fallback %.*s", (int)slot.len, slot.ptr);
     if (place > 0)
         printf(", place %lld", (long long)place);
     print_number(", score ", why_not, "score");
@@ -86,7 +89,7 @@ static void show(struct cursor map, struct cursor why_not, const char *item)
     printf("level %.*s", (int)level.len, level.ptr == NULL ? "" : level.ptr);
     if (reason.ptr != NULL)
         printf(" (%.*s)", (int)reason.len, reason.ptr);
-    printf("\n");
+    printf(", policy %.*s\n", (int)policy.len, policy.ptr == NULL ? "" : policy.ptr);
 }
 
 int command_why_not(struct ctl *ctl, int argc, char **argv)
