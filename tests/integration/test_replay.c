@@ -160,6 +160,13 @@ static void test_every_logged_decision_is_made_again_to_the_bit(void **state)
     char line[256];
     snprintf(line, sizeof line, "replay %s --models MODELS", first);
     assert_non_null(strstr(ctl(0, line), "bit for bit"));
+    /* And from one that was packed on the way. */
+    (void)ctl(0, "export decisions --out @log.ndjson.gz");
+    (void)ctl(0, "export decisions --out @log.ndjson.zst");
+    snprintf(line, sizeof line, "replay %s --log @log.ndjson.gz --models MODELS", first);
+    assert_non_null(strstr(ctl(0, line), "bit for bit"));
+    snprintf(line, sizeof line, "replay %s --log @log.ndjson.zst --models MODELS", first);
+    assert_non_null(strstr(ctl(0, line), "bit for bit"));
 }
 
 static void test_another_version_is_shown_beside_it(void **state)
@@ -205,7 +212,7 @@ static void refuses_with(const char *with, const char *why)
 {
     char line[256];
     snprintf(line, sizeof line, "replay %s --models @elsewhere --with %s", first, with);
-    (void)ctl(1, line);
+    (void)ctl(strstr(why, "expected NAME@VERSION") != NULL ? 2 : 1, line);
     if (strstr(program.err, why) == NULL)
         fail_msg("--with %s: expected '%s', got '%s'", with, why, program.err);
 }
@@ -303,6 +310,36 @@ static void test_what_was_changed_is_told(void **state)
     assert_non_null(strstr(program.err, "tampered.ndjson, line 1"));
 }
 
+/* As an answer of pins alone is logged: a ranker is named, and saw none of the items. */
+static void test_what_no_ranker_saw_is_not_called_equal(void **state)
+{
+    (void)state;
+    char line[256];
+    (void)ctl(0, "export decisions --out @log.ndjson");
+    char *log = read_log(), *from = strstr(log, first);
+    assert_non_null(from);
+    *strchr(from, '\n') = '\0';
+    while (from > log && from[-1] != '\n')
+        from--;
+    cJSON *record = parsed(from);
+    for (int i = 0; i < 2; i++) {
+        const char *key = i == 0 ? "features" : "ranked";
+        cJSON *column = cJSON_GetObjectItemCaseSensitive(record, key);
+        for (int item = 0; item < cJSON_GetArraySize(column); item++)
+            cJSON_ReplaceItemInArray(column, item, cJSON_CreateNull());
+    }
+    char *text = cJSON_PrintUnformatted(record);
+    temp_dir_write_text(&served.dir, "pinned.ndjson", text);
+    snprintf(line, sizeof line, "replay %s --log @pinned.ndjson --models MODELS", first);
+    (void)ctl(1, line);
+    assert_non_null(strstr(program.err, "no ranker saw its items"));
+    (void)ctl(0, "replay --all --log @pinned.ndjson --models MODELS");
+    assert_non_null(strstr(program.out, "0 equal, 0 differ, 1 were scored by no ranker"));
+    cJSON_free(text);
+    cJSON_Delete(record);
+    free(log);
+}
+
 static void test_refusals_say_why(void **state)
 {
     (void)state;
@@ -314,7 +351,7 @@ static void test_refusals_say_why(void **state)
     assert_non_null(strstr(program.out, "could not be replayed"));
     (void)ctl(1, "replay 01HF7YAT00AAAAAAAAAAAAAAAA --models MODELS");
     assert_non_null(strstr(program.err, "is not in the log"));
-    (void)ctl(1, "replay --all --models MODELS --with rank");
+    (void)ctl(2, "replay --all --models MODELS --with rank");
     assert_non_null(strstr(program.err, "expected NAME@VERSION"));
     (void)ctl(2, "replay --models MODELS");
     (void)ctl(2, "replay --all");
@@ -336,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_another_version_is_shown_beside_it),
         cmocka_unit_test(test_a_blend_is_made_of_the_versions_that_are_given),
         cmocka_unit_test(test_what_was_changed_is_told),
+        cmocka_unit_test(test_what_no_ranker_saw_is_not_called_equal),
         cmocka_unit_test(test_refusals_say_why),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/ctl/replay.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/transcode.h"
+#include "featurestore/reader_input.h"
 #include "tools/cli/value.h"
 #include "tools/ctl/args.h"
 #include "tools/ctl/export.h"
 #include "tools/ctl/replay_show.h"
 
-#define FOUND 100 /* ends export_each: no exit code */
+#define FOUND          100 /* ends export_each: no exit code */
+#define LINE_BYTES_MAX (32 * DECISION_RECORD_BYTES_MAX)
 
 struct command_line {
     const char *decision, *models, *log, *with;
@@ -88,13 +90,27 @@ static int compare(struct run *run, const struct decision_record *decision,
     return EXIT_FINE;
 }
 
+/* Did a ranker see any of its items?  Of an answer of pins alone it is named, and saw none. */
+static bool is_ranked(const struct decision_record *decision)
+{
+    struct decision_record at = *decision;
+    struct decision_record_item item;
+    if (decision->ranker.ptr == NULL || decision->features.at == NULL)
+        return false;
+    while (decision_record_next(&at, &item)) {
+        if (item.has_features)
+            return true;
+    }
+    return false;
+}
+
 static int replay_one(struct run *run, const struct decision_record *decision)
 {
     const struct replay_parts as_logged = {.count = 0};
     struct err err = {.text = ""};
     const struct model *model = NULL;
     struct model *blend = NULL;
-    if (decision->ranker.ptr == NULL || decision->features.at == NULL) {
+    if (!is_ranked(decision)) {
         run->counts.unranked++;
         if (!run->line->all) {
             err_set(&err, ERR_NOT_FOUND,
@@ -161,29 +177,54 @@ static int take_line(struct run *run, uint64_t number, const char *json, size_t 
     return run->line->all ? EXIT_FINE : code;
 }
 
+/* Up to the line feed, or what there is: a line may be longer than the window of the input. */
+static enum err_code take_piece(struct reader_input *input, struct buffer *line, bool *ret_whole,
+                                struct err *err)
+{
+    const size_t unread = input_unread(input);
+    const char *feed = memchr(input_at(input), '\n', unread);
+    const size_t len = feed == NULL ? unread : (size_t)(feed - input_at(input));
+    buffer_put(line, input_at(input), len);
+    input_take(input, len + (feed != NULL));
+    *ret_whole = feed != NULL || input->at_end;
+    if (line->failed)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    if (line->used > LINE_BYTES_MAX)
+        return err_set(err, ERR_LIMIT, "a line is longer than %d bytes", LINE_BYTES_MAX);
+    return *ret_whole ? ERR_OK : input_fill(input, err);
+}
+
+static int from_input(struct run *run, struct reader_input *input, uint8_t *bytes)
+{
+    struct buffer line = {.used = 0};
+    struct err err = {.text = ""};
+    bool is_whole = false;
+    int code = EXIT_FINE;
+    uint64_t number = 1;
+    while (code == EXIT_FINE && !(input->at_end && input_unread(input) == 0 && line.used == 0)) {
+        if (take_piece(input, &line, &is_whole, &err) != ERR_OK)
+            code = ctl_fail("replay", "%s, line %" PRIu64 ": %s", run->line->log, number, err.text);
+        else if (is_whole) {
+            if (line.used > 0)
+                code = take_line(run, number, line.bytes, line.used, bytes);
+            line.used = 0;
+            number++;
+        }
+    }
+    buffer_deinit(&line);
+    return code;
+}
+
 static int from_file(struct run *run)
 {
-    FILE *file = fopen(run->line->log, "r");
-    char *text = NULL;
-    size_t room = 0;
-    ssize_t len = 0;
-    int code = EXIT_FINE;
-    if (file == NULL)
-        return ctl_fail("replay", "cannot read '%s': %s", run->line->log, strerror(errno));
+    struct reader_input input = {.fd = -1};
+    struct err err = {.text = ""};
+    if (input_open(run->line->log, &input, &err) != ERR_OK)
+        return ctl_fail("replay", "%s", err.text);
     uint8_t *bytes = malloc(2 * DECISION_RECORD_BYTES_MAX);
-    if (bytes == NULL)
-        code = ctl_fail("replay", "out of memory");
-    for (uint64_t number = 1; code == EXIT_FINE && (len = getline(&text, &room, file)) >= 0;
-         number++) {
-        len -= len > 0 && text[len - 1] == '\n';
-        if (len > 0)
-            code = take_line(run, number, text, (size_t)len, bytes);
-    }
-    if (code == EXIT_FINE && ferror(file) != 0)
-        code = ctl_fail("replay", "cannot read '%s': %s", run->line->log, strerror(errno));
+    int code = bytes == NULL ? ctl_fail("replay", "out of memory") : from_input(run, &input, bytes);
     free(bytes);
-    free(text);
-    fclose(file);
+    input_close(&input);
     return code;
 }
 
@@ -214,6 +255,7 @@ int command_replay(struct ctl *ctl, int argc, char **argv)
                                {"log", 0, ARG_TEXT, &line.log, 0, 0},
                                {"with", 0, ARG_TEXT, &line.with, 0, 0},
                                {"all", 0, ARG_FLAG, &line.all, 0, 0}};
+    struct err err = {.text = ""};
     int count = args_parse(ctl, argc, argv, args, sizeof args / sizeof args[0]);
     if (count < 0)
         return EXIT_USAGE;
@@ -221,6 +263,8 @@ int command_replay(struct ctl *ctl, int argc, char **argv)
         return ctl_usage("replay", "expected the id of one decision, or --all");
     if (line.models == NULL)
         return ctl_usage("replay", "--models DIR is missing: where NAME/VERSION of the models is");
+    if (line.with != NULL && replay_labels_check(text_of(line.with), &err) != ERR_OK)
+        return ctl_usage("replay", "--with: %s", err.text);
     line.decision = line.all ? NULL : argv[1];
     struct run *run = calloc(1, sizeof *run);
     if (run == NULL)

@@ -34,6 +34,8 @@ struct replay_parts {
     uint32_t count;
     const struct model *model[BLEND_PARTS_MAX]; /* borrowed */
 };
+/* ERR_BAD_INPUT unless each is written as NAME@VERSION; whether there is one is not looked at. */
+MUST_CHECK enum err_code replay_labels_check(struct text labels, struct err *err);
 /* "blend@2,part@1,...": a version, and, of a blend, versions of its parts.  As replay_model;
  * ERR_BAD_INPUT: no part of it. */
 MUST_CHECK enum err_code replay_with(struct replay_models *models, struct text labels,

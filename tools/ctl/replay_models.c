@@ -122,6 +122,16 @@ static struct text next_label(struct text *labels)
     return label;
 }
 
+enum err_code replay_labels_check(struct text labels, struct err *err)
+{
+    char name[MODEL_NAME_BYTES], version[MODEL_NAME_BYTES];
+    enum err_code rc = ERR_OK;
+    do {
+        rc = split_label(next_label(&labels), name, version, err);
+    } while (rc == ERR_OK && labels.len > 0);
+    return rc;
+}
+
 enum err_code replay_with(struct replay_models *models, struct text labels,
                           const struct model **ret_model, struct replay_parts *ret_parts,
                           struct err *err)

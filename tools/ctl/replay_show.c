@@ -4,6 +4,7 @@
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "tools/ctl/table.h"
 
@@ -29,7 +30,7 @@ static void show_other(const struct model *model, const struct model *other,
     struct table table;
     char heads[4 * MODEL_NAME_BYTES + 64];
     snprintf(heads, sizeof heads, ">#  ITEM  >%s  >%s  >PLACE  >CHANGE", model->label,
-             other->label);
+             strcmp(model->label, other->label) != 0 ? other->label : "--with");
     table_init(&table, heads);
     for (uint32_t place = 1; place <= replay->ranked_count; place++) {
         uint32_t i = 0;
