@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "tests/support/daemon.h"
@@ -227,6 +228,12 @@ static void test_a_ranker_learns_from_replayed_decisions(void **state)
     assert_true(number(before, "outcomes") > 20);
     cJSON_Delete(before);
     before = run_json(QUALITY "ranked --slot-any ranked");
+    /* A run that fails leaves them as they are, and nothing beside them. */
+    const double items = items_of_outcomes();
+    run(1, QUALITY "ranked --slot-any absent --outcomes @outcomes.ndjson");
+    assert_true(items > 0.0 && items_of_outcomes() == items);
+    char path[2 * TEMP_DIR_BYTES];
+    assert_int_equal(access(temp_dir_path(&shop.dir, "outcomes.ndjson.part", path), F_OK), -1);
     run(0, "decidectl --url URL import events @outcomes.ndjson");
     /* The log is written a moment after the replies. */
     for (int tries = 0; tries < 100; tries++) {

@@ -13,6 +13,7 @@
 #include "tests/support/alloc_fail.h"
 #include "tools/bench/quality.h"
 #include "tools/bench/quality_command.h"
+#include "tools/bench/quality_report.h"
 
 /* Four people; a is bought by all, b by p0 and p1, c by p2 alone.  Later p0 buys a again and c. */
 struct known {
@@ -83,6 +84,37 @@ static bool near(double a, double b)
     return fabs(a - b) < 1e-12;
 }
 
+static char *printed(const struct quality *quality,
+                     void (*print)(const struct quality_options *, const struct quality *,
+                                   const struct evaluation *, FILE *))
+{
+    static const struct evaluation evaluation; /* of nobody */
+    const struct quality_options options = {.slot_new = "n", .slot_any = "a", .k = 5};
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    print(&options, quality, &evaluation, out);
+    fclose(out);
+    return text;
+}
+
+/* A mean over nothing is no 0, which would say something. */
+static void check_no_means(const struct quality *quality)
+{
+    char *json = printed(quality, quality_print_json),
+         *table = printed(quality, quality_print_table);
+    if (strstr(json,
+               "\"any\": {\"people\": 0, \"recall@5\": null, \"ndcg@5\": null, \"hr@5\": null, "
+               "\"coverage\": 0.000000, \"novelty\": null, \"diversity\": null}") == NULL)
+        fail_msg("%s", json);
+    if (strstr(table,
+               "any   a                   0          -          -          -    0.0000        - "
+               "         -\n") == NULL)
+        fail_msg("%s", table);
+    free(json);
+    free(table);
+}
+
 static void test_lists_are_measured_as_is_said(void **state)
 {
     (void)state;
@@ -90,6 +122,11 @@ static void test_lists_are_measured_as_is_said(void **state)
     struct quality quality = {0};
     assert_int_equal(
         quality_init(&quality, &known.interactions, &known.dataset, &known.targets, NULL), ERR_OK);
+    /* What nobody knows is neither well known nor alike. */
+    take(&quality, EVALUATE_ANY, "full", (uint32_t[]){DATASET_NONE, DATASET_NONE}, 2, 100);
+    assert_true(isnan(quality_novelty(&quality, EVALUATE_ANY)));
+    assert_true(isnan(quality_diversity(&quality, EVALUATE_ANY)));
+    check_no_means(&quality);
     take(&quality, EVALUATE_ANY, "full", (uint32_t[]){0, 1}, 2, 100);
     assert_true(near(quality_coverage(&quality, EVALUATE_ANY), 2.0 / 3.0));
     /* a is known to all: no news; b to half of them: one bit. */
@@ -105,11 +142,11 @@ static void test_lists_are_measured_as_is_said(void **state)
     assert_true(near(quality_novelty(&quality, EVALUATE_ANY), (0.0 + 1.0 + 0.0 + 2.0 + 1.0) / 5.0));
     /* A list of one has no pairs, and the other mode has lists of its own. */
     take(&quality, EVALUATE_NEW, "generic (no_model)", (uint32_t[]){2}, 1, 5000);
-    assert_true(quality_diversity(&quality, EVALUATE_NEW) == 0.0);
+    assert_true(isnan(quality_diversity(&quality, EVALUATE_NEW)));
     assert_true(near(quality_novelty(&quality, EVALUATE_NEW), 2.0));
     assert_int_equal(quality.level_count, 2);
     assert_string_equal(quality.level[0].name, "full");
-    assert_int_equal(quality.level[0].latency.count, 2);
+    assert_int_equal(quality.level[0].latency.count, 3);
     assert_string_equal(quality.level[1].name, "generic (no_model)");
     assert_true(hist_quantile(&quality.level[1].latency, 1.0) >= 4900000);
     quality_deinit(&quality);
@@ -182,10 +219,12 @@ static void test_command_lines(void **state)
     assert_string_equal(options.slot_any, "x");
     static const struct {
         const char *line, *message;
-    } bad[] = {{"--eval time:2011-11-01", "--events is missing"},
-               {"--events e", "--eval is missing"},
-               {"--events e --eval 2011-11-01", "such as time:2011-11-01, got '2011-11-01'"},
-               {"--events e --eval time:2011-11-01 --k 0", "--k"}};
+    } bad[] = {
+        {"--eval time:2011-11-01", "--events is missing"},
+        {"--events e", "--eval is missing"},
+        {"--events e --eval 2011-11-01", "such as time:2011-11-01, got '2011-11-01'"},
+        {"--events e --eval time:2011-11-01 --k 0", "--k"},
+        {"--events e --eval time:2011-11-01 --k 201", "--k: expected a whole number 1..200"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char line[128];
         snprintf(line, sizeof line, "%s", bad[i].line);

@@ -128,11 +128,11 @@ double quality_coverage(const struct quality *quality, enum evaluate_mode mode)
 double quality_novelty(const struct quality *quality, enum evaluate_mode mode)
 {
     const struct quality_mode *one = &quality->mode[mode];
-    return one->item_count > 0 ? one->novelty_sum / (double)one->item_count : 0.0;
+    return one->item_count > 0 ? one->novelty_sum / (double)one->item_count : (double)NAN;
 }
 
 double quality_diversity(const struct quality *quality, enum evaluate_mode mode)
 {
     const struct quality_mode *one = &quality->mode[mode];
-    return one->pair_lists > 0 ? one->diversity_sum / (double)one->pair_lists : 0.0;
+    return one->pair_lists > 0 ? one->diversity_sum / (double)one->pair_lists : (double)NAN;
 }

@@ -7,6 +7,8 @@
  *   diversity  mean over lists of the mean over its pairs of 1 - cosine of the people who had to do
  *              with both (intra-list distance); lists of one item have none
  *
+ * Items that the training part does not have count for none of them.
+ *
  * Threads: quality_take on any; the rest on one. */
 #ifndef TOOLS_BENCH_QUALITY_H
 #define TOOLS_BENCH_QUALITY_H
@@ -54,7 +56,7 @@ void quality_deinit(struct quality *quality); /* fine when zeroed */
 void quality_take(void *ctx, const struct remote_answer *answer);
 
 double quality_coverage(const struct quality *quality, enum evaluate_mode mode);
-double quality_novelty(const struct quality *quality, enum evaluate_mode mode); /* 0: no list */
-double quality_diversity(const struct quality *quality, enum evaluate_mode mode);
+double quality_novelty(const struct quality *quality, enum evaluate_mode mode);   /* NaN: no item */
+double quality_diversity(const struct quality *quality, enum evaluate_mode mode); /* NaN: no pair */
 
 #endif

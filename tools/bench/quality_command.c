@@ -4,17 +4,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "tools/bench/arguments.h"
 #include "tools/bench/quality_report.h"
 #include "tools/cli/progress.h"
 #include "tools/train/load.h"
 #include "tools/train/parallel.h"
 
-#define AT(field)    offsetof(struct quality_options, field)
-#define TEXT(field)  ARG_TEXT, AT(field), 0, ARGUMENT_TEXT_BYTES
-#define FALLBACK_URL "tcp://127.0.0.1:7100"
+#define AT(field)     offsetof(struct quality_options, field)
+#define TEXT(field)   ARG_TEXT, AT(field), 0, ARGUMENT_TEXT_BYTES
+#define QUALITY_K_MAX 200 /* a daemon shows no more */
+#define FALLBACK_URL  "tcp://127.0.0.1:7100"
 
 static const struct argument rows[] = {
     {"url", TEXT(url), "URL", "the daemon to ask (DECIDED_URL, or " FALLBACK_URL ")", NULL},
@@ -22,7 +25,7 @@ static const struct argument rows[] = {
     {"map", TEXT(map), "FILE", "which columns make an event (docs/import.md)", NULL},
     {"eval", TEXT(eval), "time:DATE",
      "what the daemon knows ends there (UTC); what is to be met begins", NULL},
-    {"k", ARG_U32, AT(k), 1, EVALUATE_K_MAX, "K", "length of the lists (20)", NULL},
+    {"k", ARG_U32, AT(k), 1, QUALITY_K_MAX, "K", "length of the lists (20)", NULL},
     {"slot-new", TEXT(slot_new), "SLOT", "asked for items that the person has not bought (home)",
      NULL},
     {"slot-any", TEXT(slot_any), "SLOT", "asked for items of any kind (again)", NULL},
@@ -116,7 +119,8 @@ static enum err_code read_events(struct run *run, struct err *err)
 {
     struct progress progress = start_progress(run, "reading", "lines");
     struct load_summary summary;
-    const struct load_options load = {.events = run->options->events,
+    const struct load_options load = {.program = "decide-bench",
+                                      .events = run->options->events,
                                       .map = run->options->map,
                                       .format = READER_AUTO,
                                       .clock = run->clock,
@@ -155,20 +159,48 @@ static enum err_code ask(struct run *run, struct err *err)
     return rc;
 }
 
+/* Where outcomes are written: beside their place, which they take when the run is over; a device or
+ * a pipe has no such place. */
+static enum err_code outcomes_path(const char *path, char part[FILE_PATH_BYTES], struct err *err)
+{
+    struct stat st;
+    const bool is_replaced = stat(path, &st) != 0 || S_ISREG(st.st_mode);
+    const int len = snprintf(part, FILE_PATH_BYTES, "%s%s", path, is_replaced ? ".part" : "");
+    return len < FILE_PATH_BYTES ? ERR_OK : err_set(err, ERR_LIMIT, "'%s' is too long", path);
+}
+
+/* What a failed run had written is removed: part of the outcomes looks like all of them. */
+static enum err_code outcomes_end(FILE *file, const char *part, const char *path, bool is_good,
+                                  struct err *err)
+{
+    const bool is_beside = strcmp(part, path) != 0;
+    bool failed = ferror(file) != 0;
+    failed = fclose(file) != 0 || failed;
+    if (!failed && is_good && (!is_beside || rename(part, path) == 0))
+        return ERR_OK;
+    const int reason = errno;
+    if (is_beside)
+        unlink(part);
+    return is_good ? err_set(err, ERR_IO, "cannot write '%s': %s", path, strerror(reason)) : ERR_OK;
+}
+
 static enum err_code ask_and_write(struct run *run, struct err *err)
 {
     const char *path = run->options->outcomes;
+    char part[FILE_PATH_BYTES];
     enum err_code rc =
         quality_init(&run->quality, &run->interactions, &run->dataset, &run->targets, err);
+    if (rc == ERR_OK && path != NULL)
+        rc = outcomes_path(path, part, err);
     if (rc != ERR_OK)
         return rc;
-    if (path != NULL && (run->quality.outcomes = fopen(path, "w")) == NULL)
+    if (path != NULL && (run->quality.outcomes = fopen(part, "w")) == NULL)
         return err_set(err, ERR_IO, "cannot write '%s': %s", path, strerror(errno));
     rc = ask(run, err);
     if (path != NULL) {
-        const bool failed = ferror(run->quality.outcomes) != 0;
-        if ((fclose(run->quality.outcomes) != 0 || failed) && rc == ERR_OK)
-            rc = err_set(err, ERR_IO, "cannot write '%s': %s", path, strerror(errno));
+        const enum err_code ended =
+            outcomes_end(run->quality.outcomes, part, path, rc == ERR_OK, err);
+        rc = rc == ERR_OK ? ended : rc;
     }
     return rc;
 }

@@ -2,6 +2,7 @@
 #include "tools/bench/quality_report.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 #include "tools/bench/earlier.h"
 
@@ -14,6 +15,23 @@ static const struct {
 static double us(uint64_t ns)
 {
     return (double)ns / 1000.0;
+}
+
+/* A mean over nothing is none. */
+static void put_column(double value, int width, int digits, FILE *out)
+{
+    if (isnan(value))
+        fprintf(out, " %*s", width, "-");
+    else
+        fprintf(out, " %*.*f", width, digits, value);
+}
+
+static void put_member(const char *name, double value, FILE *out)
+{
+    if (isnan(value))
+        fprintf(out, ", \"%s\": null", name);
+    else
+        fprintf(out, ", \"%s\": %.6f", name, value);
 }
 
 void quality_print_table(const struct quality_options *options, const struct quality *quality,
@@ -29,10 +47,15 @@ void quality_print_table(const struct quality_options *options, const struct qua
     for (int m = 0; m < EVALUATE_MODES; m++) {
         const enum evaluate_mode mode = (enum evaluate_mode)m;
         const struct mode_metrics *one = &evaluation->mode[m];
-        fprintf(out, "%-5s %-12s %8u %10.4f %10.4f %10.4f %9.4f %8.3f %10.4f\n",
-                evaluate_mode_name(mode), slots[m], one->users, one->mean.recall, one->mean.ndcg,
-                one->mean.hr, quality_coverage(quality, mode), quality_novelty(quality, mode),
-                quality_diversity(quality, mode));
+        const double nobody = one->users == 0 ? (double)NAN : 0.0;
+        fprintf(out, "%-5s %-12s %8u", evaluate_mode_name(mode), slots[m], one->users);
+        put_column(one->mean.recall + nobody, 10, 4, out);
+        put_column(one->mean.ndcg + nobody, 10, 4, out);
+        put_column(one->mean.hr + nobody, 10, 4, out);
+        put_column(quality_coverage(quality, mode), 9, 4, out);
+        put_column(quality_novelty(quality, mode), 8, 3, out);
+        put_column(quality_diversity(quality, mode), 10, 4, out);
+        fputc('\n', out);
     }
     fprintf(out, "\n%-24s %8s %9s %9s %9s %9s\n", "level", "answers", "p50 us", "p90 us", "p99 us",
             "max us");
@@ -53,11 +76,19 @@ static void put_mode(const struct quality_options *options, const struct quality
     const struct mode_metrics *one = &evaluation->mode[mode];
     fprintf(out, "%s\"%s\": {\"people\": %u", mode == 0 ? "" : ", ", evaluate_mode_name(mode),
             one->users);
-    fprintf(out, ", \"recall@%u\": %.6f, \"ndcg@%u\": %.6f, \"hr@%u\": %.6f", options->k,
-            one->mean.recall, options->k, one->mean.ndcg, options->k, one->mean.hr);
-    fprintf(out, ", \"coverage\": %.6f, \"novelty\": %.6f, \"diversity\": %.6f}",
-            quality_coverage(quality, mode), quality_novelty(quality, mode),
-            quality_diversity(quality, mode));
+    const struct {
+        const char *name;
+        double mean;
+    } means[] = {{"recall", one->mean.recall}, {"ndcg", one->mean.ndcg}, {"hr", one->mean.hr}};
+    for (size_t i = 0; i < sizeof means / sizeof means[0]; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "%s@%u", means[i].name, options->k);
+        put_member(name, one->users > 0 ? means[i].mean : (double)NAN, out);
+    }
+    put_member("coverage", quality_coverage(quality, mode), out);
+    put_member("novelty", quality_novelty(quality, mode), out);
+    put_member("diversity", quality_diversity(quality, mode), out);
+    fputc('}', out);
 }
 
 /* Names are the daemon's, letters and underscores. */

@@ -34,9 +34,9 @@ static void count_bad(struct load *load, const char *text)
         return;
     if (load->options->progress != NULL)
         progress_end(load->options->progress); /* makes room on the line */
-    fprintf(out, "decide-train: %s: %s\n", load->options->events, text);
+    fprintf(out, "%s: %s: %s\n", load->options->program, load->options->events, text);
     if (load->summary.bad == LOAD_BAD_SHOWN)
-        fprintf(out, "decide-train: further bad lines are only counted\n");
+        fprintf(out, "%s: further bad lines are only counted\n", load->options->program);
 }
 
 /* A bad event is no error; what is returned ends the reading. */

@@ -28,6 +28,7 @@ struct load_summary {
 };
 
 struct load_options {
+    const char *program;      /* begins the messages */
     const char *events, *map; /* map NULL: none */
     enum reader_format format;
     const struct clock *clock;

@@ -64,7 +64,8 @@ static enum err_code read_all(struct run *run, struct err *err)
     const uint64_t began_ns = clock_now_ns(run->clock);
     const struct train_options *options = run->options;
     struct progress progress = start_progress(run, "reading", "lines");
-    const struct load_options load = {.events = options->events,
+    const struct load_options load = {.program = "decide-train",
+                                      .events = options->events,
                                       .format = format_of(options),
                                       .map = options->map,
                                       .clock = run->clock,
