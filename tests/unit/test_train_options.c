@@ -139,6 +139,8 @@ static void test_what_is_wrong_is_said(void **state)
         {"ranker --rows r --out o --events e", "unknown option '--events'"},
         {"ranker --rows r --out o --label best",
          "--label: expected graded, purchased, carted or clicked, got 'best'"},
+        {"ranker --rows r --out o --objective logistic",
+         "--objective logistic wants --label purchased, carted or clicked"},
         {"ranker --rows r --out o --valid 1", "--valid: expected a number 0..0.9, got '1'"},
         {"factors --out o", "--events FILE is missing"},
         {"factors --events e", "--out DIR is missing"},

@@ -44,7 +44,12 @@ static const struct {
      "field features: expected an object or null, got an array"},
     {"x.ndjson", "{\"decision\":7}\n", "field decision: expected a text, got an integer"},
     {"x.ndjson", GOOD, "none has items of different outcome"},
-    {"x.ndjson", "", "there is no order to learn"},
+    {"x.ndjson", "", "x.ndjson': there are no rows in it"},
+    {"x.csv", HEAD, "x.csv': there are no rows in it"},
+    {"x.ndjson", WITH("\"clicked\":1,\"features\":null") WITH("\"clicked\":0,\"features\":null"),
+     "none of 2 rows is left: no ranker saw 2, 0 have no impression, 0 are of other slots"},
+    {"x.ndjson", WITH("\"clicked\":1,\"features\":{}") WITH("\"clicked\":0,\"features\":{}"),
+     "x.ndjson': no row has a feature"},
     {"x.ndjson",
      "{\"decision\":\"d1\",\"ts\":5,\"policy\":\"h@1\",\"impressed\":1,\"clicked\":0,\"carted\":0,"
      "\"purchased\":0,"

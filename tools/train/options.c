@@ -228,6 +228,15 @@ static const char *default_url(void)
     return url != NULL && url[0] != '\0' ? url : "tcp://127.0.0.1:7100";
 }
 
+/* What a pointwise model learns is a probability, not a grade. */
+static enum err_code check_objective(const struct train_options *options, struct err *err)
+{
+    if (strcmp(options->objective, "logistic") != 0 || strcmp(options->label, "graded") != 0)
+        return ERR_OK;
+    return err_set(err, ERR_BAD_INPUT,
+                   "--objective logistic wants --label purchased, carted or clicked");
+}
+
 enum err_code train_options_parse(int argc, char *const *argv, struct train_options *ret_options,
                                   struct err *err)
 {
@@ -253,6 +262,8 @@ enum err_code train_options_parse(int argc, char *const *argv, struct train_opti
         rc = parse_one(argc, argv, &at, &made, &seen, err);
     if (rc == ERR_OK && !made.help && made.command == TRAIN_NEIGHBORS)
         rc = check_method(&made, seen, err);
+    if (rc == ERR_OK && !made.help && made.command == TRAIN_RANKER)
+        rc = check_objective(&made, err);
     for (size_t i = 0; i < TRAIN_OPTION_ROWS && rc == ERR_OK && !made.help; i++) {
         if ((train_option[i].required & 1u << made.command) != 0 && (seen & UINT64_C(1) << i) == 0)
             rc = err_set(err, ERR_BAD_INPUT, "%s: %s %s is missing",

@@ -47,6 +47,28 @@ static enum reader_format format_of(const struct train_options *options)
     return strcmp(options->format, "csv") == 0 ? READER_CSV : READER_NDJSON;
 }
 
+/* What is missing before anything can be learned, in the words of who made the file. */
+static enum err_code check_rows(const struct run *run, struct err *err)
+{
+    const struct ranker_rows *rows = &run->rows;
+    const char *path = run->options->rows, *slot = run->options->slot;
+    if (run->result.lines == 0)
+        return err_set(err, ERR_NOT_FOUND, "'%s': there are no rows in it", path);
+    const unsigned long long lines = run->result.lines, other = rows->other_slots;
+    if (slot != NULL && other == lines)
+        return err_set(err, ERR_NOT_FOUND, "'%s': none of %llu rows is of the slot '%s'", path,
+                       lines, slot);
+    if (rows->row_count == 0)
+        return err_set(err, ERR_NOT_FOUND,
+                       "'%s': none of %llu rows is left: no ranker saw %llu, %llu have no "
+                       "impression, %llu are of other slots",
+                       path, lines, (unsigned long long)rows->unranked,
+                       (unsigned long long)rows->unseen, other);
+    if (rows->feature_count == 0)
+        return err_set(err, ERR_NOT_FOUND, "'%s': no row has a feature", path);
+    return ERR_OK;
+}
+
 static enum err_code read_rows(struct run *run, struct err *err)
 {
     struct progress progress = start_progress(run, "reading", "rows");
@@ -58,6 +80,8 @@ static enum err_code read_rows(struct run *run, struct err *err)
     enum err_code rc = ranker_rows_create(&run->rows, err);
     if (rc == ERR_OK)
         rc = ranker_read(&read, &run->rows, &run->result.lines, err);
+    if (rc == ERR_OK)
+        rc = check_rows(run, err);
     if (rc == ERR_OK)
         rc = ranker_rows_sort(&run->rows, label_of(run->options), &run->result.no_contrast, err);
     run->result.read_s = progress_elapsed_s(&progress);
@@ -109,15 +133,6 @@ static enum err_code train(struct run *run, const float *golden, uint32_t golden
     return rc;
 }
 
-/* Labels of a pointwise model are probabilities. */
-static enum err_code check_label(const struct train_options *options, struct err *err)
-{
-    if (strcmp(options->objective, "logistic") != 0 || label_of(options) != RANKER_GRADED)
-        return ERR_OK;
-    return err_set(err, ERR_BAD_INPUT,
-                   "--objective logistic wants --label purchased, carted or clicked");
-}
-
 static enum err_code make_bundle(struct run *run, const struct publish_place *place,
                                  struct err *err)
 {
@@ -144,9 +159,7 @@ enum err_code ranker_run(const struct train_options *options, const struct clock
     struct publish_place place;
     char made_version[PUBLISH_VERSION_BYTES];
     run.result = (struct ranker_result){.options = options, .rows = &run.rows, .model = &run.model};
-    enum err_code rc = check_label(options, err);
-    if (rc == ERR_OK)
-        rc = publish_choose(options, clock, made_version, &place, err);
+    enum err_code rc = publish_choose(options, clock, made_version, &place, err);
     if (rc == ERR_OK)
         rc = read_rows(&run, err);
     if (rc == ERR_OK)
