@@ -49,8 +49,9 @@ union expr_value {
 /* What a name stands for. */
 struct expr_field {
     enum expr_type type;
-    uint32_t id;    /* the owner's, for read */
-    uint32_t scope; /* the owner's bits; expr_scopes unites those of all fields */
+    uint32_t id;       /* the owner's, for read */
+    uint32_t scope;    /* the owner's bits; expr_scopes unites those of all fields */
+    const char *unfit; /* why there is nothing to ask of it, "has no ..."; NULL: there is */
 };
 
 struct expr_schema {

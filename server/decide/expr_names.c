@@ -60,6 +60,9 @@ static enum err_code parse_rest_of_path(struct expr_parser *p, struct text first
     struct expr_field field = {0};
     if (rc == ERR_OK && !p->schema->find(p->schema->ctx, path, &field))
         return unknown_field(p, at, path);
+    if (rc == ERR_OK && field.unfit != NULL)
+        return expr_fault(p->lexer.source, at, p->err, "'%.*s' %s",
+                          (int)(path.len < 100 ? path.len : 100), path.ptr, field.unfit);
     if (rc == ERR_OK)
         rc = expr_add(p, NODE_FIELD, at, ret_node);
     if (rc == ERR_OK) {

@@ -114,6 +114,10 @@ static bool find_feature(struct policy_fields *fields, struct text path,
     }
     if (!is_known)
         return false;
+    if (feature.is_ids) {
+        *ret_field = (struct expr_field){.unfit = "is a list of ids and has no number"};
+        return true;
+    }
     feature.name = NULL;
     ret_field->type = EXPR_DOUBLE;
     ret_field->scope =

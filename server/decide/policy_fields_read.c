@@ -134,6 +134,14 @@ static bool read_feature(struct policy_asked *asked, const struct feature *featu
     return !isnan(ret_value->real);
 }
 
+/* What came after the newest event of a shopper is new, not of the future. */
+static bool read_age(const struct policy_asked *asked, const struct item *record,
+                     union expr_value *ret_value)
+{
+    const int64_t age_s = store_watermark_ms(asked->store) / 1000 - record->added_s;
+    return give_int(age_s > 0 ? age_s : 0, record->added_s != 0, ret_value);
+}
+
 bool policy_field_read(void *ctx, uint32_t id, enum expr_type type, union expr_value *ret_value)
 {
     struct policy_asked *asked = ctx;
@@ -149,9 +157,7 @@ bool policy_field_read(void *ctx, uint32_t id, enum expr_type type, union expr_v
     case FIELD_ITEM_STOCK:
         return record != NULL &&
                give_int(record->stock, record->stock != STORE_STOCK_UNKNOWN, ret_value);
-    case FIELD_ITEM_AGE_S:
-        return record != NULL && give_int(store_watermark_ms(asked->store) / 1000 - record->added_s,
-                                          record->added_s != 0, ret_value);
+    case FIELD_ITEM_AGE_S: return record != NULL && read_age(asked, record, ret_value);
     case FIELD_ITEM_ID:
         return asked->item != IDMAP_NONE &&
                give_text(store_item_id(asked->store, asked->item), ret_value);

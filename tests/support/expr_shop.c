@@ -42,7 +42,8 @@ static bool find(void *ctx, struct text path, struct expr_field *ret_field)
     (void)ctx;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (text_is(path, fields[i].name)) {
-            *ret_field = (struct expr_field){fields[i].type, fields[i].id, fields[i].scope};
+            *ret_field = (struct expr_field){
+                .type = fields[i].type, .id = fields[i].id, .scope = fields[i].scope};
             return true;
         }
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was meant by a name that no field and no feature has. */
+/* Names in conditions: what was meant by one that no field and no feature has, what has no number,
+ * and how old something is that came after everything else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,9 @@ static struct fixture fixture;
 static int set_up(void **state)
 {
     static const char features[] =
-        "{\"features\": {\"user.visits_7d\": {\"kind\": \"count\", \"events\": [\"view\"], "
+        "{\"features\": {\"user.last_bought\": {\"kind\": \"last\", \"events\": [\"purchase\"], "
+        "\"value\": \"item\", \"n\": 3}, \"user.visits_7d\": {\"kind\": \"count\", \"events\": "
+        "[\"view\"], "
         "\"window\": \"7d\"}, \"user_item.since_shown_s\": {\"kind\": \"since\", \"events\": "
         "[\"impression\"]}}}";
     struct definitions *definitions = NULL;
@@ -55,6 +58,8 @@ static const char *refusal(const char *filter, struct err *ret_err)
     return found == NULL ? ret_err->text : found;
 }
 
+#define LINE "policies:1:33: slots.home.filters[0]: line 1, "
+
 static void the_nearest_name_is_told(void **state)
 {
     (void)state;
@@ -75,6 +80,10 @@ static void the_nearest_name_is_told(void **state)
         /* nothing near, and what is known but not here */
         {"wholly.different == 1", "unknown field 'wholly.different'"},
         {"score > 1.0", "unknown field 'score' here"},
+        {"user.last_bought == 1.0",
+         LINE "column 1: 'user.last_bought' is a list of ids and has no number"},
+        {"true || has(user.last_bought)",
+         LINE "column 13: 'user.last_bought' is a list of ids and has no number"},
         /* what is right compiles */
         {"user.visits_7d > 1.0 && context.channel == 'app'", ""},
     };
@@ -84,10 +93,22 @@ static void the_nearest_name_is_told(void **state)
     }
 }
 
+/* The items of the shop came a minute after what was done with them. */
+static void what_came_last_has_the_age_0(void **state)
+{
+    (void)state;
+    fixture_serve(&fixture,
+                  "{\"lists\": {\"l\": [\"a\", \"b\"]}, \"slots\": {\"home\": {\"filters\": "
+                  "[\"item.age_s == 0\"], \"sources\": [{\"source\": \"list\", "
+                  "\"list\": \"l\"}]}}}");
+    assert_string_equal(fixture_ask(&fixture, "{\"op\": \"recommend\", \"n\": 2}"), "full: a b");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_nearest_name_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_came_last_has_the_age_0, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
