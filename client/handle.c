@@ -53,7 +53,12 @@ static enum decide_status copy_fallback(struct decide_client *client,
     size_t count = options->fallback_count;
     if (count == 0)
         return DECIDE_OK;
-    if (options->fallback_items == NULL || count > DECIDE_FALLBACK_MAX) {
+    if (options->fallback_items == NULL) {
+        snprintf(error, DECIDE_ERROR_BYTES, "fallback_items: %zu of them, but the pointer is NULL",
+                 count);
+        return DECIDE_INVALID;
+    }
+    if (count > DECIDE_FALLBACK_MAX) {
         snprintf(error, DECIDE_ERROR_BYTES, "fallback_items: %zu of them, expected 0..%d", count,
                  DECIDE_FALLBACK_MAX);
         return DECIDE_INVALID;

@@ -112,6 +112,7 @@ static void options_that_cannot_be_are_refused(void **state)
     options.fallback_items = NULL;
     options.fallback_count = 1;
     assert_int_equal(decide_client_create(&options, &client, error), DECIDE_INVALID);
+    assert_non_null(strstr(error, "fallback_items: 1 of them, but the pointer is NULL"));
     assert_null(client);
     decide_client_destroy(&client);
     decide_client_destroy(NULL);
