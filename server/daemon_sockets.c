@@ -177,14 +177,45 @@ static bool will_be_free(const struct handover_gift *gift, const char *address)
     return false;
 }
 
-/* The same of the port, perhaps of another host. */
+static bool overlap(const struct sockaddr *a, const struct sockaddr *b)
+{
+    if (a->sa_family == AF_INET && b->sa_family == AF_INET) {
+        in_addr_t one = ((const struct sockaddr_in *)a)->sin_addr.s_addr;
+        in_addr_t other = ((const struct sockaddr_in *)b)->sin_addr.s_addr;
+        return one == INADDR_ANY || other == INADDR_ANY || one == other;
+    }
+    if (a->sa_family == AF_INET6 && b->sa_family == AF_INET6) {
+        const struct in6_addr *one = &((const struct sockaddr_in6 *)a)->sin6_addr;
+        const struct in6_addr *other = &((const struct sockaddr_in6 *)b)->sin6_addr;
+        return IN6_IS_ADDR_UNSPECIFIED(one) || IN6_IS_ADDR_UNSPECIFIED(other) ||
+               IN6_ARE_ADDR_EQUAL(one, other);
+    }
+    return true; /* a socket of IPv6 may take both */
+}
+
+/* Whether who listens on one keeps others from the same port of the other. */
+static bool hosts_overlap(const char *address, const char *other_address)
+{
+    struct addrinfo *one = NULL, *other = NULL;
+    bool do_overlap = address_resolve(address, &one, NULL) != ERR_OK ||
+                      address_resolve(other_address, &other, NULL) != ERR_OK ||
+                      overlap(one->ai_addr, other->ai_addr);
+    if (one != NULL)
+        freeaddrinfo(one);
+    if (other != NULL)
+        freeaddrinfo(other);
+    return do_overlap;
+}
+
+/* The same of the port, perhaps of a host that is a part of the other. */
 static bool will_port_be_free(const struct handover_gift *gift, const char *address)
 {
     uint16_t port = address_port(address);
     for (uint32_t i = 0; i < gift->socket_count && port != 0; i++) {
         const char *given = gift->socket[i].address;
         if (strstr(given, ADDRESS_IPC) == NULL &&
-            (address_port(given) == port || port_of_socket(gift->socket[i].fd) == port))
+            (address_port(given) == port || port_of_socket(gift->socket[i].fd) == port) &&
+            hosts_overlap(given, address))
             return true;
     }
     return false;

@@ -242,16 +242,17 @@ static void configure(const char *listen, const char *http)
     temp_dir_write_text(&served.dir, "decided.json", text);
 }
 
-static int listen_somewhere(uint16_t *ret_port)
+/* *port: 0 for a free one, which it becomes. */
+static int listen_on(const char *host, uint16_t *port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*port)};
     socklen_t bytes = sizeof address;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(inet_pton(AF_INET, host, &address.sin_addr), 1);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, bytes), 0);
     assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &bytes), 0);
-    *ret_port = ntohs(address.sin_port);
+    *port = ntohs(address.sin_port);
     return fd;
 }
 
@@ -264,7 +265,7 @@ static void test_an_address_that_is_taken_changes_nothing(void **state)
     static const char event[] = "{\"events\": [{\"id\": \"%d\", \"type\": \"view\", "
                                 "\"user\": \"a\", \"items\": [{\"id\": \"i\"}]}]}";
     static const char *const schemes[] = {"tcp://", "nng+tcp://"};
-    int fd = listen_somewhere(&port);
+    int fd = listen_on("127.0.0.1", &port);
     daemon_start(&served, NULL);
     for (int i = 0; i < 3; i++) {
         char numbered[sizeof event + 16];
@@ -275,11 +276,28 @@ static void test_an_address_that_is_taken_changes_nothing(void **state)
         configure(listens, http);
         check_refused("exit code 1", numbered);
     }
-    /* Nobody's address, with the port that is its own already. */
-    snprintf(listens, sizeof listens, "\"tcp://192.0.2.1%s\"", strrchr(served.url, ':'));
-    configure(listens, served.http);
-    check_refused("exit code 1", "{\"events\": [{\"id\": \"3\", \"type\": \"view\", \"user\": "
-                                 "\"a\", \"items\": [{\"id\": \"i\"}]}]}");
+    close(fd);
+    daemon_stop(&served);
+}
+
+/* Another address, with the port that is its own already: nobody's, and somebody else's. */
+static void test_a_port_of_another_host_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"192.0.2.1", "127.0.0.2"};
+    char listens[300], event[128];
+    daemon_start(&served, NULL);
+    uint16_t port = (uint16_t)strtol(strrchr(served.url, ':') + 1, NULL, 10);
+    int fd = listen_on("127.0.0.2", &port);
+    for (int i = 0; i < 2; i++) {
+        snprintf(event, sizeof event,
+                 "{\"events\": [{\"id\": \"%d\", \"type\": \"view\", \"user\": \"a\", "
+                 "\"items\": [{\"id\": \"i\"}]}]}",
+                 i);
+        snprintf(listens, sizeof listens, "\"tcp://%s:%u\"", hosts[i], port);
+        configure(listens, served.http);
+        check_refused("exit code 1", event);
+    }
     close(fd);
     daemon_stop(&served);
 }
@@ -341,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_no_call_fails),
         cmocka_unit_test(test_one_that_cannot_start_changes_nothing),
         cmocka_unit_test(test_an_address_that_is_taken_changes_nothing),
+        cmocka_unit_test(test_a_port_of_another_host_changes_nothing),
         cmocka_unit_test(test_an_address_under_another_name),
         cmocka_unit_test(test_other_folders_are_locked),
     };
