@@ -276,6 +276,28 @@ static void a_run_accounts_for_every_request(void **state)
     fake_peer_stop(&peer);
 }
 
+static void a_closed_run_without_a_daemon_goes_on_failing(void **state)
+{
+    (void)state;
+    static struct fake_peer peer;
+    struct traffic traffic;
+    struct load *load = NULL;
+    char line[256];
+    fake_peer_start(&peer, 0, FAKE_ANSWERS);
+    snprintf(line, sizeof line, "--op ping --closed --duration 0.5 --warmup 0 --url %s", peer.url);
+    struct bench_options options = parse(line);
+    assert_int_equal(traffic_init(&traffic, &options, &err), ERR_OK);
+    assert_int_equal(load_create(&options, &traffic, &load, &err), ERR_OK);
+    fake_peer_stop(&peer);
+    load_run(load, &result);
+    assert_true(result.unsent_count > 1);
+    assert_int_equal(result.ok_count, 0);
+    assert_int_equal(load_failed_count(&result), result.due_count);
+    assert_int_equal(hist_count_below(&result.latency, UINT64_MAX), result.due_count);
+    load_destroy(&load);
+    traffic_deinit(&traffic);
+}
+
 static void a_connection_that_is_behind_gets_no_more(void **state)
 {
     (void)state;
@@ -323,6 +345,7 @@ int main(void)
         cmocka_unit_test(names_come_from_a_file_or_are_made),
         cmocka_unit_test(every_request_is_one_that_the_daemon_reads),
         cmocka_unit_test(a_run_accounts_for_every_request),
+        cmocka_unit_test(a_closed_run_without_a_daemon_goes_on_failing),
         cmocka_unit_test(a_connection_that_is_behind_gets_no_more),
         cmocka_unit_test(lost_requests_count_as_slow_ones),
     };

@@ -212,9 +212,14 @@ static void revive(struct load *load, uint64_t now_ns)
         if (link_is_open(&load->links[i]) || now_ns < load->retry_at_ns[i])
             continue;
         bool back = open_link(load, i, NULL) == ERR_OK;
-        if (back && load->options->mode == BENCH_CLOSED && now_ns < load->end_ns) {
+        if (load->options->mode != BENCH_CLOSED || now_ns >= load->end_ns)
+            continue;
+        if (back) {
             issue(load, i, client_now_ns());
             flush(load, i);
+        } else { /* whoever waits for it asks each time in vain */
+            load->result->due_count += is_measured(load, now_ns);
+            count_unsent(load, now_ns);
         }
     }
 }
