@@ -114,6 +114,7 @@ struct pipeline {
     uint32_t unseen_sources, indexed_sources;
 
     bool goes_on;             /* with the answer of another slot, which has too few items */
+    uint32_t goes_on_at;      /* behind so many items */
     struct candidate *chosen; /* best blend first */
     uint32_t chosen_count;
     /* By source: the natural scores of the first of them, once they were asked for. */

@@ -136,6 +136,7 @@ static void ask_other_slot(struct pipeline *p, enum level level)
     other.models = &p->variant->slot[slot];
     other.rules = NULL;
     other.goes_on = true;
+    other.goes_on_at = p->out->count;
     other.allowed = NULL; /* its filters are others */
     other.looked_at_filters = false;
     other.chosen = NULL;

@@ -80,6 +80,19 @@ static const char *cut_stage(const struct pipeline *p, struct decision_why_not *
     return "cut";
 }
 
+/* The least that was shown had, which is the score of the last item of the answer; but behind those
+ * of another policy items are shown with no more than the last of them. */
+static float last_score(const struct pipeline *p)
+{
+    float least = NAN;
+    for (uint32_t i = p->goes_on_at; p->goes_on && i < p->out->count; i++) {
+        const struct candidate *chosen = find_chosen(p, p->out->items[i].item);
+        if (chosen != NULL)
+            least = fminf(least, chosen->score);
+    }
+    return isnan(least) ? p->out->items[p->out->count - 1].score : least;
+}
+
 /* It was a candidate: against the last item of the answer, by the order that decided. */
 static const char *order_stage(const struct pipeline *p, const struct candidate *candidate,
                                struct decision_why_not *why_not)
@@ -98,7 +111,7 @@ static const char *order_stage(const struct pipeline *p, const struct candidate 
         why_not->rule = p->slot->source[candidate->source].label;
         return "quota";
     }
-    float last = p->out->items[p->out->count - 1].score;
+    float last = last_score(p);
     bool is_behind = p->out->count == p->wanted && candidate->score < last;
     if (candidate->fate == FATE_LIMIT || (!is_behind && !rules_have_room(p, candidate->item)))
         return "diversity";
@@ -154,13 +167,14 @@ void why_not_go_on(struct pipeline *other, const struct pipeline *p)
     if (!is_asked(p))
         return;
     uint32_t item = store_item_find(p->env->store, p->request->why_not);
-    if (item == IDMAP_NONE || find_chosen(p, item) != NULL ||
-        standing_of(p, item) != STANDING_ELIGIBLE)
+    if (item == IDMAP_NONE || find_chosen(p, item) != NULL)
         return; /* the first policy decided */
     struct decision_why_not *held = p->out->why_not, *told = begin(other, item);
     if (told == NULL)
         return;
     told->stage = stage_of(other, told, item);
+    if (place_of(p->out, told->item) == 0 && standing_of(p, item) != STANDING_ELIGIBLE)
+        return; /* and so it did here, but for what the other one shows all the same */
     told->slot = other->slot->name;
     bool is_better = held == NULL || held->why_count == 0 || told->why_count > 0;
     if (is_better)

@@ -7,6 +7,7 @@
 /* cmocka.h needs the four above */
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,35 @@ static void why_not_is_told_by_the_policy_that_decided(void **state)
     /* with nothing anywhere the level decides */
     expect_why_not("\"n\": 1, \"exclude\": [\"a\", \"b\", \"d\"], \"why_not\": \"c\"", "level",
                    NULL, 0);
+}
+
+/* Scores of the other policy are shown with no more than the first one's last; what was needed is
+ * what its last item had.  What the first policy hides and the other one shows is shown. */
+static void why_not_compares_scores_of_one_policy(void **state)
+{
+    (void)state;
+    fixture_serve(
+        &fixture,
+        "{\"lists\": {\"short\": [\"b\"], \"long\": [\"c\", \"a\", \"d\"]}, \"slots\": {"
+        "\"home\": {\"filters\": [\"item.id != 'a'\", \"item.id != 'd'\"], \"sources\": "
+        "[{\"source\": "
+        "\"list\", \"list\": \"short\", \"weight\": 0.01}], \"fallback\": {\"slot\": \"more\", "
+        "\"fewer_than\": 3}}, \"more\": {\"sources\": [{\"source\": \"list\", \"list\": "
+        "\"long\"}]}}}");
+    expect("\"n\": 3", "full: b c a");
+    expect_why_not("\"n\": 3, \"why_not\": \"a\"", "shown", NULL, 1);
+    expect_why_not("\"n\": 3, \"why_not\": \"d\"", "filter", NULL, 0);
+    expect_why_not("\"n\": 2, \"why_not\": \"c\"", "shown", NULL, 1);
+    fixture_serve(
+        &fixture,
+        "{\"lists\": {\"short\": [\"b\"], \"long\": [\"c\", \"a\", \"d\", \"b\"]}, \"slots\": {"
+        "\"home\": {\"sources\": [{\"source\": \"list\", \"list\": \"short\", \"weight\": 0.01}], "
+        "\"fallback\": {\"slot\": \"more\", \"fewer_than\": 2}}, \"more\": {"
+        "\"sources\": [{\"source\": "
+        "\"list\", \"list\": \"long\"}]}}}");
+    expect_why_not("\"n\": 2, \"why_not\": \"a\"", "below", "more", 1);
+    assert_true(fabsf(fixture.decision.why_not->score - 0.75f) < 1e-6f);
+    assert_true(fabsf(fixture.decision.why_not->needed - 1.0f) < 1e-6f);
 }
 
 /* A logged answer names one ranker, so that what another one saw is not told of its items. */
@@ -292,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(another_slot_helps_out),
         TEST(why_not_is_told_by_the_policy_that_decided),
+        TEST(why_not_compares_scores_of_one_policy),
         TEST(features_are_those_of_the_ranker_that_is_named),
         TEST(a_level_may_be_the_fallback),
         TEST(what_was_shown_is_not_shown_again_at_once),
