@@ -86,6 +86,36 @@ static inline bool cursor_short_text(struct cursor *cursor, struct text *ret_val
     return true;
 }
 
+/* The same of an array or a map, in the forms that are usual: of less than 16, or with 32 bits, as
+ * pack.h writes them.  `small` and `wide` begin these. */
+static inline bool cursor_usual_count(struct cursor *cursor, uint8_t small, uint8_t wide,
+                                      uint32_t *ret_count)
+{
+    const uint8_t *at = cursor->at;
+    if (at == cursor->end)
+        return false;
+    if ((*at & 0xf0) == small) {
+        *ret_count = *at & 15u;
+        cursor->at += 1;
+        return true;
+    }
+    if (*at != wide || cursor->end - at < 5)
+        return false;
+    *ret_count = (uint32_t)at[1] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 8 | at[4];
+    cursor->at += 5;
+    return true;
+}
+
+static inline bool cursor_usual_array(struct cursor *cursor, uint32_t *ret_count)
+{
+    return cursor_usual_count(cursor, 0x90, 0xdd, ret_count) || cursor_array(cursor, ret_count);
+}
+
+static inline bool cursor_usual_map(struct cursor *cursor, uint32_t *ret_count)
+{
+    return cursor_usual_count(cursor, 0x80, 0xdf, ret_count) || cursor_map(cursor, ret_count);
+}
+
 /* Steps over the next value with all that is in it; the bytes of it in *ret_bytes when not NULL. */
 void cursor_skip(struct cursor *cursor, struct text *ret_bytes);
 

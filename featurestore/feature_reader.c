@@ -61,14 +61,18 @@ void feature_reader_begin(struct feature_reader *reader, const struct store *sto
 /* ---- values ---------------------------------------------------------------------------------- */
 
 static double builtin_value(const struct feature_reader *reader, enum feature_subject subject,
-                            uint32_t id, uint32_t at)
+                            uint32_t id, uint32_t item)
 {
-    if (subject == FEATURE_ITEM) {
-        uint32_t item = reader->window[reader->at].item[at];
+    if (subject == FEATURE_ITEM)
         return item == IDMAP_NONE ? (double)NAN : feature_of_item(reader->store, id, item);
-    }
     return reader->history == NULL ? (double)NAN
                                    : feature_of_user(reader->store, id, reader->history);
+}
+
+double feature_value_builtin(const struct feature_reader *reader, const struct feature *feature,
+                             uint32_t item)
+{
+    return builtin_value(reader, feature->subject, feature->id, item);
 }
 
 /* What the events say, before default and age, in the first `count` items. */
@@ -91,9 +95,10 @@ static void part_of(struct feature_reader *reader, enum feature_key key,
         computed(reader, &reader->set->definitions->definition[part->id], count, ret_column);
         return;
     }
+    enum feature_subject subject = key == KEY_item ? FEATURE_ITEM : FEATURE_USER;
     for (uint32_t i = 0; i < count; i++) {
         double number =
-            builtin_value(reader, key == KEY_item ? FEATURE_ITEM : FEATURE_USER, part->id, i);
+            builtin_value(reader, subject, part->id, reader->window[reader->at].item[i]);
         ret_column->number[i] = number;
         ret_column->as_of_s[i] = isnan(number) ? 0 : reader->when.now_s;
     }
@@ -183,9 +188,10 @@ static void read_values(struct feature_reader *reader, const struct feature *fea
     if (definition == NULL) {
         fetch_records(reader, feature, count);
         for (uint32_t i = 0; i < count; i++)
-            ret_value[i * stride] = feature->subject == FEATURE_DEFINED
-                                        ? (double)NAN
-                                        : builtin_value(reader, feature->subject, feature->id, i);
+            ret_value[i * stride] =
+                feature->subject == FEATURE_DEFINED
+                    ? (double)NAN
+                    : feature_value_builtin(reader, feature, reader->window[reader->at].item[i]);
         return;
     }
     read_column(reader, definition, count, &column);

@@ -108,6 +108,10 @@ void feature_reader_window(struct feature_reader *reader, uint32_t first, uint32
 
 /* Of the window's first item. */
 double feature_value(struct feature_reader *reader, const struct feature *feature);
+/* The same of any item, wherever the reader stands, or IDMAP_NONE: a feature of the store's own,
+ * not a defined one. */
+double feature_value_builtin(const struct feature_reader *reader, const struct feature *feature,
+                             uint32_t item);
 /* Of each item of the window, the i-th in ret_value[i * stride]; to the bit what feature_value
  * gives for it. */
 void feature_values(struct feature_reader *reader, const struct feature *feature, double *ret_value,

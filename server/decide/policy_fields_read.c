@@ -54,16 +54,17 @@ static bool give_int(int64_t integer, bool is_known, union expr_value *ret_value
 /* The value of an attribute is read as what it is compared with, or not at all. */
 static bool give_any(struct cursor value, enum expr_type type, union expr_value *ret_value)
 {
+    uint32_t count = 0;
     switch (type) {
     case EXPR_BOOL: return cursor_bool(&value, &ret_value->truth);
     case EXPR_INT: return cursor_int(&value, &ret_value->integer);
     case EXPR_DOUBLE: return cursor_real(&value, &ret_value->real);
-    case EXPR_STRING: return cursor_text(&value, &ret_value->text);
+    case EXPR_STRING:
+        return cursor_short_text(&value, &ret_value->text) || cursor_text(&value, &ret_value->text);
     case EXPR_STRINGS:
         /* The array says itself how long it is. */
-        return cursor_peek(&value) == CURSOR_ARRAY &&
-               give_text((struct text){(const char *)value.at, (uint32_t)(value.end - value.at)},
-                         ret_value);
+        ret_value->text = (struct text){(const char *)value.at, (uint32_t)(value.end - value.at)};
+        return cursor_usual_array(&value, &count);
     case EXPR_ANY: return cursor_peek(&value) != CURSOR_NIL;
     }
     return false;
@@ -77,7 +78,7 @@ static bool read_attribute(const struct item *record, struct text name, enum exp
         return false;
     struct cursor cursor =
         cursor_of((const uint8_t *)record->attributes.ptr, record->attributes.len);
-    if (!cursor_map(&cursor, &count))
+    if (!cursor_usual_map(&cursor, &count))
         return false;
     for (uint32_t i = 0; i < count; i++) {
         struct text key, passed;
@@ -119,13 +120,17 @@ static bool read_context(const struct request *request, struct text name,
     return false;
 }
 
-/* The reader follows to an item when something is asked of it there, which the conditions before
- * may have made needless. */
+/* The reader follows to an item when a defined feature is asked for there, which the conditions
+ * before may have made needless. */
 static bool read_feature(struct policy_asked *asked, const struct feature *feature,
                          union expr_value *ret_value)
 {
     if (asked->reader == NULL)
         return false;
+    if (feature->subject != FEATURE_DEFINED) {
+        ret_value->real = feature_value_builtin(asked->reader, feature, asked->item);
+        return !isnan(ret_value->real);
+    }
     if (asked->read_item != asked->item) {
         feature_reader_item(asked->reader, asked->item);
         asked->read_item = asked->item;

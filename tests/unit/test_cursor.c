@@ -331,6 +331,36 @@ static void test_pack_reports_what_does_not_fit(void **state)
     assert_string_equal(cursor_kind_name(CURSOR_MAP), "a map");
 }
 
+/* In the forms that are read without a call, and in those that are not. */
+static void test_counts_are_read_in_every_form(void **state)
+{
+    (void)state;
+    const struct {
+        struct text array, map;
+        uint32_t count;
+    } forms[] = {
+        {TEXT_LITERAL("\x90"), TEXT_LITERAL("\x80"), 0},
+        {TEXT_LITERAL("\x9f"), TEXT_LITERAL("\x8f"), 15},
+        {TEXT_LITERAL("\xdc\x01\x02"), TEXT_LITERAL("\xde\x01\x02"), 0x102},
+        {TEXT_LITERAL("\xdd\x01\x02\x03\x04"), TEXT_LITERAL("\xdf\x01\x02\x03\x04"), 0x1020304},
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        const uint8_t *array_at = (const uint8_t *)forms[i].array.ptr;
+        const uint8_t *map_at = (const uint8_t *)forms[i].map.ptr;
+        for (uint32_t len = 0; len <= forms[i].array.len; len++) {
+            struct cursor array = cursor_of(array_at, len), map = cursor_of(map_at, len);
+            bool is_whole = len == forms[i].array.len;
+            uint32_t count = 0;
+            assert_false(cursor_usual_map(&array, &count) || cursor_usual_array(&map, &count));
+            assert_int_equal(cursor_usual_array(&array, &count), is_whole);
+            assert_int_equal(count, is_whole ? forms[i].count : 0);
+            assert_int_equal(cursor_usual_map(&map, &count), is_whole);
+            assert_ptr_equal(array.at, array_at + (is_whole ? len : 0));
+            assert_ptr_equal(map.at, map_at + (is_whole ? len : 0));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_floats_are_finite_and_of_both_widths),
         cmocka_unit_test(test_attacks_on_counts_depth_and_lengths_are_refused),
         cmocka_unit_test(test_random_damage_never_leads_out_of_the_bytes),
+        cmocka_unit_test(test_counts_are_read_in_every_form),
         cmocka_unit_test(test_pack_reports_what_does_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
