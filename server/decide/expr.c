@@ -24,7 +24,7 @@ enum err_code expr_compile(struct text source, const struct expr_schema *schema,
     if (rc == ERR_OK)
         rc = expr_check(&tree, wanted, err);
     if (rc == ERR_OK)
-        rc = expr_emit(&tree, expr, err);
+        rc = expr_emit(&tree, schema, expr, err);
     free(tree.node);
     if (rc != ERR_OK) {
         expr_destroy(&expr);

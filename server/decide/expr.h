@@ -11,7 +11,8 @@
  * not fit: CEL's errors.  `false && unknown` is false, `true || unknown` is true, in either order;
  * anything else with an unknown part is unknown.  A condition holds only when it is true.
  *
- * Threads: compile and destroy on the loader; evaluation on any thread, without allocation.
+ * Threads: compile and destroy on the loader; evaluation on any thread, without allocation, each
+ * with its own expr_env.
  * Limits: EXPR_BYTES_MAX bytes, EXPR_NODES_MAX parts, EXPR_DEPTH_MAX levels of nesting. */
 #ifndef SERVER_DECIDE_EXPR_H
 #define SERVER_DECIDE_EXPR_H
@@ -62,6 +63,11 @@ struct expr_schema {
      * until the next call.  NULL: names nothing. */
     const char *(*nearest)(void *ctx, struct text path);
     void *ctx;
+    /* Parts that ask only for fields outside these scopes are steady: they give the same for one
+     * decision.  Their number, over all expressions of the schema, is counted here; NULL: none is
+     * told apart. */
+    uint32_t varying;
+    uint32_t *steady_count;
 };
 
 /* Compiles `source`, which must give a bool (wanted EXPR_BOOL) or a number (EXPR_DOUBLE).
@@ -74,11 +80,20 @@ uint32_t expr_scopes(const struct expr *expr);
 
 /* ---- evaluation ------------------------------------------------------------------------------ */
 
+/* What a steady part gave; all zero: it was not evaluated yet. */
+struct expr_steady {
+    union expr_value as;
+    bool known, is_there;
+};
+
 /* Where the values of fields come from.  False: unknown.  EXPR_ANY asks only whether there is a
  * value. */
 struct expr_env {
     bool (*read)(void *ctx, uint32_t id, enum expr_type type, union expr_value *ret_value);
     void *ctx;
+    /* Room for what steady parts give, of the schema's number, all zero when a decision begins;
+     * NULL: they are evaluated each time. */
+    struct expr_steady *steady;
 };
 
 enum expr_truth { EXPR_FALSE, EXPR_TRUE, EXPR_UNKNOWN };

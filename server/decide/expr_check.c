@@ -232,6 +232,18 @@ static enum err_code check_self(struct check *c, struct expr_node *node)
     return ERR_OK;
 }
 
+/* With those of its parts known. */
+static void unite_scopes(const struct check *c, struct expr_node *node)
+{
+    const uint32_t parts[] = {node->first, node->second, node->third};
+    if (node->kind == NODE_FIELD)
+        node->scopes = node->field.scope | SCOPE_ANY;
+    for (uint32_t i = 0; i < 3; i++)
+        node->scopes |= parts[i] == NO_NODE ? 0 : node_of(c, parts[i])->scopes;
+    for (uint32_t i = node->first; node->kind == NODE_CALL && i != NO_NODE; i = node_of(c, i)->next)
+        node->scopes |= node_of(c, i)->scopes;
+}
+
 static enum err_code check_node(struct check *c, uint32_t number)
 {
     struct expr_node *node = node_of(c, number);
@@ -249,6 +261,7 @@ static enum err_code check_node(struct check *c, uint32_t number)
     }
     if (rc == ERR_OK)
         rc = check_self(c, node);
+    unite_scopes(c, node);
     c->levels--;
     return rc;
 }

@@ -6,17 +6,19 @@
 
 struct emit {
     const struct expr_tree *tree;
+    const struct expr_schema *schema;
     struct expr *expr;
     struct err *err;
+    bool is_steady;            /* what is emitted now is part of a steady one */
     uint32_t depth, depth_max; /* of the stack */
 };
 
 static enum err_code emit_node(struct emit *e, uint32_t number);
 
-/* Two for the largest node: see emit_choose. */
+/* Three for the largest node, see emit_choose, and as many for one that is steady. */
 static uint32_t instructions_max(const struct expr_tree *tree)
 {
-    return 3 * tree->count + 1;
+    return 6 * tree->count + 1;
 }
 
 static uint32_t put(struct emit *e, enum expr_opcode opcode, uint32_t operand)
@@ -249,9 +251,8 @@ static enum err_code emit_unary(struct emit *e, const struct expr_node *node)
     return rc;
 }
 
-static enum err_code emit_node(struct emit *e, uint32_t number)
+static enum err_code emit_self(struct emit *e, const struct expr_node *node)
 {
-    const struct expr_node *node = node_of(e, number);
     switch ((enum expr_kind)node->kind) {
     case NODE_CONSTANT:
         put(e, OP_CONSTANT, add_constant(e, constant_of(node)));
@@ -275,6 +276,28 @@ static enum err_code emit_node(struct emit *e, uint32_t number)
     return ERR_OK;
 }
 
+/*   STEADY, JUMP end, the part, KEEP, end: */
+static enum err_code emit_steady(struct emit *e, const struct expr_node *node)
+{
+    uint32_t place = (*e->schema->steady_count)++;
+    put(e, OP_STEADY, place);
+    uint32_t jump = put(e, OP_JUMP, 0);
+    e->is_steady = true;
+    enum err_code rc = emit_self(e, node);
+    e->is_steady = false;
+    put(e, OP_KEEP, place);
+    land(e, jump);
+    return rc;
+}
+
+static enum err_code emit_node(struct emit *e, uint32_t number)
+{
+    const struct expr_node *node = node_of(e, number);
+    bool begins_steady = !e->is_steady && e->schema->steady_count != NULL &&
+                         (node->scopes & (e->schema->varying | SCOPE_ANY)) == SCOPE_ANY;
+    return begins_steady ? emit_steady(e, node) : emit_self(e, node);
+}
+
 static enum err_code make_room(const struct expr_tree *tree, struct expr *expr, struct err *err)
 {
     uint32_t fields = 0, sets = 0, constants = 0;
@@ -293,9 +316,10 @@ static enum err_code make_room(const struct expr_tree *tree, struct expr *expr, 
     return ERR_OK;
 }
 
-enum err_code expr_emit(const struct expr_tree *tree, struct expr *expr, struct err *err)
+enum err_code expr_emit(const struct expr_tree *tree, const struct expr_schema *schema,
+                        struct expr *expr, struct err *err)
 {
-    struct emit e = {.tree = tree, .expr = expr, .err = err};
+    struct emit e = {.tree = tree, .schema = schema, .expr = expr, .err = err};
     enum err_code rc = make_room(tree, expr, err);
     if (rc == ERR_OK)
         rc = emit_node(&e, tree->root);

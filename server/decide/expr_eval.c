@@ -118,7 +118,7 @@ static bool strings_have(struct text strings, struct text wanted)
 {
     struct cursor cursor = cursor_of((const uint8_t *)strings.ptr, strings.len);
     uint32_t count = 0;
-    if (!cursor_array(&cursor, &count))
+    if (!cursor_usual_array(&cursor, &count))
         return false;
     for (uint32_t i = 0; i < count; i++) {
         struct text text;
@@ -284,6 +284,23 @@ static void run_fused(const struct expr *expr, const struct expr_instruction *at
     }
 }
 
+/* False: it has to be evaluated. */
+static bool give_steady(const struct expr_env *env, uint32_t place, struct expr_known *ret)
+{
+    if (env->steady == NULL || !env->steady[place].is_there)
+        return false;
+    ret->as = env->steady[place].as;
+    ret->known = env->steady[place].known;
+    return true;
+}
+
+static void keep_steady(const struct expr_env *env, uint32_t place, const struct expr_known *value)
+{
+    if (env->steady != NULL)
+        env->steady[place] =
+            (struct expr_steady){.as = value->as, .known = value->known, .is_there = true};
+}
+
 static struct outcome run(const struct expr *expr, const struct expr_env *env)
 {
     struct expr_known stack[EXPR_STACK_MAX + 1];
@@ -326,6 +343,15 @@ static struct outcome run(const struct expr *expr, const struct expr_env *env)
             top--;
             break;
         case OP_JUMP: next = expr->instruction + at->operand; break;
+        case OP_STEADY:
+            if (give_steady(env, at->operand, top + 1)) {
+                top++;
+                next = expr->instruction + next->operand;
+            } else {
+                next++; /* past that jump */
+            }
+            break;
+        case OP_KEEP: keep_steady(env, at->operand, top); break;
         case OP_FIELD_INT:
         case OP_FIELD_DOUBLE:
         case OP_FIELD_STRING:

@@ -81,13 +81,15 @@ enum expr_function {
     FUNCTION_GREATEST
 };
 
-#define NO_NODE UINT32_MAX
+#define NO_NODE   UINT32_MAX
+#define SCOPE_ANY (1u << 31) /* there is a field, whatever its scope */
 
 struct expr_node {
     uint8_t kind, type, op;
     uint32_t at;
     uint32_t first, second, third, next; /* numbers of nodes, or NO_NODE */
     uint32_t count;                      /* of the members of a list or the arguments of a call */
+    uint32_t scopes;                     /* of the fields in it, and SCOPE_ANY; from expr_check */
     struct expr_field field;
     union expr_value value;
 };
@@ -155,6 +157,8 @@ enum expr_opcode {
     OP_ELSE_JUMP,    /* to the other branch when false; takes the condition away */
     OP_UNKNOWN_JUMP, /* to the end when unknown, which stays */
     OP_JUMP,
+    OP_STEADY, /* gives what that part gave before and takes the jump that follows, or passes it */
+    OP_KEEP,   /* for that */
 
     OP_FIELD_INT, /* a field compared with a constant in one step, as most conditions begin */
     OP_FIELD_DOUBLE,
@@ -239,7 +243,7 @@ struct expr {
 };
 
 /* Fills what is still empty of *expr, which keeps what it has when it fails. */
-MUST_CHECK enum err_code expr_emit(const struct expr_tree *tree, struct expr *expr,
-                                   struct err *err);
+MUST_CHECK enum err_code expr_emit(const struct expr_tree *tree, const struct expr_schema *schema,
+                                   struct expr *expr, struct err *err);
 
 #endif

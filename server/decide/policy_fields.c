@@ -195,5 +195,9 @@ static const char *nearest(void *ctx, struct text path)
 
 struct expr_schema policy_fields_schema(struct policy_fields *fields)
 {
-    return (struct expr_schema){.find = find, .nearest = nearest, .ctx = fields};
+    return (struct expr_schema){.find = find,
+                                .nearest = nearest,
+                                .ctx = fields,
+                                .varying = POLICY_SCOPE_ITEM | POLICY_SCOPE_SCORE,
+                                .steady_count = &fields->steady_count};
 }

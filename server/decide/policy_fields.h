@@ -52,6 +52,7 @@ struct policy_field {
 struct policy_fields {
     struct policy_field *field; /* owned */
     uint32_t count, capacity;
+    uint32_t steady_count;     /* of expr_env, for all expressions */
     const struct store *store; /* while expressions are compiled; NULL: every name that may be one
                                   of a defined feature is taken for one */
     char nearest[192];         /* the name that was given last for "did you mean" */

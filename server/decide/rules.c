@@ -3,6 +3,7 @@
  * boosts change the scores of the candidates, pins and the limits per category and brand have their
  * say when an item is put into the answer. */
 #include <math.h>
+#include <string.h>
 
 #include "featurestore/store_kind.h"
 #include "server/decide/pipeline.h"
@@ -63,6 +64,11 @@ static bool has_rules(const struct policy_slot *slot)
 static bool make_room(struct pipeline *p, struct rules *rules)
 {
     const struct policy_slot *slot = p->slot;
+    uint32_t steady = rules->asked.fields->steady_count;
+    rules->env.steady = ARENA_NEW(p->arena, struct expr_steady, steady);
+    if (rules->env.steady == NULL)
+        return false;
+    memset(rules->env.steady, 0, steady * sizeof *rules->env.steady);
     rules->filter = ARENA_NEW(p->arena, uint8_t, slot->filter_count);
     rules->boost = ARENA_NEW(p->arena, uint8_t, slot->boost_count);
     rules->pin = ARENA_NEW(p->arena, struct placed, slot->pin_count);

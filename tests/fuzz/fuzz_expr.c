@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first byte says what is wanted and which fields are unknown, the rest is the expression. */
+/* The first byte says what is wanted and which fields are unknown, the rest is the expression. With
+ * room for steady parts it gives the same, at first and again. */
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "server/decide/expr.h"
 
+enum { VARYING = 1, PLACES_MAX = 64 };
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool find(void *ctx, struct text path, struct expr_field *ret_field)
 {
     (void)ctx;
-    *ret_field =
-        (struct expr_field){.type = (enum expr_type)(path.len % (EXPR_ANY + 1)), .id = path.len};
+    *ret_field = (struct expr_field){.type = (enum expr_type)(path.len % (EXPR_ANY + 1)),
+                                     .id = path.len,
+                                     .scope = path.len % 4 == 0 ? VARYING : 0};
     return path.len > 0 && path.ptr[0] != 'x';
 }
 
@@ -35,7 +39,10 @@ static bool read_field(void *ctx, uint32_t id, enum expr_type type, union expr_v
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct expr_schema schema = {.find = find};
+    uint32_t steady_count = 0;
+    const struct expr_schema schema = {
+        .find = find, .varying = VARYING, .steady_count = &steady_count};
+    struct expr_steady room[PLACES_MAX] = {0};
     struct expr *expr = NULL;
     struct err err;
     if (size == 0)
@@ -48,11 +55,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ASSERT(err.text[0] != '\0');
         return 0;
     }
-    double number = 0.0;
+    const struct expr_env kept = {
+        .read = read_field, .ctx = &flags, .steady = steady_count <= PLACES_MAX ? room : NULL};
+    double number = 0.0, again = 0.0;
     if (wanted == EXPR_BOOL)
         ASSERT(expr_test(expr, &env) <= EXPR_UNKNOWN);
     else if (expr_number(expr, &env, &number))
         ASSERT(isfinite(number));
+    for (int i = 0; i < 2; i++) {
+        if (wanted == EXPR_BOOL)
+            ASSERT(expr_test(expr, &kept) == expr_test(expr, &env));
+        else
+            ASSERT(expr_number(expr, &kept, &again) == expr_number(expr, &env, &number) &&
+                   (again == number || !isfinite(number)));
+    }
     expr_destroy(&expr);
     return 0;
 }
