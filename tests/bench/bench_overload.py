@@ -104,8 +104,7 @@ def main():
     programs = Programs(arguments.build)
     with tempfile.TemporaryDirectory(prefix="bench_overload.") as name:
         folder = pathlib.Path(name)
-        daemon, users, _ = prepare(programs, folder,
-                                   {"listen": SOCKETS, "queue_delay_target_us": 0})
+        daemon, users, _ = prepare(programs, folder, {"listen": SOCKETS})
         try:
             peaks = find_peaks(programs, urls_of(daemon), users, arguments)
         finally:
