@@ -148,14 +148,12 @@ static bool answer(struct fake_peer *peer, int fd, const struct incoming *incomi
     enum fake_behaviour behaviour = (enum fake_behaviour)atomic_load(&peer->behaviour);
     uint8_t bytes[SP_HEADER_BYTES_MAX + FAKE_BYTES_MAX];
     uint8_t *body = bytes + SP_HEADER_BYTES_MAX;
-    uint32_t id = incoming->id;
+    uint32_t id = incoming->id + (behaviour == FAKE_ANSWERS_WRONG_ID);
     size_t len = make_body(peer, incoming, body);
     if (behaviour == FAKE_ANSWERS_GARBAGE) {
         len = 5;
         memset(body, 0xc1, len);
     }
-    if (behaviour == FAKE_ANSWERS_WRONG_ID)
-        id++;
     uint8_t *frame = sp_put_header(body, len, id, peer->ipc);
     size_t frame_len = len + sp_header_bytes(peer->ipc);
     switch (behaviour) {
