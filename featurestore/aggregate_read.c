@@ -297,9 +297,9 @@ static void means(const struct tile_order *order, const struct aggregate_rows *r
         uint64_t count = 0;
         for (uint32_t k = 0; k < order->count; k++) {
             uint32_t at = AGGREGATE_TILES_AT + order->place[k] * 12;
-            bool counts = last_s >= order->begin_s[k];
-            sum += aggregate_either(counts, aggregate_double(state, at), 0.0);
-            count += counts * (uint64_t)aggregate_u32(state, at + 8);
+            bool in_window = last_s >= order->begin_s[k];
+            sum += aggregate_either(in_window, aggregate_double(state, at), 0.0);
+            count += in_window * (uint64_t)aggregate_u32(state, at + 8);
         }
         column->as_of_s[i] = last_s;
         column->number[i] = if_ever(last_s, sum / (double)count); /* 0 / 0: there is none */
@@ -316,8 +316,8 @@ static void extremes(const struct tile_order *order, const struct aggregate_rows
         double least = (double)NAN;
         for (uint32_t k = 0; k < order->count; k++) {
             double held = sign * aggregate_double(state, AGGREGATE_TILES_AT + order->place[k] * 8);
-            bool counts = (last_s >= order->begin_s[k]) & !isnan(held) & !(least < held);
-            least = aggregate_either(counts, held, least);
+            bool in_window = last_s >= order->begin_s[k];
+            least = aggregate_either(in_window & !isnan(held) & !(least < held), held, least);
         }
         column->as_of_s[i] = last_s;
         column->number[i] = if_ever(last_s, sign * least);

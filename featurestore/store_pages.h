@@ -53,23 +53,25 @@ struct people {
     _Atomic(struct person_page *) *view_page;
 };
 
-static inline const struct person *store_person(const struct people *people, uint32_t number)
+static inline const struct person *store_person_of(_Atomic(struct person_page *) *pages,
+                                                   uint32_t number)
 {
     struct person_page *page =
-        atomic_load_explicit(&people->page[number >> PERSON_PAGE_BITS], memory_order_acquire);
+        atomic_load_explicit(&pages[number >> PERSON_PAGE_BITS], memory_order_acquire);
     return page == NULL ? NULL
                         : atomic_load_explicit(&page->slot[number & (PERSON_PAGE_SLOTS - 1)],
                                                memory_order_acquire);
 }
 
+static inline const struct person *store_person(const struct people *people, uint32_t number)
+{
+    return store_person_of(people->page, number);
+}
+
 /* NULL when it is the history itself. */
 static inline const struct person *store_view(const struct people *people, uint32_t number)
 {
-    struct person_page *page =
-        atomic_load_explicit(&people->view_page[number >> PERSON_PAGE_BITS], memory_order_acquire);
-    return page == NULL ? NULL
-                        : atomic_load_explicit(&page->slot[number & (PERSON_PAGE_SLOTS - 1)],
-                                               memory_order_acquire);
+    return store_person_of(people->view_page, number);
 }
 
 /* NULL when nothing is known. */

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "server/protocol/call.h"
+#include "tests/support/own_memory.h"
 #include "tests/support/sp_attack.h"
 
 static char reply[CALL_REPLY_BYTES];
@@ -65,20 +66,10 @@ void sp_attack_bad_handshakes(const char *const url[2])
     sp_close(&client);
 }
 
-static long virtual_pages(void)
-{
-    char line[64] = {0};
-    FILE *file = fopen("/proc/self/statm", "re");
-    assert_non_null(file);
-    assert_non_null(fgets(line, sizeof line, file));
-    fclose(file);
-    return strtol(line, NULL, 10);
-}
-
 void sp_attack_four_gigabytes(const char *const url[2])
 {
     struct sp_client clients[32];
-    long before = virtual_pages();
+    long before = own_memory_now().virtual_bytes;
     for (uint32_t i = 0; i < 32; i++) {
         assert_true(sp_open(&clients[i], url[i % 2]));
         assert_true(sp_announce(&clients[i], i % 4 < 2 ? UINT64_C(1) << 32 : UINT64_MAX));
@@ -87,7 +78,7 @@ void sp_attack_four_gigabytes(const char *const url[2])
         assert_true(sp_is_closed_by_peer(&clients[i]));
         sp_close(&clients[i]);
     }
-    assert_true(virtual_pages() - before < (1L << 30) / sysconf(_SC_PAGESIZE));
+    assert_true(own_memory_now().virtual_bytes - before < 1L << 30);
 }
 
 void sp_attack_half_messages(const char *const url[2])

@@ -16,6 +16,7 @@
 
 #include "server/metrics.h"
 #include "server/transport/sp_internal.h"
+#include "tests/support/own_memory.h"
 #include "tests/support/sp_client.h"
 #include "tests/support/sp_fixture.h"
 
@@ -101,16 +102,6 @@ static void test_after_warm_up_a_request_allocates_nothing(void **state)
     sp_close(&client);
 }
 
-static long resident_bytes(void)
-{
-    char line[64] = {0};
-    FILE *file = fopen("/proc/self/statm", "re");
-    assert_non_null(file);
-    assert_non_null(fgets(line, sizeof line, file));
-    fclose(file);
-    return strtol(strchr(line, ' '), NULL, 10) * sysconf(_SC_PAGESIZE);
-}
-
 static void test_idle_connections_are_cheap(void **state)
 {
     struct sp_fixture *fixture = *state;
@@ -123,13 +114,13 @@ static void test_idle_connections_are_cheap(void **state)
     if (limit.rlim_cur < 2 * IDLE_CONNECTIONS + 100)
         count = (uint32_t)(limit.rlim_cur - 100) / 2;
     assert_true(sp_serves(sp_fixture_url(fixture)));
-    long before = resident_bytes();
+    long before = own_memory_now().resident_bytes;
     for (uint32_t i = 0; i < count; i++) {
         assert_true(sp_open(&clients[i], sp_fixture_url(fixture)));
         if (i % 2 == 0) /* one that was used is idle again */
             assert_int_equal(sp_ask(&clients[i], "hello", reply, sizeof reply), 5);
     }
-    long bytes = resident_bytes() - before;
+    long bytes = own_memory_now().resident_bytes - before;
     print_message("%u idle connections: %ld bytes each (struct: %zu)\n", count, bytes / (long)count,
                   sizeof(struct sp_connection));
     assert_int_equal(sp_ask(&clients[count / 2], "hello", reply, sizeof reply), 5);
