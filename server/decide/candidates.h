@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* candidates - what candidates.c and compete.c know of a source while items are being chosen.
+/* candidates - what candidates.c and compete*.c share while items are being chosen.
  *
  * Threads: the pipeline's owner. */
 #ifndef SERVER_DECIDE_CANDIDATES_H
@@ -19,5 +19,14 @@ struct top_list candidates_popular(const struct pipeline *p, uint32_t s);
 /* ---- compete.c */
 /* The items that were reached compete for the places of `top`; the arrays are zero afterwards. */
 void compete(struct pipeline *p, struct top *top);
+/* One item by what the arrays have for it: puts it into `top` when it is eligible and its exact
+ * score is wanted. */
+void compete_item(const struct pipeline *p, struct top *top, uint32_t item, float blend,
+                  float upper);
+
+/* ---- compete_by_number.c */
+/* The same as compete, by going through the arrays of `item_count` items from end to end: for when
+ * most items were reached. */
+void compete_by_number(const struct pipeline *p, struct top *top, uint32_t item_count);
 
 #endif

@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The items that were reached, which are those where an array is not zero, compete for the places.
- * Only those that may get one are looked at and, where there are factors, computed.
- *
- * Where nearly all items were reached they are taken by number, in two turns.  First come those
- * that probably are the best: what the best blocks of the arrays have above a bar, which is set so
- * that somewhat more of them than are wanted clear it.  Mostly the last of the places is taken
- * above the bar then, and the second turn finds nothing to do. */
-#include <math.h>
-#include <string.h>
-
+/* The items that were reached, those whose sum is not zero, compete for the places.  Only items
+ * that may win one are looked at, and their factors computed. */
 #include "server/decide/candidates.h"
 
 /* Looking at each place of the array costs less than half of finding it through a list. */
@@ -29,8 +21,8 @@ static float factors_part(const struct pipeline *p, uint32_t item)
 
 /* Adding rounds, but the larger summand never gives the smaller sum: no item that should be among
  * the best is left out because of its bound. */
-static void compute_and_put(const struct pipeline *p, struct top *top, uint32_t item, float blend,
-                            float upper)
+void compete_item(const struct pipeline *p, struct top *top, uint32_t item, float blend,
+                  float upper)
 {
     if (!eligible(p, item))
         return;
@@ -56,7 +48,7 @@ static void compute_waiting(const struct pipeline *p, struct waiting *waiting)
     for (uint32_t i = 0; i < waiting->count; i++) {
         const struct reached_item *at = &waiting->item[i];
         if (at->blend + at->upper + p->unseen >= top_least(waiting->top))
-            compute_and_put(p, waiting->top, at->item, at->blend, at->upper);
+            compete_item(p, waiting->top, at->item, at->blend, at->upper);
     }
     waiting->count = 0;
 }
@@ -131,139 +123,6 @@ static void compete_of(struct pipeline *p, struct waiting *waiting, uint32_t s)
             take_turn(p, waiting, reached.item != NULL ? reached.item[i] : i);
         }
     }
-}
-
-/* ---- by number --------------------------------------------------------------------------------
- */
-
-enum { BLOCK_ITEMS = 16, LANES = 4, SPARE_BLOCKS = 8 };
-enum { BINS = 256, BIN_SHIFT = 19 }; /* 16 bins for each power of two */
-
-/* Both arrays, and the best sum of each block. */
-struct reached {
-    const float *blend, *upper;
-    float *best;
-    uint32_t item_count, block_items, block_count;
-};
-
-static inline float most_of(const struct reached *reached, uint32_t item)
-{
-    return reached->blend[item] + reached->upper[item];
-}
-
-static inline float larger(float a, float b)
-{
-    return a > b ? a : b;
-}
-
-/* Lanes side by side keep the compiler from waiting for one maximum. */
-static inline float best_of_block(const float *restrict blend, const float *restrict upper)
-{
-    float best[LANES];
-    for (uint32_t lane = 0; lane < LANES; lane++)
-        best[lane] = blend[lane] + upper[lane];
-    for (uint32_t first = LANES; first < BLOCK_ITEMS; first += LANES) {
-        for (uint32_t lane = 0; lane < LANES; lane++)
-            best[lane] = larger(blend[first + lane] + upper[first + lane], best[lane]);
-    }
-    return larger(larger(best[0], best[1]), larger(best[2], best[3]));
-}
-
-/* The arrays are whole blocks long, and zero behind the last item. */
-static void find_best(struct reached *reached)
-{
-    for (uint32_t b = 0; b < reached->block_count; b++) {
-        uint32_t first = b * reached->block_items;
-        reached->best[b] = reached->block_items == 1
-                               ? most_of(reached, first)
-                               : best_of_block(reached->blend + first, reached->upper + first);
-    }
-}
-
-/* Positive floats are in the order of their bits. */
-static uint32_t bits_of(float positive)
-{
-    uint32_t bits;
-    memcpy(&bits, &positive, sizeof bits);
-    return bits >> BIN_SHIFT;
-}
-
-/* A bar that at least `wanted` blocks clear, but not many more; 0 when fewer are above zero. */
-static float likely_bar(const struct reached *reached, uint32_t wanted)
-{
-    uint32_t bin[BINS] = {0};
-    float best = 0.0f, bar = 0.0f;
-    for (uint32_t b = 0; b < reached->block_count; b++)
-        best = larger(reached->best[b], best);
-    uint32_t highest = bits_of(best);
-    for (uint32_t b = 0; b < reached->block_count; b++) {
-        uint32_t below = reached->best[b] > 0.0f ? highest - bits_of(reached->best[b]) : BINS;
-        if (below < BINS)
-            bin[below]++;
-    }
-    uint32_t clear = 0, last = 0;
-    while (last < BINS && last <= highest && clear + bin[last] < wanted)
-        clear += bin[last++];
-    if (last == BINS || last > highest)
-        return 0.0f;
-    uint32_t bits = (highest - last) << BIN_SHIFT;
-    memcpy(&bar, &bits, sizeof bar);
-    return bar;
-}
-
-/* Of the items that reach `low` but not `high`, those that may get a place. */
-static void compete_between(const struct pipeline *p, struct top *top,
-                            const struct reached *reached, float low, float high)
-{
-    float least = top_least(top);
-    for (uint32_t b = 0; b < reached->block_count; b++) {
-        if (reached->best[b] < low || reached->best[b] + p->unseen < least)
-            continue;
-        uint32_t end = (b + 1) * reached->block_items;
-        end = end < reached->item_count ? end : reached->item_count;
-        for (uint32_t item = b * reached->block_items; item < end; item++) {
-            float most = most_of(reached, item);
-            if (most < low || most >= high || most + p->unseen < least ||
-                (reached->blend[item] == 0.0f && reached->upper[item] == 0.0f))
-                continue;
-            compute_and_put(p, top, item, reached->blend[item], reached->upper[item]);
-            least = top_least(top);
-        }
-    }
-}
-
-/* What is blocked is often what scored best: bought before. */
-static void take_out_blocked(const struct pipeline *p, uint32_t item_count)
-{
-    for (uint32_t at = 0; at <= p->blocked.mask; at++) {
-        uint32_t item = p->blocked.slot[at] - 1; /* a free place has none: UINT32_MAX */
-        if (item < item_count)
-            p->scratch->blend[item] = p->scratch->upper[item] = 0.0f;
-    }
-}
-
-static void compete_by_number(const struct pipeline *p, struct top *top, uint32_t item_count)
-{
-    float *blend = p->scratch->blend, *upper = p->scratch->upper;
-    uint32_t wanted = top->capacity + top->capacity / 4 + SPARE_BLOCKS;
-    uint32_t block_items = item_count / BLOCK_ITEMS >= 2 * wanted ? BLOCK_ITEMS : 1;
-    struct reached reached = {.blend = blend,
-                              .upper = upper,
-                              .best = p->scratch->block_best,
-                              .item_count = item_count,
-                              .block_items = block_items,
-                              .block_count = (item_count + block_items - 1) / block_items};
-    take_out_blocked(p, item_count);
-    find_best(&reached);
-    float bar = likely_bar(&reached, wanted);
-    if (bar > 0.0f)
-        compete_between(p, top, &reached, bar, INFINITY);
-    else
-        bar = INFINITY;
-    if (top_least(top) <= bar + p->unseen)
-        compete_between(p, top, &reached, -INFINITY, bar);
-    memset(blend, 0, item_count * sizeof blend[0]);
-    memset(upper, 0, item_count * sizeof upper[0]);
 }
 
 void compete(struct pipeline *p, struct top *top)

@@ -7,7 +7,7 @@
  *   sources_embeddings.c  the direction in which a source of embeddings looks
  *   sources_listed.c  ... of those that bring items by number -> scratch
  *   retrieve.c    the best items by factors                           -> found[]
- *   candidates.c, compete.c
+ *   candidates.c, compete.c, compete_by_number.c
  *                 the best of all items by their blended scores       -> chosen[]
  *   naturals.c    what each source gives to the chosen
  *   select.c      the order in which the chosen are shown: quotas, marginal relevance

@@ -162,6 +162,28 @@ static void test_an_index_leaves_little_out(void **state)
 }
 
 /* Who has no neighbors is answered by factors: what those want who act on the item. */
+/* Where all score the same, the bar stands at that score: those that just reach it count. */
+static void test_items_at_the_bar_are_taken(void **state)
+{
+    (void)state;
+    enum { COUNT = 250, BEST = 177 };
+    static struct fixture fixture;
+    float *weight = calloc((size_t)COUNT * COUNT, sizeof *weight);
+    assert_non_null(weight);
+    for (uint32_t i = 1; i < COUNT; i++)
+        weight[i] = i == BEST ? 2.0f : 1.0f;
+    name_items(names, COUNT);
+    fixture_init(&fixture);
+    fixture_add_model(&fixture, small_neighbors("near", "1", names, weight));
+    free(weight);
+    fixture_serve(&fixture, "{\"slots\": {\"home\": {\"sources\": ["
+                            "{\"source\": \"neighbors\", \"model\": \"near\"}]}}}");
+    fixture_act(&fixture, "purchase", "u", "i0", FIXTURE_NOW_MS - 1000);
+    assert_string_equal(fixture_ask(&fixture, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 8}"),
+                        "full: i177 i1 i2 i3 i4 i5 i6 i7");
+    fixture_deinit(&fixture);
+}
+
 static void test_similar_by_factors(void **state)
 {
     (void)state;
@@ -331,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_a_stage_that_would_be_late_is_left_out),
         cmocka_unit_test(test_bounds_leave_no_better_item_out),
         cmocka_unit_test(test_an_index_leaves_little_out),
+        cmocka_unit_test(test_items_at_the_bar_are_taken),
         cmocka_unit_test(test_similar_by_factors),
         cmocka_unit_test(test_history_says_how_many_items_speak),
     };
