@@ -4,14 +4,18 @@
 of 20 items, eight connections, load generator on the same cores.
 
   1. the peak rate of the native socket and of the nng library's, one daemon with both, by turns:
-     the highest rate that keeps p99 under 10 ms, and under 1 ms. The daemon answers everything in
-     full there (queue_delay_target_us 0): cheaper answers would make another peak.
+     the highest rate that keeps p99 under 10 ms, and under 1 ms; and the p99 of each at half of its
+     peak. The daemon answers everything in full there (queue_delay_target_us 0): cheaper answers
+     would make another peak. With --real-time this daemon, all of its threads, and the generator
+     have real-time priority and processors stay awake, so that neither kind of socket waits for
+     what else runs on the machine.
   2. three times the native peak, each request with a budget of 20 ms, offered to a daemon as it is
      by default: how many are answered within it, how soon the others are told, and the levels of
      answers in the second after the end.
 
 usage: tests/bench/bench_overload.py [--build build/release] [--rounds 3] [--seconds 2]
-                                     [--overload-seconds 30] [--options JSON] [--json]
+                                     [--overload-seconds 30] [--connections 8] [--real-time]
+                                     [--options JSON] [--json]
 """
 import argparse
 import json
@@ -21,9 +25,10 @@ import re
 import statistics
 import tempfile
 
+import low_latency
 from bench_serve import ROOT, Daemon, Programs, bench, prepare, say
 
-CONNECTIONS, BUDGET_US, TIMES, AFTERWARDS_PER_S = 8, 20000, 3, 4000
+BUDGET_US, TIMES, AFTERWARDS_PER_S = 20000, 3, 4000
 LIMITS_US = (10000, 1000)
 SOCKETS = ["tcp://127.0.0.1:0", "nng+tcp://127.0.0.1:0"]
 
@@ -40,23 +45,28 @@ class At:
         self.url = url
 
 
-def find_peaks(programs, urls, users, arguments):
+def find_peaks(programs, urls, users, arguments, under):
+    """By limit and socket, of each round: the peak, and the p99 at half of it."""
     peaks = {limit: {name: [] for name in urls} for limit in LIMITS_US}
     for number in range(arguments.rounds):
         for limit in LIMITS_US:
             for name, url in sorted(urls.items(), reverse=number % 2 == 1):
                 sweep = bench(programs, At(url), "--op", "recommend", "--users", users, "--sweep",
-                              "--rate", 1000, "--limit", limit, "--connections", CONNECTIONS,
-                              "--duration", 3 * arguments.seconds, "--warmup", 0.5)
-                peaks[limit][name].append(sweep["peak_rate"])
-                say(f"round {number + 1}: {name}, p99 under {limit} us: {sweep['peak_rate']:.0f}/s")
+                              "--rate", 1000, "--limit", limit, "--connections",
+                              arguments.connections, "--duration", 3 * arguments.seconds,
+                              "--warmup", 0.5, under=under)
+                half = sweep["at_half"]
+                half_us = half["latency_us"]["p99"] if half else None
+                peaks[limit][name].append((sweep["peak_rate"], half_us))
+                say(f"round {number + 1}: {name}, p99 under {limit} us: {sweep['peak_rate']:.0f}/s,"
+                    f" p99 at half of it {half_us or 0:.0f} us")
     return peaks
 
 
 def overload(programs, url, users, peak, arguments):
     def offer(rate, seconds, *more):
         return bench(programs, At(url), "--op", "recommend", "--users", users, "--budget", BUDGET_US,
-                     "--connections", CONNECTIONS, "--rate", rate, "--duration", seconds, *more)
+                     "--connections", arguments.connections, "--rate", rate, "--duration", seconds, *more)
     say(f"{TIMES * peak:.0f}/s for {arguments.overload_seconds:.0f} s")
     over = offer(TIMES * peak, arguments.overload_seconds, "--warmup", 0.5)
     first = offer(AFTERWARDS_PER_S, 1, "--warmup", 0.001)
@@ -68,14 +78,24 @@ def overload(programs, url, users, peak, arguments):
             "first_second": first["levels"], "later": later["levels"]}
 
 
+def print_peaks(limit, peaks):
+    middle = {name: statistics.median(rate for rate, _ in rounds) for name, rounds in peaks.items()}
+    rates = "; ".join(f"{name} {middle[name]:.0f}/s ({', '.join(f'{r:.0f}' for r, _ in rounds)})"
+                      for name, rounds in sorted(peaks.items()))
+    ratio = f"{middle['native'] / middle['nng']:.2f}" if middle["nng"] else "no rate of nng's"
+    print(f"peak, p99 under {int(limit) / 1000:g} ms: {rates}: {ratio}; aim 2.5")
+    for name, rounds in sorted(peaks.items()):
+        halves = [half_us for _, half_us in rounds if half_us]
+        if halves:
+            print(f"  at half of it {name} p99 {statistics.median(halves):.0f} us"
+                  f" ({', '.join(f'{h:.0f}' for h in halves)})"
+                  f"{'; aim 300' if name == 'native' else ''}")
+
+
 def print_result(result):
     print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
     for limit, peaks in result["peaks"].items():
-        middle = {name: statistics.median(rates) for name, rates in peaks.items()}
-        rates = "; ".join(f"{name} {middle[name]:.0f}/s ({', '.join(f'{r:.0f}' for r in peaks[name])})"
-                          for name in sorted(peaks))
-        ratio = f"{middle['native'] / middle['nng']:.2f}" if middle["nng"] else "no rate of nng's"
-        print(f"peak, p99 under {int(limit) / 1000:g} ms: {rates}: {ratio}; aim 2.5")
+        print_peaks(limit, peaks)
     over, peak = result["overload"], result["peak_rate"]
     if over is None:
         return
@@ -97,19 +117,26 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--overload-seconds", type=float, default=30, help="0: peaks alone")
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--real-time", action="store_true", help="of the first daemon")
     parser.add_argument("--options", type=json.loads, default={}, metavar="JSON",
                         help="members of the configuration of the second daemon")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     programs = Programs(arguments.build)
+    under, options = (), {"listen": SOCKETS}
+    if arguments.real_time:
+        if low_latency.fault():
+            parser.error(low_latency.fault())
+        under, options = low_latency.GENERATOR, options | {"cpu_wakeup_latency_us": 0}
     with tempfile.TemporaryDirectory(prefix="bench_overload.") as name:
         folder = pathlib.Path(name)
-        daemon, users, _ = prepare(programs, folder, {"listen": SOCKETS})
+        daemon, users, _ = prepare(programs, folder, options, under)
         try:
-            peaks = find_peaks(programs, urls_of(daemon), users, arguments)
+            peaks = find_peaks(programs, urls_of(daemon), users, arguments, under)
         finally:
             daemon.stop()
-        peak = statistics.median(peaks[LIMITS_US[0]]["native"])
+        peak = statistics.median(rate for rate, _ in peaks[LIMITS_US[0]]["native"])
         over = None
         if arguments.overload_seconds and peak:
             daemon = Daemon(programs, folder, arguments.options)

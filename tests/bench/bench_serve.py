@@ -64,7 +64,7 @@ def wait_until(what, is_so, limit_s, every_s=0.2):
 
 
 class Daemon:
-    def __init__(self, programs, folder, options=None):
+    def __init__(self, programs, folder, options=None, under=()):
         config = folder / "decided.json"
         config.write_text(json.dumps({
             "listen": ["tcp://127.0.0.1:0"], "http": "127.0.0.1:0", "data_dir": str(folder / "state"),
@@ -72,7 +72,8 @@ class Daemon:
             | (options or {})))
         self.log = folder / "decided.log"
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([programs.decided, "--config", config], stderr=log)
+            self.process = subprocess.Popen([*under, programs.decided, "--config", config],
+                                            stderr=log)
         end = time.monotonic() + READY_S
         while not re.search(r'"msg":"ready"', self.log.read_text()):
             if self.process.poll() is not None or time.monotonic() > end:
@@ -98,13 +99,13 @@ class Daemon:
 IN_FULL = {"queue_delay_target_us": 0}
 
 
-def prepare(programs, folder, options=None):
+def prepare(programs, folder, options=None, under=()):
     """A shop, three models, a daemon that serves them; returns the daemon and the files of ids."""
     say(f"a shop of {ITEMS} items and {USERS} people, {DAYS} days")
     data = folder / "data"
     run(programs.shop, "generate", "--out", data, "--users", USERS, "--items", ITEMS, "--days", DAYS,
         "--seed", 7)
-    daemon = Daemon(programs, folder, IN_FULL | (options or {}))
+    daemon = Daemon(programs, folder, IN_FULL | (options or {}), under)
     idle_mib = daemon.resident_mib()
     try:
         ctl = [programs.ctl, "--url", daemon.url]
