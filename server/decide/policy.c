@@ -30,6 +30,22 @@ static enum err_code parse_stock(const struct json_at *at, struct policy_slot *s
     return rc;
 }
 
+/* A source that brings nothing but what the slot leaves out is a mistake. */
+static enum err_code check_bought(const struct json_at *slot_at, const struct policy_slot *slot,
+                                  struct err *err)
+{
+    struct json_at sources = json_member(slot_at, "sources");
+    for (uint32_t s = 0; s < slot->source_count && slot->bought == BOUGHT_EXCLUDE; s++) {
+        struct json_at at = json_element(&sources, (int)s);
+        if (slot->source[s].kind == SOURCE_repeat)
+            return err_set(err, ERR_BAD_INPUT,
+                           "%s: 'repeat' brings only what was bought before, which the slot leaves "
+                           "out: expected \"bought\": \"allow\"",
+                           at.path);
+    }
+    return ERR_OK;
+}
+
 static enum err_code parse_slot(const struct json_at *at, struct policy_set *set,
                                 struct policy_slot *slot, struct err *err)
 {
@@ -68,7 +84,9 @@ static enum err_code parse_slot(const struct json_at *at, struct policy_set *set
         rc = policy_parse_window(at, "generic_window", &slot->generic_window, err);
     if (rc == ERR_OK)
         rc = policy_parse_rules(at, &set->fields, slot, err);
-    return rc == ERR_OK ? policy_parse_choice(at, set, slot, err) : rc;
+    if (rc == ERR_OK)
+        rc = policy_parse_choice(at, set, slot, err);
+    return rc == ERR_OK ? check_bought(at, slot, err) : rc;
 }
 
 static enum err_code parse_slots(const struct json_at *root, struct policy_set *set,

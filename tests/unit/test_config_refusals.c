@@ -130,16 +130,16 @@ static void test_files_referred_to_are_read(void **state)
     static const struct {
         const char *policies, *token, *says;
     } cases[] = {
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}", " 0123456789abcdef\n",
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\"}]}}}", " 0123456789abcdef\n",
          NULL},
         {"{\"slots\": {}}", "0123456789abcdef", "p.json"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}], "
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\"}], "
          "\"filters\": [\"item.seen_often > 2.0\"]}}}",
          "0123456789abcdef", NULL}, /* a feature of f.json */
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}], "
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\"}], "
          "\"filters\": [\"item.seen_oftn > 2.0\"]}}}",
          "0123456789abcdef", "unknown field 'item.seen_oftn'"},
-        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}", "short", "16..256"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\"}]}}}", "short", "16..256"},
     };
     temp_dir_write_text(&dir, "d.json",
                         "{\"policies\": \"p.json\", \"admin_token_file\": \"t\", "

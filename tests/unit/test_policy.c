@@ -103,24 +103,24 @@ static void test_refuses_what_is_no_set_of_slots(void **state)
         {"{\"slots\": {}}", "at least one slot"},
         {"{\"slots\": 3}", "slots"},
         {"{\"slot\": {}}", "slots"},
-        {"{\"slots\": {\"a b\": {\"sources\": [{\"source\": \"repeat\"}]}}}", "slot name"},
+        {"{\"slots\": {\"a b\": {\"sources\": [{\"source\": \"popular\"}]}}}", "slot name"},
         {"{\"slots\": {\"a\": {\"sources\": []}}}", "1..16"},
         {"{\"slots\": {\"a\": {}}}", "sources"},
-        {"{\"default\": \"b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
+        {"{\"default\": \"b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\"}]}}}",
          "p.json:1:2: default: there is no slot 'b'"},
         {"{\"default\": \"hoem\",\n \"slots\": {\"home\": {\"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "p.json:1:2: default: there is no slot 'hoem', did you mean 'home'?"},
-        {"{\"slots\": {\n  \"a\": {\n    \"sources\": [{\"source\": \"repeat\"}],\n    "
+        {"{\"slots\": {\n  \"a\": {\n    \"sources\": [{\"source\": \"popular\"}],\n    "
          "\"bougth\": \"allow\"}}}",
          "p.json:4:5: slots.a: unknown key 'bougth', did you mean 'bought'?"},
         {"{\"slots\": {\n  \"a\": {\n    \"sources\": [{\"source\": \"repeat\",\n      "
          "\"weight\": \"much\"}]}}}",
          "p.json:4:7: slots.a.sources[0].weight: expected a number, got a string"},
         {"{\"slots\": {\n  \"a\": {\"fallback\": {\"slot\": \"b\"}, \"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "p.json:2:22: slots.a.fallback.slot: there is no other slot 'b'"},
-        {"{\"version\": \"a b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
+        {"{\"version\": \"a b\", \"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\"}]}}}",
          "version"},
     };
     expect_refusals(bad, sizeof bad / sizeof bad[0]);
@@ -146,6 +146,9 @@ static void test_refuses_bad_sources(void **state)
          "'category'"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\", \"baseline\": \"30d\"}]}}}",
          "only the source trending takes it"},
+        {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\"},\n"
+         "{\"source\": \"repeat\"}]}}}",
+         "p.json:2:1: slots.a.sources[1]: 'repeat' brings only what was bought before"},
         {"{\"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\", \"at_least\": 3, "
          "\"at_most\": 2}]}}}",
          "'at_least' is more than 'at_most'"},
@@ -191,12 +194,12 @@ static void test_refuses_bad_lists(void **state)
          "\"list\": \"sumer\"}]}}}",
          "there is no list 'sumer', did you mean 'summer'?"},
         {"{\"lists\": {\"a b\": []}, \"slots\": {\"a\": {\"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "name of a list"},
         {"{\"lists\": {\"l\": [\"x\", 3]}, \"slots\": {\"a\": {\"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "lists.l[1]: expected the id of an item"},
-        {"{\"list\": {}, \"slots\": {\"a\": {\"sources\": [{\"source\": \"repeat\"}]}}}",
+        {"{\"list\": {}, \"slots\": {\"a\": {\"sources\": [{\"source\": \"popular\"}]}}}",
          "'lists'"},
     };
     expect_refusals(bad, sizeof bad / sizeof bad[0]);
@@ -208,52 +211,52 @@ static void test_refuses_bad_choices(void **state)
     static const struct refusal bad[] = {
         {"{\"slots\": {\"a\": {\"diversity\": {\"mmr\": {\"lamda\": 1}}, \"sources\": "
          "[{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "'lambda'"},
         {"{\"slots\": {\"a\": {\"diversity\": {\"mmr\": {}}, \"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "diversity.mmr.lambda: missing"},
         {"{\"slots\": {\"a\": {\"diversity\": {\"mmr\": {\"lambda\": 0.5, \"by\": \"factors\"}}, "
-         "\"sources\": [{\"source\": \"repeat\"}]}}}",
+         "\"sources\": [{\"source\": \"popular\"}]}}}",
          "needs a source of factors"},
         {"{\"slots\": {\"a\": {\"fallback\": {\"slot\": \"b\"}, \"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "slots.a.fallback.slot: there is no other slot 'b'"},
         {"{\"slots\": {\"a\": {\"fallback\": {\"slot\": \"a\"}, \"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "there is no other slot 'a'"},
-        {"{\"slots\": {\"home\": {\"sources\": [{\"source\": \"repeat\"}]}, \"a\": {\"fallback\": "
+        {"{\"slots\": {\"home\": {\"sources\": [{\"source\": \"popular\"}]}, \"a\": {\"fallback\": "
          "{\"slot\": "
-         "\"hom\"}, \"sources\": [{\"source\": \"repeat\"}]}}}",
+         "\"hom\"}, \"sources\": [{\"source\": \"popular\"}]}}}",
          "did you mean 'home'?"},
         {"{\"slots\": {\"a\": {\"fallback\": {\"fewer_than\": 3}, \"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "give one of slot and level"},
         {"{\"slots\": {\"a\": {\"fallback\": {\"level\": \"full\"}, \"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "slots.a.fallback.level"},
         {"{\"slots\": {\"a\": {\"seen\": {\"within\": \"1h\"}, \"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "seen.since: missing"},
         {"{\"slots\": {\"a\": {\"seen\": {\"since\": \"1.0\"}, \"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "seen.within: missing"},
         {"{\"slots\": {\"a\": {\"seen\": {\"within\": \"1h\", \"since\": \"'a'\"}, \"sources\": "
          "[{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "seen.since: line 1, column 1"},
         {"{\"slots\": {\"a\": {\"budget_us\": {\"rankr\": 5}, \"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "'ranker'"},
         {"{\"slots\": {\"a\": {\"budget_us\": {\"mmr\": 0}, \"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "budget_us.mmr"},
         {"{\"slots\": {\"a\": {\"freshness\": {\"half_life\": \"1d\"}, \"sources\": [{\"source\": "
-         "\"repeat\"}]}}}",
+         "\"popular\"}]}}}",
          "freshness.boost: missing"},
-        {"{\"slots\": {\"a\": {\"bought\": \"no\", \"sources\": [{\"source\": \"repeat\"}]}}}",
+        {"{\"slots\": {\"a\": {\"bought\": \"no\", \"sources\": [{\"source\": \"popular\"}]}}}",
          "slots.a.bought"},
-        {"{\"slots\": {\"a\": {\"in_stok\": true, \"sources\": [{\"source\": \"repeat\"}]}}}",
+        {"{\"slots\": {\"a\": {\"in_stok\": true, \"sources\": [{\"source\": \"popular\"}]}}}",
          "in_stock"},
     };
     expect_refusals(bad, sizeof bad / sizeof bad[0]);
@@ -278,7 +281,7 @@ static void test_too_many_slots(void **state)
     size_t used = (size_t)snprintf(text, sizeof text, "{\"slots\": {");
     for (int i = 0; i <= POLICY_SLOTS_MAX; i++)
         used += (size_t)snprintf(text + used, sizeof text - used,
-                                 "%s\"s%d\": {\"sources\": [{\"source\": \"repeat\"}]}",
+                                 "%s\"s%d\": {\"sources\": [{\"source\": \"popular\"}]}",
                                  i > 0 ? "," : "", i);
     used += (size_t)snprintf(text + used, sizeof text - used, "}}");
     struct policy_set *set = NULL;
