@@ -21,10 +21,13 @@ struct daemon {
     struct config *config;
     char *const *argv;
     int lock_fd;
+    bool has_inherited_lock;       /* it was signed by somebody else */
     int wakeup_latency_fd;         /* -1: nothing is asked of the kernel */
     struct handover_parent parent; /* who started this process to take over, if anybody did */
-    struct handover_gift gift;     /* what is left of what it gave */
+    struct handover_gift gift;     /* what is left of what it gave, or of what this one kept */
     struct successor *successor;
+    bool starts_again;         /* since the successor does not serve... */
+    struct handover_gift kept; /* ...with this */
     struct metrics *metrics;
     struct store *store;
     struct answers *answers;
@@ -51,7 +54,7 @@ struct daemon {
     struct http_server *http;
 };
 
-/* It was started by another daemon, to take over from it. */
+/* It was started by another daemon, to take over from it, and does not serve yet. */
 bool daemon_is_heir(const struct daemon *daemon);
 
 /* ---- daemon_data.c, in this order */

@@ -22,7 +22,9 @@ enum err_code daemon_take_data_dir(struct daemon *daemon, struct err *err)
 {
     const char *dir = daemon->config->data_dir;
     /* What is given is worth nothing when data_dir is another one now. */
-    if (daemon_is_heir(daemon) && file_is_lock_of(daemon->gift.data_lock_fd, dir, LOCK_NAME)) {
+    if (daemon->gift.data_lock_fd >= 0 &&
+        file_is_lock_of(daemon->gift.data_lock_fd, dir, LOCK_NAME)) {
+        daemon->has_inherited_lock = true;
         daemon->lock_fd = daemon->gift.data_lock_fd;
         daemon->gift.data_lock_fd = -1;
         return ERR_OK;

@@ -243,17 +243,28 @@ enum err_code daemon_check_sockets(struct daemon *daemon, struct err *err)
     return rc == ERR_OK ? check_address(daemon, http, err) : rc;
 }
 
-/* So that 0.0.0.0 can be opened where 127.0.0.1 was given, and the like. */
-static void close_unconfigured(struct daemon *daemon)
+/* A bit for each of the sockets in the gift that this daemon listens on. */
+static uint32_t wanted_sockets(const struct daemon *daemon)
 {
     const struct request_sockets_options *options = &daemon->sockets_options;
-    struct handover_gift *gift = &daemon->gift;
-    for (uint32_t i = 0; i < gift->socket_count; i++) {
-        const char *given = gift->socket[i].address;
+    uint32_t sockets = 0;
+    for (uint32_t i = 0; i < daemon->gift.socket_count; i++) {
+        const char *given = daemon->gift.socket[i].address;
         bool wanted = strcmp(given, daemon->config->http) == 0;
         for (uint32_t k = 0; !wanted && k < options->address_count; k++)
             wanted = request_sockets_is_native(given) && strcmp(given, options->addresses[k]) == 0;
-        if (!wanted && gift->socket[i].fd >= 0) {
+        sockets |= (uint32_t)wanted << i;
+    }
+    return sockets;
+}
+
+/* So that 0.0.0.0 can be opened where 127.0.0.1 was given, and the like. */
+static void close_unwanted(struct daemon *daemon)
+{
+    uint32_t wanted = wanted_sockets(daemon);
+    struct handover_gift *gift = &daemon->gift;
+    for (uint32_t i = 0; i < gift->socket_count; i++) {
+        if ((wanted >> i & 1) == 0 && gift->socket[i].fd >= 0) {
             close(gift->socket[i].fd);
             gift->socket[i].fd = -1;
         }
@@ -283,7 +294,7 @@ static bool must_wait(struct daemon *daemon, enum store_recovery_state state)
     if (state == STORE_RECOVERY_FAILED)
         return false; /* this one ends, and the other serves on */
     if (state != STORE_RECOVERING)
-        handover_tell_ready(&daemon->parent);
+        handover_tell_ready(&daemon->parent, wanted_sockets(daemon));
     if (!handover_is_released(&daemon->parent))
         return true;
     store_end_follow(daemon->store);
@@ -339,13 +350,14 @@ enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err)
                LOG_INT("first", (int64_t)recovery.first_sequence),
                LOG_INT("last", (int64_t)recovery.at_sequence),
                LOG_INT("refused", (int64_t)recovery.refused));
-    enum err_code rc = daemon_is_heir(daemon) ? sign_locks(daemon, err) : ERR_OK;
+    enum err_code rc =
+        daemon->has_inherited_lock || daemon_is_heir(daemon) ? sign_locks(daemon, err) : ERR_OK;
     if (rc == ERR_OK && daemon->decision_log != NULL) /* nobody else writes it any more */
         rc = decision_log_start(daemon->decision_log, err);
     if (rc == ERR_OK)
         rc = start_erasure(daemon, err);
     if (rc == ERR_OK && daemon_is_heir(daemon)) {
-        close_unconfigured(daemon);
+        close_unwanted(daemon);
         rc = daemon_start_http(daemon, err);
     }
     if (rc == ERR_OK)
@@ -353,6 +365,7 @@ enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err)
     if (rc == ERR_OK) /* an address may be in use */
         record_start(daemon);
     handover_gift_close(&daemon->gift);
-    handover_parent_close(&daemon->parent);
+    if (rc == ERR_OK)
+        handover_tell_serving(&daemon->parent);
     return rc == ERR_OK ? LIFECYCLE_OPEN : LIFECYCLE_CANNOT_OPEN;
 }

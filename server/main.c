@@ -237,7 +237,7 @@ static void stop(struct daemon *daemon)
     if (daemon->has_served)
         record_stop(daemon);
     if (daemon->successor != NULL)
-        successor_release(daemon->successor);
+        daemon->starts_again = !successor_settle(daemon->successor, &daemon->kept);
     service_destroy(&daemon->service);
     jobs_destroy(&daemon->jobs);
     jobs_destroy(&daemon->maintenance);
@@ -263,23 +263,43 @@ static void stop(struct daemon *daemon)
         close(daemon->wakeup_latency_fd);
 }
 
-static int run(struct config *config, const struct config_source *source, char *const *argv)
+static enum err_code run(struct daemon *daemon, const struct config_source *source)
 {
-    struct daemon daemon = {.clock = clock_system(),
-                            .config = config,
-                            .lock_fd = -1,
-                            .wakeup_latency_fd = -1,
-                            .argv = argv};
     struct err err = {.text = ""};
-    enum err_code rc = handover_take(&daemon.parent, &daemon.gift, &err);
-    if (rc == ERR_OK)
-        rc = start(&daemon, source, &err);
+    enum err_code rc = start(daemon, source, &err);
     if (rc != ERR_OK)
         log_at(LOG_ERROR, "cannot start", LOG_STR("error", err.text));
-    else if ((rc = serve(&daemon, &err)) != ERR_OK)
-        log_at(LOG_ERROR, daemon.sockets == NULL ? "cannot start" : "cannot go on",
+    else if ((rc = serve(daemon, &err)) != ERR_OK)
+        log_at(LOG_ERROR, daemon->sockets == NULL ? "cannot start" : "cannot go on",
                LOG_STR("error", err.text));
-    stop(&daemon);
+    stop(daemon);
+    return rc;
+}
+
+/* Again with what it kept, as long as a successor was to go on and does not. */
+static int run_to_the_end(struct config *config, const struct config_source *source,
+                          char *const *argv)
+{
+    struct handover_parent parent;
+    struct handover_gift gift;
+    struct err err = {.text = ""};
+    enum err_code rc = handover_take(&parent, &gift, &err);
+    if (rc != ERR_OK)
+        log_at(LOG_ERROR, "cannot start", LOG_STR("error", err.text));
+    while (rc == ERR_OK) {
+        struct daemon daemon = {.clock = clock_system(),
+                                .config = config,
+                                .parent = parent,
+                                .gift = gift,
+                                .lock_fd = -1,
+                                .wakeup_latency_fd = -1,
+                                .argv = argv};
+        rc = run(&daemon, source);
+        if (!daemon.starts_again)
+            break;
+        parent.fd = -1;
+        gift = daemon.kept;
+    }
     if (rc != ERR_OK)
         return EXIT_FAILED;
     log_write(LOG_INFO, "stopped", NULL, 0);
@@ -326,7 +346,7 @@ int main(int argc, char **argv)
         return EXIT_BAD_CONFIG;
     }
     log_set_level(level);
-    int code = run(config, &line.source, argv);
+    int code = run_to_the_end(config, &line.source, argv);
     config_destroy(&config);
     return code;
 }

@@ -3,6 +3,7 @@
 #include "server/control/handover_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,6 +41,28 @@ int handover_gift_take(struct handover_gift *gift, const char *address)
         }
     }
     return -1;
+}
+
+static int copy_fd(int fd)
+{
+    return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+_Static_assert(HANDOVER_SOCKETS_MAX <= 32, "a bit for each socket");
+
+void handover_gift_copy(const struct handover_gift *gift, uint32_t sockets,
+                        struct handover_gift *ret_copy)
+{
+    handover_gift_init(ret_copy);
+    ret_copy->data_lock_fd = copy_fd(gift->data_lock_fd);
+    ret_copy->models_lock_fd = copy_fd(gift->models_lock_fd);
+    for (uint32_t i = 0; i < gift->socket_count; i++) {
+        int fd = (sockets >> i & 1) != 0 ? copy_fd(gift->socket[i].fd) : -1;
+        if (fd < 0)
+            continue;
+        ret_copy->socket[ret_copy->socket_count] = gift->socket[i];
+        ret_copy->socket[ret_copy->socket_count++].fd = fd;
+    }
 }
 
 /* ---- one message: addresses, and the descriptors in the same order behind those of the locks */

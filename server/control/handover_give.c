@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The old one: starts its successor and waits until that is ready. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@ static char program[4096];
 
 enum err_code handover_note_program(struct err *err)
 {
+    if (program[0] != '\0')
+        return ERR_OK;
     ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
     if (len <= 0 || len >= (ssize_t)sizeof program - 1)
         return err_set(err, ERR_IO, "cannot find out where this program is: %s", strerror(errno));
@@ -95,6 +98,7 @@ enum err_code handover_spawn(char *const *argv, const struct handover_gift *gift
         return rc;
     }
     ret_child->fd = pair[0];
+    ret_child->sockets = 0;
     return ERR_OK;
 }
 
@@ -113,15 +117,27 @@ static enum err_code how_it_ended(struct handover_child *child, struct err *err)
     return err_set(err, ERR_IO, "the new process ended by signal %d", WTERMSIG(status));
 }
 
-enum err_code handover_child_news(struct handover_child *child, struct err *err)
+/* The next message; ERR_BUSY when there is none yet, ERR_IO when it has ended. */
+static enum err_code hear(struct handover_child *child, char message[HANDOVER_READY_BYTES],
+                          struct err *err)
 {
-    char word = 0;
-    ssize_t got = recv(child->fd, &word, 1, MSG_DONTWAIT);
-    if (got == 1 && word == HANDOVER_READY)
+    ssize_t got = recv(child->fd, message, HANDOVER_READY_BYTES, MSG_DONTWAIT);
+    if (got > 0)
         return ERR_OK;
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return err_set(err, ERR_BUSY, "the new process is not ready yet");
+        return err_set(err, ERR_BUSY, "the new process is not so far yet");
     return how_it_ended(child, err);
+}
+
+enum err_code handover_child_news(struct handover_child *child, struct err *err)
+{
+    char message[HANDOVER_READY_BYTES] = {0};
+    enum err_code rc = hear(child, message, err);
+    if (rc == ERR_OK && message[0] != HANDOVER_READY)
+        return how_it_ended(child, err);
+    if (rc == ERR_OK)
+        memcpy(&child->sockets, message + 1, sizeof child->sockets);
+    return rc;
 }
 
 void handover_release(struct handover_child *child)
@@ -129,8 +145,29 @@ void handover_release(struct handover_child *child)
     char word = HANDOVER_RELEASED;
     /* When it does not come through the end of this process will be noticed. */
     (void)!send(child->fd, &word, 1, MSG_NOSIGNAL);
+}
+
+/* It may have ended just behind its last word. */
+static bool is_alive(const struct handover_child *child)
+{
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+}
+
+enum err_code handover_await(struct handover_child *child, int wait_ms, struct err *err)
+{
+    char message[HANDOVER_READY_BYTES] = {0};
+    struct pollfd news = {.fd = child->fd, .events = POLLIN};
+    (void)!poll(&news, 1, wait_ms);
+    enum err_code rc = hear(child, message, err);
+    if (rc == ERR_OK && (message[0] != HANDOVER_SERVING || !is_alive(child)))
+        return how_it_ended(child, err);
+    if (rc != ERR_OK)
+        return rc;
     close(child->fd);
     child->fd = -1;
+    return ERR_OK;
 }
 
 void handover_abandon(struct handover_child *child)

@@ -28,18 +28,22 @@ enum err_code handover_take(struct handover_parent *parent, struct handover_gift
     unsetenv(HANDOVER_VARIABLE); /* not for those that this one starts */
     parent->fd = (int)fd;
     enum err_code rc = handover_receive_gift(parent->fd, gift, err);
-    if (rc != ERR_OK)
-        handover_parent_close(parent);
+    if (rc != ERR_OK) {
+        close(parent->fd);
+        parent->fd = -1;
+    }
     return rc;
 }
 
-void handover_tell_ready(struct handover_parent *parent)
+void handover_tell_ready(struct handover_parent *parent, uint32_t sockets)
 {
-    char word = HANDOVER_READY;
+    char message[HANDOVER_READY_BYTES] = {HANDOVER_READY};
     if (parent->was_told_ready)
         return;
     parent->was_told_ready = true;
-    (void)!send(parent->fd, &word, 1, MSG_NOSIGNAL); /* one that is gone has released, too */
+    memcpy(message + 1, &sockets, sizeof sockets);
+    /* One that is gone has released, too. */
+    (void)!send(parent->fd, message, sizeof message, MSG_NOSIGNAL);
 }
 
 bool handover_is_released(struct handover_parent *parent)
@@ -52,9 +56,12 @@ bool handover_is_released(struct handover_parent *parent)
     return parent->has_released;
 }
 
-void handover_parent_close(struct handover_parent *parent)
+void handover_tell_serving(struct handover_parent *parent)
 {
-    if (parent->fd >= 0)
-        close(parent->fd);
+    char word = HANDOVER_SERVING;
+    if (parent->fd < 0)
+        return;
+    (void)!send(parent->fd, &word, 1, MSG_NOSIGNAL);
+    close(parent->fd);
     parent->fd = -1;
 }

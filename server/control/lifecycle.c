@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "server/control/late_stop.h"
 #include "server/control/notify.h"
 
 enum {
@@ -117,12 +118,26 @@ static void on_asked(evutil_socket_t fd, short what, void *ctx)
         leave(ctx, "asked to");
 }
 
+/* Whoever stops this one means the other one, too. */
+static void call_off(struct lifecycle *lifecycle)
+{
+    log_at(LOG_WARN, "draining, and the new process is stopped", LOG_STR("why", "a signal"));
+    lifecycle->handing_over = false;
+    late_stop_hold(false);
+    successor_cancel(lifecycle->with.successor);
+    notify_send("STOPPING=1");
+}
+
 static void on_stop_signal(evutil_socket_t number, short what, void *ctx)
 {
     struct lifecycle *lifecycle = ctx;
     (void)what;
     if (!lifecycle_is_leaving(lifecycle)) {
         leave(lifecycle, number == SIGINT ? "SIGINT" : "SIGTERM");
+        return;
+    }
+    if (lifecycle->handing_over) {
+        call_off(lifecycle);
         return;
     }
     log_at(LOG_WARN, "stopping at once", LOG_STR("why", "a second signal"));
@@ -148,6 +163,7 @@ void lifecycle_hand_over(void *ctx)
     struct lifecycle *lifecycle = ctx;
     atomic_store_explicit(&lifecycle->leaving, true, memory_order_relaxed);
     lifecycle->handing_over = true;
+    late_stop_hold(true);
     stop_taking(lifecycle);
 }
 
@@ -308,6 +324,7 @@ enum err_code lifecycle_create(struct lifecycle **ret_lifecycle, struct err *err
     if (lifecycle == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the event loop");
     event_set_log_callback(on_libevent_message);
+    late_stop_install();
     signal(SIGPIPE, SIG_IGN); /* libevent writes without MSG_NOSIGNAL */
     signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error of the upload, no crash */
     if (evthread_use_pthreads() == 0)

@@ -8,7 +8,8 @@
  * can turn away first.  DRAINING: no new connections, `draining` for new requests, until what was
  * taken before is answered (drain_timeout_ms at most).  SIGTERM, SIGINT and the operation `drain`
  * begin it; a second signal ends all waiting; a third one kills, since the loop is over by then.
- * A restart (see successor.h) ends in DRAINING, too, without the delay.
+ * A restart (see successor.h) ends in DRAINING, too, without the delay; a signal then stops the
+ * successor as well, and the drain goes on as any.
  * SIGHUP reloads; SIGUSR1, SIGUSR2 and SIGALRM do nothing, and the first of them is logged.
  *
  * Threads: lifecycle_drain and lifecycle_is_leaving on any; all else on main. */

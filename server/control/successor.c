@@ -4,20 +4,26 @@
 #include <event2/event.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "server/control/late_stop.h"
 #include "server/control/notify.h"
 
-/* A large log may take a while to replay. */
-enum { READY_WITHIN_S = 600 };
+enum {
+    READY_WITHIN_S = 600, /* a large log may take a while to replay */
+    SERVES_WITHIN_MS = 60000,
+    LOOK_MS = 100,
+};
 
 struct successor {
     struct successor_options with;
     struct event *asked; /* made active by successor_ask, from any thread */
     struct event *news;  /* made for each child */
     struct handover_child child;
+    struct handover_gift kept; /* of what it was given, should it not serve */
     bool is_ready;
     pthread_mutex_t mutex;
     service_restart_done_fn done; /* under the mutex, as is the next; NULL: nobody waits */
@@ -47,14 +53,14 @@ static void free_news(struct successor *successor)
     successor->news = NULL;
 }
 
-/* The new process is systemd's main one from here on. */
 static void hand_over(struct successor *successor)
 {
-    char state[64];
+    struct handover_gift gift;
     struct err fine = {.text = ""};
     successor->is_ready = true;
-    snprintf(state, sizeof state, "MAINPID=%ld", (long)successor->child.pid);
-    notify_send(state);
+    handover_gift_init(&gift);
+    successor->with.fill_gift(successor->with.gift_ctx, &gift);
+    handover_gift_copy(&gift, successor->child.sockets, &successor->kept);
     log_at(LOG_INFO, "a new process takes over", LOG_INT("process", successor->child.pid));
     successor->with.on_ready(successor->with.ready_ctx);
     tell(successor, ERR_OK, &fine);
@@ -122,6 +128,7 @@ enum err_code successor_create(const struct successor_options *options,
         return err_set(err, ERR_NOMEM, "out of memory for restarts");
     successor->with = *options;
     successor->child = (struct handover_child){.pid = -1, .fd = -1};
+    handover_gift_init(&successor->kept);
     pthread_mutex_init(&successor->mutex, NULL);
     successor->asked = event_new(options->base, -1, 0, on_asked, successor);
     if (successor->asked == NULL) {
@@ -152,19 +159,63 @@ void successor_cancel(struct successor *successor)
     pthread_mutex_lock(&successor->mutex);
     bool is_awaited = successor->done != NULL;
     pthread_mutex_unlock(&successor->mutex);
-    if (successor->is_ready || !is_awaited)
-        return;
     free_news(successor);
     if (successor->child.fd >= 0)
         handover_abandon(&successor->child);
+    successor->is_ready = false;
+    if (!is_awaited)
+        return;
     err_set(&err, ERR_BUSY, "this process is about to stop");
     tell(successor, ERR_BUSY, &err);
 }
 
-void successor_release(struct successor *successor)
+/* ---- the end of this process ----------------------------------------------------------------- */
+
+static enum err_code await(struct successor *successor, struct err *err)
 {
-    if (successor->is_ready && successor->child.fd >= 0)
-        handover_release(&successor->child);
+    bool is_stopped = false;
+    enum err_code rc = ERR_BUSY;
+    for (int waited_ms = 0; rc == ERR_BUSY && waited_ms < SERVES_WITHIN_MS; waited_ms += LOOK_MS) {
+        if (notify_watchdog_us() > 1)
+            notify_send("WATCHDOG=1"); /* nobody else may until it serves */
+        if (late_stop_asked() != 0 && !is_stopped) {
+            is_stopped = true;
+            notify_send("STOPPING=1");
+            kill(successor->child.pid, SIGTERM);
+        }
+        rc = handover_await(&successor->child, LOOK_MS, err);
+    }
+    if (rc != ERR_BUSY)
+        return rc;
+    handover_abandon(&successor->child);
+    return err_set(err, ERR_TIMEOUT, "the new process did not serve within %d s",
+                   SERVES_WITHIN_MS / 1000);
+}
+
+bool successor_settle(struct successor *successor, struct handover_gift *ret_kept)
+{
+    char state[64];
+    struct err err = {.text = ""};
+    if (!successor->is_ready)
+        return true;
+    handover_release(&successor->child);
+    pid_t pid = successor->child.pid;
+    enum err_code rc = await(successor, &err);
+    if (rc == ERR_OK) {
+        snprintf(state, sizeof state, "MAINPID=%ld", (long)pid);
+        notify_send(state);
+        log_at(LOG_INFO, "the new process serves", LOG_INT("process", pid));
+        return true;
+    }
+    if (late_stop_asked() != 0) {
+        log_at(LOG_WARN, "the new process was stopped, too", LOG_STR("error", err.text));
+        return true;
+    }
+    log_at(LOG_ERROR, "the new process does not serve, this process starts again",
+           LOG_INT("process", pid), LOG_STR("error", err.text));
+    *ret_kept = successor->kept;
+    handover_gift_init(&successor->kept);
+    return false;
 }
 
 void successor_destroy(struct successor **successor)
@@ -173,9 +224,9 @@ void successor_destroy(struct successor **successor)
     if (old == NULL)
         return;
     free_news(old);
-    if (old->child.fd >= 0 && !old->is_ready)
+    if (old->child.fd >= 0)
         handover_abandon(&old->child);
-    successor_release(old);
+    handover_gift_close(&old->kept);
     if (old->asked != NULL)
         event_free(old->asked);
     pthread_mutex_destroy(&old->mutex);

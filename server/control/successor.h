@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* successor - starts the process that is to take over, in the event loop of main, and waits until
- * it is ready without holding anything up.
+/* successor - starts the process that is to take over, in the event loop of main, waits until it is
+ * ready without holding anything up, and at the end of this one until it serves.
+ *
+ * Until then this process is the main one of the unit for systemd, and has what it needs to start
+ * again: should the other one end, it does.
  *
  * Threads: successor_ask on any; all else on main. */
 #ifndef SERVER_CONTROL_SUCCESSOR_H
@@ -31,10 +34,12 @@ MUST_CHECK enum err_code successor_create(const struct successor_options *option
                                           struct successor **ret_successor, struct err *err);
 /* False when one is being started already. */
 bool successor_ask(struct successor *successor, service_restart_done_fn done, void *arg);
-/* One that is not ready yet is stopped, and who asked is told; one that is, is left alone. */
+/* It is stopped, whether it was ready or not, and who still waits for it is told. */
 void successor_cancel(struct successor *successor);
-/* The log and the locks are free. */
-void successor_release(struct successor *successor);
+/* The log is closed: the successor may have it, when there is one.  Waits until that one serves.
+ * True: this process may end.  False: it is to start again, with what is in *ret_kept, since the
+ * other one has ended, or did not serve within a minute and was stopped. */
+MUST_CHECK bool successor_settle(struct successor *successor, struct handover_gift *ret_kept);
 void successor_destroy(struct successor **successor);
 
 #endif

@@ -10,7 +10,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,90 +18,20 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/pack.h"
 #include "client/decide.h"
 #include "tests/support/daemon.h"
 #include "tests/support/daemon_client.h"
+#include "tests/support/restart_load.h"
 
-enum { CALLERS = 3, RESTARTS = 3, PHASE_S = 120 };
+enum { RESTARTS = 3, PHASE_S = 120 };
 
 #define TIMEOUT_US UINT64_C(3000000) /* machines that are shared pause longer than a hand-over */
 
 static struct daemon served;
-static struct decide_client *client;
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static bool stopping; /* under the mutex, as are those below */
-static uint64_t call_count, failed_count, event_count, slowest_us;
-static char failure[200];
-
-static struct decide_reply *send_event(uint32_t caller, uint32_t number)
-{
-    uint8_t bytes[256];
-    char id[40];
-    struct pack pack = pack_into(bytes, sizeof bytes);
-    snprintf(id, sizeof id, "%u-%u", caller, number);
-    pack_array(&pack, 1);
-    pack_map(&pack, 4);
-    pack_key(&pack, "id");
-    pack_str(&pack, id);
-    pack_key(&pack, "type");
-    pack_str(&pack, "view");
-    pack_key(&pack, "user");
-    pack_str(&pack, "u");
-    pack_key(&pack, "items");
-    pack_array(&pack, 1);
-    pack_map(&pack, 1);
-    pack_key(&pack, "id");
-    pack_str(&pack, "i");
-    return decide_events(client, bytes, pack.used, TIMEOUT_US);
-}
-
-static void *run_caller(void *argument)
-{
-    uint32_t caller = (uint32_t)(uintptr_t)argument;
-    for (uint32_t number = 0;; number++) {
-        bool is_event = number % 4 == 0;
-        struct decide_request request = {.user = "u", .n = 1, .timeout_us = TIMEOUT_US};
-        struct decide_reply *reply =
-            is_event ? send_event(caller, number) : decide_recommend(client, &request);
-        bool good =
-            reply->status == DECIDE_OK && !reply->fallback && (is_event || reply->decision != NULL);
-        pthread_mutex_lock(&mutex);
-        call_count++;
-        event_count += is_event && good;
-        if (reply->waited_us > slowest_us)
-            slowest_us = reply->waited_us;
-        if (!good && failed_count++ == 0)
-            snprintf(failure, sizeof failure, "%s: %.150s", decide_status_name(reply->status),
-                     reply->error_message == NULL ? "-" : reply->error_message);
-        bool stop = stopping;
-        pthread_cond_broadcast(&changed);
-        pthread_mutex_unlock(&mutex);
-        decide_reply_free(reply);
-        if (stop)
-            return NULL;
-    }
-}
-
-static void wait_for_calls(uint64_t more)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PHASE_S;
-    pthread_mutex_lock(&mutex);
-    uint64_t wanted = call_count + more;
-    int rc = 0;
-    while (rc == 0 && call_count < wanted)
-        rc = pthread_cond_timedwait(&changed, &mutex, &until);
-    pthread_mutex_unlock(&mutex);
-    assert_int_equal(rc, 0);
-}
 
 static cJSON *ask(const char *op)
 {
@@ -149,36 +78,20 @@ static void restart(const char *lock)
 static void test_no_call_fails(void **state)
 {
     (void)state;
-    pthread_t callers[CALLERS];
-    char error[DECIDE_ERROR_BYTES];
     daemon_start(&served, NULL);
-    struct decide_options options = decide_options_default();
-    options.urls = served.url;
-    assert_int_equal(decide_client_create(&options, &client, error), DECIDE_OK);
-    for (uintptr_t i = 0; i < CALLERS; i++)
-        assert_int_equal(pthread_create(&callers[i], NULL, run_caller, (void *)i), 0);
+    restart_load_start(served.url);
     for (int i = 0; i < RESTARTS; i++) {
-        wait_for_calls(300);
+        restart_load_wait(300);
         restart("state/lock");
     }
-    wait_for_calls(300);
-    pthread_mutex_lock(&mutex);
-    stopping = true;
-    pthread_mutex_unlock(&mutex);
-    for (int i = 0; i < CALLERS; i++)
-        pthread_join(callers[i], NULL);
-    print_message("%llu calls over %d restarts, %llu failed, the slowest took %llu us\n",
-                  (unsigned long long)call_count, RESTARTS, (unsigned long long)failed_count,
-                  (unsigned long long)slowest_us);
-    if (failed_count > 0)
-        fail_msg("%llu calls failed, the first one: %s", (unsigned long long)failed_count, failure);
+    restart_load_wait(300);
+    uint64_t event_count = restart_load_stop();
     cJSON *reply = ask("status");
     const cJSON *log = cJSON_GetObjectItem(reply, "log");
     assert_int_equal((uint64_t)cJSON_GetObjectItem(log, "last_sequence")->valuedouble, event_count);
     cJSON_Delete(reply);
     char body[256];
     assert_int_equal(daemon_get(&served, "/readyz", body, sizeof body), 200); /* the same port */
-    decide_client_destroy(&client);
     daemon_stop(&served);
 }
 
@@ -220,6 +133,7 @@ static void wait_until_it_answers(void)
     char error[DECIDE_ERROR_BYTES];
     uint64_t end_ns = clock_now_ns(clock_system()) + PHASE_S * UINT64_C(1000000000);
     struct decide_options options = decide_options_default();
+    struct decide_client *client = NULL;
     options.urls = served.url;
     assert_int_equal(decide_client_create(&options, &client, error), DECIDE_OK);
     enum decide_status status = DECIDE_UNREACHABLE;

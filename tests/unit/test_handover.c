@@ -16,10 +16,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "server/control/handover_internal.h"
 #include "tests/support/temp_dir.h"
+
+enum { WAIT_MS = 20000, SOCKETS_WANTED = 2 };
 
 static struct err err;
 
@@ -125,7 +128,7 @@ static enum err_code wait_for_news(struct handover_child *child)
     enum err_code rc = ERR_BUSY;
     while (rc == ERR_BUSY) {
         struct pollfd pollfd = {.fd = child->fd, .events = POLLIN};
-        assert_int_equal(poll(&pollfd, 1, 20000), 1);
+        assert_int_equal(poll(&pollfd, 1, WAIT_MS), 1);
         rc = handover_child_news(child, &err);
     }
     return rc;
@@ -151,12 +154,59 @@ static void test_successors(void **state)
     start("crash", &child);
     assert_int_equal(wait_for_news(&child), ERR_IO);
     assert_non_null(strstr(err.text, "signal"));
-    start("ready", &child);
-    assert_int_equal(wait_for_news(&child), ERR_OK);
-    handover_release(&child);
     start("hang", &child);
     assert_int_equal(handover_child_news(&child, &err), ERR_BUSY);
     handover_abandon(&child);
+}
+
+static void test_successors_to_the_end(void **state)
+{
+    (void)state;
+    struct handover_child child;
+    assert_int_equal(handover_note_program(&err), ERR_OK);
+    start("serve", &child);
+    pid_t pid = child.pid;
+    assert_int_equal(wait_for_news(&child), ERR_OK);
+    assert_int_equal(child.sockets, SOCKETS_WANTED);
+    assert_int_equal(handover_await(&child, 0, &err), ERR_BUSY); /* it must not yet */
+    handover_release(&child);
+    assert_int_equal(handover_await(&child, WAIT_MS, &err), ERR_OK);
+    assert_int_equal(child.fd, -1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid); /* it was there */
+    start("fade", &child);
+    assert_int_equal(wait_for_news(&child), ERR_OK);
+    handover_release(&child);
+    assert_int_equal(handover_await(&child, WAIT_MS, &err), ERR_IO);
+    assert_non_null(strstr(err.text, "exit code 9"));
+    assert_int_equal(child.pid, -1);
+    start("babble", &child);
+    assert_int_equal(wait_for_news(&child), ERR_OK);
+    handover_release(&child);
+    assert_int_equal(handover_await(&child, WAIT_MS, &err), ERR_IO);
+    assert_int_equal(child.pid, -1);
+}
+
+static void test_a_copy(void **state)
+{
+    (void)state;
+    struct handover_gift gift, copy;
+    fill(&gift, 3, false);
+    handover_gift_copy(&gift, 1u << 0 | 1u << 2, &copy);
+    assert_true(copy.data_lock_fd >= 0 && copy.data_lock_fd != gift.data_lock_fd);
+    assert_int_equal(copy.models_lock_fd, -1);
+    assert_int_equal(copy.socket_count, 2);
+    handover_gift_close(&gift);
+    assert_int_equal(handover_gift_take(&copy, "tcp://127.0.0.1:1"), -1);
+    for (int i = 0; i <= 2; i += 2) {
+        char address[HANDOVER_ADDRESS_BYTES];
+        snprintf(address, sizeof address, "tcp://127.0.0.1:%d", i);
+        int fd = handover_gift_take(&copy, address);
+        assert_true(fd >= 0);
+        assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+        close(fd);
+    }
+    handover_gift_close(&copy);
 }
 
 /* As the daemon does. */
@@ -172,13 +222,19 @@ static int succeed(const char *plan)
         return 7;
     if (strcmp(plan, "crash") == 0)
         raise(SIGKILL);
-    if (strcmp(plan, "ready") == 0)
-        handover_tell_ready(&parent);
+    if (strcmp(plan, "hang") != 0)
+        handover_tell_ready(&parent, SOCKETS_WANTED);
     while (!handover_is_released(&parent))
         poll(NULL, 0, 1);
     handover_gift_close(&gift);
-    handover_parent_close(&parent);
-    return 0;
+    if (strcmp(plan, "fade") == 0)
+        return 9;
+    if (strcmp(plan, "babble") == 0)
+        (void)!send(parent.fd, "?", 1, 0);
+    else
+        handover_tell_serving(&parent);
+    while (true)
+        pause();
 }
 
 int main(int argc, char **argv)
@@ -186,10 +242,9 @@ int main(int argc, char **argv)
     if (argc == 2)
         return succeed(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_gift_arrives),
-        cmocka_unit_test(test_what_is_no_gift),
-        cmocka_unit_test(test_the_variable),
-        cmocka_unit_test(test_successors),
+        cmocka_unit_test(test_a_gift_arrives),        cmocka_unit_test(test_what_is_no_gift),
+        cmocka_unit_test(test_the_variable),          cmocka_unit_test(test_successors),
+        cmocka_unit_test(test_successors_to_the_end), cmocka_unit_test(test_a_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
