@@ -35,6 +35,7 @@ struct daemon {
     struct erasure *erasure;
     struct shadow *shadow;
     struct audit *audit;
+    struct changes changes;
     struct workers *workers;
     struct serving serving;
     struct registry *registry;

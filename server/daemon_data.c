@@ -190,6 +190,8 @@ enum err_code daemon_start_registry(struct daemon *daemon, struct err *err)
         .lists_ms = (uint64_t)config->lists_refresh_ms,
         .previous_bytes_max = (uint64_t)config->models_previous_bytes_max,
         .audit = daemon->audit,
+        .changes = &daemon->changes,
+        .follows = daemon_is_heir(daemon),
         .shadow = daemon->shadow,
         .store = daemon->store,
         .serving = &daemon->serving,

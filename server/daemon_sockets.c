@@ -280,6 +280,7 @@ enum err_code daemon_start_successor(struct daemon *daemon, struct err *err)
         .gift_ctx = daemon,
         .hold = erasure_hold,
         .hold_ctx = daemon->erasure,
+        .changes = &daemon->changes,
         .on_ready = lifecycle_hand_over,
         .ready_ctx = daemon->lifecycle,
     };
@@ -357,6 +358,7 @@ enum lifecycle_opening daemon_open_sockets(void *ctx, struct err *err)
     if (rc == ERR_OK)
         rc = start_erasure(daemon, err);
     if (rc == ERR_OK && daemon_is_heir(daemon)) {
+        registry_take_over(daemon->registry);
         close_unwanted(daemon);
         rc = daemon_start_http(daemon, err);
     }

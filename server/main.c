@@ -99,6 +99,7 @@ static enum err_code start_service(struct daemon *daemon, struct err *err)
         .decision_log = daemon->decision_log,
         .shadow = daemon->shadow,
         .audit = daemon->audit,
+        .changes = &daemon->changes,
         .modes = &daemon->modes,
         .access = &daemon->access,
         .admission = &daemon->admission,

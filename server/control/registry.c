@@ -71,6 +71,8 @@ enum err_code registry_create(const struct registry_options *options,
     registry->serving = options->serving;
     registry->metrics = options->metrics;
     registry->audit = options->audit;
+    registry->changes = options->changes;
+    registry->follows = options->follows;
     registry->shadow = options->shadow;
     registry->clock = options->clock;
     registry->watch_fd = reg_watch_open();
@@ -202,6 +204,13 @@ static enum err_code run_on_name(struct registry *registry, const struct reg_com
     }
 }
 
+static void take_over(struct registry *registry)
+{
+    registry->follows = false;
+    for (uint32_t i = 0; i < registry->count; i++)
+        reg_state_save(registry, registry->name[i]);
+}
+
 static void run(struct registry *registry, struct reg_command *command)
 {
     struct err err = {0};
@@ -226,7 +235,10 @@ static void run(struct registry *registry, struct reg_command *command)
         rc = reg_release_install(registry, command->path, command->name, &err);
         break;
     case COMMAND_RELEASE_ROLLBACK: rc = reg_release_rollback(registry, &err); break;
+    case COMMAND_TAKE_OVER: take_over(registry); break;
     }
+    if (command->kind != COMMAND_SCAN)
+        changes_note(registry->changes);
     bool of_all = command->kind == COMMAND_RELEASE || command->kind == COMMAND_RELEASE_ROLLBACK ||
                   command->kind == COMMAND_RELOAD;
     reg_command_finish(command, rc, &err);
@@ -245,6 +257,7 @@ static void end(struct registry *registry, struct reg_command *command)
     enum err_code rc = command->kind == COMMAND_REMEMBER
                            ? run_on_name(registry, command, &err)
                            : err_set(&err, ERR_BUSY, "the daemon is stopping");
+    changes_note(registry->changes);
     reg_command_finish(command, rc, &err);
 }
 

@@ -44,6 +44,7 @@
 #include "base/pack.h"
 #include "server/control/audit.h"
 #include "server/control/canary.h"
+#include "server/control/changes.h"
 #include "server/control/shadow.h"
 #include "server/decide/snapshot.h"
 
@@ -70,6 +71,8 @@ struct registry_options {
     struct metrics *metrics;     /* borrowed */
     struct shadow *shadow;       /* borrowed; NULL: no shadows */
     struct audit *audit;         /* borrowed; NULL: none.  For what the registry does by itself */
+    struct changes *changes;     /* borrowed; NULL: nobody asks */
+    bool follows; /* another registry still writes models_dir/NAME/.serving: not before take_over */
     const struct clock *clock;
     const struct minisign_keys *keys; /* copied; NULL or none: bundles need no signature */
     const char *ratchet_path;         /* with keys: server/control/ratchet.h; copied */
@@ -99,6 +102,9 @@ enum registry_source registry_source(const struct registry *registry);
 
 /* The lock of models_dir, for another process to share; -1 where there are none.  Borrowed. */
 int registry_lock_fd(const struct registry *registry);
+
+/* The other registry is gone: what this one remembers is written from now on. */
+void registry_take_over(struct registry *registry);
 
 /* Looks at models_dir now, without waiting for inotify. */
 void registry_scan(struct registry *registry, registry_done_fn done, void *ctx);

@@ -268,11 +268,13 @@ void reg_canaries_check(struct registry *registry)
         struct err err = {0};
         if (name->now.canary == NULL || passes(name->now.canary, reason))
             continue;
+        changes_note(registry->changes);
         if (end(registry, name, CANARY_ROLLED_BACK, reason, &err) != ERR_OK)
             log_at(LOG_ERROR, "a canary cannot be rolled back", LOG_STR("model", name->name),
                    LOG_STR("reason", reason), LOG_STR("error", err.text));
         else
             reg_settle(registry, name); /* frees it */
+        changes_note(registry->changes);
     }
     reg_view_update(registry);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "server/control/registry_internal.h"
 
 enum err_code reg_static_copy(const struct text *ids, uint32_t count, struct reg_static *ret_list,
@@ -119,6 +120,8 @@ static struct reg_command *command_new(enum reg_command_kind kind, const char *n
 static void submit(struct registry *registry, struct reg_command *command)
 {
     struct err err = {0};
+    if (command->kind != COMMAND_SCAN)
+        changes_note(registry->changes);
     if (queue_push(registry, command)) {
         reg_wake(registry);
         return;
@@ -243,6 +246,20 @@ void registry_remember(struct registry *registry, const char *name, registry_don
                        void *ctx)
 {
     struct reg_command *command = command_new(COMMAND_REMEMBER, name, "", done, ctx);
+    if (command != NULL)
+        submit(registry, command);
+}
+
+static void nobody_waits(void *ctx, enum err_code rc, const struct err *err)
+{
+    (void)ctx;
+    if (rc != ERR_OK)
+        log_at(LOG_WARN, "lines of versions are not written", LOG_STR("error", err->text));
+}
+
+void registry_take_over(struct registry *registry)
+{
+    struct reg_command *command = command_new(COMMAND_TAKE_OVER, "", "", nobody_waits, NULL);
     if (command != NULL)
         submit(registry, command);
 }

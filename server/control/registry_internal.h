@@ -100,7 +100,8 @@ enum reg_command_kind {
     COMMAND_RELOAD,
     COMMAND_RELEASE,
     COMMAND_RELEASE_ROLLBACK,
-    COMMAND_REMEMBER
+    COMMAND_REMEMBER,
+    COMMAND_TAKE_OVER
 };
 
 struct reg_command {
@@ -144,6 +145,8 @@ struct registry {
     struct serving *serving;             /* borrowed */
     struct metrics *metrics;             /* borrowed */
     struct audit *audit;                 /* borrowed; NULL: none */
+    struct changes *changes;             /* borrowed; NULL: nobody asks */
+    bool follows;                        /* nothing is written; the loader's, after start */
     struct shadow *shadow;               /* borrowed; NULL: none */
     const struct clock *clock;
     struct minisign_keys keys; /* none: every bundle may be loaded */

@@ -284,6 +284,8 @@ void reg_state_save(const struct registry *registry, struct reg_name *name)
     struct err err = {0};
     struct buffer buffer = {0};
     size_t len = 0;
+    if (registry->follows)
+        return;
     buffer_put_str(&buffer, "{\"format\": 1, \"line\": [");
     put_line(&buffer, name);
     buffer_put_str(&buffer, "], \"aside\": [");

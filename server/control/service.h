@@ -20,6 +20,7 @@
 #include "server/control/access.h"
 #include "server/control/admission.h"
 #include "server/control/audit.h"
+#include "server/control/changes.h"
 #include "server/control/decision_log.h"
 #include "server/control/effort.h"
 #include "server/control/erasure.h"
@@ -46,6 +47,7 @@ struct service_options { /* all borrowed */
     struct erasure *erasure;
     struct decision_log *decision_log; /* NULL: decisions are not logged */
     struct audit *audit;               /* NULL: acts are not recorded */
+    struct changes *changes;           /* NULL: nobody asks whether there was any */
     struct shadow *shadow;             /* NULL: none */
     struct modes *modes;
     struct access *access;

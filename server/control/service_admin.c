@@ -38,6 +38,7 @@ static void set_mode(void *ctx)
     struct err err = {.text = ""}, unaudited = {.text = ""};
     enum err_code rc = modes_set(modes, deferred->mode.level, deferred->mode_for_ms,
                                  text_of(deferred->mode.reason), &err);
+    changes_note(deferred->service->with.changes);
     enum err_code audited =
         audit_record(deferred->service->with.audit, &deferred->who, "mode", ERR_OK, NULL,
                      AUDIT_WHAT(LOG_STR("mode", level_name(deferred->mode.level)),
@@ -111,6 +112,7 @@ static enum call_state serve_mode(struct service *service, struct call *call,
         struct deferred *deferred = deferred_begin_act(service, call, request);
         if (deferred == NULL)
             return CALL_DONE;
+        changes_note(service->with.changes);
         deferred->mode = mode;
         deferred->mode_for_ms = for_ms;
         return deferred_submit(deferred, request, set_mode);
@@ -256,6 +258,7 @@ static enum call_state serve_breaker(struct service *service, struct call *call,
     struct deferred *deferred = deferred_begin_act(service, call, request);
     if (deferred == NULL)
         return CALL_DONE;
+    changes_note(service->with.changes); /* registry_remember notes the end */
     deferred->model = name;
     deferred->model_hold = hold;
     return deferred_submit(deferred, request, hold_breaker);

@@ -16,6 +16,7 @@ enum {
     READY_WITHIN_S = 600, /* a large log may take a while to replay */
     SERVES_WITHIN_MS = 60000,
     LOOK_MS = 100,
+    STARTS_MAX = 10,
 };
 
 struct successor {
@@ -24,6 +25,8 @@ struct successor {
     struct event *news;  /* made for each child */
     struct handover_child child;
     struct handover_gift kept; /* of what it was given, should it not serve */
+    uint64_t changes;          /* when the child was started */
+    uint32_t start_count;
     bool is_ready;
     pthread_mutex_t mutex;
     service_restart_done_fn done; /* under the mutex, as is the next; NULL: nobody waits */
@@ -66,6 +69,27 @@ static void hand_over(struct successor *successor)
     tell(successor, ERR_OK, &fine);
 }
 
+static enum err_code start_child(struct successor *successor, struct err *err);
+
+static bool is_outdated(const struct successor *successor)
+{
+    return changes_count(successor->with.changes) != successor->changes;
+}
+
+/* It is ready, and may have read what was there before a change. */
+static enum err_code start_another(struct successor *successor, struct err *err)
+{
+    handover_abandon(&successor->child);
+    if (successor->start_count >= STARTS_MAX)
+        return err_set(err, ERR_BUSY,
+                       "modes, models or configuration were changed while each of %d new processes "
+                       "started: try again when that is over",
+                       STARTS_MAX);
+    log_write(LOG_WARN, "something was changed while the new process started: another one is", NULL,
+              0);
+    return start_child(successor, err);
+}
+
 static void on_news(evutil_socket_t fd, short what, void *ctx)
 {
     struct successor *successor = ctx;
@@ -80,41 +104,54 @@ static void on_news(evutil_socket_t fd, short what, void *ctx)
     if (rc == ERR_BUSY)
         return;
     free_news(successor);
+    if (rc == ERR_OK && is_outdated(successor)) {
+        rc = start_another(successor, &err);
+        if (rc == ERR_OK)
+            return;
+    }
     if (rc == ERR_OK)
         hand_over(successor);
     else
         tell(successor, rc, &err);
 }
 
+static enum err_code start_child(struct successor *successor, struct err *err)
+{
+    const struct timeval within = {.tv_sec = READY_WITHIN_S};
+    struct handover_gift gift;
+    handover_gift_init(&gift);
+    successor->with.fill_gift(successor->with.gift_ctx, &gift);
+    successor->start_count++;
+    successor->changes = changes_count(successor->with.changes);
+    enum err_code rc = handover_spawn(successor->with.argv, &gift, &successor->child, err);
+    if (rc != ERR_OK)
+        return rc;
+    log_at(LOG_INFO, "starting a new process", LOG_INT("process", successor->child.pid));
+    successor->news = event_new(successor->with.base, successor->child.fd, EV_READ | EV_PERSIST,
+                                on_news, successor);
+    if (successor->news != NULL && event_add(successor->news, &within) == 0)
+        return ERR_OK;
+    free_news(successor);
+    handover_abandon(&successor->child);
+    return err_set(err, ERR_NOMEM, "out of memory to wait for the new process");
+}
+
 static void on_asked(evutil_socket_t fd, short what, void *ctx)
 {
     struct successor *successor = ctx;
-    struct handover_gift gift;
     struct err err = {.text = ""};
     pthread_mutex_lock(&successor->mutex);
     bool is_awaited = successor->done != NULL; /* not after a cancel */
     pthread_mutex_unlock(&successor->mutex);
     if (!is_awaited)
         return;
-    const struct timeval within = {.tv_sec = READY_WITHIN_S};
     (void)fd;
     (void)what;
     successor->with.hold(successor->with.hold_ctx, true);
-    handover_gift_init(&gift);
-    successor->with.fill_gift(successor->with.gift_ctx, &gift);
-    enum err_code rc = handover_spawn(successor->with.argv, &gift, &successor->child, &err);
-    if (rc != ERR_OK) {
+    successor->start_count = 0;
+    enum err_code rc = start_child(successor, &err);
+    if (rc != ERR_OK)
         tell(successor, rc, &err);
-        return;
-    }
-    log_at(LOG_INFO, "starting a new process", LOG_INT("process", successor->child.pid));
-    successor->news = event_new(successor->with.base, successor->child.fd, EV_READ | EV_PERSIST,
-                                on_news, successor);
-    if (successor->news != NULL && event_add(successor->news, &within) == 0)
-        return;
-    free_news(successor);
-    handover_abandon(&successor->child);
-    tell(successor, err_set(&err, ERR_NOMEM, "out of memory to wait for the new process"), &err);
 }
 
 enum err_code successor_create(const struct successor_options *options,
@@ -198,9 +235,15 @@ bool successor_settle(struct successor *successor, struct handover_gift *ret_kep
     struct err err = {.text = ""};
     if (!successor->is_ready)
         return true;
-    handover_release(&successor->child);
     pid_t pid = successor->child.pid;
-    enum err_code rc = await(successor, &err);
+    enum err_code rc = ERR_OK;
+    if (is_outdated(successor)) {
+        handover_abandon(&successor->child);
+        rc = err_set(&err, ERR_BUSY, "something was changed at the end of its start");
+    } else {
+        handover_release(&successor->child);
+        rc = await(successor, &err);
+    }
     if (rc == ERR_OK) {
         snprintf(state, sizeof state, "MAINPID=%ld", (long)pid);
         notify_send(state);

@@ -3,12 +3,15 @@
  * ready without holding anything up, and at the end of this one until it serves.
  *
  * Until then this process is the main one of the unit for systemd, and has what it needs to start
- * again: should the other one end, it does.
+ * again: should the other one end, it does.  One that was started before something of what it reads
+ * was changed does not take over: another one is started, and at the very end this process starts
+ * again.
  *
  * Threads: successor_ask on any; all else on main. */
 #ifndef SERVER_CONTROL_SUCCESSOR_H
 #define SERVER_CONTROL_SUCCESSOR_H
 
+#include "server/control/changes.h"
 #include "server/control/handover.h"
 #include "server/control/service.h"
 
@@ -25,6 +28,7 @@ struct successor_options { /* all borrowed */
      * stay where it is. */
     void (*hold)(void *ctx, bool held);
     void *hold_ctx;
+    struct changes *changes; /* of what it reads */
     /* It is ready: this process is to stop.  Before the one who asked is told. */
     void (*on_ready)(void *ctx);
     void *ready_ctx;

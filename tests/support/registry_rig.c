@@ -108,6 +108,8 @@ void rig_start(struct registry_rig *rig)
         .serving = &rig->serving,
         .metrics = rig->metrics,
         .audit = rig->audit,
+        .changes = &rig->changes,
+        .follows = rig->follows,
         .keys = rig->keys,
         .ratchet_path = rig_path(rig, "versions.json", ratchet_path),
         .clock = rig->clock == NULL ? clock_system() : rig->clock};

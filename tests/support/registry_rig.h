@@ -21,9 +21,11 @@ struct registry_rig {
     struct registry *registry;
     const char *policies; /* NULL: built in */
     bool serves_promoted;
-    uint64_t previous_bytes_max;      /* rig_create: 1 MiB, which is more than any test needs */
-    const struct clock *clock;        /* borrowed; NULL: the system's */
-    struct audit *audit;              /* borrowed; NULL: none */
+    uint64_t previous_bytes_max; /* rig_create: 1 MiB, which is more than any test needs */
+    const struct clock *clock;   /* borrowed; NULL: the system's */
+    struct audit *audit;         /* borrowed; NULL: none */
+    struct changes changes;
+    bool follows;                     /* as a successor does */
     const struct minisign_keys *keys; /* NULL: none; the ratchet is versions.json below DIR */
 };
 

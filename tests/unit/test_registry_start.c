@@ -163,6 +163,42 @@ static void test_a_stopped_registry_takes_nothing(void **state)
     assert_int_equal(outcome_wait(&outcome), ERR_BUSY);
 }
 
+static bool is_line_written(const struct registry_rig *rig)
+{
+    char path[2 * TEMP_DIR_BYTES];
+    return access(rig_path(rig, "models/m/.serving", path), F_OK) == 0;
+}
+
+/* The line is written by the registry that is followed, until it is gone. */
+static void test_one_that_follows_writes_nothing(void **state)
+{
+    struct registry_rig *rig = *state;
+    rig_stop(rig);
+    rig->follows = true;
+    rig_start(rig);
+    rig_publish(rig, "m", "1", MODEL_popularity);
+    rig_scan(rig);
+    assert_string_equal(rig_serving(rig, "m"), "1");
+    assert_false(is_line_written(rig));
+    registry_take_over(rig->registry);
+    rig_scan(rig); /* behind it */
+    assert_true(is_line_written(rig));
+}
+
+/* What a successor reads, and nothing else. */
+static void test_changes_are_noted(void **state)
+{
+    struct registry_rig *rig = *state;
+    struct err err = {0};
+    rig_publish(rig, "m", "1", MODEL_popularity);
+    rig_scan(rig);
+    assert_int_equal(changes_count(&rig->changes), 0);
+    assert_int_equal(rig_promote(rig, "m", "1", &err), ERR_OK);
+    assert_int_equal(changes_count(&rig->changes), 2); /* it was asked, and is done */
+    rig_reload(rig);
+    assert_int_equal(changes_count(&rig->changes), 4);
+}
+
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, rig_set_up_started, rig_tear_down)
 
 int main(void)
@@ -173,6 +209,8 @@ int main(void)
         WITH_RIG(test_a_models_dir_serves_one_registry),
         WITH_RIG(test_no_memory_at_creation_leaves_nothing),
         WITH_RIG(test_a_stopped_registry_takes_nothing),
+        WITH_RIG(test_one_that_follows_writes_nothing),
+        WITH_RIG(test_changes_are_noted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
