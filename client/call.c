@@ -101,7 +101,12 @@ static void begin_attempt(struct client_call *call, struct client_loop *loop,
                                        .begun_ns = now_ns,
                                        .site = pick->site};
     call->live_count++;
-    enum decide_status status = client_loop_send(loop, attempt, now_ns);
+    char shortage[CLIENT_CONN_ERROR_BYTES];
+    enum decide_status status = client_loop_send(loop, attempt, shortage, now_ns);
+    if (status == DECIDE_UNREACHABLE) { /* another address may have a connection */
+        call->tried |= UINT64_C(1) << pick->site;
+        fail_at(call, attempt, status, shortage);
+    }
     if (status == DECIDE_NOMEM)
         client_call_lost(call, attempt, status, "out of memory", now_ns);
     else if (status != DECIDE_OK) /* no connection is free: later */

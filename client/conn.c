@@ -30,6 +30,14 @@ static enum decide_status lost(struct client_conn *conn, const char *step, int e
     return fail(conn, DECIDE_UNREACHABLE, error);
 }
 
+static enum decide_status not_opened(struct client_conn *conn, const char *step, int error_number)
+{
+    bool is_own_shortage = error_number == EMFILE || error_number == ENFILE ||
+                           error_number == ENOBUFS || error_number == ENOMEM;
+    enum decide_status status = lost(conn, step, error_number);
+    return is_own_shortage ? DECIDE_NOMEM : status;
+}
+
 enum decide_status client_conn_open(struct client_conn *conn, const struct client_address *address)
 {
     int family = address->socket_address.ss_family;
@@ -44,13 +52,13 @@ enum decide_status client_conn_open(struct client_conn *conn, const struct clien
     conn->waiting_ns = client_now_ns();
     conn->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (conn->fd < 0)
-        return lost(conn, "socket", errno);
+        return not_opened(conn, "this process gets no socket", errno);
     int on = 1;
     if (family != AF_UNIX)
         (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     const struct sockaddr *peer = (const struct sockaddr *)&address->socket_address;
     if (connect(conn->fd, peer, address->length) != 0 && errno != EINPROGRESS && errno != EINTR)
-        return lost(conn, "connect", errno);
+        return not_opened(conn, "connect", errno);
     return DECIDE_OK;
 }
 

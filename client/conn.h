@@ -71,8 +71,10 @@ struct client_conn {
     char error[CLIENT_CONN_ERROR_BYTES]; /* why it was closed by a failure */
 };
 
-/* Begins to connect.  Every function that does not return DECIDE_OK has closed the connection and
- * said why in conn->error; attempts are still in its slots then, for client_conn_orphan. */
+/* Begins to connect.  DECIDE_NOMEM: this process has no descriptor or memory for a connection,
+ * which says nothing about the address.  Every function that does not return DECIDE_OK has closed
+ * the connection and said why in conn->error; attempts are still in its slots then, for
+ * client_conn_orphan. */
 enum decide_status client_conn_open(struct client_conn *conn, const struct client_address *address);
 void client_conn_close(struct client_conn *conn); /* keeps the buffers; fine when closed */
 void client_conn_deinit(struct client_conn *conn);

@@ -77,7 +77,8 @@ enum decide_status {
     DECIDE_OK,          /* an answer, perhaps at a lower level or made here: level, fallback */
     DECIDE_REFUSED,     /* the daemon refused: error_code, error_message, error_field */
     DECIDE_TIMEOUT,     /* the time ran out */
-    DECIDE_UNREACHABLE, /* no address could be connected, or the connection was lost */
+    DECIDE_UNREACHABLE, /* no address could be connected, also for want of descriptors in this
+                           process (error_message says so), or the connection was lost */
     DECIDE_PROTOCOL,    /* the peer sent what is no reply */
     DECIDE_INVALID,     /* the arguments cannot be sent: error_message says which */
     DECIDE_NOMEM,

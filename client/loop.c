@@ -152,12 +152,14 @@ static enum decide_status open_further(struct client_loop *loop, uint32_t site,
     enum decide_status status = find_closed(loop, &loop->lanes[site], ret_conn);
     if (status != DECIDE_OK)
         return status;
-    atomic_fetch_add_explicit(loop->connects, 1, memory_order_relaxed); /* orders nothing */
-    return client_conn_open(*ret_conn, &loop->fleet->sites[site].address);
+    status = client_conn_open(*ret_conn, &loop->fleet->sites[site].address);
+    if (status != DECIDE_NOMEM)
+        atomic_fetch_add_explicit(loop->connects, 1, memory_order_relaxed); /* orders nothing */
+    return status;
 }
 
 enum decide_status client_loop_send(struct client_loop *loop, struct client_attempt *attempt,
-                                    uint64_t now_ns)
+                                    char shortage[CLIENT_CONN_ERROR_BYTES], uint64_t now_ns)
 {
     struct client_conn *open = find_open(&loop->lanes[attempt->site], now_ns);
     struct client_conn *conn = open;
@@ -170,6 +172,10 @@ enum decide_status client_loop_send(struct client_loop *loop, struct client_atte
     }
     if (conn == NULL)
         return status;
+    if (status == DECIDE_NOMEM) {
+        memcpy(shortage, conn->error, CLIENT_CONN_ERROR_BYTES);
+        return DECIDE_UNREACHABLE;
+    }
     client_conn_add(conn, attempt);
     if (status == DECIDE_OK)
         push(loop, conn, now_ns, conn != open);

@@ -63,8 +63,9 @@ struct client_call *client_loop_take_done(struct client_loop *loop);
 void client_loop_cancel(struct client_loop *loop, struct client_call *call);
 
 /* For calls: puts an attempt on a connection to its address.  DECIDE_TIMEOUT: all of them are full;
+ * DECIDE_UNREACHABLE: none is open, and this process lacks what another one takes (`shortage`);
  * DECIDE_NOMEM. */
 enum decide_status client_loop_send(struct client_loop *loop, struct client_attempt *attempt,
-                                    uint64_t now_ns);
+                                    char shortage[CLIENT_CONN_ERROR_BYTES], uint64_t now_ns);
 
 #endif
