@@ -9,29 +9,49 @@
 
 enum { IN_BYTES_MIN = 64 * 1024, OUT_BYTES_MIN = 64 * 1024 };
 
-enum err_code link_resolve(const char *url, struct client_address *ret_address, struct err *err)
+enum err_code link_resolve(const char *url, struct link_target *ret_target, struct err *err)
 {
     struct client_address addresses[CLIENT_ADDRESSES_MAX];
     char error[DECIDE_ERROR_BYTES];
     size_t count = 0;
+    if (strchr(url, ',') != NULL)
+        return err_set(err, ERR_BAD_INPUT, "--url: expected one address to measure, got '%.200s'",
+                       url);
     if (client_addresses_parse(url, addresses, &count, error) != DECIDE_OK)
         return err_set(err, ERR_BAD_INPUT, "--url: %s", error);
-    *ret_address = addresses[0];
+    ASSERT(count <= CLIENT_ADDRESSES_PER_URL);
+    *ret_target = (struct link_target){.count = (uint32_t)count};
+    memcpy(ret_target->addresses, addresses, count * sizeof addresses[0]);
     return ERR_OK;
 }
 
-enum err_code link_open(struct link *link, const struct client_address *address, struct err *err)
+static enum err_code open_one(struct link *link, const struct client_address *address,
+                              struct err *err)
 {
     enum decide_status status = client_conn_open(&link->conn, address);
     if (status == DECIDE_OK)
         status = client_conn_make_ready(&link->conn, client_now_ns() + LINK_CONNECT_NS_MAX);
-    link->out_used = link->out_sent = 0;
-    link->in_used = link->in_taken = 0;
     if (status == DECIDE_OK)
         return ERR_OK;
     client_conn_close(&link->conn);
     return err_set(err, ERR_IO, "%s: %s", address->url,
                    status == DECIDE_TIMEOUT ? "it does not greet in time" : link->conn.error);
+}
+
+enum err_code link_open(struct link *link, struct link_target *target, struct err *err)
+{
+    uint32_t count = target->is_settled ? 1 : target->count;
+    enum err_code rc = ERR_IO;
+    for (uint32_t i = 0; i < count && rc != ERR_OK; i++) {
+        rc = open_one(link, &target->addresses[i], err);
+        if (rc == ERR_OK && !target->is_settled) {
+            target->addresses[0] = target->addresses[i];
+            target->is_settled = true;
+        }
+    }
+    link->out_used = link->out_sent = 0;
+    link->in_used = link->in_taken = 0;
+    return rc;
 }
 
 void link_close(struct link *link)

@@ -28,12 +28,20 @@ struct link {
     bool is_watched_for_room; /* epoll tells when the socket takes more */
 };
 
-/* The first address of the daemon.  ERR_BAD_INPUT names --url. */
-MUST_CHECK enum err_code link_resolve(const char *url, struct client_address *ret_address,
+/* Where one daemon may be: what its name resolves to. */
+struct link_target {
+    struct client_address addresses[CLIENT_ADDRESSES_PER_URL];
+    uint32_t count;
+    bool is_settled; /* the first one is it */
+};
+
+/* `url` is one address.  ERR_BAD_INPUT names --url. */
+MUST_CHECK enum err_code link_resolve(const char *url, struct link_target *ret_target,
                                       struct err *err);
-/* Waits up to LINK_CONNECT_NS_MAX.  ERR_IO says why not. */
-MUST_CHECK enum err_code link_open(struct link *link, const struct client_address *address,
-                                   struct err *err);
+/* Tries the addresses in their order, each for up to LINK_CONNECT_NS_MAX; the first one that greets
+ * is the only one from then on, so that one daemon is measured.  ERR_IO says why the last one did
+ * not. */
+MUST_CHECK enum err_code link_open(struct link *link, struct link_target *target, struct err *err);
 void link_close(struct link *link); /* keeps the buffers */
 void link_deinit(struct link *link);
 

@@ -30,7 +30,7 @@ struct load {
     const struct bench_options *options;
     struct traffic *traffic;
     struct load_result *result;
-    struct client_address address;
+    struct link_target target;
     struct link *links;
     uint64_t *retry_at_ns; /* of links that are closed */
     uint32_t link_count;
@@ -59,7 +59,7 @@ static void watch(struct load *load, uint32_t index, int operation)
 
 static enum err_code open_link(struct load *load, uint32_t index, struct err *err)
 {
-    enum err_code rc = link_open(&load->links[index], &load->address, err);
+    enum err_code rc = link_open(&load->links[index], &load->target, err);
     if (rc == ERR_OK)
         watch(load, index, EPOLL_CTL_ADD);
     else
@@ -333,7 +333,7 @@ void load_run(struct load *load, struct load_result *result)
 
 static enum err_code start(struct load *load, struct err *err)
 {
-    enum err_code rc = link_resolve(load->options->url, &load->address, err);
+    enum err_code rc = link_resolve(load->options->url, &load->target, err);
     if (rc != ERR_OK)
         return rc;
     load->links = calloc(load->options->connections, sizeof *load->links);

@@ -54,15 +54,10 @@ static int run_quality(int argc, char **argv)
 
 static int run_measure(const struct bench_options *options)
 {
-    struct client_address address;
+    struct link_target target;
     struct err err = {0};
     bool reported = false;
-    if (strchr(options->url, ',') != NULL)
-        err_set(&err, ERR_BAD_INPUT, "--url: expected one address to measure, got '%.200s'",
-                options->url);
-    else
-        (void)!link_resolve(options->url, &address, &err);
-    if (err.code != ERR_OK)
+    if (link_resolve(options->url, &target, &err) != ERR_OK)
         return tell(FAILURE_USAGE, &err, options->json);
     stop_on_signals();
     if (measure(options, stdout, &reported, &err) == ERR_OK)

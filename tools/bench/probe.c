@@ -67,10 +67,10 @@ enum err_code probe_reply(const char *url, struct traffic *traffic, uint8_t **re
 {
     struct link link = {.conn.fd = -1};
     struct sample samples[PROBE_COUNT] = {0};
-    struct client_address address;
-    enum err_code rc = link_resolve(url, &address, err);
+    struct link_target target;
+    enum err_code rc = link_resolve(url, &target, err);
     if (rc == ERR_OK)
-        rc = link_open(&link, &address, err);
+        rc = link_open(&link, &target, err);
     for (int i = 0; i < PROBE_COUNT && rc == ERR_OK; i++)
         rc = ask(&link, traffic, &samples[i], err);
     qsort(samples, PROBE_COUNT, sizeof samples[0], by_length);

@@ -26,18 +26,18 @@ static enum err_code add_yardstick(struct targets *targets, enum yardstick_kind 
 enum err_code targets_start(struct targets *targets, const struct bench_options *options,
                             struct traffic *traffic, struct err *err)
 {
-    struct client_address address;
+    struct link_target daemon;
     *targets = (struct targets){.count = 1};
     targets->list[0] = (struct target){.name = "decided", .url = options->url};
     if (options->yardstick == BENCH_NO_YARDSTICK)
         return ERR_OK;
-    enum err_code rc = link_resolve(options->url, &address, err);
+    enum err_code rc = link_resolve(options->url, &daemon, err);
     if (rc == ERR_OK)
         rc = probe_reply(options->url, traffic, &targets->reply, &targets->reply_bytes, err);
     if (rc == ERR_OK && options->yardstick != BENCH_NNG)
-        rc = add_yardstick(targets, YARDSTICK_RAW, address.ipc, err);
+        rc = add_yardstick(targets, YARDSTICK_RAW, daemon.addresses[0].ipc, err);
     if (rc == ERR_OK && options->yardstick != BENCH_RAW)
-        rc = add_yardstick(targets, YARDSTICK_NNG, address.ipc, err);
+        rc = add_yardstick(targets, YARDSTICK_NNG, daemon.addresses[0].ipc, err);
     if (rc != ERR_OK)
         targets_stop(targets);
     return rc;
