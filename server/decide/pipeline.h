@@ -58,14 +58,21 @@ struct filters {
 struct candidate {
     uint32_t item;
     float score;
-    float blend;    /* of the sources */
-    float plain;    /* the score before boosts */
-    uint8_t source; /* which gave most to the blend; where there are quotas */
-    uint8_t fate;   /* enum fate */
+    float blend;     /* of the sources */
+    float plain;     /* the score before boosts */
+    uint8_t source;  /* which gave most to the blend; where there are quotas */
+    uint8_t fate;    /* enum fate */
+    bool is_brought; /* for the quota of its source, by which it is not among the best */
 };
 
 /* What became of a candidate. */
-enum fate { FATE_OPEN, FATE_SHOWN, FATE_LIMIT, FATE_QUOTA };
+enum fate {
+    FATE_OPEN,
+    FATE_SHOWN,
+    FATE_KEPT_PLACE, /* shown in a place that was kept for its source */
+    FATE_LIMIT,
+    FATE_QUOTA
+};
 
 struct rules;       /* rules.c */
 struct page_values; /* page_values.h */
@@ -280,6 +287,9 @@ void naturals_fetch(const struct pipeline *p, uint32_t s, uint32_t item);
 const float *naturals_blended(struct pipeline *p, uint32_t s);
 
 /* ---- select.c */
+/* Whether `a` comes before `b`, both of the chosen: by score, of equal ones by the smaller number;
+ * but what was brought for a quota stands last among equal scores, in the order of its source. */
+bool select_before(const struct candidate *a, const struct candidate *b);
 /* How many places the chosen need beyond `depth` for quotas. */
 uint32_t select_extra(const struct pipeline *p);
 /* Of which source each of the chosen is, and what is missing for quotas; after the best were

@@ -96,8 +96,8 @@ static void bring_missing(struct pipeline *p, uint32_t s, uint32_t room)
     for (uint32_t i = 0; i < missing.top.count; i++) {
         uint32_t item = missing.top.slot[i].key;
         float blend = blend_of(p, item);
-        p->chosen[p->chosen_count++] =
-            (struct candidate){.item = item, .score = blend, .blend = blend, .source = (uint8_t)s};
+        p->chosen[p->chosen_count++] = (struct candidate){
+            .item = item, .score = blend, .blend = blend, .source = (uint8_t)s, .is_brought = true};
     }
 }
 
@@ -117,6 +117,29 @@ void select_prepare(struct pipeline *p, uint32_t capacity)
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         if (p->slot->source[s].at_least > 0)
             bring_missing(p, s, capacity - p->chosen_count);
+    }
+}
+
+/* ---- the order of scores --------------------------------------------------------------------- */
+
+bool select_before(const struct candidate *a, const struct candidate *b)
+{
+    if (a->score != b->score)
+        return a->score > b->score;
+    if (a->is_brought != b->is_brought)
+        return b->is_brought;
+    return a->is_brought ? a < b : a->item < b->item; /* bring_missing puts the best first */
+}
+
+/* By score and number they stand already. */
+static void order_brought(const struct pipeline *p, struct candidate **order, uint32_t count)
+{
+    for (uint32_t i = 1; i < count && p->slot->has_quotas; i++) {
+        struct candidate *at = order[i];
+        uint32_t place = i;
+        for (; place > 0 && select_before(at, order[place - 1]); place--)
+            order[place] = order[place - 1];
+        order[place] = at;
     }
 }
 
@@ -221,8 +244,8 @@ static bool note_places(struct pipeline *p, struct places *places)
     return true;
 }
 
-/* The chosen by score, ties by the smaller number, also among those that a ranker scored.  Where
- * there are limits any of them may get a place. */
+/* The chosen as select_before has them, also those that a ranker scored.  Where there are limits
+ * any of them may get a place. */
 static bool begin(struct pipeline *p, struct selection *selection)
 {
     struct top top = pipeline_top(p, p->rules == NULL ? p->wanted : p->chosen_count);
@@ -245,6 +268,7 @@ static bool begin(struct pipeline *p, struct selection *selection)
         selection->order[i] = &p->chosen[*slot_of(&places, p, top.slot[i].key) - 1];
         selection->open[selection->order[i]->source]++;
     }
+    order_brought(p, selection->order, top.count);
     for (uint32_t i = 0; i <= top.count; i++)
         selection->link[i] = i;
     return true;
@@ -278,10 +302,11 @@ static void take(struct selection *selection, uint32_t index, bool only_missing)
     struct candidate *candidate = selection->order[index];
     selection->open[candidate->source]--;
     if (!pipeline_emit(p, candidate->item, candidate->score, NULL)) {
-        candidate->fate = FATE_LIMIT;
+        if (p->out->count < p->wanted) /* else a pin took the last place */
+            candidate->fate = FATE_LIMIT;
         return;
     }
-    candidate->fate = FATE_SHOWN;
+    candidate->fate = only_missing ? FATE_KEPT_PLACE : FATE_SHOWN;
     selection->have[candidate->source]++;
     struct decision_item *item = &p->out->items[p->out->count - 1];
     item->features = rank_features_of(p, candidate);

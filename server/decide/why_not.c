@@ -73,24 +73,37 @@ static const char *cut_stage(const struct pipeline *p, struct decision_why_not *
     if (why_not->why_count == 0)
         return "no_source";
     why_not->score = blend;
-    for (uint32_t i = 0; i < p->chosen_count; i++) {
+    for (uint32_t i = 0; i < p->chosen_count && !p->chosen[i].is_brought; i++) {
         if (isnan(why_not->needed) || p->chosen[i].blend < why_not->needed)
             why_not->needed = p->chosen[i].blend;
     }
     return "cut";
 }
 
-/* The least that was shown had, which is the score of the last item of the answer; but behind those
- * of another policy items are shown with no more than the last of them. */
+/* The least that an item had which is there by its score: pins and what quotas kept places for have
+ * others.  Behind those of another policy items are shown with no more than the last of them. */
 static float last_score(const struct pipeline *p)
 {
     float least = NAN;
-    for (uint32_t i = p->goes_on_at; p->goes_on && i < p->out->count; i++) {
+    for (uint32_t i = p->goes_on ? p->goes_on_at : 0; i < p->out->count; i++) {
         const struct candidate *chosen = find_chosen(p, p->out->items[i].item);
-        if (chosen != NULL)
+        if (chosen != NULL && chosen->fate == FATE_SHOWN)
             least = fminf(least, chosen->score);
     }
     return isnan(least) ? p->out->items[p->out->count - 1].score : least;
+}
+
+/* The source of the last item with a lower score for which a place was kept; NULL without one. */
+static const char *kept_from(const struct pipeline *p, const struct candidate *candidate)
+{
+    const struct candidate *last = NULL;
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        const struct candidate *other = &p->chosen[i];
+        if (other->fate == FATE_KEPT_PLACE && select_before(candidate, other) &&
+            (last == NULL || select_before(last, other)))
+            last = other;
+    }
+    return last == NULL ? NULL : p->slot->source[last->source].label;
 }
 
 /* It was a candidate: against the last item of the answer, by the order that decided. */
@@ -98,22 +111,22 @@ static const char *order_stage(const struct pipeline *p, const struct candidate 
                                struct decision_why_not *why_not)
 {
     uint32_t place = 1;
-    for (uint32_t i = 0; i < p->chosen_count; i++) {
-        const struct candidate *other = &p->chosen[i];
-        place += other->score > candidate->score ||
-                 (other->score == candidate->score && other->item < candidate->item);
-    }
+    for (uint32_t i = 0; i < p->chosen_count; i++)
+        place += select_before(&p->chosen[i], candidate);
     why_not->place = place;
     why_not->score = candidate->score;
     if (p->out->count == 0)
         return "below";
-    if (candidate->fate == FATE_QUOTA) {
+    bool has_room = candidate->fate != FATE_LIMIT && rules_have_room(p, candidate->item);
+    if (candidate->fate == FATE_QUOTA)
         why_not->rule = p->slot->source[candidate->source].label;
+    else if (has_room)
+        why_not->rule = kept_from(p, candidate);
+    if (why_not->rule != NULL)
         return "quota";
-    }
     float last = last_score(p);
     bool is_behind = p->out->count == p->wanted && candidate->score < last;
-    if (candidate->fate == FATE_LIMIT || (!is_behind && !rules_have_room(p, candidate->item)))
+    if (candidate->fate == FATE_LIMIT || (!is_behind && !has_room))
         return "diversity";
     if (!is_behind && p->slot->mmr.lambda < 1.0f) {
         why_not->rule = "mmr";

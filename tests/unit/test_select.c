@@ -40,7 +40,7 @@ static void serve(const char *more, const char *sources)
     char policies[2000];
     snprintf(policies, sizeof policies,
              "{\"lists\": {\"one\": [\"a\", \"b\", \"c\", \"d\"], \"two\": [\"e\", \"g\", \"a\"], "
-             "\"none\": []},"
+             "\"three\": [\"g\", \"e\", \"d\"], \"none\": []},"
              "\"slots\": {\"home\": {%s \"sources\": [%s]}}}",
              more, sources);
     fixture_serve(&fixture, policies);
@@ -93,6 +93,27 @@ static void a_source_has_so_many_items_at_least(void **state)
     serve("", ONE ", \"at_least\": 3}, " TWO ", \"at_least\": 3}");
     expect("\"n\": 4, \"exclude\": [\"d\"]", "full: a e b g"); /* not all of it can be: by score */
     expect("\"n\": 1", "full: a");
+}
+
+/* An editor's list that has places and no weight is shown in its own order, not by number. */
+static void a_source_without_weight_keeps_its_order(void **state)
+{
+    (void)state;
+    const char *three = ONE ", \"count\": 3}, {\"source\": \"list\", \"list\": \"three\", "
+                            "\"weight\": 0, \"at_least\": 3}";
+    serve("", three);
+    expect("\"n\": 6", "full: a b c g e d");
+    expect("\"n\": 2", "full: g e");
+    expect("\"n\": 1", "full: g");
+    const struct decision_why_not *why_not =
+        fixture_decide(&fixture, "{\"op\": \"recommend\", \"n\": 2, \"why_not\": \"d\"}")->why_not;
+    assert_string_equal(why_not->stage, "below");
+    assert_int_equal(why_not->place, 6);
+    /* a boost tells them apart; among equal scores they stand behind what has weight */
+    serve("\"boosts\": [{\"when\": \"item.id == 'd'\", \"add\": 0.6}],", three);
+    expect("\"n\": 6", "full: a b d c g e");
+    serve("\"boosts\": [{\"when\": \"item.id == 'c'\", \"add\": -0.5}],", three);
+    expect("\"n\": 6", "full: a b c g e d");
 }
 
 static void quotas_give_way_where_limits_leave_no_choice(void **state)
@@ -272,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_source_may_have_so_many_items_at_most),
         TEST(a_source_has_so_many_items_at_least),
+        TEST(a_source_without_weight_keeps_its_order),
         TEST(quotas_give_way_where_limits_leave_no_choice),
         TEST(popular_items_have_quotas_too),
         TEST(mmr_looks_for_what_is_not_there_yet),

@@ -124,6 +124,34 @@ static void numbers_say_what_was_missing(void **state)
     assert_true(isnan(why_not->needed));
 }
 
+/* g has 0.18, b 0.15, d 0.12, c 0.09: what takes a place by no score of its own says nothing of
+ * what others needed. */
+static void pins_and_kept_places_are_not_what_was_needed(void **state)
+{
+    (void)state;
+    const struct decision_why_not *why_not =
+        ask("\"pins\": [{\"item\": \"e\", \"place\": 2}],", "b", ", \"n\": 2");
+    assert_string_equal(why_not->stage, "below");
+    assert_int_equal(why_not->place, 2);
+    assert_true(fabsf(why_not->score - 0.15f) < 1e-6f);
+    assert_true(fabsf(why_not->needed - 0.18f) < 1e-6f); /* of g; e has that of b */
+
+    fixture_serve(&fixture, "{\"lists\": {\"ours\": [\"e\"]}, \"slots\": {\"home\": {\"sources\": ["
+                            "{\"source\": \"neighbors\"}, {\"source\": \"list\", \"list\": "
+                            "\"ours\", \"weight\": 0, \"at_least\": 1}]}}}");
+    why_not = fixture_decide(&fixture, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 2, "
+                                       "\"why_not\": \"b\"}")
+                  ->why_not;
+    assert_string_equal(why_not->stage, "quota");
+    assert_string_equal(why_not->rule, "list: ours");
+    assert_int_equal(why_not->place, 2);
+    why_not = fixture_decide(&fixture, "{\"op\": \"recommend\", \"user\": \"u\", \"n\": 2, "
+                                       "\"exclude\": [\"e\"], \"why_not\": \"d\"}")
+                  ->why_not;
+    assert_string_equal(why_not->stage, "below"); /* nothing was kept */
+    assert_true(fabsf(why_not->needed - 0.15f) < 1e-6f);
+}
+
 static void nothing_is_told_unless_asked(void **state)
 {
     (void)state;
@@ -139,6 +167,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_stage_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers_say_what_was_missing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pins_and_kept_places_are_not_what_was_needed, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_told_unless_asked, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

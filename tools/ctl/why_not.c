@@ -30,7 +30,7 @@ static const struct {
     {"no_source", "was proposed by no source"},
     {"cut", "was proposed, with too low a score to be a candidate"},
     {"below", "was a candidate, but others came first"},
-    {"quota", "was a candidate, but its source has as many items as it may"},
+    {"quota", "was a candidate, but a quota gave its place to others"},
     {"diversity", "was a candidate, but its category or brand has enough items already"},
 };
 
