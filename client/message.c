@@ -8,6 +8,8 @@
 
 #include "client/sp.h"
 
+#define BUDGET_US_MAX UINT64_C(3600000000)
+
 enum {
     CAPACITY_MIN = 512,
     MAP_HEAD_BYTES = 5,
@@ -118,6 +120,8 @@ enum decide_status client_message_end(struct client_message *message,
 const uint8_t *client_message_frame(struct client_message *message, uint32_t id, bool ipc,
                                     uint64_t budget_us, size_t *ret_len)
 {
+    if (budget_us > BUDGET_US_MAX)
+        budget_us = BUDGET_US_MAX;
     for (int i = 0; i < 8; i++)
         message->bytes[message->budget_at + 7 - i] = (uint8_t)(budget_us >> (8 * i));
     uint8_t *body = message->bytes + SP_HEADER_BYTES_MAX;

@@ -38,7 +38,8 @@ enum decide_status client_message_add_request(struct client_message *message, co
 enum decide_status client_message_end(struct client_message *message,
                                       char error[DECIDE_ERROR_BYTES]);
 
-/* The whole frame for one try. */
+/* The whole frame for one try.  A budget of more than an hour is sent as an hour, the most that a
+ * daemon takes. */
 const uint8_t *client_message_frame(struct client_message *message, uint32_t id, bool ipc,
                                     uint64_t budget_us, size_t *ret_len);
 /* The map that was built. */

@@ -101,6 +101,12 @@ static void a_request_arrives_as_it_was_meant(void **state)
         assert_int_not_equal(got.currency, 0);
         client_message_deinit(&message);
     }
+    /* who waits for longer than a daemon wants to know of is not refused */
+    struct client_message message = build("recommend", &wanted);
+    size_t len = 0;
+    (void)client_message_frame(&message, 6, false, UINT64_MAX, &len);
+    assert_int_equal(decode(&message, &arena).budget_us, 3600000000);
+    client_message_deinit(&message);
     arena_deinit(&arena);
 }
 
