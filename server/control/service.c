@@ -9,14 +9,6 @@
 
 #define RECOVERY_RETRY_MS 500 /* a hint; how long it takes is not known */
 
-enum who { PUBLIC, ADMIN };
-
-static const enum who who_may[OP_COUNT] = {
-#define X(name, who) [OP_##name] = who,
-    OPS(X)
-#undef X
-};
-
 /* Always answered, whatever the time: at a lower level when it is short. */
 static bool is_decision(enum op op)
 {
@@ -139,7 +131,7 @@ static void serve_page(struct service *service, struct worker *worker, struct ca
 static enum reply_code check_who(const struct service *service, const struct call *call,
                                  const struct request *request, const char **ret_message)
 {
-    bool is_public = who_may[request->op] == PUBLIC;
+    bool is_public = !op_is_administration(request->op);
     if (is_public && !(call->from_page && request->op == OP_events))
         return REPLY_ok;
     enum reply_code code = access_check(service->with.access, call->local, request->token);

@@ -33,6 +33,16 @@ static bool set_create(struct item_set *set, struct arena *arena, uint32_t count
     return true;
 }
 
+static bool among(const uint32_t *number, uint32_t count, uint32_t wanted)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (number[i] == wanted)
+            return true;
+    }
+    return false;
+}
+
+/* The history has an item once, however often somebody looked at it: so have these. */
 static bool resolve_seeds(struct pipeline *p)
 {
     const struct text_list *seeds = &p->request->seeds;
@@ -41,7 +51,7 @@ static bool resolve_seeds(struct pipeline *p)
         return false;
     for (uint32_t i = 0; i < seeds->count; i++) {
         uint32_t item = store_item_find(p->env->store, seeds->ptr[i]);
-        if (item != IDMAP_NONE)
+        if (item != IDMAP_NONE && !among(seed, p->seed_count, item))
             seed[p->seed_count++] = item;
     }
     p->seed = seed;
@@ -55,7 +65,7 @@ static bool resolve_cart(struct pipeline *p)
         return false;
     for (uint32_t i = 0; i < p->request->cart_count; i++) {
         uint32_t item = store_item_find(p->env->store, p->request->cart[i].id);
-        if (item != IDMAP_NONE)
+        if (item != IDMAP_NONE && !among(cart, p->cart_count, item))
             cart[p->cart_count++] = item;
     }
     p->cart = cart;
@@ -133,15 +143,6 @@ bool subject_resolve(struct pipeline *p)
     if (!p->is_hidden)
         (void)store_history(p->env->store, request->user, request->anon, &p->history);
     return resolve_seeds(p) && resolve_cart(p) && resolve_blocked(p) && resolve_filters(p);
-}
-
-static bool among(const uint32_t *number, uint32_t count, uint32_t wanted)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (number[i] == wanted)
-            return true;
-    }
-    return false;
 }
 
 static bool passes(const struct filters *filters, const struct item *record)

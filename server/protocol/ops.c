@@ -12,6 +12,17 @@ const char *op_name(enum op op)
     return names[op < OP_COUNT ? op : OP_COUNT];
 }
 
+bool op_is_administration(enum op op)
+{
+    enum who { PUBLIC, ADMIN };
+    static const enum who who_may[OP_COUNT] = {
+#define X(name, who) [OP_##name] = who,
+        OPS(X)
+#undef X
+    };
+    return op < OP_COUNT && who_may[op] == ADMIN;
+}
+
 const char *reply_code_name(enum reply_code code)
 {
     static const char *const names[REPLY_CODE_COUNT] = {

@@ -3,6 +3,8 @@
 #ifndef SERVER_PROTOCOL_OPS_H
 #define SERVER_PROTOCOL_OPS_H
 
+#include <stdbool.h>
+
 /* name, who may call it: PUBLIC, or ADMIN (token or loopback, see docs/protocol.md) */
 #define OPS(X)               \
     X(ping, PUBLIC)          \
@@ -72,6 +74,7 @@ enum reply_code {
 };
 
 const char *op_name(enum op op); /* "recommend"; "invalid" for OP_COUNT */
+bool op_is_administration(enum op op);
 const char *reply_code_name(enum reply_code code);
 int reply_code_http(enum reply_code code);
 

@@ -235,12 +235,34 @@ static enum err_code check_needs(struct request_read *read, const struct request
     return ERR_OK;
 }
 
+/* What administration is told is read from the body, key by key: none may stand there twice. */
+static enum err_code check_keys(struct request_read *read, uint32_t pair_count)
+{
+    struct cursor at = read->cursor;
+    struct text name[REQUEST_KEYS_MAX];
+    if (pair_count > REQUEST_KEYS_MAX)
+        return read_fail(read, ERR_LIMIT, "request: more than 64 keys");
+    for (uint32_t i = 0; i < pair_count; i++) {
+        bool is_text = cursor_text(&at, &name[i]);
+        ASSERT(is_text);
+        for (uint32_t k = 0; k < i; k++) {
+            if (text_equal(name[k], name[i]))
+                return read_twice(read, name[i]);
+        }
+        cursor_skip(&at, NULL);
+    }
+    return ERR_OK;
+}
+
 static enum err_code read_pairs(struct request_read *read, struct request *request)
 {
     uint32_t pair_count = 0;
     uint64_t seen = 0;
     bool counted = cursor_map(&read->cursor, &pair_count);
     ASSERT(counted); /* read_head has walked the same map */
+    enum err_code rc = op_is_administration(request->op) ? check_keys(read, pair_count) : ERR_OK;
+    if (rc != ERR_OK)
+        return rc;
     for (uint32_t i = 0; i < pair_count; i++) {
         struct text name;
         counted = cursor_text(&read->cursor, &name);
@@ -251,7 +273,7 @@ static enum err_code read_pairs(struct request_read *read, struct request *reque
                 return read_twice(read, name);
             seen |= UINT64_C(1) << key;
         }
-        enum err_code rc = read_value(read, key, request);
+        rc = read_value(read, key, request);
         if (rc != ERR_OK)
             return rc;
     }

@@ -3,8 +3,9 @@
  * MessagePack first (base/transcode.h).
  *
  * Unknown keys are ignored, wrong types are refused by name ("n: expected 1..200, got 5000"), a key
- * given twice is refused.  Nothing is allocated but from the worker's arena; all texts point into
- * the request bytes.  Threads: one owner.  Limits: the constants below. */
+ * given twice is refused, in operations of administration any key.  Nothing is allocated but from
+ * the worker's arena; all texts point into the request bytes.  Threads: one owner.  Limits: the
+ * constants below. */
 #ifndef SERVER_PROTOCOL_REQUEST_H
 #define SERVER_PROTOCOL_REQUEST_H
 
@@ -30,6 +31,7 @@
 #define REQUEST_FEATURES_MAX  64 /* the caller's own features of one item */
 #define REQUEST_PAD_BYTES_MAX 65536
 #define REQUEST_ID_BYTES_MAX  128
+#define REQUEST_KEYS_MAX      64 /* of an operation of administration */
 
 struct request_pair {
     struct text key;

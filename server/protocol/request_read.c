@@ -157,6 +157,15 @@ static enum err_code read_one_or_many(struct request_read *read, const char *nam
     return rc;
 }
 
+/* Of a map with keys of the caller's own.  `at` is where they stand: "context". */
+static enum err_code own_twice(struct request_read *read, const char *at, struct text key)
+{
+    char name[REQUEST_FIELD_BYTES];
+    text_copy(key, name, sizeof name);
+    name_field(read, at);
+    return err_set(read->err, ERR_BAD_INPUT, "%s: '%s' is given twice", at, name);
+}
+
 static enum err_code read_features(struct request_read *read, struct request_item *item)
 {
     uint32_t count = 0;
@@ -169,6 +178,10 @@ static enum err_code read_features(struct request_read *read, struct request_ite
         return no_room(read, "items.features");
     for (uint32_t i = 0; i < count; i++) {
         enum err_code rc = read_id(read, "items.features", &features[i].name);
+        for (uint32_t k = 0; k < i && rc == ERR_OK; k++) {
+            if (text_equal(features[k].name, features[i].name))
+                rc = own_twice(read, "items.features", features[i].name);
+        }
         if (rc == ERR_OK)
             rc = read_real(read, "items.features", &features[i].value);
         if (rc != ERR_OK)
@@ -304,6 +317,10 @@ enum err_code read_context(struct request_read *read, struct request *request)
         return no_room(read, "context");
     for (uint32_t i = 0; i < count; i++) {
         enum err_code rc = read_id(read, "context", &pairs[i].key);
+        for (uint32_t k = 0; k < i && rc == ERR_OK; k++) {
+            if (text_equal(pairs[k].key, pairs[i].key))
+                rc = own_twice(read, "context", pairs[i].key);
+        }
         if (rc == ERR_OK)
             rc = read_text(read, "context", 0, 256, &pairs[i].value);
         if (rc != ERR_OK)
