@@ -18,8 +18,8 @@
 #define FACTOR_ABS_MAX        1e9 /* also for the weights of neighbors */
 #define INDEX_ITEMS_DEFAULT   200000
 #define INDEX_RECALL_DEFAULT  0.95
-#define POPULARITY_MAX        1e30
-#define LINEAR_ABS_MAX        1e12 /* weights and values */
+#define POPULARITY_MAX        ((double)1e30f) /* the float that 1e30 becomes is within */
+#define LINEAR_ABS_MAX        1e12            /* weights and values */
 #define NEIGHBORS_PER_ROW_MAX 4096
 #define MLP_LAYERS_MAX        16
 #define MLP_WIDTH_MAX         4096

@@ -192,6 +192,12 @@ static void test_refuses_bad_scores_and_weights(void **state)
     model_sample_write(bundle_rig_version_dir, "m", "1", MODEL_popularity);
     replace_tensors(MODEL_popularity, "scores.safetensors", t, 1);
     assert_refused("tensor 'scores', element 7: expected 0..1e+30, got -1");
+    scores[7] = nextafterf(1e30f, INFINITY);
+    replace_tensors(MODEL_popularity, "scores.safetensors", t, 1);
+    assert_refused("tensor 'scores', element 7");
+    scores[7] = 1e30f; /* is allowed: the golden rows alone are against it */
+    replace_tensors(MODEL_popularity, "scores.safetensors", t, 1);
+    assert_refused("golden.json: row");
     t[0] = floats("scores", scores, 0, 0);
     replace_tensors(MODEL_popularity, "scores.safetensors", t, 1);
     assert_refused("expected at least one row");
