@@ -10,6 +10,7 @@
 
 #include "base/cursor.h"
 #include "base/transcode.h"
+#include "server/metrics.h"
 #include "server/protocol/reply.h"
 #include "server/transport/http_internal.h"
 #include "server/transport/http_json.h"
@@ -86,6 +87,14 @@ static void refuse(struct http_connection *connection, struct evhttp_request *re
     }
     reply_error(&call->call, no_id, connection->server->options.clock, code, message, field);
     answer(connection, call, status);
+}
+
+/* What does not get to the service, counted as what the service cannot decode. */
+static void refuse_call(struct http_connection *connection, struct evhttp_request *request,
+                        int status, enum reply_code code, const char *message, const char *field)
+{
+    metric_add_shared(connection->server->options.metrics, M_REQUESTS, OP_COUNT, code, 1);
+    refuse(connection, request, status, code, message, field);
 }
 
 static void refuse_method(struct http_connection *connection, struct evhttp_request *request,
@@ -178,7 +187,7 @@ static void call_service(struct http_connection *connection, struct evhttp_reque
     if (rc != ERR_OK) {
         free(call);
         enum reply_code code = reply_code_of(rc);
-        refuse(connection, request, reply_code_http(code), code, err.text, field);
+        refuse_call(connection, request, reply_code_http(code), code, err.text, field);
         return;
     }
     call->call.request = (const uint8_t *)message.ptr;
@@ -199,11 +208,11 @@ static void serve_api(struct http_connection *connection, struct evhttp_request 
     if (evhttp_request_get_command(request) != EVHTTP_REQ_POST)
         refuse_method(connection, request, "POST");
     else if (!is_op_name(op))
-        refuse(connection, request, HTTP_NOTFOUND, REPLY_unknown_op,
-               "op: there is no operation of that name", "op");
+        refuse_call(connection, request, HTTP_NOTFOUND, REPLY_unknown_op,
+                    "op: there is no operation of that name", "op");
     else if (!is_json_type(evhttp_find_header(headers, "Content-Type")))
-        refuse(connection, request, 415, REPLY_bad_request,
-               "Content-Type: expected application/json", NULL);
+        refuse_call(connection, request, 415, REPLY_bad_request,
+                    "Content-Type: expected application/json", NULL);
     else
         call_service(connection, request, op);
 }

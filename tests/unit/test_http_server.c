@@ -97,6 +97,13 @@ static void test_a_body_that_is_no_object_is_refused_with_its_place(void **state
     deep[sizeof deep - 1] = '\0';
     struct http_reply reply = http_post(*state, "/v1/echo", deep);
     assert_says(&reply, 413, "\"code\":\"too_large\"");
+    /* they are counted, as what is no MessagePack is */
+    const struct metrics *metrics = ((struct http_fixture *)*state)->metrics;
+    assert_int_equal(metric_value(metrics, M_REQUESTS, OP_COUNT, REPLY_bad_request),
+                     sizeof cases / sizeof cases[0]);
+    assert_int_equal(metric_value(metrics, M_REQUESTS, OP_COUNT, REPLY_too_large), 1);
+    (void)http_post(*state, "/v1/Echo", "{}");
+    assert_int_equal(metric_value(metrics, M_REQUESTS, OP_COUNT, REPLY_unknown_op), 1);
 }
 
 static void test_pages_are_got_and_nothing_else(void **state)
