@@ -47,6 +47,8 @@ static void test_events_are_exported_and_imported_again(void **state)
     CHECK(1, NULL, "cannot open /nonexistent/", "export", "events", "--out",
           "/nonexistent/x.ndjson");
     CHECK(0, "2 events in ", NULL, "export", "events", "--out", out_path(bench, "log.ndjson.gz"));
+    CHECK(1, NULL, "Connection refused", "--url", "tcp://127.0.0.1:1", "export", "events", "--out",
+          out_path(bench, "log.ndjson.gz")); /* leaves what is there */
     CHECK(0, "duplicate                                 2", NULL, "import", "events",
           out_path(bench, "log.ndjson.gz"));
     CHECK(0, "events: disk, records 1..2", NULL, "status");

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <zlib.h>
@@ -131,6 +133,53 @@ static void test_nothing_at_all_is_a_whole_file(void **state)
     free(bytes);
 }
 
+static void assert_file_is(const char *name, const char *expected)
+{
+    char at[2 * TEMP_DIR_BYTES];
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    temp_dir_path(&dir, name, at);
+    enum err_code rc = file_read(at, 100, &bytes, &len, NULL);
+    assert_int_equal(rc == ERR_OK, expected != NULL);
+    if (expected == NULL)
+        return;
+    assert_int_equal(len, strlen(expected));
+    assert_memory_equal(bytes, expected, len);
+    free(bytes);
+}
+
+/* A run that fails leaves what was there, and nothing beside it; a link stays one. */
+static void test_the_place_is_taken_by_what_is_whole(void **state)
+{
+    (void)state;
+    char link_path[2 * TEMP_DIR_BYTES];
+    temp_dir_path(&dir, "link", link_path);
+    for (int i = EXPORT_PLAIN; i <= EXPORT_ZSTD; i++) {
+        struct export_out *out = NULL;
+        temp_dir_write_text(&dir, "out", "before");
+        assert_int_equal(export_out_open(path, (enum export_compression)i, &out, NULL), ERR_OK);
+        assert_int_equal(export_out_write(out, "half", 4, NULL), ERR_OK);
+        assert_file_is("out", "before");
+        export_out_drop(&out);
+        export_out_drop(&out);
+        assert_null(out);
+        assert_file_is("out", "before");
+        assert_file_is("out.part", NULL);
+    }
+    struct export_out *out = NULL;
+    assert_int_equal(symlink("out", link_path), 0);
+    assert_int_equal(export_out_open(link_path, EXPORT_PLAIN, &out, NULL), ERR_OK);
+    assert_int_equal(export_out_write(out, "after", 5, NULL), ERR_OK);
+    assert_int_equal(export_out_close(&out, NULL), ERR_OK);
+    assert_file_is("out", "after");
+    assert_file_is("link", "after");
+    assert_file_is("out.part", NULL);
+    assert_file_is("link.part", NULL);
+    struct stat st;
+    assert_int_equal(lstat(link_path, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+}
+
 static void test_a_full_disk_is_an_error(void **state)
 {
     (void)state;
@@ -148,7 +197,7 @@ static void test_a_full_disk_is_an_error(void **state)
         assert_string_equal(err.text, "cannot write /dev/full: No space left on device");
         assert_int_equal(export_out_open("/nonexistent/x", (enum export_compression)i, &out, &err),
                          ERR_IO);
-        assert_string_equal(err.text, "cannot open /nonexistent/x: No such file or directory");
+        assert_string_equal(err.text, "cannot open /nonexistent/x.part: No such file or directory");
     }
 }
 
@@ -174,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_gzip_is_read_again),
         cmocka_unit_test(test_zstd_is_read_again_and_damage_is_found),
         cmocka_unit_test(test_nothing_at_all_is_a_whole_file),
+        cmocka_unit_test(test_the_place_is_taken_by_what_is_whole),
         cmocka_unit_test(test_a_full_disk_is_an_error),
         cmocka_unit_test(test_out_of_memory_is_an_error),
     };

@@ -44,7 +44,9 @@ static int run_job(struct ctl *ctl, const struct subject *subject, const struct 
     if (export_out_open(job->path, job->compression, &run.out, &err) != ERR_OK)
         return ctl_fail("export", "%s", err.text);
     int code = subject->run(&run);
-    if (export_out_close(&run.out, &err) != ERR_OK && code == EXIT_FINE)
+    if (code != EXIT_FINE)
+        export_out_drop(&run.out);
+    else if (export_out_close(&run.out, &err) != ERR_OK)
         code = ctl_fail("export", "%s", err.text);
     if (code == EXIT_FINE && strcmp(job->path, "-") != 0) {
         if (ctl->json)
