@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* address - "tcp://HOST:PORT" and "ipc:///PATH" become socket addresses.
+/* address - turns "tcp://HOST:PORT" and "ipc:///PATH" into socket addresses.
  *
  * Threads: any.  Host names are resolved here, which may block.  A name with several addresses
- * becomes several, in the resolver's order, CLIENT_ADDRESSES_PER_URL at most. */
+ * yields several entries, in the resolver's order, CLIENT_ADDRESSES_PER_URL at most. */
 #ifndef CLIENT_ADDRESS_H
 #define CLIENT_ADDRESS_H
 
@@ -24,8 +24,8 @@ struct client_address {
     bool ipc;
 };
 
-/* `urls`: separated by commas, blanks around them are fine.  DECIDE_INVALID or DECIDE_UNREACHABLE
- * (does not resolve), with a message in `error`. */
+/* `urls`: separated by commas, with optional blanks.  DECIDE_INVALID or DECIDE_UNREACHABLE (does
+ * not resolve), with a message in `error`. */
 enum decide_status client_addresses_parse(const char *urls,
                                           struct client_address addresses[CLIENT_ADDRESSES_MAX],
                                           size_t *ret_count, char error[DECIDE_ERROR_BYTES]);

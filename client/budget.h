@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* budget - how many further tries a client allows itself, so that it does not add to the load of
- * daemons that are in trouble.
+/* budget - limits retries and hedges, so that a client does not add load to daemons in trouble.
  *
- * A bucket of tokens: each call puts a share of one in, each retry or hedge takes one out.  It
- * holds CLIENT_BUDGET_TOKENS at most and starts full, for the moment in which a daemon dies with
- * calls on their way; one token a second comes by itself, for clients that call rarely. Threads:
- * one owner (the fleet, under its mutex).  Time is given by the caller. */
+ * A token bucket: each call adds a fraction of a token, each retry or hedge takes one.  It holds
+ * CLIENT_BUDGET_TOKENS at most and starts full, for the case that a daemon dies with calls in
+ * flight; one token a second is added anyway, for clients that call rarely.
+ * Threads: one owner (the fleet, under its mutex).  The caller supplies the time. */
 #ifndef CLIENT_BUDGET_H
 #define CLIENT_BUDGET_H
 
@@ -18,7 +17,7 @@
 #define CLIENT_BUDGET_UNIT   10000 /* parts of a token: a percent of a percent */
 
 struct client_budget {
-    uint32_t percent; /* 0: no further tries at all */
+    uint32_t percent; /* 0: no retries or hedges at all */
     uint64_t parts;
     uint64_t topped_up_ns;
 };
@@ -41,10 +40,10 @@ static inline void client_budget_earn(struct client_budget *budget)
     client_budget_add(budget, (uint64_t)budget->percent * (CLIENT_BUDGET_UNIT / 100));
 }
 
-/* One retry or hedge: false when it must not be made. */
+/* One retry or hedge; false: it must not be made. */
 static inline bool client_budget_spend(struct client_budget *budget, uint64_t now_ns)
 {
-    /* Another thread may have looked at the clock a moment later. */
+    /* now_ns may be older than topped_up_ns: another thread read the clock a moment later. */
     uint64_t passed_ns = now_ns > budget->topped_up_ns ? now_ns - budget->topped_up_ns : 0;
     uint64_t seconds = passed_ns / CLIENT_NS_PER_SEC;
     if (budget->percent > 0 && seconds > 0) {

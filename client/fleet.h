@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fleet - what all calls of a client know together: the addresses, how healthy and how busy each
- * is, how long answers take, and how many further tries may be made.
+/* fleet - state shared by all calls of a client: the addresses, the health and load of each, recent
+ * latency, and the retry budget.
  *
- * A person's calls go to the same daemon, which has their data warm: rendezvous hashing ranks the
- * addresses for each key, the first healthy one that is not above 1.25 times the mean of what is in
- * progress is taken, and the next in the ranking stands in for it.  Without a key the address that
- * was chosen least recently is the first.
+ * A person's calls go to the same daemon, whose caches are warm for them: rendezvous hashing ranks
+ * the addresses for each key, and the first healthy one with at most 1.25 times the mean number of
+ * calls in progress is chosen (consistent hashing with bounded loads, Mirrokni et al. 2018, on
+ * rendezvous ranks).  Without a key the address chosen least recently ranks first.
  * Threads: any; one mutex, held for a few hundred instructions.  Time is given by the caller. */
 #ifndef CLIENT_FLEET_H
 #define CLIENT_FLEET_H
@@ -24,10 +24,10 @@
 struct client_site {
     struct client_address address;
     struct client_health health;
-    uint64_t seed;            /* of its rank for a key */
-    uint64_t chosen_count_at; /* the fleet's count when it was chosen last */
+    uint64_t seed;            /* for its rank by key */
+    uint64_t chosen_count_at; /* the fleet's chosen_count when it was last chosen */
     uint32_t in_progress_count;
-    bool is_overloaded; /* it said so last */
+    bool is_overloaded; /* its last reply said so */
     uint64_t attempt_count, failure_count, ejection_count;
 };
 
@@ -46,19 +46,19 @@ struct client_pick {
     bool found;
     uint32_t site;
     bool is_probe;
-    bool others;          /* another one that was not tried is healthy */
-    uint64_t p95_ns;      /* of recent latencies; UINT64_MAX: not known */
-    uint64_t retry_at_ns; /* not found: when the first that is left alone may be tried */
-    bool are_overloaded;  /* not found: all of them said so, and are well otherwise */
+    bool others;          /* there is another healthy address not tried yet */
+    uint64_t p95_ns;      /* of recent latencies; UINT64_MAX: unknown */
+    uint64_t retry_at_ns; /* not found: when the first pause ends */
+    bool are_overloaded;  /* not found: all are paused for overload and for nothing else */
 };
 
 /* What was learned about the address. */
 enum client_outcome {
     CLIENT_OUTCOME_NONE,
     CLIENT_OUTCOME_FINE,
-    CLIENT_OUTCOME_SLOW,      /* the time ran out, or another one was faster */
-    CLIENT_OUTCOME_BAD,       /* not to be asked for a while */
-    CLIENT_OUTCOME_OVERLOADED /* likewise, because it said so */
+    CLIENT_OUTCOME_SLOW,      /* timed out, or lost against a hedge */
+    CLIENT_OUTCOME_BAD,       /* failed: pause it */
+    CLIENT_OUTCOME_OVERLOADED /* asked to be paused */
 };
 
 enum decide_status client_fleet_init(struct client_fleet *fleet,
@@ -67,16 +67,17 @@ enum decide_status client_fleet_init(struct client_fleet *fleet,
 void client_fleet_deinit(struct client_fleet *fleet); /* fine on a zeroed one */
 void client_fleet_forget_parent(struct client_fleet *fleet);
 
-/* A call begins. */
+/* A call begins: adds to the retry budget. */
 void client_fleet_earn(struct client_fleet *fleet);
-/* False when no retry or hedge may be made now. */
+/* Takes a token for a retry or hedge; false: none is available, so it must not be made. */
 bool client_fleet_spend(struct client_fleet *fleet, uint64_t now_ns);
 
-/* `key`: 0 for none.  `tried`: a bit for each address to be avoided while there are others.
- * `is_hedge`: only one that was not tried and is healthy will do. */
+/* `key`: 0 for none.  `tried`: a bit for each address to avoid while there are others.
+ * `is_hedge`: only a healthy address that was not tried is acceptable. */
 struct client_pick client_fleet_pick(struct client_fleet *fleet, uint64_t key, uint64_t tried,
                                      bool is_hedge, uint64_t now_ns);
-/* Each pick ends with a report.  `took_ns`: of an answer.  `pause_ns`: that a refusal asked for. */
+/* To be called once for each pick.  `took_or_pause_ns`: latency of an answer, or the pause that a
+ * refusal asked for. */
 void client_fleet_report(struct client_fleet *fleet, uint32_t site, enum client_outcome outcome,
                          uint64_t took_or_pause_ns, uint64_t now_ns);
 

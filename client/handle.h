@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* handle - struct decide_client, and how it is made from what the caller wants.
+/* handle - struct decide_client, and its construction from the options.
  *
- * Threads: see decide.h.  After a fork the child's first call forgets what it inherited: it closes
- * its copies of the sockets and starts with no connection. */
+ * Threads: see decide.h.  After a fork the child's first call drops what it inherited: it closes
+ * its copies of the sockets and starts without connections. */
 #ifndef CLIENT_HANDLE_H
 #define CLIENT_HANDLE_H
 
@@ -33,7 +33,7 @@ struct decide_client {
     struct client_last_good last_good;
     _Atomic int64_t process_id; /* whose connections these are; 0 while a child resets them */
     uint64_t timeout_us;
-    uint64_t hedge_after_ns; /* or one of the above */
+    uint64_t hedge_after_ns; /* or one of CLIENT_HEDGE_* */
     uint32_t connections_max;
     char *token;           /* owned; NULL: none */
     const char **fallback; /* owned, one block with its texts; no duplicates */
@@ -47,7 +47,7 @@ static inline void client_count(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* First of all in each call. */
+/* To be called first in every public function. */
 void client_notice_fork(struct decide_client *client);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hash - FNV-1a with a finalizer, for choosing addresses and finding last answers.  No defence
- * against who chooses his own ids: what he gains is his own place.  Threads: no state. */
+/* hash - FNV-1a with MurmurHash3's finalizer, for choosing addresses and finding cached answers.
+ * Not keyed: a user who chooses ids on purpose only affects which daemon serves them.
+ * Threads: no state. */
 #ifndef CLIENT_HASH_H
 #define CLIENT_HASH_H
 

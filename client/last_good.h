@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* last_good - the last good answer to each question, for the time when no daemon answers.
+/* last_good - an LRU cache of the last good answer to each question, for when no daemon answers.
  *
- * Ids and scores of decisions at level full or reduced; no prices, which may have changed since.
- * The ones that were used least recently make room.
- * Threads: any; one mutex, under which an answer is copied in or out.  Limit: the bytes it was
- * given, its table included; with 0 it does nothing.  A lack of memory stores nothing. */
+ * Holds ids and scores of decisions at level full or reduced; no prices, which may have changed.
+ * Threads: any; one mutex, under which an answer is copied in or out.
+ * Limit: bytes_max, table included; with 0 the cache is disabled.  If memory runs out nothing is
+ * stored. */
 #ifndef CLIENT_LAST_GOOD_H
 #define CLIENT_LAST_GOOD_H
 
@@ -21,7 +21,7 @@ struct client_last_good {
     pthread_mutex_t mutex;
     size_t bytes_max, bytes_used;
     uint64_t age_ns_max;
-    struct client_answer **buckets; /* owned; NULL: it does nothing */
+    struct client_answer **buckets; /* owned; NULL: disabled */
     size_t bucket_count;            /* a power of two */
     struct client_answer *newest, *oldest;
 };
@@ -33,10 +33,10 @@ enum decide_status client_last_good_init(struct client_last_good *cache, size_t 
 void client_last_good_deinit(struct client_last_good *cache);
 void client_last_good_forget_parent(struct client_last_good *cache);
 
-/* `key`: 0 is ignored, as is a reply that is not worth keeping. */
+/* Ignores key 0, and replies that are not good answers. */
 void client_last_good_put(struct client_last_good *cache, uint64_t key,
                           const struct decide_reply *reply, uint64_t now_ns);
-/* A reply as of client_reply_stand_in, or NULL. */
+/* A reply made by client_reply_stand_in, or NULL. */
 struct decide_reply *client_last_good_get(struct client_last_good *cache, uint64_t key,
                                           struct client_reader request,
                                           const struct decide_reply *failed, uint64_t now_ns);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* op - what libdecide knows of each operation.  Threads: no state. */
+/* op - what libdecide knows about each operation.  Threads: no state. */
 #ifndef CLIENT_OP_H
 #define CLIENT_OP_H
 
@@ -9,12 +9,12 @@
 
 struct client_op {
     const char *name;
-    bool repeatable; /* receiving it twice does what receiving it once does */
-    bool has_items;  /* in its reply */
+    bool repeatable; /* idempotent */
+    bool has_items;  /* its reply has items */
     bool has_fallback;
 };
 
-/* An operation that is not listed is sent as it is, and not repeated. */
+/* Unlisted operations are sent as they are, and not repeated. */
 static inline const struct client_op *client_op_find(const char *name)
 {
     static const struct client_op other = {.name = ""};

@@ -2,9 +2,9 @@
 /* pool - loops for blocking calls: each call in progress has one to itself, so that no thread waits
  * for another to read its reply.
  *
- * The one that came back last is lent first, so that few connections stay warm.
- * Threads: any; one mutex, never held while the network is waited for.
- * Limit: loops_max; more calls wait until one comes back. */
+ * Last in, first out, so that a few connections stay warm.
+ * Threads: any; one mutex, never held during network waits.
+ * Limit: loops_max; further calls wait until a loop is returned. */
 #ifndef CLIENT_POOL_H
 #define CLIENT_POOL_H
 
@@ -18,7 +18,7 @@
 
 struct client_pool {
     pthread_mutex_t mutex;
-    pthread_cond_t changed;     /* a loop came back */
+    pthread_cond_t changed;     /* a loop was returned */
     struct client_fleet *fleet; /* borrowed */
     _Atomic uint64_t *connects; /* borrowed */
     struct client_loop **loops; /* owned; loops_max of them, NULL until they are needed */
@@ -31,7 +31,7 @@ enum decide_status client_pool_init(struct client_pool *pool, struct client_flee
 void client_pool_deinit(struct client_pool *pool); /* fine on a zeroed pool */
 void client_pool_forget_parent(struct client_pool *pool);
 
-/* DECIDE_TIMEOUT: none came back before the deadline; DECIDE_NOMEM. */
+/* DECIDE_TIMEOUT: none was returned before the deadline; DECIDE_NOMEM. */
 enum decide_status client_pool_borrow(struct client_pool *pool, uint64_t deadline_ns,
                                       struct client_loop **ret_loop);
 void client_pool_return(struct client_pool *pool, struct client_loop *loop);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quantile - the 95th percentile of recent latencies, in one number.
+/* quantile - a running estimate of the 95th percentile of latency, in one number.
  *
- * A sample above the estimate raises it by nineteen steps, one below lowers it by one; where five
- * samples of a hundred are above, the steps cancel out.  A step is a part of the estimate, so that
- * it finds its place over orders of magnitude and forgets in a few hundred samples.
+ * Frugal streaming (Ma et al. 2013): a sample above the estimate raises it by nineteen steps, one
+ * below lowers it by one, so it is stable when five samples of a hundred are above.  A step is
+ * 1/256 of the estimate, so that it converges over orders of magnitude and forgets within a few
+ * hundred samples.
  * Threads: one owner (the fleet, under its mutex). */
 #ifndef CLIENT_QUANTILE_H
 #define CLIENT_QUANTILE_H
 
 #include <stdint.h>
 
-#define CLIENT_QUANTILE_SAMPLES_MIN 20 /* before these it is not known */
+#define CLIENT_QUANTILE_SAMPLES_MIN 20 /* unknown with fewer */
 
 struct client_quantile {
     uint64_t p95_ns;
@@ -21,7 +22,7 @@ static inline void client_quantile_add(struct client_quantile *quantile, uint64_
 {
     uint64_t step_ns = quantile->p95_ns / 256 + 1;
     if (quantile->sample_count < CLIENT_QUANTILE_SAMPLES_MIN) {
-        /* The largest of the first few is a fair start. */
+        /* Start from the largest of the first few. */
         quantile->sample_count++;
         if (sample_ns > quantile->p95_ns)
             quantile->p95_ns = sample_ns;
@@ -32,7 +33,7 @@ static inline void client_quantile_add(struct client_quantile *quantile, uint64_
     }
 }
 
-/* UINT64_MAX when it is not known. */
+/* UINT64_MAX: unknown. */
 static inline uint64_t client_quantile_p95_ns(const struct client_quantile *quantile)
 {
     return quantile->sample_count < CLIENT_QUANTILE_SAMPLES_MIN ? UINT64_MAX : quantile->p95_ns;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader - reads MessagePack that somebody else wrote, without allocating and without recursion.
+/* reader - reads untrusted MessagePack, without allocation and without recursion.
  *
- * client_reader_check walks the bytes once: exactly one value, depth, and every declared count and
- * length against the bytes that are left, cumulatively over nesting.  After it succeeded the reads
- * below stay inside the bytes; each refuses a value of another type and moves nothing then.
+ * client_reader_check walks the bytes once: exactly one value, bounded depth, and every declared
+ * count and length fits into the bytes that are left, cumulatively over nesting.  Once it has
+ * succeeded the reads below stay within the bytes.  A read of a value with another type returns
+ * false and does not advance.
  * Threads: one owner.  Texts point into the bytes and are not terminated. */
 #ifndef CLIENT_READER_H
 #define CLIENT_READER_H
@@ -24,7 +25,7 @@ struct client_text {
 };
 
 bool client_reader_check(const void *bytes, size_t len);
-/* The same of bytes that may hold millions of values: looks at the clock on the way. */
+/* The same for bytes that may hold millions of values: checks the deadline on the way. */
 enum client_checked { CLIENT_CHECKED_WRONG, CLIENT_CHECKED_FINE, CLIENT_CHECKED_LATE };
 enum client_checked client_reader_check_until(const void *bytes, size_t len, uint64_t deadline_ns);
 
@@ -41,7 +42,7 @@ bool client_read_real(struct client_reader *reader, double *ret_value); /* integ
 bool client_read_text(struct client_reader *reader, struct client_text *ret_text);
 bool client_read_array(struct client_reader *reader, uint32_t *ret_count);
 bool client_read_map(struct client_reader *reader, uint32_t *ret_pair_count);
-void client_read_skip(struct client_reader *reader); /* the next value with all that is in it */
+void client_read_skip(struct client_reader *reader); /* the next value, nested ones included */
 
 bool client_text_is(struct client_text text, const char *s);
 

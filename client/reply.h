@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reply - what a caller gets: decoded from a daemon's message, or made here when there is none.
+/* reply - struct decide_reply, decoded from a daemon's message or made by the client if there is
+ * none.
  *
- * A reply is one block of memory, with all that it points to.  Threads: one owner.
+ * A reply is a single allocation, including everything it points to.  Threads: one owner.
  * Limits: CLIENT_REPLY_ITEMS_MAX items, DECIDE_REPLY_BYTES_MAX bytes. */
 #ifndef CLIENT_REPLY_H
 #define CLIENT_REPLY_H
@@ -15,18 +16,19 @@
 
 #define CLIENT_REPLY_ITEMS_MAX 10000
 
-/* DECIDE_OK gives a reply, whose own status is DECIDE_OK or DECIDE_REFUSED; DECIDE_PROTOCOL when
- * these bytes are no reply, or `wants_items` and there are none in it; DECIDE_NOMEM. */
+/* DECIDE_OK gives a reply, whose own status is DECIDE_OK or DECIDE_REFUSED.  DECIDE_PROTOCOL: these
+ * bytes are not a reply, or lack items although `wants_items`; DECIDE_NOMEM. */
 enum decide_status client_reply_decode(const uint8_t *bytes, size_t len, bool wants_items,
                                        struct decide_reply **ret_reply);
 
-/* A reply without an answer.  Never NULL: the one for a lack of memory exists already. */
+/* A reply without an answer.  Never NULL: the one for DECIDE_NOMEM is static. */
 struct decide_reply *client_reply_failure(enum decide_status status, const char *message);
 
-/* The refusal of daemons that are not asked, since they wanted to be left alone for longer. */
+/* A refusal on behalf of daemons that are not asked, because they asked to be paused for longer
+ * than the call has left. */
 struct decide_reply *client_reply_overloaded(const char *message, uint32_t retry_after_ms);
 
-/* Items that stand in for an answer, best first. */
+/* Items that replace an answer, best first. */
 struct client_stand_in {
     const char *level;
     const char *const *ids;
@@ -35,8 +37,8 @@ struct client_stand_in {
     uint64_t age_us;
 };
 
-/* Those that the request (its map) does not exclude, as many as it asks for.  Takes over what
- * `failed` says about why.  NULL for a lack of memory. */
+/* A reply with those items that the request (a checked map) does not exclude, at most as many as it
+ * asks for; `failed` provides the reason.  NULL: out of memory. */
 struct decide_reply *client_reply_stand_in(const struct client_stand_in *stand_in,
                                            struct client_reader request,
                                            const struct decide_reply *failed);

@@ -42,20 +42,20 @@ static inline uint8_t *sp_put_header(uint8_t *body, size_t body_bytes, uint32_t 
 }
 
 enum sp_state {
-    SP_MORE,    /* bytes are missing */
-    SP_MESSAGE, /* a whole message is there */
-    SP_BAD      /* this is no reply: too long, too short for its id, not framed */
+    SP_MORE,    /* incomplete */
+    SP_MESSAGE, /* a complete message */
+    SP_BAD      /* not a reply: too long, too short for its id, or not framed */
 };
 
 struct sp_message {
     uint32_t id; /* with SP_ID_FLAG */
     const uint8_t *body;
     size_t body_bytes;
-    size_t frame_bytes; /* whole frame; known from the moment the length is */
+    size_t frame_bytes; /* of the whole frame; known once the length has arrived */
 };
 
-/* Looks at what has arrived.  `body_bytes_max` bounds what is believed; frame_bytes is set as soon
- * as the length has arrived, and 0 before. */
+/* Parses the bytes received so far.  A length above `body_bytes_max` is SP_BAD.  frame_bytes is set
+ * as soon as the length has arrived, and 0 before. */
 static inline enum sp_state sp_parse(const uint8_t *bytes, size_t len, bool ipc,
                                      size_t body_bytes_max, struct sp_message *ret_message)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* timers - the calls in progress of a loop, the one that must be looked at next in front.
+/* timers - the calls in progress of a loop, as a binary heap over client_call.wake_ns: calls[0] is
+ * due first.  Threads: one owner.
  *
- * A binary heap over client_call.wake_ns.  Threads: one owner.
  * Invariant: calls[call->timer_index - 1] is the call; 0: it is not in the heap. */
 #ifndef CLIENT_TIMERS_H
 #define CLIENT_TIMERS_H
@@ -18,9 +18,9 @@ struct client_timers {
 };
 
 void client_timers_deinit(struct client_timers *timers);
-/* False for a lack of memory. */
+/* False: out of memory. */
 bool client_timers_add(struct client_timers *timers, struct client_call *call);
-/* After its wake_ns was changed. */
+/* To be called after its wake_ns changed. */
 void client_timers_move(struct client_timers *timers, struct client_call *call);
 void client_timers_remove(struct client_timers *timers, struct client_call *call);
 
