@@ -18,7 +18,7 @@ void client_async_init(struct client_async *async)
     async->loop.epoll_fd = -1;
 }
 
-/* Under the mutex, as what follows. */
+/* This and the following functions run under the mutex. */
 static bool make(struct decide_client *client)
 {
     struct client_async *async = &client->async;
@@ -43,8 +43,8 @@ static bool make(struct decide_client *client)
     return false;
 }
 
-/* Makes the descriptor readable when the next call must be looked at, or at once when a callback is
- * due.  A time that turned out too early is left: it costs one turn for nothing. */
+/* Arms the timer so that the descriptor becomes readable when the next call is due, or at once when
+ * a callback is.  A timer set too early is left alone: it costs one idle turn. */
 static void set_timer(struct client_async *async, uint64_t now_ns)
 {
     struct client_loop *loop = &async->loop;
@@ -94,7 +94,7 @@ static void turn(struct client_async *async)
     client_loop_turn(&async->loop, client_now_ns());
 }
 
-/* Calls the callbacks that are due, those that they make due not included. */
+/* Runs the callbacks that are due now, but not those that become due meanwhile. */
 static size_t call_back(struct client_async *async)
 {
     size_t count = 0;

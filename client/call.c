@@ -12,7 +12,7 @@
 #include "client/reply.h"
 
 #define TIMEOUT_US_MAX (UINT64_C(24) * 3600 * 1000000)
-#define RECHECK_NS     (1 * CLIENT_NS_PER_MS) /* an address may come back through another's call */
+#define RECHECK_NS     (1 * CLIENT_NS_PER_MS) /* another call may find an address healthy again */
 
 static uint64_t min_ns(uint64_t a, uint64_t b)
 {
@@ -30,7 +30,7 @@ static const char *url_of(const struct client_call *call, const struct client_at
     return call->client->fleet.sites[attempt->site].address.url;
 }
 
-/* The reply becomes a failure at this address. */
+/* Replaces the reply by a failure at this address. */
 static void fail_at(struct client_call *call, const struct client_attempt *attempt,
                     enum decide_status status, const char *error)
 {
@@ -73,7 +73,7 @@ bool client_call_ready(struct client_call *call, enum decide_status status,
     return true;
 }
 
-/* No longer on its way; what became of it is reported. */
+/* Takes the attempt off its connection and reports its outcome to the fleet. */
 static void drop(struct client_call *call, struct client_attempt *attempt,
                  enum client_outcome outcome, uint64_t took_or_pause_ns, uint64_t now_ns)
 {
@@ -109,7 +109,7 @@ static void begin_attempt(struct client_call *call, struct client_loop *loop,
     }
     if (status == DECIDE_NOMEM)
         client_call_lost(call, attempt, status, "out of memory", now_ns);
-    else if (status != DECIDE_OK) /* no connection is free: later */
+    else if (status != DECIDE_OK) /* no connection is free: try later */
         drop(call, attempt, CLIENT_OUTCOME_NONE, 0, now_ns);
     if (status != DECIDE_OK)
         return;
@@ -127,8 +127,8 @@ static uint64_t quarter_ns(const struct client_call *call, uint64_t now_ns)
     return (call->deadline_ns - now_ns) / 4;
 }
 
-/* When another address is asked as well.  A probe is no risk for the call that makes it: it does
- * not wait for longer than a quarter of its time. */
+/* When to ask another address as well.  A call that probes is hedged after at most a quarter of its
+ * time, so that probing does not put its answer at risk. */
 static uint64_t hedge_time(const struct client_call *call, const struct client_pick *pick,
                            uint64_t now_ns)
 {
@@ -144,7 +144,7 @@ static uint64_t hedge_time(const struct client_call *call, const struct client_p
     return after_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + after_ns;
 }
 
-/* Overloaded for so long that asking again could only end as a timeout. */
+/* The address asked for a pause so long that asking it again could only end in a timeout. */
 static bool is_shut(const struct client_call *call, uint32_t site)
 {
     return (call->shut >> site & 1) != 0;
@@ -158,7 +158,7 @@ static bool are_all_shut(const struct client_call *call)
     return true;
 }
 
-/* None will be asked within the time of the call. */
+/* No address may be asked before the call's deadline. */
 static void end_unasked(struct client_call *call, const struct client_pick *pick, uint64_t now_ns)
 {
     const char *message = "every address failed a moment ago and is not tried again yet";
@@ -172,7 +172,7 @@ static void end_unasked(struct client_call *call, const struct client_pick *pick
     client_call_end(call, DECIDE_UNREACHABLE, call->reply != NULL ? NULL : message);
 }
 
-/* Asks the next address, or waits for one that may be asked. */
+/* Sends to the next address, or waits until one may be asked. */
 static void try_next(struct client_call *call, struct client_loop *loop, uint64_t now_ns)
 {
     struct client_fleet *fleet = &call->client->fleet;
@@ -188,7 +188,7 @@ static void try_next(struct client_call *call, struct client_loop *loop, uint64_
         return;
     }
     call->hedge_at_ns = hedge_time(call, &pick, now_ns);
-    /* An address that does not even greet gets half of the time when there are others. */
+    /* An address that does not complete the greeting gets half of the time if there are others. */
     call->give_up_at_ns = pick.others ? now_ns + (call->deadline_ns - now_ns) / 2 : UINT64_MAX;
     begin_attempt(call, loop, &pick, false, now_ns);
 }
@@ -198,7 +198,7 @@ static void try_hedge(struct client_call *call, struct client_loop *loop, uint64
     struct client_fleet *fleet = &call->client->fleet;
     struct client_pick pick = client_fleet_pick(fleet, call->route_key, call->tried, true, now_ns);
     call->hedge_at_ns = UINT64_MAX;
-    if (!pick.found) { /* the others may be well again in a while */
+    if (!pick.found) { /* a paused address may become available later */
         uint64_t pause_ns = quarter_ns(call, now_ns);
         call->hedge_at_ns = pause_ns < RECHECK_NS ? UINT64_MAX : now_ns + pause_ns;
         return;
@@ -263,10 +263,10 @@ void client_call_step(struct client_call *call, struct client_loop *loop, uint64
         call->wake_ns = min_ns(call->wake_ns, min_ns(call->hedge_at_ns, call->give_up_at_ns));
 }
 
-/* What was sent may be repeated while the budget lasts. */
+/* Whether a request that was sent may be repeated: only while the budget lasts. */
 static bool may_repeat(struct client_call *call, uint64_t now_ns)
 {
-    /* Another attempt on its way is as good as a repeat. */
+    /* The attempt still in flight serves as the retry. */
     return call->op->repeatable &&
            (call->live_count > 0 || client_fleet_spend(&call->client->fleet, now_ns));
 }
@@ -286,7 +286,7 @@ static bool says(const struct decide_reply *reply, const char *code)
     return reply->status == DECIDE_REFUSED && strcmp(reply->error_code, code) == 0;
 }
 
-/* True: another address may do what this one would not, or could not. */
+/* Whether another address may succeed where this one refused or failed. */
 static bool is_refused_here(const struct decide_reply *reply)
 {
     return says(reply, "draining") || says(reply, "overloaded") || says(reply, "internal");
@@ -301,8 +301,8 @@ static void refused_here(struct client_call *call, struct client_attempt *attemp
         call->shut |= UINT64_C(1) << attempt->site;
     drop(call, attempt, is_overloaded ? CLIENT_OUTCOME_OVERLOADED : CLIENT_OUTCOME_BAD, pause_ns,
          now_ns);
-    /* Nothing was done, unless it broke on the way; but a repeat adds to the load, unless the
-     * daemon is about to stop. */
+    /* The refused request had no effect (except after `internal`), so repeating is safe; but it
+     * adds load and so costs a token, unless the daemon is about to stop. */
     call->final = !is_leaving &&
                   ((is_broken && !call->op->repeatable) ||
                    (call->live_count == 0 && !client_fleet_spend(&call->client->fleet, now_ns)));
@@ -314,7 +314,7 @@ static void won(struct client_call *call, struct client_attempt *attempt, uint64
         struct client_attempt *other = &call->attempts[i];
         if (other == attempt || !is_live(other))
             continue;
-        /* Who was asked earlier and did not answer is slow. */
+        /* An address asked earlier that has not answered yet counts as slow. */
         bool beaten = other->begun_ns < attempt->begun_ns;
         drop(call, other, beaten ? CLIENT_OUTCOME_SLOW : CLIENT_OUTCOME_NONE, 0, now_ns);
     }

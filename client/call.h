@@ -37,7 +37,7 @@ struct client_call {
     const struct client_attempt *hedge; /* which attempt is the hedge; NULL: none yet */
     uint32_t try_count;
     uint64_t tried; /* a bit for each address */
-    uint64_t shut;  /* addresses whose overload pause outlasts the call */
+    uint64_t shut;  /* overloaded addresses whose pause leaves too little time to ask again */
     bool final;     /* no further attempt */
     uint64_t hedge_at_ns, give_up_at_ns;
 

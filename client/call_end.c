@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What becomes of a call that has ended: it is counted, its answer kept, or one stands in. */
+/* The end of a call: count it, and either store its answer or find a fallback. */
 #include <string.h>
 
 #include "client/call.h"
@@ -46,7 +46,7 @@ static void count_end(const struct client_call *call, uint64_t now_ns)
         client_count(&counters->late);
 }
 
-/* A last good answer, or the list that the caller configured. */
+/* A last good answer, or the configured fallback list. */
 static void stand_in(struct client_call *call, uint64_t now_ns)
 {
     struct decide_client *client = call->client;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls of decide.h: each builds its message, and then waits for its end or submits it. */
+/* The public calls of decide.h: each builds its message, then waits for the reply or submits it. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static struct decide_reply *wait_for_end(struct client_call *call)
     return call->reply;
 }
 
-/* DECIDE_INVALID without an operation. */
+/* DECIDE_INVALID: there is no operation. */
 static enum decide_status begin(struct client_call *call, struct decide_client *client,
                                 const char *op, uint64_t timeout_us, char error[DECIDE_ERROR_BYTES])
 {
@@ -41,7 +41,7 @@ static enum decide_status begin(struct client_call *call, struct decide_client *
     return DECIDE_INVALID;
 }
 
-/* True: the message is whole.  Otherwise the call has ended, with a reply that says why not. */
+/* True: the message is complete.  Otherwise the call has ended, with a reply that says why. */
 static bool build_request(struct client_call *call, struct decide_client *client, const char *op,
                           const struct decide_request *request)
 {
@@ -55,7 +55,7 @@ static bool build_request(struct client_call *call, struct decide_client *client
     return client_call_ready(call, status, error);
 }
 
-/* What the caller brought, of up to bytes_max bytes, is one MessagePack value. */
+/* Checks that the caller's bytes, at most bytes_max, are one MessagePack value. */
 static enum decide_status check_value(const struct client_call *call, const char *name,
                                       const void *bytes, size_t len, size_t bytes_max,
                                       char error[DECIDE_ERROR_BYTES])
@@ -157,7 +157,7 @@ struct decide_reply *decide_call(struct decide_client *client, const char *op, c
                                                                      : call.reply;
 }
 
-/* NULL without memory, or when nobody would get the reply. */
+/* NULL: out of memory, or there is no callback to receive the reply. */
 static struct client_call *new_call(decide_callback *callback)
 {
     return callback == NULL ? NULL : malloc(sizeof(struct client_call));

@@ -183,7 +183,7 @@ static enum decide_status check_greeting(struct client_conn *conn)
     return DECIDE_OK;
 }
 
-/* *ret_sent: what the socket took. */
+/* *ret_sent: how many bytes the socket took. */
 static enum decide_status send_some(struct client_conn *conn, const uint8_t *bytes, size_t len,
                                     size_t *ret_sent)
 {
@@ -214,14 +214,15 @@ static bool has_rest(const struct client_conn *conn)
     return conn->out_sent < conn->out_used;
 }
 
-/* No two in a row, but far apart: a bit that is changed on the way makes no other request's id. */
+/* Consecutive ids differ in many bits, so that a bit flipped in transit does not yield the id of
+ * another request. */
 static uint32_t next_id(struct client_conn *conn)
 {
     conn->request_count++;
     return conn->request_count * UINT32_C(0x9e3779b1) | SP_ID_FLAG;
 }
 
-/* Sends the oldest request that was not sent, with what is left of its time at this moment. */
+/* Sends the oldest unsent request, with the time that it has left now. */
 static enum decide_status send_one(struct client_conn *conn, uint64_t now_ns)
 {
     struct client_slot *slot = &conn->slots[conn->sent_count];
@@ -287,8 +288,8 @@ static void drop_taken(struct client_conn *conn)
 enum decide_status client_conn_pull(struct client_conn *conn)
 {
     drop_taken(conn);
-    /* The buffer grows only when it is full, so that a length that is announced and not sent costs
-     * nothing. */
+    /* The buffer grows only when it is full, so that an announced length costs no memory until the
+     * bytes arrive. */
     if (!reserve(&conn->in, &conn->in_capacity, conn->in_used + 1))
         return fail(conn, DECIDE_NOMEM, "out of memory");
     ssize_t got;
@@ -331,7 +332,7 @@ enum decide_status client_conn_next(struct client_conn *conn, uint64_t now_ns,
             *ret_body_bytes = message.body_bytes;
             break;
         }
-        conn->waiting_ns = now_ns; /* one of those that were given up */
+        conn->waiting_ns = now_ns; /* a late reply to an abandoned request */
     }
     return DECIDE_OK;
 }

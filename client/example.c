@@ -6,7 +6,7 @@ int main(void)
 {
     static const char *const fallback[] = {"gift-card", "bestseller-1", "bestseller-2"};
     struct decide_options options = decide_options_default();
-    options.urls = "tcp://127.0.0.1:7100"; /* several with commas: they stand in for each other */
+    options.urls = "tcp://127.0.0.1:7100"; /* comma-separated: they back each other up */
     options.fallback_items = fallback;
     options.fallback_count = 3;
 

@@ -25,7 +25,7 @@ int main(int argc, char **argv)
     }
     static const char *const users[] = {"u1", "u2", "u3"};
     int pending_count = 0;
-    for (int i = 0; i < 3; i++) { /* the three are on their way together */
+    for (int i = 0; i < 3; i++) { /* all three are in flight at once */
         struct decide_request request = {.user = users[i], .n = 3, .timeout_us = 20000};
         if (decide_submit(client, "recommend", &request, on_reply, &pending_count) != 0)
             pending_count++;

@@ -7,7 +7,7 @@
 
 #include "client/hash.h"
 
-enum { LOAD_FACTOR_PERCENT = 125 }; /* c of bounded loads */
+enum { LOAD_FACTOR_PERCENT = 125 }; /* "c" in consistent hashing with bounded loads */
 
 _Static_assert(CLIENT_ADDRESSES_MAX <= 64, "a set of addresses is 64 bits");
 
@@ -24,7 +24,8 @@ enum decide_status client_fleet_init(struct client_fleet *fleet,
     for (size_t i = 0; i < count; i++) {
         struct client_site *site = &fleet->sites[i];
         site->address = addresses[i];
-        /* The same in every client, whatever the order in which it was given the addresses. */
+        /* Derived from the url alone, so that it is the same in every client, whatever the order of
+         * its addresses. */
         site->seed = client_hash(site->address.url, strlen(site->address.url));
         site->seed ^= client_hash(&site->address.socket_address, site->address.length);
     }
@@ -85,7 +86,7 @@ static struct preference prefer(const struct client_site *site, enum client_heal
         .rank = key == 0 ? site->chosen_count_at : client_hash_mix(key ^ site->seed)};
 }
 
-/* What one address may have in progress, this call included. */
+/* The number of calls that one address may have in progress, this one included. */
 static uint32_t load_bound(const struct client_fleet *fleet, uint32_t healthy_count)
 {
     uint64_t parts = (uint64_t)LOAD_FACTOR_PERCENT * (fleet->in_progress_count + 1U);

@@ -211,7 +211,8 @@ void client_notice_fork(struct decide_client *client)
     int64_t self = getpid();
     int64_t owner = atomic_load_explicit(&client->process_id, memory_order_acquire);
     while (owner != self) {
-        /* Acquire and release: who sees `self` sees the client as the winner left it. */
+        /* Acquire and release: a thread that sees `self` also sees the client as the thread that
+         * won the exchange left it. */
         if (owner != 0 &&
             atomic_compare_exchange_strong_explicit(&client->process_id, &owner, 0,
                                                     memory_order_acquire, memory_order_acquire)) {

@@ -5,7 +5,7 @@
 
 #include "client/hash.h"
 
-/* These do not change which answer is right, or are applied to a stored one again. */
+/* Keys that do not affect the answer, or are applied again to a stored one. */
 static bool is_left_out(struct client_text key)
 {
     static const char *const keys[] = {"budget_us", "token", "id",      "trace",
@@ -18,7 +18,7 @@ static bool is_left_out(struct client_text key)
 
 struct client_keys client_keys_read(struct client_reader request, bool of_answer)
 {
-    static const char *const names[3] = {"user", "anon", "session"}; /* the first that is there */
+    static const char *const names[3] = {"user", "anon", "session"}; /* the first one present */
     struct client_keys keys = {.answer = CLIENT_HASH_START};
     size_t best = 3;
     uint32_t pair_count = 0;

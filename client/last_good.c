@@ -10,7 +10,7 @@
 
 enum { BYTES_PER_BUCKET = 1024, ALLOCATION_BYTES = 16 };
 
-/* One block with its scores, its ids and their texts. */
+/* A single allocation, including scores, ids and their texts. */
 struct client_answer {
     struct client_answer *newer, *older; /* by use */
     struct client_answer *next;          /* in its bucket */
@@ -88,7 +88,7 @@ void client_last_good_forget_parent(struct client_last_good *cache)
 {
     if (cache->buckets == NULL)
         return;
-    /* A thread of the parent may have been inside a list: what is in them is left behind. */
+    /* One of the parent's threads may have been changing the lists: leak their entries. */
     pthread_mutex_init(&cache->mutex, NULL);
     memset(cache->buckets, 0, cache->bucket_count * sizeof(*cache->buckets));
     cache->bytes_used = cache->bucket_count * sizeof(*cache->buckets);

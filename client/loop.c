@@ -51,7 +51,7 @@ void client_loop_deinit(struct client_loop *loop)
 
 void client_loop_forget_parent(struct client_loop *loop)
 {
-    /* What a thread of the parent was changing is left behind rather than freed. */
+    /* One of the parent's threads may have been changing these: leak them rather than free. */
     close_all(loop);
     for (uint32_t i = 0; i < loop->fleet->site_count; i++)
         loop->lanes[i] = (struct client_lane){0};
@@ -61,7 +61,7 @@ void client_loop_forget_parent(struct client_loop *loop)
     loop->done_end = &loop->done;
 }
 
-/* To be settled. */
+/* Queues a failed connection for the next settle. */
 static void break_conn(struct client_loop *loop, struct client_conn *conn,
                        enum decide_status status)
 {
@@ -72,7 +72,7 @@ static void break_conn(struct client_loop *loop, struct client_conn *conn,
     loop->broken = conn;
 }
 
-/* Asks epoll for room in the socket while, and only while, something waits for it. */
+/* Watches for EPOLLOUT only while there are bytes to send. */
 static void watch(struct client_loop *loop, struct client_conn *conn, bool is_new)
 {
     bool wants_room = client_conn_wants_room(conn);
@@ -105,7 +105,7 @@ static uint32_t preference(const struct client_conn *conn)
     return (2 * is_busy + is_connecting) * CLIENT_CONN_SLOTS + conn->slot_count;
 }
 
-/* One that is not busy, rather connected than connecting, with the fewest requests on their way. */
+/* The least loaded connection that is not busy; connected ones are preferred. */
 static struct client_conn *find_open(struct client_lane *lane, uint64_t now_ns)
 {
     struct client_conn *best = NULL;
@@ -123,7 +123,7 @@ static struct client_conn *find_open(struct client_lane *lane, uint64_t now_ns)
     return best;
 }
 
-/* A closed one, which the caller opens.  DECIDE_TIMEOUT: there is none. */
+/* A closed connection for the caller to open.  DECIDE_TIMEOUT: there is none. */
 static enum decide_status find_closed(struct client_loop *loop, struct client_lane *lane,
                                       struct client_conn **ret_conn)
 {
@@ -166,7 +166,7 @@ enum decide_status client_loop_send(struct client_loop *loop, struct client_atte
     enum decide_status status = DECIDE_OK;
     if (open == NULL || open->slot_count >= CLIENT_CONN_BUSY)
         status = open_further(loop, attempt->site, &conn);
-    if (status != DECIDE_OK && open != NULL) { /* then it is one that is busy */
+    if (status != DECIDE_OK && open != NULL) { /* fall back to a busy one */
         status = DECIDE_OK;
         conn = open;
     }
@@ -191,7 +191,7 @@ void client_loop_done(struct client_loop *loop, struct client_call *call)
     loop->done_end = &call->next_done;
 }
 
-/* After anything was done to a call. */
+/* To be called after any change to a call: updates its timer, or queues it if it has ended. */
 static void put_in_place(struct client_loop *loop, struct client_call *call)
 {
     if (!call->done) {
@@ -221,7 +221,7 @@ static void settle(struct client_loop *loop, uint64_t now_ns)
         while ((orphans[count] = client_conn_orphan(conn)) != NULL)
             count++;
         loop->broken = conn->next_broken;
-        conn->broken = DECIDE_OK; /* from here on it may be opened again */
+        conn->broken = DECIDE_OK; /* it may be reopened from here on */
         for (uint32_t i = 0; i < count; i++) {
             struct client_call *call = orphans[i]->call;
             client_call_lost(call, orphans[i], status, error, now_ns);

@@ -16,8 +16,8 @@ enum {
     USED_MAX = SP_HEADER_BYTES_MAX + DECIDE_REQUEST_BYTES_MAX
 };
 
-/* msgpack-c's packer writes through this.  Its functions are inline: only headers are needed.  What
- * would be too large is not copied: that takes time, and a call has a deadline. */
+/* msgpack-c's packer writes through this.  Its functions are inline: only headers are needed.  An
+ * oversized message is not copied any further: copying takes time, and the call has a deadline. */
 static int append(void *data, const char *bytes, size_t len)
 {
     struct client_message *message = data;
@@ -142,7 +142,7 @@ void client_message_deinit(struct client_message *message)
     *message = (struct client_message){0};
 }
 
-/* A key and the head of an array; DECIDE_INVALID when the count cannot be one. */
+/* Packs a key and an array head; DECIDE_INVALID: the count is out of range. */
 static enum decide_status begin_array(struct client_message *message, msgpack_packer *packer,
                                       const char *key, const void *array, size_t count,
                                       char error[DECIDE_ERROR_BYTES])
@@ -269,7 +269,7 @@ static enum decide_status add_filters(struct client_message *message,
         pack_text(&packer, "in_stock");
         msgpack_pack_true(&packer);
     }
-    message->pair_count = outer_count; /* the pairs inside are not of the request */
+    message->pair_count = outer_count; /* do not count the nested pairs */
     return status;
 }
 

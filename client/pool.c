@@ -60,7 +60,7 @@ void client_pool_forget_parent(struct client_pool *pool)
     }
 }
 
-/* A further loop, or NULL. */
+/* A new loop, or NULL. */
 static struct client_loop *add_loop(struct client_pool *pool)
 {
     struct client_loop *loop = calloc(1, sizeof *loop);

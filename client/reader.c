@@ -6,10 +6,10 @@
 
 #include "client/clock.h"
 
-enum { VALUES_PER_LOOK = 1024 }; /* some microseconds */
+enum { VALUES_PER_LOOK = 1024 }; /* takes some microseconds */
 
 enum kind {
-    KIND_NONE, /* never used, or an extension type, which this protocol does not have */
+    KIND_NONE, /* the unused type byte, or an extension, which this protocol does not use */
     KIND_NIL,
     KIND_BOOL,
     KIND_INT,
@@ -20,7 +20,7 @@ enum kind {
     KIND_MAP
 };
 
-/* The head of a value: what it is, how many bytes it takes before its payload, and what follows. */
+/* The head of a value: its type, its size, and the size or count of what follows. */
 struct head {
     enum kind kind;
     size_t bytes;   /* of the head, scalars included */
@@ -115,8 +115,8 @@ enum client_checked client_reader_check_until(const void *bytes, size_t len, uin
 {
     const uint8_t *at = bytes;
     const uint8_t *end = at + len;
-    uint64_t left[CLIENT_READER_DEPTH_MAX + 1] = {1}; /* values to come, per level */
-    uint64_t promised = 1;                            /* their sum: each takes a byte at least */
+    uint64_t left[CLIENT_READER_DEPTH_MAX + 1] = {1}; /* values still expected, per level */
+    uint64_t promised = 1;                            /* their sum; each takes at least a byte */
     int depth = 0;
     for (uint32_t seen = 1; promised > 0; seen++) {
         struct head head;
@@ -140,7 +140,7 @@ enum client_checked client_reader_check_until(const void *bytes, size_t len, uin
     return at == end ? CLIENT_CHECKED_FINE : CLIENT_CHECKED_WRONG;
 }
 
-/* The next head when it is of this kind; moves the reader behind it (not behind a payload). */
+/* Reads the next head if it is of this kind, and advances past it (not past a payload). */
 static bool take(struct client_reader *reader, enum kind kind, struct head *head)
 {
     if (!read_head(reader->at, reader->end, head) || head->kind != kind)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Handed out when not even a reply can be allocated; never written to. */
+/* Returned if not even a reply can be allocated; never written to. */
 static struct decide_reply out_of_memory = {.status = DECIDE_NOMEM,
                                             .error_message = "out of memory"};
 
@@ -12,7 +12,7 @@ static struct decide_reply out_of_memory = {.status = DECIDE_NOMEM,
 struct block {
     struct decide_reply *reply;
     struct decide_item *items;
-    char *texts; /* where the next one goes */
+    char *texts; /* where the next text goes */
 };
 
 static bool block_create(struct block *block, size_t item_count, size_t text_bytes)
@@ -36,7 +36,8 @@ static const char *put_text(struct block *block, const char *ptr, size_t len)
     return text;
 }
 
-/* Reads a text into the block.  A NUL inside would hide what follows it: refused. */
+/* Copies a text into the block.  A text with a NUL inside is refused: the NUL would hide the rest.
+ */
 static bool read_text(struct block *block, struct client_reader *reader, const char **ret_text)
 {
     struct client_text text;
@@ -126,12 +127,12 @@ static bool read_error(struct block *block, struct client_reader *reader)
     return reply->error_code != NULL;
 }
 
-/* Where the parts stand whose size or meaning must be known first. */
+/* Positions of the parts whose size or meaning must be known before the reply is allocated. */
 struct outline {
     bool has_ok, ok;
     struct client_reader items; /* .at NULL: there are none */
     uint32_t item_count;
-    bool twice; /* `ok` or `items` */
+    bool twice; /* duplicate `ok` or `items` */
 };
 
 static bool read_outline(struct client_reader reader, bool wants_items, struct outline *outline)
@@ -163,7 +164,7 @@ static bool read_outline(struct client_reader reader, bool wants_items, struct o
            outline->item_count <= CLIENT_REPLY_ITEMS_MAX;
 }
 
-/* The pairs of the reply, items left out. */
+/* Decodes the pairs of the reply, except items. */
 static bool read_pairs(struct block *block, struct client_reader *reader)
 {
     struct decide_reply *reply = block->reply;
@@ -262,10 +263,10 @@ struct decide_reply *client_reply_overloaded(const char *message, uint32_t retry
     return block.reply;
 }
 
-/* What the request says about which items it wants. */
+/* The parts of the request that select items. */
 struct wish {
     int64_t n;
-    struct client_reader lists[3]; /* exclude, seeds, items: none of these is to be shown */
+    struct client_reader lists[3]; /* exclude, seeds, items: not to be shown */
     uint32_t counts[3];
 };
 
