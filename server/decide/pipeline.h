@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pipeline - one decision while it is being made: what the stages pass on to each other.
+/* pipeline - the state of one decision in progress, passed from stage to stage.
  *
- *   subject.c     who asks, what they did, which items are out        -> history, blocked, filters
+ * In order:
+ *   subject.c     who asks, their history, excluded items              -> history, blocked, filters
  *   rules.c       filters, boosts, pins and limits of the slot
- *   sources.c     natural scores of each source over its model's rows -> scratch
- *   sources_embeddings.c  the direction in which a source of embeddings looks
- *   sources_listed.c  ... of those that bring items by number -> scratch
- *   retrieve.c    the best items by factors                           -> found[]
+ *   sources.c     natural scores of each source, by row of its model   -> scratch
+ *   sources_listed.c      the same for sources that score by item number -> scratch
+ *   sources_embeddings.c  the query vector of an embeddings source
+ *   retrieve.c    the best items by factors                            -> found[]
  *   candidates.c, compete.c, compete_by_number.c
- *                 the best of all items by their blended scores       -> chosen[]
- *   naturals.c    what each source gives to the chosen
- *   select.c      the order in which the chosen are shown: quotas, marginal relevance
+ *                 the best of all items by blended score               -> chosen[]
+ *   naturals.c    each source's score for the chosen items
  *   rank.c        the ranker's score over named features
+ *   select.c      the order in which the chosen are shown: quotas, marginal relevance
  *   emit.c        items into the answer, with pins and limits
  *   ladder.c      the lower levels: cached, generic, static
- *   trial.c       which versions on trial take part, and how they do
- *   recommend.c, similar.c, rank.c, price.c
- *                 the order of all this, per operation
- *   pipeline.c    what they share: level, time, uses of models
+ * and, around these:
+ *   recommend.c, similar.c, rank.c, price.c   the sequence for each operation
+ *   trial.c       which versions on trial take part, and how well they do
+ *   pipeline.c    shared helpers: level, time, uses of models
+ *
+ * A "natural" score is a source's own score of an item, before the slot's weight; "dense" sources
+ * have one for every item, the others keep sums in the worker's scratch.
  *
  * Threads: one owner; everything lives in the worker's arena and scratch. */
 #ifndef SERVER_DECIDE_PIPELINE_H
@@ -29,13 +33,13 @@
 #include "server/decide/costs.h"
 #include "server/decide/decide.h"
 
-/* Item numbers that may not be shown: open addressing, linear probing, at most half full. */
+/* A set of item numbers: open addressing, linear probing, at most half full. */
 struct item_set {
     uint32_t *slot; /* number + 1; 0 is free */
     uint32_t mask;
 };
 
-/* Fibonacci hashing: item numbers are dense, their products are not. */
+/* Fibonacci hashing spreads dense item numbers over the table. */
 static inline uint32_t pipeline_spread(uint32_t item)
 {
     return item * 2654435769u >> 7;
@@ -43,8 +47,8 @@ static inline uint32_t pipeline_spread(uint32_t item)
 
 struct filters {
     bool present;
-    int32_t min_stock; /* 0: none is needed */
-    bool needs_record; /* an item without a catalogue record cannot pass */
+    int32_t min_stock; /* 0: any */
+    bool needs_record; /* items without a catalogue record do not pass */
     const uint32_t *category;
     uint32_t category_count;
     bool any_category;
@@ -52,24 +56,24 @@ struct filters {
     uint32_t brand_count;
     bool any_brand;
     int64_t min_price_minor, max_price_minor;
-    bool by_marks; /* what the store's marks say of an item is all there is to ask */
+    bool by_marks; /* the store's item flags (marks) decide everything */
 };
 
 struct candidate {
     uint32_t item;
     float score;
-    float blend;     /* of the sources */
+    float blend;     /* weighted sum of the sources */
     float plain;     /* the score before boosts */
-    uint8_t source;  /* which gave most to the blend; where there are quotas */
+    uint8_t source;  /* which contributed most to the blend; set only if there are quotas */
     uint8_t fate;    /* enum fate */
-    bool is_brought; /* for the quota of its source, by which it is not among the best */
+    bool is_brought; /* added for its source's quota, not one of the best */
 };
 
-/* What became of a candidate. */
+/* Why a candidate was shown or not. */
 enum fate {
     FATE_OPEN,
     FATE_SHOWN,
-    FATE_KEPT_PLACE, /* shown in a place that was kept for its source */
+    FATE_KEPT_PLACE, /* shown in a place reserved for its source */
     FATE_LIMIT,
     FATE_QUOTA
 };
@@ -84,14 +88,14 @@ struct pipeline {
     const struct request *request;
     const struct policy_slot *slot;
     const struct snapshot_variant *variant;
-    uint32_t trials; /* bits: the trials that this decision is made with */
+    uint32_t trials; /* bit set of the trials that take part in this decision */
     const struct slot_models *models;
     struct worker_scratch *scratch;
     const struct list_set *lists;
 
-    bool is_hidden; /* the person does not allow `personalize`: nothing of them goes in */
+    bool is_hidden; /* the person does not allow `personalize`: use nothing about them */
     struct history history;
-    const uint32_t *seed; /* item numbers that the caller named */
+    const uint32_t *seed; /* item numbers */
     uint32_t seed_count;
     const uint32_t *cart; /* item numbers */
     uint32_t cart_count;
@@ -99,38 +103,40 @@ struct pipeline {
     struct filters filters;
     struct rules *rules; /* in the arena; NULL: the slot has none */
 
-    /* By place in the scratch: how many items of the sums were noted as touched, or, when so many
-     * are that noting them does not pay, over how many items the sums reach. */
+    /* By place in the scratch: the number of sums listed in `touched`; or, if so many are non-zero
+     * that listing them does not pay, the length of the prefix that contains them. */
     uint32_t touched_count[SNAPSHOT_PLACES_MAX];
     uint32_t summed_items[SNAPSHOT_PLACES_MAX];
-    bool scored[POLICY_SOURCES_MAX]; /* the source's dense scores are there, or can be had */
+    bool scored[POLICY_SOURCES_MAX];         /* the source's scores are available */
     const float *vector[POLICY_SOURCES_MAX]; /* of the person, for factors and embeddings */
 
-    /* Sources of factors: what each found, unless `adds_all`; what all together give at most to an
-     * item that none of them found; how many left something unseen, and how many have an index. */
+    /* Factor sources.  found: the results of each, unless `adds_all`, when all items are summed.
+     * unseen: an upper bound on what all of them together add to an item that none of them found.
+     * unseen_sources, indexed_sources: how many did not return everything, how many have an index.
+     */
     bool adds_all;
     struct factors_found found[POLICY_SOURCES_MAX];
     float unseen;
-    bool found_is_exact; /* what was found of an item is all that factors give to it */
-    /* By source of factors: what slots of the page computed of the vector; NULL: it is computed. */
+    bool found_is_exact; /* the found score of an item is all that factors add to it */
+    /* By factor source: products computed for other slots of the page; NULL: none. */
     struct page_values *products[POLICY_SOURCES_MAX];
-    /* Items that filters may pass, bits by number; NULL: all, or not worth it. */
+    /* A superset of the items that pass the filters, bits by number; NULL: all, or not worth it. */
     const uint64_t *allowed;
     uint32_t allowed_count;
     bool looked_at_filters;
     uint32_t unseen_sources, indexed_sources;
 
-    bool goes_on;             /* with the answer of another slot, which has too few items */
-    uint32_t goes_on_at;      /* behind so many items */
+    bool goes_on;             /* as a fallback, continues the answer of another slot */
+    uint32_t goes_on_at;      /* which has this many items */
     struct candidate *chosen; /* best blend first */
     uint32_t chosen_count;
-    /* By source: the natural scores of the first of them, once they were asked for. */
+    /* By source: natural scores of chosen[0..natural_count), computed on demand. */
     const float *natural[POLICY_SOURCES_MAX];
     uint32_t natural_count[POLICY_SOURCES_MAX];
     bool ranked;       /* scores are the ranker's */
     double *kept_rows; /* what the ranker saw of each chosen item; NULL unless kept */
     bool explains;
-    bool no_room; /* something was left out because the arena is full */
+    bool no_room; /* something was skipped because the arena is full */
 
     const struct price_context *context; /* of the request, for price rules */
 
@@ -143,7 +149,7 @@ struct pipeline {
 
 /* ---- subject.c */
 bool subject_resolve(struct pipeline *p); /* false: the arena is full */
-/* Whether an item may be shown, and if not, what it fails at first. */
+/* Whether an item may be shown, and if not, the first check that it fails. */
 enum standing {
     STANDING_ELIGIBLE,
     STANDING_BLOCKED,
@@ -157,23 +163,24 @@ enum standing {
 enum standing standing_of(const struct pipeline *p, uint32_t item);
 bool eligible(const struct pipeline *p, uint32_t item);
 bool subject_blocks(const struct pipeline *p, uint32_t item); /* STANDING_BLOCKED */
-/* The category that the request or the person points at; IDMAP_NONE: none. */
+/* The category suggested by the request or the person; IDMAP_NONE: none. */
 uint32_t subject_category(const struct pipeline *p);
-/* Position of the item in the history, + 1; 0 when the person did nothing with it. */
+/* Position of the item in the history, + 1; 0: not in the history. */
 uint32_t subject_position(const struct pipeline *p, uint32_t item);
-/* The same for many items: between the two others, in scratch->upper, which is zero before and
- * after. */
+/* The same for many items.  note stores the positions in scratch->upper, which must be zero; noted
+ * looks one up; forget restores the zeros. */
 void subject_note_positions(const struct pipeline *p);
 uint32_t subject_noted_position(const struct pipeline *p, uint32_t item);
 void subject_forget_positions(const struct pipeline *p);
 
-/* For who asks. */
+/* Sets the reader up for the person, query and slot of the request. */
 void pipeline_read_features(const struct pipeline *p, struct feature_reader *reader);
 
 /* ---- rules.c */
 bool rules_begin(struct pipeline *p); /* after subject_resolve; false: the arena is full */
 const char *rules_refusing(const struct pipeline *p, uint32_t item); /* the first filter, or NULL */
-/* What filters in force want of an item, as far as columns of the catalogue say it. */
+/* Conditions that the filters in force imply on catalogue columns; a necessary, not a sufficient,
+ * condition for passing them. */
 #define RULES_NAMES_MAX 8
 struct rules_names {
     bool is_needed;
@@ -188,55 +195,54 @@ struct rules_needed {
     struct rules_range price, stock;
 };
 void rules_need(const struct pipeline *p, struct rules_needed *ret_needed);
-/* The number that an expression of the slot gives for the item; false: it is not known. */
+/* The value of an expression of the slot for the item; false: unknown. */
 bool rules_number(const struct pipeline *p, const struct expr *expr, uint32_t item,
                   double *ret_number);
-/* It was shown to the person too short a time ago. */
+/* Whether it was shown to the person too recently (the slot's `seen`). */
 bool rules_seen(const struct pipeline *p, uint32_t item);
-bool rules_boost(const struct pipeline *p); /* has the slot boosts? */
+bool rules_boost(const struct pipeline *p); /* whether the slot has boosts or freshness */
 float rules_boosted(struct pipeline *p, uint32_t item, float score);
-/* What each boost did to the score; at most one for each boost of the slot, and one for freshness.
- */
+/* The effect of each boost on the score: at most one entry for each boost of the slot, and one for
+ * freshness. */
 uint32_t rules_explain(struct pipeline *p, uint32_t item, float score,
                        struct decision_why *ret_why);
-/* By the limits per category and brand. */
+/* Whether the limits per category and brand allow one more item like this. */
 bool rules_have_room(const struct pipeline *p, uint32_t item);
-void rules_note(const struct pipeline *p, uint32_t place, uint32_t item); /* it is there now */
-/* The pin whose turn it is at the next place, or behind the last one. */
+void rules_note(const struct pipeline *p, uint32_t place, uint32_t item); /* counts a shown item */
+/* The pin due at the next place, or `at_the_end` the next remaining one. */
 bool rules_next_pin(const struct pipeline *p, bool at_the_end, uint32_t *ret_item,
                     const char **ret_label);
-void rules_begin_again(const struct pipeline *p); /* the answer is empty again */
-/* These rules go on with an answer that those of `from` began: with their pins, and counting what
- * is there. */
+void rules_begin_again(const struct pipeline *p); /* the answer has been emptied */
+/* For a fallback slot: continues an answer begun under the rules of `from`, with its pins, and
+ * counts the items that are already there. */
 void rules_take_over(struct pipeline *p, const struct pipeline *from);
 
 /* ---- sources.c */
 void sources_score(struct pipeline *p, enum level level);
-/* How loudly each of the newest items of the history speaks to the source; in the arena, NULL
- * without room. */
+/* The weight of each of the newest history items for the source; in the arena, NULL: no room. */
 const float *sources_history_weights(struct pipeline *p, uint32_t s, uint32_t *ret_count);
-/* ---- sources_listed.c: those that bring items by number */
+/* ---- sources_listed.c: sources whose scores are sums by item number */
 void sources_list(struct pipeline *p);
-/* What is like these items, into the sums of a source of content. */
+/* Adds the items similar to these to the sums of a content source. */
 void sources_sum_content(struct pipeline *p, uint32_t s, const uint32_t *item, const float *weight,
                          uint32_t count);
 /* ---- sources_embeddings.c */
-/* What the newest items of the history and the seeds have in common; NULL where nothing is known of
- * them, or there is no room. */
+/* The weighted mean embedding of the newest history items and the seeds; NULL: none of them has
+ * one, or there is no room. */
 const float *sources_mean_embedding(struct pipeline *p, uint32_t s);
 /* ---- sources.c */
-/* neighbors of the items given, into the sums of a place */
+/* Adds the neighbors of the given items to the sums of a place. */
 void sources_sum_neighbors(struct pipeline *p, const struct model *model, uint32_t place,
                            const uint32_t *item, const float *weight, uint32_t count);
-/* The items of those sums that may be other than zero: item[0..count), or 0..count-1 when NULL. */
+/* The items whose sums may be non-zero: item[0..count), or if `item` is NULL 0..count-1. */
 struct summed {
     const uint32_t *item;
     uint32_t count;
 };
 struct summed sources_summed(const struct pipeline *p, uint32_t place);
 void sources_clear(struct pipeline *p);
-bool sources_have_vector(const struct pipeline *p); /* of any source of factors */
-/* The natural score that dense source `s` gives to the item; 0 where it has none. */
+bool sources_have_vector(const struct pipeline *p); /* for any factor source */
+/* The natural score of the item by dense source `s`; 0: it has none. */
 float source_value(const struct pipeline *p, uint32_t s, uint32_t item);
 /* The same for a source of any kind. */
 float source_natural(const struct pipeline *p, uint32_t s, uint32_t item);
@@ -244,79 +250,79 @@ float source_natural(const struct pipeline *p, uint32_t s, uint32_t item);
 float source_popular(float score, float best);
 
 /* ---- retrieve.c */
-/* Finds the best items of each source of factors.  False without room for it where all items can
- * be added up instead. */
+/* Finds the best items of each factor source.  False: no room for that, but all items can be summed
+ * instead. */
 bool retrieve_factors(struct pipeline *p, uint32_t depth);
-/* Whether `top`, the best of what was found and of what other sources brought, is the best of all.
- */
+/* Whether `top`, chosen among the found items and those of other sources, is certain to be the best
+ * of all items. */
 bool retrieve_is_enough(const struct pipeline *p, const struct top *top);
-/* For decisions that are explained: how `model` was searched, and what was found if it was not by
- * adding up all. */
+/* For explained decisions: records how `model` was searched; `found` is NULL if all items were
+ * summed. */
 void retrieve_tell(struct pipeline *p, const struct model *model,
                    const struct factors_found *found);
-/* The same of each source of the slot, once the best were chosen. */
+/* The same for each source of the slot, after candidates_choose. */
 void retrieve_tell_all(struct pipeline *p);
-/* The n best items for who would act on the seeds.  False when the model knows none of them. */
+/* The n best items for a person whose history is the seeds.  False: the model knows none of them.
+ */
 bool retrieve_similar(struct pipeline *p, const struct model *model, uint32_t n,
                       struct factors_found *ret_found);
 
-/* Reasons of one item: sources, ranker, boosts, freshness, and what select.c adds. */
+/* Entries that explain one item: sources, ranker, boosts, freshness, and those of select.c. */
 #define WHY_MAX(slot) (POLICY_SOURCES_MAX + 4 + (slot)->boost_count)
 
 /* ---- candidates.c */
-/* Chooses the best `depth` items by the weighted sum of their natural scores.  False when no source
- * that knows the person has an item to show. */
+/* Chooses the best `depth` items by the weighted sum of their natural scores.  False: no source
+ * that depends on the person has an item to show. */
 bool candidates_choose(struct pipeline *p, uint32_t depth);
 void candidates_boost(struct pipeline *p);
-/* What the source gives to the item as it is blended: nothing below the cut of a list. */
+/* The source's score of the item as blended: 0 below the cut of a list. */
 float candidates_natural(const struct pipeline *p, uint32_t s, uint32_t item);
-/* The items of a source that may have a natural score, in any order, until `take` says no. */
+/* Calls `take` for each item that may have a natural score by the source, in any order, until it
+ * returns false. */
 void candidates_each(const struct pipeline *p, uint32_t s, bool (*take)(void *ctx, uint32_t item),
                      void *ctx);
-/* What each source, the ranker and each boost gave to the item; `candidate` NULL: it was not
- * chosen. */
+/* The contributions of each source, the ranker and each boost to the item; `candidate` NULL: it was
+ * not chosen. */
 void candidates_tell(struct pipeline *p, uint32_t item, const struct candidate *candidate,
                      struct decision_why **ret_why, uint32_t *ret_count);
 
-/* ---- naturals.c: of each of the chosen; NULL without room */
-/* What source_natural gives; stays in p->natural. */
+/* ---- naturals.c: one value for each chosen item; NULL: no room */
+/* The values of source_natural, cached in p->natural. */
 const float *naturals_of(struct pipeline *p, uint32_t s);
-/* Asks for the memory of what a source of vectors reads of the item. */
+/* Prefetches what a source of vectors reads for the item. */
 void naturals_fetch(const struct pipeline *p, uint32_t s, uint32_t item);
-/* What candidates_natural gives. */
+/* The values of candidates_natural. */
 const float *naturals_blended(struct pipeline *p, uint32_t s);
 
 /* ---- select.c */
-/* Whether `a` comes before `b`, both of the chosen: by score, of equal ones by the smaller number;
- * but what was brought for a quota stands last among equal scores, in the order of its source. */
+/* Whether candidate `a` ranks before `b`: by score, then by the smaller item number; candidates
+ * added for a quota come last among equal scores, in the order of their source. */
 bool select_before(const struct candidate *a, const struct candidate *b);
-/* How many places the chosen need beyond `depth` for quotas. */
+/* How many candidates beyond `depth` the quotas need. */
 uint32_t select_extra(const struct pipeline *p);
-/* Of which source each of the chosen is, and what is missing for quotas; after the best were
- * chosen.
- */
+/* After the best were chosen: determines the source of each, and adds items for unmet quotas. */
 void select_prepare(struct pipeline *p, uint32_t capacity);
 void select_emit(struct pipeline *p);
 
 /* ---- rank.c */
-/* False without room.  A score that no float holds (inf, NaN) is none: then the candidates stand as
- * they did, and *ret_good is false. */
+/* False: no room.  If any score is not finite as a float, the candidates keep their order and
+ * *ret_good is false. */
 bool rank_candidates(struct pipeline *p, bool *ret_good);
-/* What the ranker saw of a candidate; NULL when that was not kept. */
+/* The ranker's feature row of a candidate; NULL: it was not kept. */
 const double *rank_features_of(const struct pipeline *p, const struct candidate *candidate);
 
-/* ---- contributions.c: for an item that has its features, when the decision is explained */
+/* ---- contributions.c: for explained decisions; the item must have its features */
 void contributions_tell(struct pipeline *p, struct decision_item *item);
 
 /* ---- price.c */
 void price_items(struct pipeline *p);
 void price_callers_items(struct pipeline *p);
 
-/* ---- why_not.c: for requests that ask about an item; others are left as they are */
+/* ---- why_not.c: no effect unless the request has `why_not` */
 void why_not_tell(struct pipeline *p); /* after the decision, before sources_clear */
-/* Before the sums of p are cleared for another policy that goes on with the answer. */
+/* With a fallback slot: before the sums of p are cleared for it. */
 void why_not_hold(struct pipeline *p);
-/* After that policy, before its sums are cleared. */
+/* After the fallback slot, before its sums are cleared. */
 void why_not_go_on(struct pipeline *other, const struct pipeline *p);
 
 /* ---- ladder.c */
@@ -325,10 +331,10 @@ void ladder_fill_generic(struct pipeline *p);
 void ladder_remember(const struct pipeline *p);
 
 /* ---- emit.c */
-/* Appends an item to the decision; false when it is full or has the item already.  Scores never
- * rise from one item to the next, so that sorting by them keeps the order. */
+/* Appends an item to the decision; false: it is full or already has the item.  The score is lowered
+ * to that of the item before if necessary, so that sorting by score keeps the order. */
 bool pipeline_emit(struct pipeline *p, uint32_t item, float score, const char *source);
-/* The pins that are left, behind the last item. */
+/* Appends the remaining pins. */
 void pipeline_emit_pins(struct pipeline *p);
 
 /* ---- the operations: recommend.c, similar.c, rank.c */
@@ -337,15 +343,15 @@ void similar_answer(struct pipeline *p);
 void rank_answer(struct pipeline *p);
 
 /* ---- pipeline.c */
-/* Models and callers may bring in what no float holds; a reply holds finite numbers alone. */
+/* Clamps scores of models and callers to finite floats: a reply holds nothing else. */
 static inline float finite_score(double score)
 {
     if (score >= -(double)FLT_MAX && score <= (double)FLT_MAX)
         return (float)score;
-    return score > 0.0 ? FLT_MAX : -FLT_MAX; /* NaN is the worst */
+    return score > 0.0 ? FLT_MAX : -FLT_MAX; /* NaN becomes -FLT_MAX */
 }
 
-/* A heap of the best; notes when there is no room for it. */
+/* A heap of the best `capacity` items; sets p->no_room if there is no room for it. */
 static inline struct top pipeline_top(struct pipeline *p, uint32_t capacity)
 {
     struct top top = top_make(p->arena, capacity);
@@ -353,16 +359,15 @@ static inline struct top pipeline_top(struct pipeline *p, uint32_t capacity)
     return top;
 }
 
-/* As much of `count` as the effort allows, but at least `least`; less than that lowers the level.
- */
+/* `count` reduced to the current effort, but at least `least`; a reduction lowers the level. */
 uint32_t pipeline_spare(struct pipeline *p, uint32_t count, uint32_t least);
-/* How many candidates the ranker and the rules of the slot get. */
+/* The number of candidates for the slot's ranker and rules. */
 uint32_t pipeline_depth(struct pipeline *p);
-/* The level that the mode and the time left allow, and why it is not full. */
+/* The best level that the mode and the remaining time allow, and the reason if it is not full. */
 enum level pipeline_best_level(const struct pipeline *p, enum reason *ret_reason);
-/* The decision is no better than `level`, because of `reason`. */
+/* Caps the decision's level, and sets the reason if that lowers it. */
 void pipeline_lower(struct pipeline *p, enum level level, enum reason reason);
-/* The stage is left out, or does less, because of `reason`; the answer tells. */
+/* Records that the stage was skipped or reduced because of `reason`, and lowers the level. */
 void pipeline_leave_out(struct pipeline *p, enum left_out stage, enum reason reason);
 /* How much of `count` the stage may do within its budget, at `item_ps` each. */
 uint32_t pipeline_within_budget(const struct pipeline *p, enum policy_stage stage, uint32_t item_ps,
@@ -372,9 +377,11 @@ bool pipeline_affords(const struct pipeline *p, uint32_t stages);
 void pipeline_cost_begin(struct pipeline *p);
 void pipeline_cost_learn(struct pipeline *p, enum cost stage); /* the time since then */
 void pipeline_use_model(struct pipeline *p, const struct model *model);
-/* A use of a model: false when its breaker keeps it from being used, and the level falls. */
+/* Starts a use of a model.  False: its breaker is open; it must not be used, and the level drops.
+ */
 bool pipeline_model_begin(struct pipeline *p, const struct model *model);
 void pipeline_model_end(struct pipeline *p, const struct model *model, bool good);
-void pipeline_stage(struct pipeline *p, uint32_t stage); /* observes the time since the last one */
+void pipeline_stage(struct pipeline *p,
+                    uint32_t stage); /* records the time since the previous stage */
 
 #endif
