@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* decide - one decision: candidates, filter, rank, price, choose, on the highest rung of the ladder
+/* decide - one decision: candidates, filter, rank, price, choose, at the best level of the ladder
  * that can be reached in time.
  *
  * A decision is a function of snapshot, store state, request and decision id.  recommend, similar,
@@ -28,20 +28,20 @@ struct decide_env {
     enum level floor;         /* the best level that is allowed */
     enum reason floor_reason; /* why, unless it is LEVEL_full */
     uint64_t deadline_ns;     /* 0: none */
-    uint64_t slow_ns;         /* a use of a model that takes longer is bad; 0: none is */
-    uint32_t spared_permille; /* of the history that speaks and of what the ranker sees */
-    bool keep_features;       /* the items shall hold what the ranker saw, for the log */
+    uint64_t slow_ns;         /* a longer use of a model counts as failed; 0: no limit */
+    uint32_t spared_permille; /* share of history items and ranked candidates to skip (effort.h) */
+    bool keep_features;       /* keep the ranker's feature rows in the items, for the log */
     int64_t wall_ms;
-    /* Bits: decide with these trials of the snapshot, whoever asks, and leave no trace of it in
-     * breakers and counts; 0: an ordinary decision. */
+    /* Bit set of trials: decide with these, whoever asks, without effect on breakers and counts;
+     * 0: an ordinary decision. */
     uint32_t aside;
-    struct page_memo *memo; /* of the page that the decision is a slot of; NULL: it is alone */
+    struct page_memo *memo; /* shared by the slots of a page; NULL: a single decision */
 };
 
 /* request->op is recommend, similar, rank or price. */
 void decide(const struct decide_env *env, struct worker *worker, const struct request *request,
             struct decision *ret_decision);
-/* What it took from there to the packed reply: the next decision leaves room for it. */
+/* Records the time from there to the packed reply, which the next decision reserves. */
 void decide_learn_finish(struct worker *worker, uint64_t ns);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* decision - what comes out: items in order, with the level at which they were found and why.
+/* decision - the result: items in order, the level reached, and the reason for it.
  *
- * Everything points into the worker's arena, the snapshot or the store and is valid until the
+ * All pointers are borrowed from the worker's arena, the snapshot or the store, and valid until the
  * reader leaves its RCU section.  Threads: one owner. */
 #ifndef SERVER_DECIDE_DECISION_H
 #define SERVER_DECIDE_DECISION_H
@@ -16,7 +16,7 @@
 struct model; /* models/model.h */
 struct reply; /* server/protocol/reply.h */
 
-/* From best to most modest; each can stand in for the one before. */
+/* From best to worst; each is the fallback of the one before. */
 #define LEVELS(X) X(full) X(reduced) X(cached) X(generic) X(static)
 
 enum level {
@@ -47,7 +47,7 @@ enum reason {
         REASON_COUNT
 };
 
-/* Stages that may be left out, or cut down, for time. */
+/* Stages that may be skipped or reduced for lack of time. */
 #define LEFT_OUT(X) X(sources) X(factors) X(ranker) X(mmr)
 
 enum left_out {
@@ -74,10 +74,10 @@ struct decision_why {
 struct decision_contribution {
     const char *feature;
     double value; /* as the ranker saw it; NaN: unknown */
-    double adds;  /* to the margin, negative ones take from it */
+    double adds;  /* to the margin; may be negative */
 };
 
-/* Of an item's score by the ranker: base + top + rest (models/contributions.h). */
+/* A breakdown of an item's ranker margin: base + sum of top + rest (models/contributions.h). */
 struct decision_contributions {
     const char *model; /* "name@version" */
     double base, rest;
@@ -86,7 +86,7 @@ struct decision_contributions {
 };
 
 struct decision_item {
-    uint32_t item; /* number, IDMAP_NONE for an id that the store does not know */
+    uint32_t item; /* number; IDMAP_NONE: the store does not know the id */
     struct text id;
     float score;
     bool priced;
@@ -96,30 +96,30 @@ struct decision_item {
     const char *bound; /* the bound that moved the price, or NULL */
     const struct decision_why *why;
     uint32_t why_count;
-    /* What the ranker saw of it, one value for each of its features, NaN for an unknown one; NULL
-     * unless the item was ranked, and features are kept or the decision is explained. */
+    /* The ranker's feature row, NaN: unknown.  NULL unless the item was ranked, and features are
+     * kept or the decision is explained. */
     const double *features;
-    float ranked; /* with features: the ranker's own score, before boosts */
+    float ranked; /* valid with `features`: the ranker's score before boosts */
     const struct decision_contributions *contributions; /* NULL unless explained by a ranker */
 };
 
-/* What became of the item that the request asks about. */
+/* The answer to the request's `why_not`. */
 struct decision_why_not {
     struct text item;
-    const char *stage;   /* where it fell out, or "shown" (docs/protocol.md) */
+    const char *stage;   /* where it was lost, or "shown" (docs/protocol.md) */
     const char *rule;    /* the filter that hid it, or NULL */
-    const char *slot;    /* by whose policy, when that is the fallback's; NULL: of the slot asked */
-    uint32_t place;      /* in the answer, or in the order of the candidates, from 1; 0: none */
-    float score, needed; /* what it had, and the last that got through; NaN: none */
-    struct decision_why *why; /* what sources, ranker and boosts gave it */
+    const char *slot;    /* the fallback slot whose policy decided; NULL: the requested slot's */
+    uint32_t place;      /* in the answer, or among the candidates, from 1; 0: none */
+    float score, needed; /* its score, and that of the last item to pass; NaN: none */
+    struct decision_why *why; /* contributions of sources, ranker and boosts */
     uint32_t why_count;
 };
 
-/* How a model was searched by a vector. */
+/* How a model of vectors was searched. */
 struct decision_retrieval {
     const char *model;          /* name@version */
     const char *by;             /* "exact", "index" or "sums" */
-    uint32_t lists, lists_read; /* of an index */
+    uint32_t lists, lists_read; /* for an index */
     double recall;
 };
 
@@ -128,21 +128,21 @@ struct decision {
     struct decision_item *items;
     uint32_t count;
     const char *policy;
-    const char *models[DECISION_MODELS_MAX]; /* "name@version" of those that took part */
+    const char *models[DECISION_MODELS_MAX]; /* "name@version" of models that took part */
     uint32_t model_count;
-    const struct model *ranker; /* whose features the items hold; NULL: none do */
+    const struct model *ranker; /* the layout of items[].features; NULL: there are none */
     enum level level;
     enum reason reason;
     uint32_t left_out;                          /* bits by enum left_out */
-    const struct decision_retrieval *retrieval; /* when it is explained */
+    const struct decision_retrieval *retrieval; /* only if explained */
     uint32_t retrieval_count;
-    const char *fallback;             /* the slot that had to help, or NULL */
+    const char *fallback;             /* the slot that supplied missing items, or NULL */
     uint64_t epoch;                   /* of the snapshot */
-    uint32_t trials;                  /* bits: the canaries that it was made with */
-    struct decision_why_not *why_not; /* NULL unless it was asked for */
+    uint32_t trials;                  /* bit set of the canaries that took part */
+    struct decision_why_not *why_not; /* NULL unless requested */
 };
 
-/* Adds the keys of a decision (docs/protocol.md) to a reply that was begun. */
+/* Adds the decision's keys (docs/protocol.md) to a reply in progress. */
 void decision_pack(const struct decision *decision, struct reply *reply);
 
 #endif

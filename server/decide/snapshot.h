@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* snapshot - all that a decision depends on besides the store and the request: policies with their
- * models resolved, the static list, and each worker's scratch sized for these models.
+/* snapshot - everything that a decision depends on besides the store and the request: policies with
+ * their models resolved, the static list, and each worker's scratch memory, sized for these models.
  *
- * A ranker's features are bound by name: those of the store, its own and defined ones
- * (featurestore/feature_reader.h), caller.score,
- * blend.score, source.<kind> (natural score of a source of the slot), pair.days and pair.age_s
- * (days the person bought the item on; seconds since the person's last event with it), and
- * request.<name> (the caller's own feature of the item).
+ * A ranker's features are bound by name: those of the store, built in or defined
+ * (featurestore/feature_reader.h), caller.score, blend.score, source.<kind> (natural score of a
+ * source of the slot), pair.days and pair.age_s (number of days on which the person bought the
+ * item; seconds since the person's last event with it), and request.<name> (the caller's own
+ * feature of the item).
  *
- * A ranker that is a blend (models/blend.h) is assembled for each slot and variant, of the models
- * that serve there.
+ * A ranker that is a blend (models/blend.h) is assembled for each slot and variant from the models
+ * serving there.
  *
- * Immutable once published.  The loader builds a new one for every change, publishes it by one
- * pointer (serving_publish), waits for readers (rcu_wait) and destroys the old one.  Models are
- * shared between snapshots by a reference count that only the loader touches.
+ * Immutable once published, except for `lists`.  For every change the loader builds a new one,
+ * publishes it by swapping one pointer (serving_publish), waits for readers (rcu_wait) and destroys
+ * the old one.  Models are shared between snapshots by a reference count that only the loader
+ * touches.
  *
  * Threads: build, publish, destroy on the loader; read by workers inside rcu_read_begin/end. */
 #ifndef SERVER_DECIDE_SNAPSHOT_H
@@ -45,57 +46,57 @@ struct rank_binding {
         BIND_PAIR_DAYS,
         BIND_PAIR_AGE_S,
         BIND_REQUEST,
-        BIND_NONE /* optional, and nothing supplies it */
+        BIND_NONE /* an optional feature that nothing supplies */
     } from;
     uint32_t id;            /* source kind */
-    struct feature feature; /* BIND_FEATURE; without its name, which goes with its definition */
-    bool of_item;           /* differs from item to item */
+    struct feature feature; /* BIND_FEATURE; without its name, which its definition owns */
+    bool of_item;           /* depends on the item */
     struct text name;       /* BIND_REQUEST: without the prefix; points into the model */
 };
 
 struct slot_models {
     const struct model *source[POLICY_SOURCES_MAX]; /* NULL: not loaded, or the source needs none */
-    /* Which sums of the scratch are the source's, for those that have some. */
+    /* For sources with sums: their index in the worker's scratch. */
     uint8_t place[POLICY_SOURCES_MAX];
     const struct model *ranker;
-    struct model *blend; /* owned: the ranker, where it is a blend, as it is assembled; or NULL */
+    struct model *blend; /* owned: the assembled ranker if it is a blend, else NULL */
     const struct model *prices;
     struct rank_binding *binding; /* one per feature of the ranker; owned */
-    bool missing;                 /* a model that the policy names is not loaded */
+    bool missing;                 /* a model named by the policy is not loaded */
     bool ranker_missing, prices_missing;
-    uint32_t trials;                   /* bits: the trials whose models have a part in this slot */
+    uint32_t trials;                   /* bit set of the trials whose models this slot uses */
     char policy[2 * MODEL_NAME_BYTES]; /* "home@builtin" */
 };
 
-/* Places of sums: first those by row of a model, then those by item number. */
+/* Places of sums in the scratch: first those by model row, then those by item number. */
 #define SNAPSHOT_PLACES_MAX POLICY_SOURCES_MAX
 
-/* Per worker: arrays as long as the largest model has rows, and some as long as the store may have
- * items (resident as far as there are items). */
+/* Per worker: arrays with one entry per row of the largest model, or one per item that the store
+ * may hold (resident only as far as there are items). */
 struct worker_scratch {
     float *sum[SNAPSHOT_PLACES_MAX];        /* natural scores, all zero between requests */
-    uint32_t *touched[SNAPSHOT_PLACES_MAX]; /* the places of `sum` that are not zero */
-    /* By item number, item_count_max places and up to a whole cache line; all zero between
-     * requests: the exact sum of what all sources but factors add, and an upper bound of what
+    uint32_t *touched[SNAPSHOT_PLACES_MAX]; /* the indexes of non-zero entries of `sum` */
+    /* By item number, item_count_max entries rounded up to a whole cache line; all zero between
+     * requests.  blend: the exact sum over all sources but factors; upper: an upper bound of what
      * factors add. */
     float *blend, *upper;
-    float *block_best; /* of both together, for each block of items; of one request */
+    float *block_best; /* the largest blend + upper of each block of items; valid per request */
 };
 
-/* A version that decisions about some people use in the place of the stable one of its name. */
+/* A version that decisions about some people use instead of the stable one of the same name. */
 struct snapshot_trial {
     const struct model *stable; /* one of the models of the snapshot */
     const struct model *model;  /* of the same name and kind; borrowed */
-    uint32_t share_e4;          /* of the people, in parts of 10,000 */
+    uint32_t share_e4;          /* share of the people, in units of 1/10,000 */
     struct tally *tally;        /* borrowed; NULL: nothing is counted */
-    uint64_t seed;              /* set by snapshot_build: who is in, see trial.h */
+    uint64_t seed;              /* set by snapshot_build: selects the people, see trial.h */
 };
 
-/* The policies' models with some trials in the place of the stable ones: bit t of its number says
- * whether trial t is. */
+/* The policies' models with a subset of the trials replacing the stable ones: trial t is in the
+ * variant if bit t of the variant's index is set. */
 struct snapshot_variant {
-    struct slot_models *slot;    /* owned, as many as the policies have */
-    const struct model *similar; /* first neighbors model: for `similar` when its slot has none */
+    struct slot_models *slot;    /* owned; one per slot of the policies */
+    const struct model *similar; /* first neighbors model: for `similar` if its slot has none */
     const struct model
         *popularity; /* first popularity model: for `generic` when the store is empty */
 };
@@ -103,8 +104,8 @@ struct snapshot_variant {
 struct snapshot {
     uint64_t epoch;
     struct policy_set *policies; /* owned */
-    /* Borrowed: what the features were bound to and are read from; NULL: those in force in the
-     * store. */
+    /* Borrowed: the definitions that features were bound to and are read from; NULL: those in force
+     * in the store. */
     const struct feature_set *features;
     struct snapshot_variant variant[SNAPSHOT_VARIANTS_MAX]; /* the first 1 << trial_count */
     uint32_t slot_count;                                    /* of the policies */
@@ -118,7 +119,7 @@ struct snapshot {
     /* Owned; replaced by snapshot_refresh_lists. */
     _Atomic(struct list_set *) lists;
     struct list_stop list_stop;
-    uint32_t place_count; /* as many as the slot needs that needs most */
+    uint32_t place_count; /* the maximum over slots */
     uint32_t worker_count;
     struct worker_scratch *scratch; /* owned, worker_count of them */
     void *scratch_memory;           /* owned, one mapping behind all of them */
@@ -127,7 +128,7 @@ struct snapshot {
 
 struct snapshot_spec {
     uint64_t epoch;
-    struct policy_set *policies; /* taken over on success */
+    struct policy_set *policies; /* ownership passes on success */
     struct model *const *models;
     uint32_t model_count;
     const struct snapshot_trial *trials;
@@ -135,37 +136,37 @@ struct snapshot_spec {
     const struct text *static_ids;
     uint32_t static_count;
     uint32_t worker_count;
-    uint32_t item_count_max;            /* as many items as the store may ever hold */
-    const struct store *store;          /* whose features a ranker may name */
-    const struct feature_set *features; /* see above */
-    const struct snapshot *before;      /* whose lists may be taken over; NULL: none */
+    uint32_t item_count_max;            /* the store's limit */
+    const struct store *store;          /* for binding features by name */
+    const struct feature_set *features; /* as in struct snapshot */
+    const struct snapshot *before;      /* whose lists may be reused; NULL: none */
     struct list_stop list_stop;
 };
 
-/* A model that a policy names and that is not among the models is no error (the ladder answers
- * `no_model`); one of the wrong kind, or a ranker with a feature that nobody knows and that the
- * request cannot supply, is: ERR_BAD_INPUT. */
+/* ERR_BAD_INPUT: a model of the wrong kind, or a ranker with a feature that is unknown and that the
+ * request cannot supply.  A model that a policy names and that is not loaded is no error: the
+ * ladder answers `no_model`. */
 MUST_CHECK enum err_code snapshot_build(const struct snapshot_spec *spec,
                                         struct snapshot **ret_snapshot, struct err *err);
 void snapshot_destroy(struct snapshot **snapshot); /* not the models */
 
-/* Whether every model that a policy names is there, of a snapshot that serves no one yet;
- * ERR_BAD_INPUT names the first slot and model that is not. */
+/* Checks, before publication, that every model that a policy names is loaded; ERR_BAD_INPUT names
+ * the first slot and model that is not. */
 MUST_CHECK enum err_code snapshot_check_models(const struct snapshot *snapshot, struct err *err);
 
-/* Makes the lists of the policies anew and publishes them.  On the loader, outside of
- * rcu_read_begin/end; the snapshot may be in use.  ERR_NOMEM, ERR_BUSY: those of before
- * stay. */
+/* Rebuilds the lists of the policies and publishes them.  On the loader, outside of
+ * rcu_read_begin/end; the snapshot may be in use.  ERR_NOMEM, ERR_BUSY (stopped): the previous
+ * lists stay. */
 MUST_CHECK enum err_code snapshot_refresh_lists(struct snapshot *snapshot,
                                                 const struct store *store, struct err *err);
 /* Inside rcu_read_begin/end. */
 static inline const struct list_set *snapshot_lists(const struct snapshot *snapshot)
 {
-    /* Acquire: whoever sees the set sees all that stands in it. */
+    /* Acquire: a thread that sees the set also sees its content. */
     return atomic_load_explicit(&snapshot->lists, memory_order_acquire);
 }
 
-/* The models that serve, stable ones first, then those of trials; NULL behind the last. */
+/* The serving models, stable ones first, then those of trials; NULL past the last. */
 static inline const struct model *snapshot_model(const struct snapshot *snapshot, uint32_t index)
 {
     if (index < snapshot->model_count)
@@ -174,8 +175,8 @@ static inline const struct model *snapshot_model(const struct snapshot *snapshot
     return index < snapshot->trial_count ? snapshot->trial[index].model : NULL;
 }
 
-/* Whether every feature of a ranker is one that something supplies in some slot; ERR_BAD_INPUT
- * names the first that is not. */
+/* Checks that every feature of a ranker is supplied by something in some slot; ERR_BAD_INPUT names
+ * the first that is not. */
 MUST_CHECK enum err_code snapshot_check_features(const struct model *ranker,
                                                  const struct store *store, struct err *err);
 
@@ -183,10 +184,10 @@ struct serving {
     _Atomic(struct snapshot *) current;
 };
 
-/* Returns the one that was current; the caller destroys it after rcu_wait. */
+/* Returns the previous snapshot; the caller destroys it after rcu_wait. */
 static inline struct snapshot *serving_publish(struct serving *serving, struct snapshot *snapshot)
 {
-    /* Release: a reader that sees the pointer sees all that was built behind it. */
+    /* Release: a reader that sees the pointer also sees everything it leads to. */
     return atomic_exchange_explicit(&serving->current, snapshot, memory_order_acq_rel);
 }
 
