@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* answers - the last good answer of each person and slot, for the level `cached`.
+/* answers - the last good answer for each person and slot, for the level `cached`.
  *
- * A fixed table of buckets; a bucket is guarded by a flag that is tried once, so that neither
- * reader nor writer ever waits: a reader that meets a writer sees a miss, a writer that meets
- * another skips. The key is a 64-bit hash of person and slot, checked in full.  Threads: any.
- * Memory: fixed at creation, about 104 bytes an entry. */
+ * A fixed table of buckets.  Each bucket has a lock flag that is tried only once, so that nobody
+ * ever waits: on contention a reader sees a miss and a writer skips.  The key is a 64-bit hash of
+ * person and slot, compared in full.
+ * Threads: any.  Memory: fixed at creation, about 104 bytes per entry. */
 #ifndef SERVER_DECIDE_ANSWERS_H
 #define SERVER_DECIDE_ANSWERS_H
 
@@ -21,13 +21,13 @@ MUST_CHECK enum err_code answers_create(uint32_t entry_count, struct answers **r
                                         struct err *err);
 void answers_destroy(struct answers **answers);
 
-/* `person`: by which hash they may be forgotten. */
+/* `person`: a hash of the person, for answers_forget. */
 void answers_put(struct answers *answers, uint64_t key, uint64_t person, const uint32_t *items,
                  uint32_t count);
-/* The number of items copied, 0 for a miss. */
+/* Returns the number of items copied; 0: a miss. */
 uint32_t answers_get(struct answers *answers, uint64_t key, uint32_t ret_items[ANSWERS_ITEMS_MAX]);
 
-/* Not on the hot path: looks through all of them. */
+/* Not for the hot path: scans the whole table. */
 void answers_forget(struct answers *answers, uint64_t person);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* costs - what the stages of a decision took lately, so that a deadline is met by leaving a stage
- * out and not by noticing afterwards.
+/* costs - recent durations of the stages of a decision, so that a deadline is met by skipping a
+ * stage in advance rather than by noticing too late.
  *
- * One estimate for each operation, slot and stage: a running 0.9 quantile.  A sample above it moves
- * it up by nine parts, one below it down by one part (frugal streaming, Ma et al. 2013, in steps
- * relative to the estimate); at rest a tenth of the samples lie above.  A stage that is left out
- * because of its estimate lowers it a little, so that it is tried again some time.
+ * One estimate for each operation, slot and stage: a running 0.9 quantile.  A sample above the
+ * estimate raises it by nine steps, one below lowers it by one (frugal streaming, Ma et al. 2013,
+ * with steps of 1 % of the estimate); in equilibrium a tenth of the samples lie above.  Skipping a
+ * stage because of its estimate lowers the estimate a little, so that it is eventually tried again.
  *
  * Threads: each worker has its own. */
 #ifndef SERVER_DECIDE_COSTS_H
@@ -32,7 +32,7 @@ enum cost_op { COST_OP_RECOMMEND, COST_OP_SIMILAR, COST_OP_RANK, COST_OP_PRICE, 
 #define COST_NS_MAX 1000000000u
 
 struct costs {
-    uint32_t ns[COST_OP_COUNT][POLICY_SLOTS_MAX][COST_COUNT]; /* 0: not known */
+    uint32_t ns[COST_OP_COUNT][POLICY_SLOTS_MAX][COST_COUNT]; /* 0: unknown */
 };
 
 static inline void cost_learn(uint32_t *estimate, uint64_t ns)
@@ -48,7 +48,7 @@ static inline void cost_learn(uint32_t *estimate, uint64_t ns)
         *estimate = COST_NS_MAX;
 }
 
-/* The stage was left out. */
+/* To be called when the stage is skipped. */
 static inline void cost_fade(uint32_t *estimate)
 {
     *estimate -= *estimate / 256;

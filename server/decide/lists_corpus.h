@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lists_corpus - the terms of all items of the catalogue, and how much each of them says.
+/* lists_corpus - the terms of all catalogue items and their weights, as TF-IDF with binary term
+ * frequency.
  *
- * A term weighs idf = ln(1 + items / items that have it); an item is the vector of the weights of
- * its terms, each of which counts once.
+ * A term's weight is idf = ln(1 + items / items that have it); an item is the vector of the weights
+ * of its distinct terms.
  *
- * Threads: one owner; reading is in sections of a reader, of LISTS_CHUNK items each.
- * Limits: LIST_TERMS_MAX terms of an item, what is beyond is left out. */
+ * Threads: one owner; the store is read in RCU sections of LISTS_CHUNK items each.
+ * Limits: LIST_TERMS_MAX terms per item; further ones are ignored. */
 #ifndef SERVER_DECIDE_LISTS_CORPUS_H
 #define SERVER_DECIDE_LISTS_CORPUS_H
 
@@ -18,23 +19,23 @@ struct store;
 
 /* All terms of all items, in one array; owned. */
 struct list_corpus {
-    uint64_t *hash; /* of the terms found, by open addressing; 0: free */
+    uint64_t *hash; /* hash table of terms, open addressing; 0: free */
     uint32_t *number, *frequency;
     uint32_t mask, term_count, frequency_capacity;
-    uint32_t *first; /* item_count + 1: into `term` */
+    uint32_t *first; /* item_count + 1 offsets into `term` */
     uint32_t *term;
     uint32_t used, capacity;
     uint32_t item_count, document_count;
     float *idf;           /* by term */
-    uint32_t *posting_at; /* by term: where its items begin; term_count + 1 */
-    uint32_t *posting;    /* items */
+    uint32_t *posting_at; /* term_count + 1 offsets into `posting` */
+    uint32_t *posting;    /* item numbers, by term */
     float *scale;         /* by item: 1 / length of its vector */
 };
 
-/* Into a corpus of zeros; false without memory, as below.  What was taken so far goes with
- * list_corpus_free in any case. */
+/* Reads into a zeroed corpus.  False, here and below: out of memory.  Call list_corpus_free in any
+ * case. */
 bool list_corpus_read(const struct store *store, struct list_corpus *corpus);
-/* Which items have each term, and the weights of all. */
+/* Builds the inverted index and the weights. */
 bool list_corpus_index(struct list_corpus *corpus);
 void list_corpus_free(struct list_corpus *corpus);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mmr - maximal marginal relevance (Carbonell and Goldstein 1998) over the best candidates.
  *
- * The worth of a candidate is lambda * relevance - (1 - lambda) * likeness, where relevance is its
- * score between those of the best (1) and the worst (0) that take part, and likeness the largest to
- * any item that was taken before, 0 to 1.  Costs depth comparisons for each item that is taken.
+ * The worth of a candidate is lambda * relevance - (1 - lambda) * likeness: relevance is its score
+ * scaled from the worst (0) to the best (1) participating candidate; likeness is its largest
+ * similarity, 0 to 1, to any item already taken.  Costs depth comparisons per item taken.
  *
  * Threads: one owner; all memory is the arena's. */
 #ifndef SERVER_DECIDE_MMR_H
@@ -14,7 +14,7 @@
 
 struct mmr {
     const struct pipeline *p;
-    uint32_t count; /* that take part: the first of the order */
+    uint32_t count; /* participating candidates */
     const struct candidate *const *candidate;
     float *relevance, *likeness;
     struct store_kind *kind; /* LIKE_CATEGORY */
@@ -22,7 +22,7 @@ struct mmr {
     float *scale;            /* LIKE_FACTORS: 1 / its length */
 };
 
-/* False without room, and then without effect.  `candidate`: best first, stays with the caller. */
+/* False: no room, and no effect.  `candidate`: best first; borrowed. */
 bool mmr_begin(struct pipeline *p, const struct candidate *const *candidate, uint32_t count,
                struct mmr *ret_mmr);
 static inline float mmr_worth(const struct mmr *mmr, uint32_t index)
@@ -30,7 +30,7 @@ static inline float mmr_worth(const struct mmr *mmr, uint32_t index)
     float lambda = mmr->p->slot->mmr.lambda;
     return lambda * mmr->relevance[index] - (1.0f - lambda) * mmr->likeness[index];
 }
-/* The candidate is in the answer now. */
+/* To be called when the candidate is taken into the answer. */
 void mmr_note(struct mmr *mmr, uint32_t index);
 
 #endif

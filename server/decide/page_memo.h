@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* page_memo - what slots of a page worked out, for the slots after them: rows of features and their
- * scores, vectors that are folded in, what was found by them, their products with items, and how
- * popular items are.
+/* page_memo - work shared between the slots of a page: feature rows and their scores, folded-in
+ * vectors, search results, products of vectors with items, and item popularity.  Reuse never
+ * changes an answer: each slot answers as it would alone.
  *
- * Rows are kept by ranker (one version of one model) and by whether the person allows that anything
- * of them goes in; then by item.  A later slot takes from a row what depends on person and item
- * alone, and computes anew what depends on itself: its sources, its blend, what is the same for all
- * its items.  The score is taken over where the whole row is the same to the bit and the ranker
- * scores each row by itself.  A vector is kept by model and by the rows that it is folded in from.
- * What was found is kept by model and by vector, and is longer than a slot wants by as many items
- * as the page shows.  A later slot for which nothing may be shown that was refused then takes from
- * it the first that it may show; where they are too few it searches itself. So the answer is what
- * the slot would have given alone.
+ * Rows: kept by ranker (one version of one model) and by whether the person's data may be used;
+ * then by item.  A later slot reuses the values that depend only on person and item, and recomputes
+ * those that depend on the slot: its sources, its blend, values common to all its items.  The score
+ * is reused if the whole row is bit-identical and the ranker scores rows independently.
  *
- * Memory: an arena of its own in the worker, so that slots have all of theirs.  Limits:
- * PAGE_MEMO_RANKERS_MAX rankers, PAGE_MEMO_ITEMS_MAX items of each, PAGE_MEMO_VECTORS_MAX vectors
- * of each kind, or what fits into the arena; beyond that slots do the work themselves.  Threads:
- * the worker that decides the page, until it resets the arena. */
+ * Vectors: kept by model and by the rows that they are folded in from.
+ *
+ * Search results: kept by model and vector, and longer than the slot needs by as many items as the
+ * page shows.  A later slot that refuses at least what was refused then takes the first results
+ * that it may show; if these are too few it searches by itself.
+ *
+ * Memory: an arena of its own in the worker, so that slots keep all of theirs.  Limits:
+ * PAGE_MEMO_RANKERS_MAX rankers, PAGE_MEMO_ITEMS_MAX items for each, PAGE_MEMO_VECTORS_MAX vectors
+ * of each kind, or what fits into the arena; beyond that slots do the work themselves.
+ * Threads: the worker that decides the page, until it resets the arena. */
 #ifndef SERVER_DECIDE_PAGE_MEMO_H
 #define SERVER_DECIDE_PAGE_MEMO_H
 
@@ -37,22 +38,22 @@ struct page_rows {
     const struct model *ranker;
     bool is_hidden;
     uint32_t count, count_max, mask;
-    uint32_t *slot; /* open addressing by item: place + 1; 0 is free */
+    uint32_t *slot; /* hash table by item, open addressing: place + 1; 0: free */
     uint32_t *item; /* by place */
     double *row, *score;
-    double *group; /* rows of a group that have to be scored, side by side */
+    double *group; /* the rows of a group that must be scored, contiguous */
 };
 
 struct page_vector {
     const struct factors *factors;
-    const uint32_t *row; /* that it is folded in from */
+    const uint32_t *row; /* the rows it is folded in from */
     const float *value;
     uint32_t row_count;
 };
 
-/* What may not be shown when items are found by marks alone (struct filters). */
+/* What a search excluded, if the item flags alone decided (struct filters, by_marks). */
 struct page_refused {
-    const uint32_t *item; /* by number */
+    const uint32_t *item; /* item numbers */
     uint32_t item_count;
     bool sold_out, unrecorded;
 };
@@ -61,8 +62,8 @@ struct page_found {
     const struct model *model;
     const float *vector;
     struct page_refused refused;
-    struct factors_found found; /* exact, all that was found */
-    bool is_all;                /* there are no others */
+    struct factors_found found; /* exact scores, all results */
+    bool is_all;                /* the search returned every eligible item */
 };
 
 struct page_products {
@@ -71,16 +72,16 @@ struct page_products {
     struct page_values values;
 };
 
-/* By one window, while the most popular item scores that. */
+/* For one window, as long as its best score is this. */
 struct page_popular {
     uint32_t window;
     float best;
-    struct page_values values; /* .slot NULL: none yet */
+    struct page_values values; /* .slot is NULL: none yet */
 };
 
 struct page_memo {
     struct arena *arena; /* borrowed */
-    uint32_t spare;      /* how many items the slots of the page want together */
+    uint32_t spare;      /* how many items all slots of the page request together */
     uint32_t count, vector_count, found_count, products_count;
     struct page_rows rows[PAGE_MEMO_RANKERS_MAX];
     struct page_vector vector[PAGE_MEMO_VECTORS_MAX];
@@ -90,44 +91,44 @@ struct page_memo {
 };
 
 void page_memo_begin(struct page_memo *memo, struct arena *arena, uint32_t spare);
-/* The rows of that ranker, none at first; NULL without room for them. */
+/* The (initially empty) rows of that ranker; NULL: no room. */
 struct page_rows *page_memo_rows(struct page_memo *memo, const struct model *ranker,
                                  bool is_hidden);
 
-/* The vector folded in from these rows; NULL: none is kept. */
+/* The vector folded in from these rows; NULL: not kept. */
 const float *page_memo_vector(const struct page_memo *memo, const struct factors *factors,
                               const uint32_t *row, uint32_t row_count);
-/* Copies both, where there is room. */
+/* Copies rows and values, if there is room. */
 void page_memo_keep_vector(struct page_memo *memo, const struct page_vector *vector);
 
-/* What was found by the vector; NULL: nothing is kept. */
+/* The results for the vector; NULL: not kept. */
 const struct page_found *page_memo_found(const struct page_memo *memo, const struct model *model,
                                          const float *vector);
-/* Copies vector and refused items; what was found is in memo->arena already.  NULL without room. */
+/* Copies vector and refused items; the results must already be in memo->arena.  NULL: no room. */
 const struct page_found *page_memo_keep_found(struct page_memo *memo,
                                               const struct page_found *found);
 
-/* The products of the vector by item, none at first; NULL without room for them. */
+/* The (initially empty) products of the vector by item; NULL: no room. */
 struct page_values *page_memo_products(struct page_memo *memo, const struct model *model,
                                        const float *vector);
-/* How popular items are, of none at first; NULL without room, or where those of another window, or
- * of another best, are kept. */
+/* The (initially empty) popularity of items; NULL: no room, or another window or best score is
+ * kept. */
 struct page_values *page_memo_popular(struct page_memo *memo, uint32_t window, float best);
 
-/* The place of the item; PAGE_MEMO_NONE: it is not kept. */
+/* The place of the item; PAGE_MEMO_NONE: not kept. */
 uint32_t page_rows_find(const struct page_rows *rows, uint32_t item);
 static inline const double *page_rows_at(const struct page_rows *rows, uint32_t place)
 {
     return rows->row + (size_t)place * rows->ranker->feature_count;
 }
 
-/* Rows of up to PAGE_MEMO_GROUP items, and where page_rows_find found each. */
+/* Rows of up to PAGE_MEMO_GROUP items, and the result of page_rows_find for each. */
 struct page_group {
     const uint32_t *item, *place;
     const double *row;
     uint32_t count;
 };
-/* Scores the group as ranker_score_rows does, and keeps what was not there. */
+/* Scores the group as ranker_score_rows does, and keeps the new rows. */
 void page_rows_score(struct page_rows *rows, const struct page_group *group, void *scratch,
                      double *ret_score);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* page_values - a number of each of some items that a slot of a page computed, for the slots after
- * it: the product of the person's vector with the item's, or how popular the item is.  The weights
- * of a slot decide which items compete, and most of those that neighbors bring compete in each.  A
- * number is looked up in a line of a small table; computing it takes several lines from anywhere.
+/* page_values - a small table of one number per item, computed by one slot of a page and reused by
+ * later ones: the product of the person's vector with the item's, or the item's popularity.
+ * Mostly the same items compete in every slot.  A lookup touches one cache line of a small table;
+ * computing the number misses the cache several times.
  *
- * Memory: the arena that the table is made in.  Limits: PAGE_VALUES_MAX items, no others are kept.
+ * Memory: the given arena.  Limits: PAGE_VALUES_MAX items; further ones are not kept.
  * Threads: the worker that decides the page. */
 #ifndef SERVER_DECIDE_PAGE_VALUES_H
 #define SERVER_DECIDE_PAGE_VALUES_H
@@ -26,11 +26,11 @@ struct page_values {
     struct page_value *slot; /* open addressing, at most half full */
 };
 
-/* An empty table; false when the arena is full. */
+/* An empty table; false: the arena is full. */
 bool page_values_create(struct page_values *values, struct arena *arena);
-/* False: none is kept of the item, and *ret_value stays. */
+/* False: no value is kept for the item, and *ret_value is unchanged. */
 bool page_values_find(const struct page_values *values, uint32_t item, float *ret_value);
-/* Of an item of which none is kept. */
+/* The item must not have a value yet. */
 void page_values_keep(struct page_values *values, uint32_t item, float value);
 
 #endif

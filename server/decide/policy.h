@@ -3,9 +3,9 @@
  * filtered, which models rank and price.  Parsed from policies.json (docs/policies.md), checked as
  * a whole, immutable afterwards.
  *
- * The score of a candidate is the sum over sources of weight * natural score (docs/policies.md says
- * what those are).  Sources that need more than a model and the person have a list that is made
- * ahead of requests (lists.h).
+ * The score of a candidate is the sum over sources of weight * natural score (docs/policies.md
+ * defines these).  Sources that need more than a model and the person use a list built ahead of
+ * requests (lists.h).
  *
  * Filters, boosts, pins and the limits per category and brand are applied in rules.c.
  *
@@ -28,11 +28,11 @@
 #define POLICY_SLOTS_MAX      64
 #define POLICY_SOURCES_MAX    16
 #define POLICY_COUNT_MAX      1000 /* candidates of one source */
-#define POLICY_HISTORY_MAX    1000 /* as many as a history may hold */
-#define POLICY_RULES_MAX      100  /* filters, and boosts, of a slot */
+#define POLICY_HISTORY_MAX    1000 /* the store's limit for a history */
+#define POLICY_RULES_MAX      100  /* filters of a slot, and as many boosts */
 #define POLICY_PINS_MAX       50
 #define POLICY_PLACE_MAX      200 /* of a pin */
-#define POLICY_LISTS_MAX      64  /* of all slots, those of editors included */
+#define POLICY_LISTS_MAX      64  /* for all slots together, editors' lists included */
 #define POLICY_LIST_ITEMS_MAX 1000
 
 enum policy_source_kind {
@@ -44,17 +44,17 @@ enum policy_source_kind {
 
 const char *policy_source_name(enum policy_source_kind kind);
 
-/* It adds up lists of a model of neighbors. */
+/* Sums neighbor lists of a model. */
 static inline bool policy_adds_neighbors(enum policy_source_kind kind)
 {
     return kind == SOURCE_neighbors || kind == SOURCE_cart;
 }
-/* It looks for the rows of its model that go with a vector of the person. */
+/* Searches its model's rows by a vector of the person. */
 static inline bool policy_has_vector(enum policy_source_kind kind)
 {
     return kind == SOURCE_factors || kind == SOURCE_embeddings;
 }
-/* Its natural scores stand in an array by item number. */
+/* Keeps its natural scores in an array by item number. */
 static inline bool policy_sums_items(enum policy_source_kind kind)
 {
     return policy_adds_neighbors(kind) || kind == SOURCE_list || kind == SOURCE_candidates ||
@@ -65,38 +65,36 @@ static inline bool policy_sums_items(enum policy_source_kind kind)
 struct policy_source {
     enum policy_source_kind kind;
     char label[MODEL_NAME_BYTES + 8]; /* "list: summer", as explanations have it */
-    char model[MODEL_NAME_BYTES];     /* "" where none is used */
+    char model[MODEL_NAME_BYTES];     /* "": none */
     enum store_window window;         /* popular */
     float weight;
-    uint32_t count; /* candidates taken from it */
-    uint32_t
-        history; /* neighbors, content, embeddings: so many of the person's newest items speak */
-    uint32_t half_life_s; /* the same: after which an item of the history says half; 0: never */
-    uint32_t list;        /* of the policy set, for sources that have one */
-    uint32_t at_least, at_most; /* items of the answer that are of this source; 0: any number */
-    /* repeat: after how many seconds a person buys the item again, and how long ago they did;
-     * owned, NULL: not told. */
+    uint32_t count;       /* candidates taken from it */
+    uint32_t history;     /* neighbors, content, embeddings: how many of the newest items count */
+    uint32_t half_life_s; /* the same sources: half-life of a history item's weight; 0: none */
+    uint32_t list;        /* index into the policy set's lists, for sources that have one */
+    uint32_t at_least, at_most; /* quota of this source in the answer; 0: no limit */
+    /* repeat: seconds between purchases of the item, and since the last one; owned, NULL: not
+     * given. */
     struct expr *interval, *since;
 };
 
-/* What is made ahead of requests for a source. */
+/* A list that is built ahead of requests for a source. */
 enum policy_list_kind { LIST_EDITOR, LIST_TRENDING, LIST_NEW, LIST_CONTENT };
 enum policy_by { BY_ALL, BY_CATEGORY, BY_SEGMENT };
 
 struct policy_list {
     enum policy_list_kind kind;
-    char name[MODEL_NAME_BYTES]; /* of an editor's list; of the attribute that makes segments */
-    enum policy_by by;           /* trending: one list for each of those */
+    char name[MODEL_NAME_BYTES]; /* of an editor's list; of the attribute that defines segments */
+    enum policy_by by;           /* trending: one list for each category or segment */
     enum store_window window, baseline; /* trending */
     uint32_t max_age_s;                 /* new */
-    const struct text *item;            /* of an editor's list: ids; owned, with their texts */
+    const struct text *item;            /* editor's list: ids; owned, with their texts */
     uint32_t item_count;
 };
 
 enum policy_bought { BOUGHT_EXCLUDE, BOUGHT_ALLOW };
 
-/* What filters, boosts and pins have in common: they are in force from one time to another, where
- * their condition is true. */
+/* Common to filters, boosts and pins: in force within a period, if the condition is true. */
 struct policy_rule {
     char label[MODEL_NAME_BYTES + 16]; /* "boost: own brand", as explanations have it */
     struct expr *when;                 /* owned; NULL: always */
@@ -105,7 +103,7 @@ struct policy_rule {
 
 struct policy_boost {
     struct policy_rule rule;
-    bool adds;           /* to the score; else it multiplies it */
+    bool adds;           /* else it multiplies */
     struct expr *amount; /* owned */
 };
 
@@ -115,39 +113,39 @@ struct policy_pin {
     struct text item; /* id; owned */
 };
 
-/* Maximal marginal relevance (Carbonell and Goldstein 1998): the next item is the one with the most
- * of lambda * score - (1 - lambda) * likeness to what is there. */
+/* Maximal marginal relevance (Carbonell and Goldstein 1998): the next item maximises
+ * lambda * score - (1 - lambda) * similarity to the items already chosen. */
 enum policy_likeness { LIKE_CATEGORY, LIKE_CONTENT, LIKE_FACTORS };
 
 struct policy_mmr {
-    float lambda;   /* 1: none of it */
-    uint32_t depth; /* so many of the best candidates take part */
+    float lambda;   /* 1: disabled */
+    uint32_t depth; /* how many of the best candidates take part */
     enum policy_likeness likeness;
     uint32_t list; /* LIKE_CONTENT */
 };
 
-/* What is new is worth more: score * (1 + boost * 2^(-age / half_life)). */
+/* Raises new items: score * (1 + boost * 2^(-age / half_life)). */
 struct policy_freshness {
-    float boost; /* 0: none of it */
+    float boost; /* 0: disabled */
     uint32_t half_life_s;
 };
 
-/* What was shown to the person lately is not shown again. */
+/* Items shown to the person recently are not shown again. */
 struct policy_seen {
-    uint32_t within_s;  /* 0: it is */
-    struct expr *since; /* seconds since it was shown last; owned */
+    uint32_t within_s;  /* 0: disabled */
+    struct expr *since; /* seconds since the item was last shown; owned */
 };
 
-/* Where an answer comes from that would have fewer items than this. */
+/* What to do if the slot's own sources give too few items. */
 struct policy_fallback {
-    uint32_t fewer_than; /* 0: from nowhere else */
-    uint32_t slot;       /* POLICY_NO_SLOT: from `level` */
+    uint32_t fewer_than; /* 0: no fallback */
+    uint32_t slot;       /* continues the answer; POLICY_NO_SLOT: answer at `level` */
     enum level level;
     char slot_name[MODEL_NAME_BYTES];
 };
 #define POLICY_NO_SLOT UINT32_MAX
 
-/* What a stage may take; 0: however long. */
+/* Stages with a time limit; see policy_slot.stage_ns. */
 enum policy_stage {
     STAGE_OF_SOURCES,
     STAGE_OF_FACTORS,
@@ -161,24 +159,24 @@ struct policy_slot {
     uint32_t source_count;
     struct policy_source source[POLICY_SOURCES_MAX];
     enum policy_bought bought;
-    int32_t min_stock;             /* items whose stock is known to be less are left out */
-    bool catalogue_only;           /* items without a catalogue record are left out */
-    bool repeats;                  /* items that other slots of a page show may be shown */
+    int32_t min_stock;             /* items whose stock is known to be less are not shown */
+    bool catalogue_only;           /* items without a catalogue record are not shown */
+    bool repeats;                  /* may repeat items of earlier slots of the page */
     char ranker[MODEL_NAME_BYTES]; /* linear, trees, mlp or blend; "" for none */
     char prices[MODEL_NAME_BYTES]; /* prices model, "" for none */
     enum store_window generic_window;
-    struct policy_rule *filter; /* owned, as those below; an item is shown when all of them hold */
+    struct policy_rule *filter; /* an item is shown if all hold; owned, as boosts and pins are */
     struct policy_boost *boost;
     struct policy_pin *pin; /* by place */
     uint32_t filter_count, boost_count, pin_count;
-    uint32_t per_category, per_brand; /* at most so many of one; 0: any number */
+    uint32_t per_category, per_brand; /* maximum number of items of each; 0: no limit */
     struct policy_mmr mmr;
     struct policy_freshness freshness;
     struct policy_seen seen;
     struct policy_fallback fallback;
-    uint32_t stage_ns[POLICY_STAGE_COUNT];
-    bool has_quotas; /* some source has */
-    uint32_t scopes; /* of all expressions, POLICY_SCOPE_ */
+    uint32_t stage_ns[POLICY_STAGE_COUNT]; /* time limits; 0: none */
+    bool has_quotas;                       /* of any source */
+    uint32_t scopes;                       /* POLICY_SCOPE_*, the union over all expressions */
 };
 
 struct policy_set {
@@ -186,23 +184,23 @@ struct policy_set {
     struct policy_slot slot[POLICY_SLOTS_MAX];
     uint32_t default_slot;
     char version[MODEL_NAME_BYTES]; /* "version" of the file, "builtin" for the one below */
-    struct policy_fields fields;    /* of all expressions */
+    struct policy_fields fields;    /* used by all expressions */
     uint32_t list_count;
-    struct policy_list list[POLICY_LISTS_MAX]; /* those of editors first */
+    struct policy_list list[POLICY_LISTS_MAX]; /* editors' lists first */
 };
 
-/* ERR_BAD_INPUT with line, column and path of what it is about:
+/* ERR_BAD_INPUT names line, column and path:
  * "policies.json:12:9: slots.home.sources[1].weight: must be 0..1000 (got -1)".
- * `store` says which features there are; NULL where there is none to ask, and then every name that
- * may be one is taken for one. */
+ * `store` provides the defined features; NULL: no store, so any well-formed feature name is
+ * accepted. */
 MUST_CHECK enum err_code policy_parse(const char *name, const char *bytes, size_t len,
                                       const struct store *store, struct policy_set **ret_set,
                                       struct err *err);
-/* What serves when no file is configured: one slot "home" that uses the first model of each kind by
- * name ("*"), so that a pushed model works at once. */
+/* Used if no file is configured: slots over the first model of each kind by name ("*"), so that a
+ * pushed model works at once. */
 MUST_CHECK enum err_code policy_builtin(struct policy_set **ret_set, struct err *err);
 void policy_destroy(struct policy_set **set);
-/* A slot that is not there is served by the default one.  Hot path. */
+/* The default slot if there is none of that name.  Hot path. */
 uint32_t policy_slot_index(const struct policy_set *set, struct text name);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* policy_fields - what the expressions of policies may ask, by name:
+/* policy_fields - the fields that policy expressions may use, by name:
  *
  *   item.id item.title item.category item.brand item.currency   texts
  *   item.price item.cost item.stock item.age_s                  ints; money in minor units
@@ -9,15 +9,15 @@
  *   now now.hour now.weekday                                    ints, UTC; 1 is Monday
  *   score                                                       double; in boosts
  *
- * A table of the names that the expressions of one policy set use; an expression holds places in
- * it.  Threads: filled by the loader, then read by any. */
+ * Also the table of the fields used by the expressions of one policy set; expressions refer to
+ * fields by index.  Threads: filled by the loader, then read by any. */
 #ifndef SERVER_DECIDE_POLICY_FIELDS_H
 #define SERVER_DECIDE_POLICY_FIELDS_H
 
 #include "featurestore/feature_reader.h"
 #include "server/decide/expr.h"
 
-/* Scopes of expressions: what has to be there before they can be evaluated. */
+/* Scopes of expressions: what their evaluation needs. */
 #define POLICY_SCOPE_ITEM    1u
 #define POLICY_SCOPE_FEATURE 2u /* a reader of features */
 #define POLICY_SCOPE_SCORE   4u
@@ -32,10 +32,10 @@ enum policy_field_kind {
     FIELD_ITEM_COST,
     FIELD_ITEM_STOCK,
     FIELD_ITEM_AGE_S,
-    FIELD_ITEM_ATTRIBUTE, /* of that name */
+    FIELD_ITEM_ATTRIBUTE, /* policy_field.name */
     FIELD_USER_ID,
     FIELD_QUERY,
-    FIELD_CONTEXT, /* of that name */
+    FIELD_CONTEXT, /* policy_field.name */
     FIELD_NOW,
     FIELD_HOUR,
     FIELD_WEEKDAY,
@@ -52,42 +52,43 @@ struct policy_field {
 struct policy_fields {
     struct policy_field *field; /* owned */
     uint32_t count, capacity;
-    uint32_t steady_count;     /* of expr_env, for all expressions */
-    const struct store *store; /* while expressions are compiled; NULL: every name that may be one
-                                  of a defined feature is taken for one */
-    char nearest[192];         /* the name that was given last for "did you mean" */
-    bool no_memory;            /* a name is missing because of that */
-    bool takes_score;          /* `score` is known in what is compiled next */
+    uint32_t steady_count;     /* entries of expr_env.steady, for all expressions */
+    const struct store *store; /* during compilation; NULL: any well-formed name of a defined
+                                  feature is accepted */
+    char nearest[192];         /* the latest suggestion for "did you mean" */
+    bool no_memory;            /* a name could not be added for lack of memory */
+    bool takes_score;          /* `score` may be used in the expression compiled next */
 };
 
 void policy_fields_deinit(struct policy_fields *fields);
-/* For expr_compile, whose texts need not stay. */
+/* For expr_compile; the compiled texts need not outlive it. */
 struct expr_schema policy_fields_schema(struct policy_fields *fields);
 
 /* ---- policy_fields_read.c: the hot path ------------------------------------------------------ */
 
 struct request;
 
-/* Which one is of that kind (not ATTRIBUTE, CONTEXT or FEATURE), if any expression asks for it. */
+/* The index of the field of that kind (not ATTRIBUTE, CONTEXT or FEATURE), if any expression uses
+ * it. */
 bool policy_field_of(const struct policy_fields *fields, enum policy_field_kind kind,
                      uint32_t *ret_field);
 
-/* Where values come from.  What is not there is unknown. */
+/* The sources of field values.  A missing source makes its fields unknown. */
 struct policy_asked {
     const struct policy_fields *fields;
     const struct store *store;
     const struct request *request;
-    struct feature_reader *reader; /* follows to the item; NULL unless a feature is asked for */
-    bool is_hidden;                /* nothing of the person may go in */
+    struct feature_reader *reader; /* moves along to the item; NULL unless a feature is used */
+    bool is_hidden;                /* nothing about the person may be used */
     int64_t now_s, hour, weekday;
     uint32_t item;             /* IDMAP_NONE: none */
-    uint32_t read_item;        /* where the reader stands */
-    const struct item *record; /* its */
+    uint32_t read_item;        /* the reader's current item */
+    const struct item *record; /* its catalogue record */
     double score;
-    char currency[4]; /* room for the text of one */
+    char currency[4]; /* buffer for the text of item.currency */
 };
 
-/* All but fields, store, request, reader and is_hidden; at no item. */
+/* Sets everything except fields, store, request, reader and is_hidden; at no item. */
 void policy_asked_begin(struct policy_asked *asked, int64_t wall_ms);
 /* Moves on to an item. */
 void policy_asked_item(struct policy_asked *asked, uint32_t item);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ring - records from one thread to another, through a buffer of fixed size.
+/* ring - a single-producer, single-consumer queue of records in a buffer of fixed size.
  *
- * Neither side waits for the other: what does not fit is not put, and who puts counts it.
+ * Neither side waits for the other: a record that does not fit is dropped, and the producer counts
+ * it.
  *
- * Threads: one that puts, one that takes; create and destroy while neither does.  Limits: 2^31
- * bytes. */
+ * Threads: one producer, one consumer; init and deinit while neither is active.
+ * Limits: 2^31 bytes. */
 #ifndef SERVER_DECIDE_RING_H
 #define SERVER_DECIDE_RING_H
 
@@ -17,25 +18,25 @@
 struct ring {
     uint8_t *bytes; /* owned */
     uint64_t capacity;
-    /* How many bytes were ever put and taken, each on a cache line of its own. */
+    /* Total bytes ever put and taken, each on its own cache line. */
     _Alignas(64) _Atomic uint64_t put;
     _Alignas(64) _Atomic uint64_t taken;
 };
 
-/* `capacity`: a power of two; a record takes 4 bytes beside its own. */
+/* `capacity`: a power of two; each record takes 4 bytes more than its length. */
 MUST_CHECK enum err_code ring_init(struct ring *ring, uint64_t capacity, struct err *err);
 void ring_deinit(struct ring *ring); /* fine on a zeroed ring */
 
 /* ---- hot path (ring_put.c) */
 
-/* False when there is no room. */
+/* False: no room. */
 bool ring_put(struct ring *ring, const void *bytes, uint32_t len);
 
-/* ---- the other side */
+/* ---- the consumer */
 
-/* The length of the next record; false when there is none. */
+/* The length of the next record; false: there is none. */
 bool ring_peek(const struct ring *ring, uint32_t *ret_len);
-/* Copies the record that ring_peek announced, and gives its place back. */
+/* Copies the record announced by ring_peek and frees its space. */
 void ring_take(struct ring *ring, void *bytes);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* shadow_compare - how two answers to one question differ.
+/* shadow_compare - measures how two answers to the same request differ.
  *
- * Items are compared by shadow_key.
+ * Items are matched by shadow_key.
  * Threads: no state.  Limits: SHADOW_ITEMS_MAX items a side. */
 #ifndef SERVER_DECIDE_SHADOW_COMPARE_H
 #define SERVER_DECIDE_SHADOW_COMPARE_H
@@ -31,9 +31,10 @@ struct shadow_difference {
     double score_drift_max;
 };
 
-/* What tells an item from others: its number, or what its id makes where the store does not know it
- * (IDMAP_NONE), as items of the caller's own in `rank`.  Two of those take each other's place once
- * in two billion. */
+/* A key for the item: its number, or a hash of its id if the store does not know it (IDMAP_NONE),
+ * as for a caller's own items in `rank`.  Two of the latter collide with probability 1 in two
+ * billion.
+ */
 uint32_t shadow_key(uint32_t item, struct text id);
 
 void shadow_compare(const struct shadow_answer *served, const struct shadow_answer *shadow,

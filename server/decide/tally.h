@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tally - how a version on trial does beside the stable one: uses of the two models, and decisions
- * in which they have a part.
+/* tally - counts that compare a version on trial with the stable one: uses of the two models, and
+ * the decisions of the people in each group.
  *
- * Each worker counts for itself, by plain relaxed stores; who wants to know adds up.  Decisions
- * count by who asked, not by which model took part: a version that fails takes no part.
+ * Each worker has its own counts, written with plain relaxed stores; readers add them up.  A
+ * decision counts by the group of the person, not by which model took part: a failing version does
+ * not take part.
  *
  * Threads: counts have one writer, their worker; tally_add_up on any other.  Create and destroy
  * while no snapshot has it. */
@@ -73,7 +74,7 @@ static inline void tally_decision(struct tally_counts *counts, bool degraded, bo
 
 /* *ret_sum: over all workers. */
 void tally_add_up(const struct tally *tally, enum tally_side side, struct tally_counts *ret_sum);
-/* Takes away what was counted by an earlier sum. */
+/* Subtracts an earlier sum. */
 void tally_subtract(struct tally_counts *sum, const struct tally_counts *earlier);
 
 #endif
