@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the ranker's features added to the score of an item: only for decisions that are explained.
- */
+/* The contribution of each ranker feature to an item's score, for explained decisions. */
 #include "models/contributions.h"
 
 #include <math.h>
 
 #include "server/decide/pipeline.h"
 
-/* The one that adds or takes most, among those that were not taken yet. */
+/* The remaining contribution with the largest magnitude. */
 static uint32_t strongest(const double *adds, uint32_t count)
 {
     uint32_t best = count;

@@ -12,7 +12,8 @@ void decide_learn_finish(struct worker *worker, uint64_t ns)
     cost_learn(&worker->cost[COST_FINISH], ns);
 }
 
-/* Rules cost next to nothing and hold the bounds, so neither mode nor deadline lowers a price. */
+/* Price rules cost next to nothing and enforce the bounds, so neither mode nor deadline skips them.
+ */
 static void price(struct pipeline *p)
 {
     if (p->models->prices_missing)

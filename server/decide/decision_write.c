@@ -8,7 +8,7 @@
 
 #define EXACT_INTEGER 9007199254740992.0 /* 2^53 */
 
-/* Float64, or an integer where that is the same: whatever it is read with gives the same number. */
+/* Packs a float64, or an integer if it has the same value (shorter, and equal to any reader). */
 static void pack_value(struct pack *pack, double value)
 {
     if (isnan(value))
@@ -84,7 +84,7 @@ static void write_context(struct writer *writer, const struct request *request)
     }
 }
 
-/* [id, score, qty, price, {features}], as far as it was given */
+/* [id, score, qty, price, {features}], without trailing elements that were not given */
 static void write_asked_item(struct pack *pack, const struct request_item *item)
 {
     pack_array(pack, item->feature_count > 0 ? 5 : 4);

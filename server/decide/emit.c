@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Items find their way into the answer here, whichever level brings them. */
+/* Puts items into the answer, for every level. */
 #include "server/decide/pipeline.h"
 
 static bool emitted(const struct decision *out, uint32_t item)
@@ -35,7 +35,7 @@ static void append(struct pipeline *p, uint32_t item, float score, const char *s
         explain_source(p, added, source);
 }
 
-/* Also the sources that proposed it; `similar` asks none. */
+/* Explains a pin, with the sources that proposed the item too (`similar` uses none). */
 static void explain_pin(struct pipeline *p, struct decision_item *item, const char *label)
 {
     struct decision_why *why = NULL;
@@ -51,7 +51,7 @@ static void explain_pin(struct pipeline *p, struct decision_item *item, const ch
     item->why_count = count;
 }
 
-/* A pinned item has the score of the one that it precedes. */
+/* A pinned item gets the score of the item after it. */
 static void emit_pins(struct pipeline *p, float score, bool at_the_end)
 {
     uint32_t item = IDMAP_NONE;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Types from the leaves upwards, by the rules of CEL: nothing is converted silently, but a number
- * may be compared with one of the other kind.  A field of no declared type takes the type of what
- * it meets. */
+/* Type checking from the leaves upwards, by the rules of CEL: no implicit conversion, except that
+ * ints and doubles may be compared.  A field without declared type takes the type of the other
+ * operand. */
 #include "server/decide/expr_internal.h"
 
-/* Deeper than any nesting: how long a chain such as a || b || c ... may be. */
+/* Not limited by EXPR_DEPTH_MAX: how long a chain such as a || b || c ... may be. */
 #define LEVELS_MAX 1024
 
 struct check {
@@ -32,7 +32,7 @@ static bool is_number(uint8_t type)
     return type == EXPR_INT || type == EXPR_DOUBLE;
 }
 
-/* A part of no declared type is read as `type`. */
+/* Gives a node without declared type the type `type`. */
 static void settle(const struct check *c, uint32_t number, enum expr_type type)
 {
     struct expr_node *node = node_of(c, number);
@@ -70,7 +70,7 @@ static enum err_code need_number(const struct check *c, uint32_t number)
                       expr_type_name((enum expr_type)node->type));
 }
 
-/* Whichever of the two has a type gives it to the other. */
+/* If one of the two operands lacks a type it takes that of the other. */
 static void settle_pair(const struct check *c, uint32_t first, uint32_t second)
 {
     settle(c, first, (enum expr_type)node_of(c, second)->type);
@@ -107,7 +107,7 @@ static enum err_code check_arithmetic(const struct check *c, struct expr_node *n
 
 static enum err_code check_compare(const struct check *c, struct expr_node *node)
 {
-    /* An attribute that is 1.5 is not 1: numbers of no declared type are doubles. */
+    /* Numbers without declared type are doubles: an attribute that is 1.5 must not be read as 1. */
     for (int i = 0; i < 2; i++) {
         uint32_t one = i == 0 ? node->first : node->second;
         uint32_t other = i == 0 ? node->second : node->first;
@@ -207,7 +207,7 @@ static enum err_code check_pair(struct check *c, struct expr_node *node)
     return rc == ERR_OK ? need(c, node->second, EXPR_BOOL) : rc;
 }
 
-/* With its parts checked. */
+/* Checks a node whose operands have been checked. */
 static enum err_code check_self(struct check *c, struct expr_node *node)
 {
     switch ((enum expr_kind)node->kind) {
@@ -232,7 +232,7 @@ static enum err_code check_self(struct check *c, struct expr_node *node)
     return ERR_OK;
 }
 
-/* With those of its parts known. */
+/* Determines the scopes of a node from those of its operands. */
 static void unite_scopes(const struct check *c, struct expr_node *node)
 {
     const uint32_t parts[] = {node->first, node->second, node->third};

@@ -15,7 +15,7 @@ struct emit {
 
 static enum err_code emit_node(struct emit *e, uint32_t number);
 
-/* Three for the largest node, see emit_choose, and as many for one that is steady. */
+/* Three for the largest node, see emit_choose, and three more to cache it if it is steady. */
 static uint32_t instructions_max(const struct expr_tree *tree)
 {
     return 6 * tree->count + 1;
@@ -28,7 +28,7 @@ static uint32_t put(struct emit *e, enum expr_opcode opcode, uint32_t operand)
     return e->expr->instruction_count++;
 }
 
-/* The jump at that place goes to what comes next. */
+/* Makes the jump at that index land at the next instruction. */
 static void land(const struct emit *e, uint32_t place)
 {
     e->expr->instruction[place].operand = e->expr->instruction_count;
@@ -78,8 +78,8 @@ static uint32_t add_constant(struct emit *e, union expr_value value)
     return e->expr->constant_count++;
 }
 
-/* The instruction that does both, where the first value is a field and the second a constant; else
- * the opcode itself.  (Between a field and what follows it no jump lands.) */
+/* Fuses "load field, load constant, operate" into one instruction; otherwise the opcode itself.
+ * (Safe, since no jump lands between a field and the instruction after it.) */
 static enum expr_opcode fused(const struct emit *e, uint32_t first, enum expr_opcode opcode)
 {
     if (node_of(e, first)->kind != NODE_FIELD)
@@ -103,7 +103,7 @@ static void put_fused(struct emit *e, enum expr_opcode opcode, uint32_t field, u
     grow_stack(e);
 }
 
-/* Two values and what is done with them. */
+/* Two operands and their operation. */
 static enum err_code emit_pair(struct emit *e, uint32_t first, uint32_t second,
                                enum expr_opcode opcode, uint32_t operand)
 {
@@ -132,7 +132,7 @@ static enum err_code emit_compare(struct emit *e, const struct expr_node *node)
     uint8_t first = node_of(e, node->first)->type, second = node_of(e, node->second)->type;
     uint32_t found = node->op;
     if (first == EXPR_DOUBLE && second == EXPR_INT) {
-        /* The int goes first, so less and greater change places. */
+        /* The int goes first, so swap less and greater. */
         found = (found & (ORDER_EQUAL | ORDER_NONE)) |
                 ((found & ORDER_LESS) != 0 ? ORDER_GREATER : 0) |
                 ((found & ORDER_GREATER) != 0 ? ORDER_LESS : 0);

@@ -52,7 +52,7 @@ static uint32_t order_double(double a, double b)
     return a < b ? ORDER_LESS : a > b ? ORDER_GREATER : a == b ? ORDER_EQUAL : ORDER_NONE;
 }
 
-/* Exact, where a conversion would round. */
+/* Compares exactly: converting the int to double would round. */
 static uint32_t order_int_double(int64_t a, double b)
 {
     if (isnan(b))
@@ -77,7 +77,7 @@ static uint32_t order_text(struct text a, struct text b)
     return order_int(a.len, b.len);
 }
 
-/* Texts of different lengths are not equal, and that is what most want to know. */
+/* Fast path for equality, the common case: texts of different lengths differ. */
 static bool compare_text(struct text a, struct text b, uint32_t wanted)
 {
     if (wanted == ORDER_EQUAL)
@@ -141,7 +141,7 @@ static int64_t strings_count(struct text strings)
 /* ---- instructions: on the stack a bool is an int, 0 or 1, so that all that is written there is
  * read in the same width ----------------------------------------------------------------------- */
 
-/* Of two values, which both must be known, into the lower place. */
+/* Replaces the top two values, both of which must be known, by the result. */
 static void run_pair(const struct expr_instruction *at, struct expr_known *a,
                      const struct expr_known *b)
 {
@@ -204,7 +204,7 @@ static void run_one(const struct expr *expr, const struct expr_instruction *at,
     }
 }
 
-/* One that decides alone does so whatever the other is; else both must be known. */
+/* An operand that decides the result does so whatever the other is; else both must be known. */
 static void run_logic(struct expr_known *a, const struct expr_known *b, bool decides)
 {
     if ((a->known && a->as.integer == decides) || (b->known && b->as.integer == decides)) {
@@ -216,7 +216,7 @@ static void run_logic(struct expr_known *a, const struct expr_known *b, bool dec
     }
 }
 
-/* What comes out is a bool or a number. */
+/* The result is a bool or a number. */
 struct outcome {
     bool known;
     union {
@@ -244,7 +244,7 @@ static void read_field(const struct expr_use *use, const struct expr_env *env,
         ret->as.integer = ret->known && ret->as.truth;
 }
 
-/* Of a list the members, of a text the characters; of what is neither it is unknown. */
+/* Members of a list, characters of a text; unknown for anything else. */
 static void read_size(const struct expr_use *use, const struct expr_env *env,
                       struct expr_known *ret)
 {
@@ -258,7 +258,7 @@ static void read_size(const struct expr_use *use, const struct expr_env *env,
         ret->known = false;
 }
 
-/* A field and what it is compared with, without a way over the stack. */
+/* The fused comparison of a field with a constant, which bypasses the stack. */
 static void run_fused(const struct expr *expr, const struct expr_instruction *at,
                       const struct expr_env *env, struct expr_known *ret)
 {
@@ -284,7 +284,7 @@ static void run_fused(const struct expr *expr, const struct expr_instruction *at
     }
 }
 
-/* False: it has to be evaluated. */
+/* Pushes the cached value of a steady subexpression; false: it must be evaluated. */
 static bool give_steady(const struct expr_env *env, uint32_t place, struct expr_known *ret)
 {
     if (env->steady == NULL || !env->steady[place].is_there)

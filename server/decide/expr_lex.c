@@ -48,7 +48,7 @@ static uint32_t hex_value(char c)
     return 16;
 }
 
-/* Blanks, and comments from // to the end of the line. */
+/* Skips blanks, and comments from // to the end of the line. */
 static void skip_blanks(struct expr_lexer *lexer)
 {
     for (;;) {
@@ -199,7 +199,7 @@ static enum err_code read_escape(struct expr_lexer *lexer, struct err *err)
     return expr_fault(lexer->source, lexer->at - 1, err, "unknown escape in a string");
 }
 
-/* Where the string ends: at the quote that began it, or at three of them. */
+/* Finds the end of the string: the quote, or three quotes, that opened it. */
 static bool ends(const struct expr_lexer *lexer, char quote, bool triple)
 {
     return at(lexer, 0) == quote && (!triple || (at(lexer, 1) == quote && at(lexer, 2) == quote));

@@ -28,7 +28,7 @@ static void put_path(struct expr_parser *p, struct text *path, struct text part)
     path->len += part.len + (path->len > 0);
 }
 
-/* The text "a.b" of a["b"] is put together in the blob, behind the strings that it is made of. */
+/* The path "a.b" for a["b"] is built in the blob, after the strings that it consists of. */
 static enum err_code parse_rest_of_path(struct expr_parser *p, struct text first, uint32_t at,
                                         uint32_t *ret_node, struct text *ret_method)
 {
@@ -121,7 +121,7 @@ static enum err_code unknown_function(const struct expr_parser *p, uint32_t at, 
                       (int)(name.len < 64 ? name.len : 64), name.ptr);
 }
 
-/* Behind the '('.  `receiver`: x of x.f(), or NO_NODE. */
+/* Parses the arguments after the '('.  `receiver`: x of x.f(), or NO_NODE. */
 enum err_code expr_parse_call(struct expr_parser *p, struct text name, uint32_t at,
                               uint32_t receiver, uint32_t *ret_node)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/decide/expr_internal.h"
 
-/* Whether the whole is not true where the instruction at that place gave false: && alone follows.
+/* Whether a false result at this instruction makes the whole expression not true: only && follows.
  */
 static bool decides_alone(const struct expr *expr, uint32_t place)
 {
@@ -18,7 +18,7 @@ static bool decides_alone(const struct expr *expr, uint32_t place)
     return true;
 }
 
-/* The texts that the instruction compares the field with. */
+/* The texts with which the instruction compares the field. */
 static uint32_t texts_of(const struct expr *expr, const struct expr_instruction *at,
                          struct text *ret_text, uint32_t max)
 {

@@ -102,7 +102,7 @@ enum err_code expr_add_constant(struct expr_parser *p, enum expr_type type, unio
 
 /* ---- literals -------------------------------------------------------------------------------- */
 
-/* `negative`: after a '-', which reaches one further. */
+/* `negative`: after a '-', when the range extends one further (INT64_MIN). */
 static enum err_code parse_number(struct expr_parser *p, bool negative, uint32_t at,
                                   uint32_t *ret_node)
 {
@@ -120,7 +120,7 @@ static enum err_code parse_number(struct expr_parser *p, bool negative, uint32_t
     return rc == ERR_OK ? expr_advance(p) : rc;
 }
 
-/* Elements up to `end`, each parsed by `parse`, as a chain behind `owner`. */
+/* Elements up to `end`, each parsed by `parse`, linked to `owner`. */
 enum err_code expr_parse_chain(struct expr_parser *p, const char *end,
                                enum err_code (*parse)(struct expr_parser *, uint32_t *),
                                uint32_t owner)
@@ -239,7 +239,7 @@ static enum err_code parse_unary(struct expr_parser *p, uint32_t *ret_node)
 
 typedef enum err_code (*parse_fn)(struct expr_parser *p, uint32_t *ret_node);
 
-/* Parts by `parse` with one of the two or three signs between them, from left to right. */
+/* A left-associative chain: operands parsed by `parse`, separated by one of the operators. */
 static enum err_code parse_arithmetic(struct expr_parser *p, const char *signs, parse_fn parse,
                                       uint32_t *node)
 {
@@ -267,7 +267,7 @@ static enum err_code parse_sum(struct expr_parser *p, uint32_t *node)
     return parse_arithmetic(p, "+-", parse_product, node);
 }
 
-/* 0 when the next token is no relation. */
+/* 0: the next token is not a relation. */
 static uint8_t relation_of(const struct expr_parser *p)
 {
     static const struct {

@@ -19,7 +19,8 @@ static uint64_t answer_key(const struct pipeline *p)
     uint64_t slot = hash_text(text_of(p->slot->name), user ? 1 : 2);
     if (user)
         return hash_text(request->user, slot);
-    /* What was answered for the user that an id stands for is not for who comes after them. */
+    /* An answer made for the user linked to an anonymous id must not reach a later user of the id.
+     */
     return hash_text(store_linked_user(p->env->store, request->anon),
                      hash_text(request->anon, slot));
 }
@@ -92,7 +93,7 @@ static void emit_popularity_model(struct pipeline *p)
         pipeline_use_model(p, model);
 }
 
-/* Popular in the categories that the request or the person points at, then overall. */
+/* Popular in the categories suggested by the request or the person, then overall. */
 void ladder_fill_generic(struct pipeline *p)
 {
     for (uint32_t i = 0; i < p->filters.category_count; i++)
@@ -113,8 +114,7 @@ static bool is_excluded(const struct request *request, struct text id)
     return false;
 }
 
-/* Ids of the static list may be unknown to the store: then only the caller's list can rule them
- * out. */
+/* Ids of the static list may be unknown to the store; then only the request's exclusions apply. */
 static bool may_show_static(const struct pipeline *p, struct text id, uint32_t item)
 {
     if (item != IDMAP_NONE)
@@ -134,7 +134,7 @@ static void answer_static(struct pipeline *p)
     }
 }
 
-/* Whether there is anything that a level below the slot's own could show to somebody. */
+/* Whether a level below the slot's own could show anything to anybody. */
 static bool has_anything(const struct pipeline *p)
 {
     struct top_list list;
@@ -142,8 +142,8 @@ static bool has_anything(const struct pipeline *p)
     return list.count > 0 || p->variant->popularity != NULL || p->env->snapshot->static_count > 0;
 }
 
-/* Why there is nothing.  A mode or a deadline says why, and so do models that are missing, unless
- * all that there is without them was ruled out. */
+/* The reason for an empty answer.  A mode or deadline takes precedence, and so do missing models,
+ * unless there were items without them and all were ruled out. */
 static enum reason why_nothing(const struct pipeline *p, enum reason reason)
 {
     if (reason == REASON_mode || reason == REASON_deadline)
@@ -151,8 +151,8 @@ static enum reason why_nothing(const struct pipeline *p, enum reason reason)
     return reason == REASON_no_model && !has_anything(p) ? reason : REASON_no_candidates;
 }
 
-/* Answers at `level`, or at the first one below it that has something to show.  The reason is the
- * one for which the ladder was entered. */
+/* Answers at `level`, or at the first level below it that has something to show.  The reason stays
+ * the one for which the ladder was entered. */
 void ladder_descend(struct pipeline *p, enum level level, enum reason reason)
 {
     p->out->count = 0;

@@ -8,7 +8,7 @@
 
 /* ---- building one ---------------------------------------------------------------------------- */
 
-/* Room for one more element; the array stays as it is when there is none. */
+/* Grows the array by one element; on failure it is unchanged. */
 bool list_grow(void **array, uint32_t count, uint32_t *capacity, size_t element_bytes)
 {
     if (count < *capacity)
@@ -65,7 +65,7 @@ bool list_begin_segment(struct list_builder *builder, uint64_t segment)
     return true;
 }
 
-/* What was built, in one block; NULL without memory. */
+/* Copies the result into a single allocation; NULL: out of memory. */
 static struct list *finish(const struct list_builder *builder)
 {
     size_t span_bytes = builder->span_count * sizeof builder->span[0];
@@ -93,7 +93,7 @@ static struct list *finish(const struct list_builder *builder)
     return list;
 }
 
-/* Alike is alike until the catalogue changes; to find that out anew takes long. */
+/* Similar items are expensive to compute and change only with the catalogue: reuse them. */
 static struct list *find_unchanged(const struct policy_list *spec, const struct store *store,
                                    struct lists_before before)
 {

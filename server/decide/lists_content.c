@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Items that are alike by what the catalogue says of them: for each item of the catalogue the
- * CONTENT_NEIGHBORS that have the largest cosine of TF-IDF vectors (lists_corpus.h).
+/* Similar items by catalogue data: for each item the CONTENT_NEIGHBORS others with the largest
+ * cosine of TF-IDF vectors (lists_corpus.h).
  *
- * An item looks at those that share its rarest terms first, POSTINGS_VISITED of them at most, so
- * that the time is bounded for catalogues of any size; what common terms would add beyond is left
- * out. */
+ * An item visits the postings of its terms, rarest first, POSTINGS_VISITED at most, so that the
+ * time is bounded for catalogues of any size; contributions of common terms beyond that are
+ * ignored. */
 #include <stdlib.h>
 
 #include "server/decide/lists_corpus.h"
@@ -14,12 +14,12 @@
 #define COSINE_MIN        0.05f
 #define POSTINGS_VISITED  8000
 
-/* So many of the others are looked at before the next ones: what is added up stays in a near cache,
- * however large the catalogue is. */
+/* The other items are processed in blocks of this size, so that the sums of a block stay in a near
+ * cache however large the catalogue is. */
 #define BLOCK_ITEMS 32768
 _Static_assert(POSTINGS_VISITED < BLOCK_ITEMS, "what is touched has room");
 
-/* The items that have a term, as far as they were not looked at. */
+/* The unvisited part of a term's posting list. */
 struct left {
     const uint32_t *at, *end;
     float weight;
@@ -35,7 +35,7 @@ struct search {
     uint32_t best_count;
 };
 
-/* Its own terms, the rarest first. */
+/* Sorts the item's terms, rarest first. */
 static uint32_t own_terms(const struct list_corpus *corpus, uint32_t item,
                           uint32_t ret_term[LIST_TERMS_MAX])
 {
@@ -65,7 +65,7 @@ static void begin_visit(const struct list_corpus *corpus, struct search *search,
     }
 }
 
-/* The first item of the block in which something is left; false: nothing is. */
+/* The start of the next block with unvisited postings; false: there is none. */
 static bool next_block(const struct search *search, uint32_t *ret_first)
 {
     uint32_t next = UINT32_MAX;
@@ -113,9 +113,9 @@ static void offer(struct search *search, struct list_entry entry)
     search->best[at] = entry;
 }
 
-/* The other's vector is at least as long as what both have in common, so that the cosine is at most
- * the root of the common sum, times the scale of the item: with less than this sum there is no way
- * among the best.  A little less than that, for rounding. */
+/* The smallest common sum (of squared weights of shared terms) that can still be among the best.
+ * The other vector is at least as long as the root of the common sum, so the cosine is at most that
+ * root times the item's scale.  Slightly lowered for rounding. */
 static float enough_for(const struct search *search, float scale)
 {
     float least = search->best_count == CONTENT_NEIGHBORS

@@ -10,7 +10,7 @@
 #include "server/decide/lists_corpus.h"
 #include "server/decide/lists_internal.h"
 
-/* What sort of term it is: the same word in title and brand is not the same. */
+/* The field of a term: a word in the title and the same word in the brand are different terms. */
 enum field { FIELD_TITLE = 1, FIELD_CATEGORY, FIELD_BRAND, FIELD_ATTRIBUTE };
 
 struct bag {
@@ -45,7 +45,7 @@ static void add_term(struct bag *bag, enum field field, uint64_t key, struct tex
     bag->term[bag->count++] = term;
 }
 
-/* Letters and digits of ASCII, in small letters, and whatever is beyond ASCII. */
+/* A word is a run of ASCII letters and digits, lower-cased, and all non-ASCII bytes. */
 static void add_words(struct bag *bag, struct text title)
 {
     char word[64];
@@ -156,7 +156,7 @@ static bool make_larger(struct list_corpus *corpus)
     return true;
 }
 
-/* The number of the term, which one item more has; false without memory. */
+/* Looks up or adds the term and raises its document frequency; false: out of memory. */
 static bool count_term(struct list_corpus *corpus, uint64_t hash, uint32_t *ret_number)
 {
     if ((corpus->hash == NULL || 2 * corpus->term_count > corpus->mask) && !make_larger(corpus))

@@ -2,8 +2,7 @@
 #include "base/rcu.h"
 #include "server/decide/lists_internal.h"
 
-/* The first of the list has 1, the others less by equal steps; an id that nothing knows is left out
- * and counted. */
+/* The first item scores 1, the others less by equal steps; unknown ids are skipped and counted. */
 bool list_make_editor(struct list_builder *builder)
 {
     const struct policy_list *spec = builder->spec;

@@ -5,7 +5,7 @@
 #include "base/top.h"
 #include "server/decide/lists_internal.h"
 
-/* 1 for what came this moment, 0 for what is as old as a new item may be. */
+/* 1 for an item that has just arrived, falling to 0 at the maximum age. */
 bool list_make_new(struct list_builder *builder)
 {
     static const uint32_t chunk = LISTS_CHUNK;

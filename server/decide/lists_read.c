@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding a list: the hot path. */
+/* Looking up a list: the hot path. */
 #include "base/cursor.h"
 #include "base/hash.h"
 #include "server/decide/lists.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What trends among people who have an attribute in common, from their histories: for each item how
- * many of them did something with it last within the window, and within the baseline.  Nothing is
- * kept between two refreshes, so that whoever is forgotten, or does not allow `personalize`, does
- * not count any more. */
+/* Trending items among people who share an attribute value, from their histories: for each item,
+ * how many of them had their last event with it within the window, and within the baseline.
+ * Nothing is kept between refreshes, so that people who are forgotten, or do not allow
+ * `personalize`, stop counting. */
 #include <stdlib.h>
 
 #include "base/rcu.h"

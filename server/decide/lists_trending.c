@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What trends: items that are wanted more within the last of a time than its share of the whole
- * leads one to expect.
+/* Trending items: those in more demand within a recent window than its share of the baseline
+ * predicts.
  *
  *   growth = (recent + a) / (expected + a),   expected = whole * (sum of recent / sum of whole)
  *
  * which is the posterior mean of observed over expected counts under a gamma prior around 1
- * (DuMouchel 1999, "Bayesian data mining in large frequency tables"): few events say little.  Its
- * logarithm over that of the best item is the natural score, so that what does not grow is not
- * there. */
+ * (DuMouchel 1999, "Bayesian data mining in large frequency tables"): few events say little.  The
+ * natural score is its logarithm relative to that of the best item; items that do not grow are not
+ * listed. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -79,7 +79,7 @@ uint32_t list_add_growth(struct list_builder *builder, const struct list_growth 
 
 /* ---- from the windows of the store ----------------------------------------------------------- */
 
-/* Those that were wanted within the window; NULL without memory. */
+/* The items with any popularity in the window; NULL: out of memory. */
 static struct list_growth *gather(const struct list_builder *builder, uint32_t *ret_count)
 {
     uint32_t item_count = store_item_count(builder->store), count = 0, capacity = 0;

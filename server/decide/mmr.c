@@ -92,7 +92,7 @@ static float by_content(const struct pipeline *p, uint32_t a, uint32_t b)
     return fmaxf(listed(list, a, b), listed(list, b, a));
 }
 
-/* The cosine; what points the other way is not alike. */
+/* The cosine; negative ones count as 0. */
 static float by_factors(const struct mmr *mmr, uint32_t a, uint32_t b)
 {
     const struct model *model = factors_of(mmr->p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Natural scores of the chosen, all of one source at a time: the rows that are read lie anywhere in
- * tables of megabytes, so the next ones are asked for while one is computed. */
+/* Natural scores of the chosen items, one source at a time.  The rows are scattered over tables of
+ * megabytes, so the next ones are prefetched while one is computed. */
 #include "server/decide/candidates.h"
 #include "server/decide/page_memo.h"
 
@@ -36,7 +36,7 @@ static void read_vectors(const struct pipeline *p, uint32_t s, float *ret_natura
     }
 }
 
-/* Most of the chosen were found by their products. */
+/* The search already computed the product of most chosen items. */
 static void read_found(const struct pipeline *p, uint32_t s, float *ret_natural)
 {
     float *known = p->scratch->upper; /* zeros between decisions */
@@ -55,7 +55,7 @@ static void read_found(const struct pipeline *p, uint32_t s, float *ret_natural)
         known[found->slot[i].key] = 0.0f;
 }
 
-/* Of the chosen item[0..count), in the order of ret_natural. */
+/* Values for the chosen item[0..count), in that order. */
 static void read_scores(const struct pipeline *p, enum store_window window, float best,
                         const uint32_t *item, uint32_t count, float *ret_natural)
 {
@@ -131,7 +131,7 @@ static void read_shares(const struct pipeline *p, uint32_t s, float *ret_natural
         share[list.entry[i].item] = 0.0f;
 }
 
-/* Nothing below the cut. */
+/* 0 below the cut. */
 static void read_model_popular(const struct pipeline *p, uint32_t s, float *ret_natural)
 {
     const struct model *model = p->models->source[s];

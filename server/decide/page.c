@@ -3,7 +3,7 @@
 
 #include "server/decide/page_memo.h"
 
-/* What slots that were decided show; in the arena. */
+/* The items shown by the slots decided so far; in the arena. */
 struct shown {
     struct text *id; /* the texts are those of store and snapshot */
     uint32_t *item;
@@ -18,8 +18,8 @@ static uint32_t items_max(const struct request *request)
     return count;
 }
 
-/* The exclusions of page and slot and, where they may not come again, what is shown already.
- * Without room there are none but the slot's: the caller's arena is far larger. */
+/* The exclusions of page and slot and, unless the slot may repeat them, the items already shown.
+ * If there were no room only the slot's own would apply; the caller's arena is far larger. */
 static struct text_list exclusions(struct arena *arena, const struct request *request,
                                    const struct request_slot *slot, struct text_list shown)
 {

@@ -127,7 +127,7 @@ static uint32_t slots_for(uint32_t items)
     return slots;
 }
 
-/* False without room; then the arena is as it was. */
+/* False: no room, and the arena is unchanged. */
 static bool rows_create(struct page_rows *rows, struct arena *arena, uint32_t count_max)
 {
     size_t stride = rows->ranker->feature_count, mark = arena_mark(arena);

@@ -111,7 +111,7 @@ void pipeline_use_model(struct pipeline *p, const struct model *model)
         out->models[out->model_count++] = model->label;
 }
 
-/* A blend says what its parts say: it is not asked while one of them is held back. */
+/* A blend needs all its parts: it is not used while the breaker of one keeps it back. */
 static bool holds_a_part(const struct model *model)
 {
     for (uint32_t i = 0; model->kind == MODEL_blend && i < blend_part_count(model); i++) {

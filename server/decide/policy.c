@@ -14,7 +14,7 @@
 
 static const char *const bought_names[] = {"exclude", "allow", NULL};
 
-/* How much must be in stock: "in_stock" says one, or nothing. */
+/* The required stock: `min_stock`, else 1, or 0 with "in_stock": false. */
 static enum err_code parse_stock(const struct json_at *at, struct policy_slot *slot,
                                  struct err *err)
 {

@@ -20,7 +20,7 @@ static enum err_code parse_limit(const struct json_at *object, const char *key, 
     return rc;
 }
 
-/* Likeness by factors is that of the slot's own, likeness by content has a list. */
+/* Similarity by factors uses the slot's own factor source; by content it needs a list. */
 static enum err_code check_likeness(const struct json_at *at, struct policy_set *set,
                                     struct policy_slot *slot, struct err *err)
 {

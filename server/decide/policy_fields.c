@@ -67,7 +67,7 @@ static bool add(struct policy_fields *fields, struct policy_field field, uint32_
     return true;
 }
 
-/* The part behind a prefix such as "context."; empty when there is none. */
+/* The part after a prefix such as "context."; empty: the name does not start with it. */
 static struct text behind(struct text path, const char *prefix)
 {
     uint32_t len = (uint32_t)strlen(prefix);
@@ -87,7 +87,7 @@ static bool find_plain(struct policy_fields *fields, struct text path, struct ex
     return false;
 }
 
-/* Without a store: any name that begins as those of features do. */
+/* Without a store, any name with the prefix of a feature is accepted. */
 static bool may_be_feature(struct text path)
 {
     for (uint32_t key = 0; key < FEATURE_KEY_COUNT; key++) {
@@ -168,7 +168,7 @@ static const char **all_names(const struct policy_fields *fields)
     return names;
 }
 
-/* Of fields whose last part is anything. */
+/* Prefixes of fields whose last component is free. */
 static const char *nearest_open(struct text path)
 {
     static const char *const heads[] = {"context", "item.attributes", NULL};

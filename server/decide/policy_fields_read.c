@@ -51,7 +51,7 @@ static bool give_int(int64_t integer, bool is_known, union expr_value *ret_value
     return is_known;
 }
 
-/* The value of an attribute is read as what it is compared with, or not at all. */
+/* An attribute is read as the type it is compared with; if it has another type it is unknown. */
 static bool give_any(struct cursor value, enum expr_type type, union expr_value *ret_value)
 {
     uint32_t count = 0;
@@ -62,7 +62,7 @@ static bool give_any(struct cursor value, enum expr_type type, union expr_value 
     case EXPR_STRING:
         return cursor_short_text(&value, &ret_value->text) || cursor_text(&value, &ret_value->text);
     case EXPR_STRINGS:
-        /* The array says itself how long it is. */
+        /* The array's head gives its length. */
         ret_value->text = (struct text){(const char *)value.at, (uint32_t)(value.end - value.at)};
         return cursor_usual_array(&value, &count);
     case EXPR_ANY: return cursor_peek(&value) != CURSOR_NIL;
@@ -91,7 +91,7 @@ static bool read_attribute(const struct item *record, struct text name, enum exp
     return false;
 }
 
-/* What the catalogue says in words. */
+/* Text fields of the catalogue. */
 static bool read_item_text(struct policy_asked *asked, const struct policy_field *field,
                            union expr_value *ret_value)
 {
@@ -120,8 +120,8 @@ static bool read_context(const struct request *request, struct text name,
     return false;
 }
 
-/* The reader follows to an item when a defined feature is asked for there, which the conditions
- * before may have made needless. */
+/* The reader moves to an item only when one of its features is used: earlier conditions often make
+ * that unnecessary. */
 static bool read_feature(struct policy_asked *asked, const struct feature *feature,
                          union expr_value *ret_value)
 {
@@ -139,7 +139,7 @@ static bool read_feature(struct policy_asked *asked, const struct feature *featu
     return !isnan(ret_value->real);
 }
 
-/* What came after the newest event of a shopper is new, not of the future. */
+/* An item newer than the newest shopper event has age 0, not a negative one. */
 static bool read_age(const struct policy_asked *asked, const struct item *record,
                      union expr_value *ret_value)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The lists of policies.json: those of editors, and those that are made for sources. */
+/* The lists of policies.json: editors' lists, and those that are built for sources. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,7 +120,7 @@ static bool is_same_list(const struct policy_list *a, const struct policy_list *
            strcmp(a->name, b->name) == 0;
 }
 
-/* Sources that want the same share a list. */
+/* Sources with the same parameters share a list. */
 static enum err_code add_list(const struct json_at *at, struct policy_set *set,
                               const struct policy_list *list, uint32_t *ret_list, struct err *err)
 {
@@ -138,7 +138,7 @@ static enum err_code add_list(const struct json_at *at, struct policy_set *set,
     return ERR_OK;
 }
 
-/* What segments are made of: an attribute of the user. */
+/* Segments are the values of a user attribute. */
 static enum err_code parse_segment(const struct json_at *at, struct policy_list *list,
                                    struct err *err)
 {

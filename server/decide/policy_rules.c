@@ -54,7 +54,7 @@ static enum err_code parse_time(const struct rules_parser *p, const struct json_
     return rc;
 }
 
-/* name, when, from and until; a rule without a name is told by its place. */
+/* name, when, from and until; a rule without a name is identified by its position. */
 static enum err_code parse_rule(const struct rules_parser *p, const struct json_at *at,
                                 const char *kind, int index, struct policy_rule *rule)
 {
@@ -83,7 +83,7 @@ static enum err_code parse_rule(const struct rules_parser *p, const struct json_
     return rc;
 }
 
-/* The array of that name with room for its elements; *ret_count 0 when it is not there. */
+/* Allocates the rules for the array of that name; *ret_count is 0 if it is absent. */
 static enum err_code open_list(const struct rules_parser *p, const struct json_at *slot_at,
                                const char *key, int count_max, size_t element_bytes,
                                struct json_at *ret_at, int *ret_count, void **ret_room)
@@ -236,7 +236,7 @@ static int by_place(const void *left, const void *right)
     return (a->place > b->place) - (a->place < b->place);
 }
 
-/* Where two pins want one place the first of the file gets it, where both may be shown. */
+/* If two pins have the same place the first in the file gets it. */
 static void sort_pins(struct policy_slot *slot)
 {
     for (uint32_t i = 1; i < slot->pin_count; i++) {

@@ -2,8 +2,8 @@
 #include "server/decide/pipeline.h"
 #include "server/metrics.h"
 
-/* Fills in what the store and the request know; false when nobody knows a list price, or when it is
- * in another currency than the one that was asked for (nothing is converted). */
+/* Fills in the price's inputs from store and request; false: there is no list price, or it is in a
+ * currency other than the requested one (nothing is converted). */
 static bool price_input_of(const struct pipeline *p, const struct decision_item *item,
                            const struct request_item *asked, struct price_input *input)
 {

@@ -46,7 +46,7 @@ static double value_of(const struct pipeline *p, const struct rank_binding *bind
 
 /* ---- rows of features ------------------------------------------------------------------------ */
 
-/* Without room for `kept` the decision is made all the same, and logged without features. */
+/* If there is no room for `kept` the decision is still made, and logged without features. */
 static bool make_rows(struct pipeline *p, struct ranking *ranking, uint32_t item_count)
 {
     size_t count = ranking->feature_count;
@@ -62,7 +62,7 @@ static bool make_rows(struct pipeline *p, struct ranking *ranking, uint32_t item
            (ranking->kept != NULL || ranking->group != NULL);
 }
 
-/* Features of an item by slot differ between slots: nothing is kept of a ranker that has some. */
+/* Item features by slot differ between slots, so rows of a ranker that uses any are not shared. */
 static struct page_rows *rows_of_page(const struct pipeline *p)
 {
     const struct model *ranker = p->models->ranker;
@@ -104,8 +104,8 @@ struct ranking *rank_begin(struct pipeline *p, uint32_t item_count)
     return ranking;
 }
 
-/* Each row as the page keeps it, or with what is the same for all items; stands the reader at
- * those that are not kept. */
+/* Starts each row from the page's copy, or from the values common to all items, and points the
+ * reader at the items that are not kept. */
 static void begin_rows(struct ranking *ranking, uint32_t count, double *rows)
 {
     uint32_t stride = ranking->feature_count;
@@ -167,7 +167,7 @@ static void fill_rows(const struct pipeline *p, struct ranking *ranking, uint32_
     }
 }
 
-/* Answers hold scores as floats: what is beyond one is no score. */
+/* Answers hold scores as floats: a score out of that range is treated as missing. */
 static bool is_score(double value)
 {
     return fabs(value) <= (double)FLT_MAX;
@@ -211,7 +211,7 @@ void rank_use_ranker(struct pipeline *p)
 
 /* ---- ranking --------------------------------------------------------------------------------- */
 
-/* As they were before some of them were scored. */
+/* Restores the candidates' scores from before the ranking. */
 static void give_up(struct pipeline *p)
 {
     for (uint32_t i = 0; i < p->chosen_count; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The operation rank: a list of the caller's. */
+/* The operation rank: orders the caller's items. */
 #include <math.h>
 
 #include "server/decide/rank_internal.h"
@@ -13,7 +13,7 @@ static double blend_of(const struct pipeline *p, uint32_t item)
     return blend;
 }
 
-/* Those of the dense sources were noted when they scored. */
+/* For dense sources this was done when they scored. */
 static void use_popularity_models(struct pipeline *p)
 {
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
@@ -22,7 +22,7 @@ static void use_popularity_models(struct pipeline *p)
     }
 }
 
-/* The ranker's own score, and what each boost made of it. */
+/* Explains the ranker's own score and the effect of each boost. */
 static void explain_asked(struct pipeline *p, struct decision_item *item)
 {
     struct decision_why *why = ARENA_NEW(p->arena, struct decision_why, WHY_MAX(p->slot));
@@ -33,7 +33,7 @@ static void explain_asked(struct pipeline *p, struct decision_item *item)
     item->why = why;
 }
 
-/* Unlike pipeline_emit it takes what it is given: the caller may name an item twice. */
+/* Unlike pipeline_emit this does not check for duplicates: the caller may name an item twice. */
 static void emit_asked(struct pipeline *p, uint32_t index, float score, float ranked,
                        const double *features)
 {
@@ -57,7 +57,7 @@ static struct ranked asked_of(const struct pipeline *p, const struct request_ite
     return ranked;
 }
 
-/* The best of them, sorted; false when one has no score. */
+/* Scores all items and sorts the best; false: one has no valid score. */
 static bool rank_asked(struct pipeline *p, struct ranking *ranking, struct top *top)
 {
     uint32_t item_count = p->request->item_count;
@@ -78,8 +78,7 @@ static bool rank_asked(struct pipeline *p, struct ranking *ranking, struct top *
     return true;
 }
 
-/* False when the ranker was to be used, and there is no room for it, or it is not good: the
- * caller's order stands. */
+/* False: the slot's ranker has no room, or gave an invalid score; the caller's order applies. */
 static bool rank_callers_items(struct pipeline *p, bool asks_ranker, bool *ret_good)
 {
     uint32_t count = p->request->item_count;
@@ -111,8 +110,7 @@ static bool rank_callers_items(struct pipeline *p, bool asks_ranker, bool *ret_g
     return ranks || !asks_ranker;
 }
 
-/* A slot without a ranker keeps the caller's order, and so does whatever keeps a ranker from being
- * asked: it is the cheapest ranking there is. */
+/* Without a ranker, or if it must not be used, the caller's order is kept: the cheapest ranking. */
 void rank_answer(struct pipeline *p)
 {
     enum reason reason = REASON_none;

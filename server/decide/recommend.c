@@ -5,7 +5,7 @@
 #include "server/decide/pipeline.h"
 #include "server/metrics.h"
 
-/* Does the slot ask about the person at all? */
+/* Whether any source of the slot depends on the person. */
 static bool is_personal_slot(const struct pipeline *p)
 {
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
@@ -17,7 +17,7 @@ static bool is_personal_slot(const struct pipeline *p)
     return false;
 }
 
-/* The slot has models to ask about the person, and none of them is loaded. */
+/* Whether the slot has models that depend on the person, and none of them is loaded. */
 static bool lacks_models(const struct pipeline *p)
 {
     bool lacks = false;
@@ -32,8 +32,8 @@ static bool lacks_models(const struct pipeline *p)
     return lacks;
 }
 
-/* Why nothing personal was found.  A mode, a deadline or a model that failed come before what was
- * found, but not before models that nobody could have asked. */
+/* The reason why nothing personal was found.  Missing models come first, then a mode, a deadline or
+ * a failed model, then the lack of results. */
 static enum reason why_generic(const struct pipeline *p)
 {
     if (p->no_room)
@@ -47,7 +47,7 @@ static enum reason why_generic(const struct pipeline *p)
     return known ? REASON_no_candidates : REASON_unknown_user;
 }
 
-/* The ranker sees fewer candidates, or none, when all would take it too long. */
+/* Reduces the ranker's candidates, to none if necessary, to what it can score in time. */
 static bool fits_budget(struct pipeline *p)
 {
     uint32_t *item_ps = &p->worker->cost[COST_RANK_ITEM];
@@ -86,7 +86,7 @@ static void rank_in_time(struct pipeline *p)
         pipeline_lower(p, LEVEL_reduced, REASON_model_error);
 }
 
-/* What the slot's own sources have.  False when that is nothing but what is popular. */
+/* Answers from the slot's own sources.  False: they have only popular items. */
 static bool recommend_own(struct pipeline *p, enum level level)
 {
     sources_score(p, level);
@@ -108,7 +108,8 @@ static bool recommend_own(struct pipeline *p, enum level level)
     return true;
 }
 
-/* An answer names one ranker: what another one saw of the items from `first` on is left out. */
+/* An answer names one ranker: drops the feature rows of items from `first` on if another one made
+ * them. */
 static void keep_ranker(struct pipeline *p, const struct model *ranker, uint32_t first)
 {
     if (first == 0 || ranker == NULL || p->out->ranker == ranker)
@@ -118,7 +119,7 @@ static void keep_ranker(struct pipeline *p, const struct model *ranker, uint32_t
     p->out->ranker = ranker;
 }
 
-/* Goes on with the answer by the policy of another slot, whose own fallback is not looked at. */
+/* Continues the answer by the policy of the fallback slot, whose own fallback is ignored. */
 static void ask_other_slot(struct pipeline *p, enum level level)
 {
     uint32_t slot = p->slot->fallback.slot;
@@ -160,7 +161,7 @@ static void ask_other_slot(struct pipeline *p, enum level level)
     rules_take_over(p, &other); /* what fills up follows the first slot's limits */
 }
 
-/* When the slot has too few items of its own.  True: the answer is what it shall be. */
+/* Applies the slot's fallback if it has too few items.  True: the answer is complete. */
 static bool fall_back(struct pipeline *p, enum level level)
 {
     const struct policy_fallback *fallback = &p->slot->fallback;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The best items of each source of factors, by which most decisions are made without adding up
- * what factors give to every item.
+/* Finds the best items of each factor source, so that most decisions need not compute the factor
+ * scores of every item.
  *
- * An item that no source of factors found scores at most p->unseen by all of them together.  So
- * the best of those that were found and of those that other sources brought are the best of all
- * when the last of them scores more than that; otherwise all items are added up.  An index has no
- * such bound: what it found, and what others bring, is what there is. */
+ * All factor sources together add at most p->unseen to an item that none of them found.  So the
+ * best of the found items and of those brought by other sources are the best of all if the last
+ * of them scores more than that; otherwise all items are summed.  An index has no such bound: its
+ * results, and the items of other sources, are taken as complete. */
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@
 
 #define NARROW_PERMILLE 100 /* of the items; wider filters are not worth a look at all of them */
 
-/* More than are wanted, so that the last of the chosen stands clear of what was not found. */
+/* Search deeper than needed, so that the last chosen item usually clears the bound. */
 static uint32_t with_spare(uint32_t depth)
 {
     return depth + depth / 4 + 8;
@@ -32,9 +32,9 @@ static bool is_indexed(const struct model *model)
     return !retrieval.is_exact;
 }
 
-/* What the request and the filters of the slot want of an item, as far as columns say it; more than
- * a few names are asked after like all that they do not say.  A category that is asked for is
- * worth it without a look. */
+/* The conditions of the request and of the slot's filters that catalogue columns can answer; lists
+ * of more than a few names, and all other conditions, are checked item by item afterwards.  If a
+ * category is required the bitmap pays off without a closer look. */
 struct asked {
     struct store_wanted wanted;
     struct rules_needed needed;
@@ -95,8 +95,8 @@ static void ask(const struct pipeline *p, struct asked *asked)
         (wanted->in_stock && store_sold_out_count(p->env->store) > item_count / 8 * 7);
 }
 
-/* Going through columns costs less than looking at the record of each item that scores high, where
- * few pass.  Whatever else may not be shown is asked after. */
+/* If few items pass, scanning columns is cheaper than checking the record of each high-scoring
+ * item.  All other conditions are checked afterwards. */
 static void allow_wanted(struct pipeline *p)
 {
     uint32_t item_count = store_item_count(p->env->store);
@@ -121,7 +121,7 @@ static void allow_wanted(struct pipeline *p)
 
 /* ---- once for a page ------------------------------------------------------------------------- */
 
-/* Whatever was refused then may not be shown now either. */
+/* Whether everything excluded in the kept search is excluded now, too. */
 static bool refuses_all(const struct pipeline *p, const struct page_refused *refused)
 {
     if ((refused->sold_out && p->filters.min_stock <= 0) ||
@@ -134,7 +134,7 @@ static bool refuses_all(const struct pipeline *p, const struct page_refused *ref
     return true;
 }
 
-/* False without room. */
+/* False: no room. */
 static bool note_refused(const struct pipeline *p, struct page_refused *ret_refused)
 {
     uint32_t count = 0;
@@ -152,7 +152,7 @@ static bool note_refused(const struct pipeline *p, struct page_refused *ret_refu
     return true;
 }
 
-/* More than this slot wants, for those after it.  NULL without room. */
+/* Searches for more than this slot needs, to serve later slots.  NULL: no room. */
 static const struct page_found *find_for_page(const struct pipeline *p, const struct model *model,
                                               struct factors_query query)
 {
@@ -170,8 +170,9 @@ static const struct page_found *find_for_page(const struct pipeline *p, const st
     return kept;
 }
 
-/* The first that may be shown of what a slot of the page found.  False: it has to be searched for
- * them.  All of it asks nothing but marks, so that what is kept is not worn by narrow filters. */
+/* Takes the first results that may be shown from a search by an earlier slot.  False: a search of
+ * its own is needed.  Only searches whose exclusions are item flags are shared, so that narrow
+ * filters do not use up the kept results. */
 static bool take_found(struct pipeline *p, const struct model *model,
                        const struct factors_query *query, struct factors_found *ret_found)
 {
@@ -272,7 +273,7 @@ void retrieve_tell(struct pipeline *p, const struct model *model, const struct f
     struct decision *out = p->out;
     if (!p->explains)
         return;
-    /* Once more for each source: few decisions are explained. */
+    /* Copies the array for each source: few decisions are explained. */
     struct decision_retrieval *told =
         ARENA_NEW(p->arena, struct decision_retrieval, out->retrieval_count + 1);
     if (told == NULL)

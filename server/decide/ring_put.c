@@ -14,13 +14,13 @@ static void copy_in(struct ring *ring, uint64_t at, const void *bytes, uint64_t 
 bool ring_put(struct ring *ring, const void *bytes, uint32_t len)
 {
     uint64_t put = atomic_load_explicit(&ring->put, memory_order_relaxed); /* our own */
-    /* Acquire: what was taken has been copied before its place is used again. */
+    /* Acquire: the consumer has finished copying before its space is reused. */
     uint64_t taken = atomic_load_explicit(&ring->taken, memory_order_acquire);
     if (sizeof len + len > ring->capacity - (put - taken))
         return false;
     copy_in(ring, put, &len, sizeof len);
     copy_in(ring, put + sizeof len, bytes, len);
-    /* Release: who sees the new count sees the record. */
+    /* Release: a consumer that sees the new count also sees the record. */
     atomic_store_explicit(&ring->put, put + sizeof len + len, memory_order_release);
     return true;
 }

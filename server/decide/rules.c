@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the rules of a slot do to one decision: filters rule items out wherever they come from,
- * boosts change the scores of the candidates, pins and the limits per category and brand have their
- * say when an item is put into the answer. */
+/* Applies a slot's rules to one decision: filters exclude items of any origin, boosts change the
+ * candidates' scores, and pins and the limits per category and brand take effect when items are put
+ * into the answer. */
 #include <math.h>
 #include <string.h>
 
@@ -41,7 +41,7 @@ static enum rule_state state_of(const struct rules *rules, const struct policy_r
     return expr_test(rule->when, &rules->env) == EXPR_TRUE ? RULE_HOLDS : RULE_FAILS;
 }
 
-/* The rules stand at the item. */
+/* Moves the evaluation context to the item. */
 static bool holds(const struct rules *rules, const struct policy_rule *rule, uint8_t state)
 {
     return state == RULE_HOLDS ||
@@ -81,7 +81,7 @@ static bool make_room(struct pipeline *p, struct rules *rules)
            (slot->per_brand == 0 || rules->brand != NULL);
 }
 
-/* A pinned item follows the filters like all others. */
+/* Pinned items are subject to filters like all others. */
 static void find_pins(struct pipeline *p, struct rules *rules)
 {
     for (uint32_t i = 0; i < p->slot->pin_count; i++) {
@@ -141,7 +141,7 @@ const char *rules_refusing(const struct pipeline *p, uint32_t item)
 
 typedef uint32_t (*find_fn)(const struct store *store, struct text name);
 
-/* Of the first filter that names some: the numbers of those that there are. */
+/* The known names, as numbers, of the first filter that requires some. */
 static void need_names(const struct pipeline *p, enum policy_field_kind kind, find_fn find,
                        struct rules_names *names)
 {
@@ -207,7 +207,7 @@ bool rules_seen(const struct pipeline *p, uint32_t item)
 
 /* ---- boosts ---------------------------------------------------------------------------------- */
 
-/* More than 1 raises and less than 1 lowers, also what is below zero. */
+/* A factor above 1 raises and below 1 lowers the score, negative scores included. */
 static double multiplied(double score, double amount)
 {
     if (!(amount > 0.0))
@@ -215,7 +215,7 @@ static double multiplied(double score, double amount)
     return score >= 0.0 ? score * amount : score / amount;
 }
 
-/* By which the score of an item is multiplied for its age; 1 where that is not known. */
+/* The freshness factor of the item; 1 if its age is unknown. */
 static double freshness(const struct pipeline *p, const struct item *record)
 {
     const struct policy_freshness *freshness = &p->slot->freshness;
@@ -289,7 +289,7 @@ static uint32_t count_of(const uint32_t *number, uint32_t count, uint32_t wanted
     return found;
 }
 
-/* What has no category or brand is like nothing else. */
+/* Items without a category or brand are not limited by it. */
 static bool is_full(const uint32_t *number, uint32_t count, uint32_t wanted, uint32_t limit)
 {
     return number != NULL && wanted != IDMAP_NONE && count_of(number, count, wanted) >= limit;

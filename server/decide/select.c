@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The order in which the chosen are shown: by score, but for quotas of sources and for marginal
+/* The order in which the chosen items are shown: by score, subject to source quotas and marginal
  * relevance.
  *
- * An item is of the source that gives most to its blend, the first of several.  At most so many of
- * a source: those that come later wait for an answer with more room.  At least so many: when no
- * more places are left than are missing, only items of the sources that miss some may take them. */
+ * An item belongs to the source that contributes most to its blend; on a tie, to the first.
+ * at_most: further items of the source are passed over.  at_least: once the places left are no more
+ * than the items still owed, only sources that are owed some may take them. */
 #include <math.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ struct selection {
 
 /* ---- which source an item is of -------------------------------------------------------------- */
 
-/* Of each of the chosen: its first source with the largest share; 0 where none has any. */
+/* Sets each chosen item's source: the first with the largest share; 0 if none has any. */
 static void find_main_sources(struct pipeline *p)
 {
     float *most = ARENA_NEW(p->arena, float, p->chosen_count);
@@ -56,7 +56,7 @@ static bool is_chosen(const struct pipeline *p, uint32_t item)
     return false;
 }
 
-/* The best of one source that are not chosen yet. */
+/* Adds a source's best items that are not chosen yet. */
 struct missing {
     struct pipeline *p;
     uint32_t s;
@@ -81,7 +81,7 @@ static float blend_of(const struct pipeline *p, uint32_t item)
     return blend;
 }
 
-/* Factors know every item: what is of them is among the best anyhow. */
+/* Factors score every item: items that belong to them are among the best anyway. */
 static void bring_missing(struct pipeline *p, uint32_t s, uint32_t room)
 {
     uint32_t have = 0, wanted = p->slot->source[s].at_least;
@@ -145,7 +145,7 @@ static void order_brought(const struct pipeline *p, struct candidate **order, ui
 
 /* ---- one after the other --------------------------------------------------------------------- */
 
-/* How many places the sources that have too few still need, as far as they have candidates. */
+/* The number of places owed to sources below at_least, as far as they have candidates. */
 static uint32_t missing_places(const struct selection *selection)
 {
     const struct policy_slot *slot = selection->p->slot;
@@ -164,8 +164,8 @@ static bool is_full(const struct selection *selection, uint32_t s)
     return at_most > 0 && selection->have[s] >= at_most;
 }
 
-/* The next candidate; count when none may follow.  Those that never may again are taken out on the
- * way: they were shown or refused, or their source has its most. */
+/* The index of the next candidate; count: none.  Removes candidates that can never follow: already
+ * shown or refused, or of a source that is at its at_most. */
 static uint32_t next_of(const struct selection *selection, bool only_missing)
 {
     const struct pipeline *p = selection->p;
@@ -215,7 +215,7 @@ static void explain(struct selection *selection, uint32_t index, bool only_missi
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-/* Where each item is among the chosen: open addressing, at most half full. */
+/* A hash table from item to its index among the chosen: open addressing, at most half full. */
 struct places {
     uint32_t *slot; /* place + 1; 0 is free */
     uint32_t mask;
@@ -295,7 +295,7 @@ static void begin_mmr(struct selection *selection)
     p->no_room = p->no_room || !selection->has_mmr;
 }
 
-/* Shows the candidate, or notes why not. */
+/* Emits the candidate, or notes why not. */
 static void take(struct selection *selection, uint32_t index, bool only_missing)
 {
     struct pipeline *p = selection->p;

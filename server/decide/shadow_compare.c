@@ -17,13 +17,13 @@ uint32_t shadow_key(uint32_t item, struct text id)
     return KEY_OF_UNKNOWN | (uint32_t)(hash_bytes(id.ptr, id.len, 0) >> 33);
 }
 
-/* An item in both answers: its places, and how its score differs. */
+/* An item in both answers: its places and the difference in score. */
 struct common {
     uint32_t served_place, shadow_place;
     double drift;
 };
 
-/* An item of the shadow's answer, to be found by its number. */
+/* An item of the shadow's answer, for lookup by number. */
 struct place {
     uint32_t item, place;
 };
@@ -42,7 +42,7 @@ static int by_shadow_place(const void *left, const void *right)
     return a->shadow_place < b->shadow_place ? -1 : a->shadow_place > b->shadow_place;
 }
 
-/* The first place of the item; NULL when it is not there. */
+/* The first place of the item; NULL: absent. */
 static const struct place *find(const struct place *places, uint32_t count, uint32_t item)
 {
     uint32_t low = 0, high = count;
@@ -75,8 +75,8 @@ static uint32_t find_common(const struct shadow_answer *served, const struct sha
     return count;
 }
 
-/* Spearman's: of the ranks among the common items, which have no ties since answers are ordered.
- * `common` is in the order of what was served. */
+/* Spearman's rank correlation over the common items; there are no ties, since answers are ordered.
+ * `common` is in the order of the served answer. */
 static double correlate(struct common *common, uint32_t count)
 {
     double squares = 0, n = count;

@@ -3,7 +3,7 @@
 #include "server/decide/pipeline.h"
 #include "server/metrics.h"
 
-/* The best of these sums. */
+/* Emits the items with the best of these sums. */
 static void emit_best(struct pipeline *p, uint32_t place, const char *source)
 {
     struct top top = pipeline_top(p, p->rules == NULL ? p->wanted : pipeline_depth(p));
@@ -19,7 +19,7 @@ static void emit_best(struct pipeline *p, uint32_t place, const char *source)
         (void)pipeline_emit(p, top.slot[i].key, top.slot[i].score, source);
 }
 
-/* The first source of that kind; source_count when the slot has none. */
+/* The first source of that kind; source_count: the slot has none. */
 static uint32_t first_source(const struct pipeline *p, enum policy_source_kind kind)
 {
     uint32_t s = 0;
@@ -38,8 +38,8 @@ static const struct model *first_model(const struct pipeline *p, enum policy_sou
     return NULL;
 }
 
-/* Whose neighbors are asked: those of the slot, or the first that are loaded unless the slot goes
- * by content alone. */
+/* The neighbors model to use: the slot's, else the first one loaded, unless the slot uses only
+ * content. */
 static const struct model *neighbors_for_similar(const struct pipeline *p)
 {
     const struct model *own = first_model(p, SOURCE_neighbors);
@@ -60,7 +60,7 @@ static void emit_neighbors(struct pipeline *p, const struct model *model)
         pipeline_use_model(p, model);
 }
 
-/* By vectors, behind what is there.  False: the breaker of the model is open. */
+/* Appends similar items by vectors.  False: the model's breaker is open. */
 static bool emit_by_vectors(struct pipeline *p, const struct model *model, const char *source)
 {
     struct factors_found found;
@@ -81,7 +81,7 @@ static bool emit_by_vectors(struct pipeline *p, const struct model *model, const
     return true;
 }
 
-/* What those want who act on the items: where there is nothing else to ask. */
+/* The last resort: what a person with these items as history would get. */
 static void similar_by_factors(struct pipeline *p, const struct model *model)
 {
     bool is_open = !emit_by_vectors(p, model, "factors");
@@ -95,8 +95,8 @@ static void similar_by_factors(struct pipeline *p, const struct model *model)
         ladder_fill_generic(p);
 }
 
-/* The neighbors of the items that the caller names, and where the slot has such a source what is
- * like them behind those; nothing of the person goes in but what they must not see. */
+/* Neighbors of the caller's items, followed by similar items if the slot has such a source.  The
+ * person's data is used only to exclude items. */
 void similar_answer(struct pipeline *p)
 {
     enum reason reason = REASON_none;

@@ -10,11 +10,11 @@
 #include "server/decide/snapshot_internal.h"
 #include "server/decide/trial.h"
 
-/* Kinds as bits. */
+/* A set of model kinds. */
 #define KIND(kind)   (1u << (kind))
 #define RANKER_KINDS (KIND(MODEL_linear) | KIND(MODEL_trees) | KIND(MODEL_mlp) | KIND(MODEL_blend))
 
-/* The model at `index` as the variant sees it. */
+/* The model at `index` in the variant: the stable one, or the trial that replaces it. */
 static const struct model *model_of(const struct snapshot *snapshot, uint32_t variant,
                                     uint32_t index)
 {
@@ -43,7 +43,7 @@ static const char *lowest_name(uint32_t kinds)
     return model_kind_name((enum model_kind)__builtin_ctz(kinds));
 }
 
-/* "" finds nothing and misses nothing; "*" takes the first of the kind, or does without. */
+/* "": none, and none missing.  "*": the first of the kind; if there is none, none is missing. */
 static enum err_code find_model(const struct snapshot *snapshot, uint32_t variant, const char *slot,
                                 const char *name, uint32_t kinds, const struct model **ret_model,
                                 bool *ret_missing, struct err *err)
@@ -82,7 +82,7 @@ static const struct model *find_named(const struct snapshot *snapshot, uint32_t 
     return NULL;
 }
 
-/* A part that is missing makes the blend missing, unless it has a default. */
+/* A missing part without a default makes the whole blend missing. */
 static enum err_code assemble_blend(const struct snapshot *snapshot, uint32_t variant,
                                     struct slot_models *models, struct err *err)
 {
@@ -96,7 +96,7 @@ static enum err_code assemble_blend(const struct snapshot *snapshot, uint32_t va
     return rc == ERR_NOT_FOUND ? ERR_OK : rc;
 }
 
-/* Which trials have a part in what these models answer. */
+/* The bit set of trials among these models. */
 static uint32_t trials_of(const struct snapshot *snapshot, const struct slot_models *models,
                           const struct snapshot_variant *variant)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the features of a ranker come from, by their names. */
+/* Binds a ranker's features to their sources, by name. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +18,7 @@ static bool bind_source(const struct policy_slot *slot, struct text kind,
     return false;
 }
 
-/* BIND_NONE of `from`: a list of ids, which has no number. */
+/* BIND_NONE also stands for a list of ids, which has no numeric value. */
 static bool bind_stored(const struct store *store, struct text name, struct rank_binding *binding)
 {
     struct feature feature;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The arrays of the workers, as long as the models and the store of this snapshot need them. */
+/* Allocates the workers' arrays, sized for the models and the store of this snapshot. */
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -17,7 +17,7 @@ void snapshot_count_places(struct snapshot *snapshot)
     }
 }
 
-/* Gives the worker its arrays; returns what is left of the memory. */
+/* Places the worker's arrays in `memory`; returns the rest of it. */
 static float *share_out(const struct snapshot *snapshot, struct worker_scratch *scratch,
                         float *next, size_t items)
 {
@@ -39,8 +39,8 @@ enum err_code snapshot_make_scratch(struct snapshot *snapshot, uint32_t item_cou
     size_t items = ((size_t)item_count_max + 15) & ~(size_t)15;
     size_t per_worker = items * (3 + 2 * (size_t)snapshot->place_count);
     snapshot->scratch = calloc(snapshot->worker_count, sizeof *snapshot->scratch);
-    /* Straight from the kernel, zeroed and resident only where it is used; calloc would sooner or
-     * later recycle what it was given back, and touch all of it. */
+    /* mmap gives zeroed memory that is resident only where used; calloc may recycle freed memory,
+     * and would then touch all of it to clear it. */
     size_t bytes = per_worker * snapshot->worker_count * sizeof(float);
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory != MAP_FAILED) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sources that bring items by their numbers, each with its natural score: what was chosen ahead of
- * the request, and what the caller brings. */
+/* Sources that propose explicit lists of items with natural scores: lists built ahead of the
+ * request, and the caller's own. */
 #include <float.h>
 #include <math.h>
 
@@ -9,8 +9,8 @@
 #define REPEAT_AGE_S (60.0f * 86400.0f)
 #define DUE_SPREAD   0.5 /* of the logarithm of gaps around the interval */
 
-/* The first that is said of an item counts; a score of zero stays a little above it, since zero
- * means that the source does not know the item. */
+/* Sets an item's score; the first one counts.  A score of zero is stored slightly above zero, since
+ * zero means that the source does not know the item. */
 static void bring(struct pipeline *p, uint32_t s, uint32_t item, float value)
 {
     uint32_t place = p->models->place[s];
@@ -21,7 +21,7 @@ static void bring(struct pipeline *p, uint32_t s, uint32_t item, float value)
     p->scratch->touched[place][p->touched_count[place]++] = item;
 }
 
-/* A narrow filter must not use up the places of a source: then those that may be shown count. */
+/* Narrow filters must not use up the source's `count`: only items that may be shown are counted. */
 static bool is_narrow(const struct pipeline *p)
 {
     return p->filters.present || p->slot->filter_count > 0;
@@ -39,8 +39,7 @@ static void bring_list(struct pipeline *p, uint32_t s, struct list_items items)
     }
 }
 
-/* Those of the categories that the request asks for; of the one that the person is near to; of all.
- */
+/* Trending items of the requested categories, else of the person's category, else overall. */
 static void bring_by_category(struct pipeline *p, uint32_t s, const struct list *list)
 {
     uint32_t near = subject_category(p);
@@ -75,14 +74,14 @@ static void bring_trending(struct pipeline *p, uint32_t s)
     }
 }
 
-/* Due when the interval is over: the density of log-normal gaps between purchases, at most 1. */
+/* How due a repeat purchase is: the log-normal density of gaps, scaled to 1 at the interval. */
 static float due(double since_s, double interval_s)
 {
     double distance = log((since_s > 1.0 ? since_s : 1.0) / interval_s) / DUE_SPREAD;
     return (float)exp(-0.5 * distance * distance);
 }
 
-/* How much somebody who bought the item wants it again. */
+/* The natural score of `repeat` for an item that the person bought. */
 static float repeat_value(struct pipeline *p, const struct policy_source *source, uint32_t position)
 {
     uint32_t item = p->history.item[position];
@@ -132,7 +131,7 @@ static void bring_content(struct pipeline *p, uint32_t s)
     sources_sum_content(p, s, p->seed, NULL, p->seed_count);
 }
 
-/* With the caller's scores, or without one by its place. */
+/* The caller's candidates, by their scores or else by position. */
 static void bring_candidates(struct pipeline *p, uint32_t s)
 {
     uint32_t count = p->request->candidate_count;

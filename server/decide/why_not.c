@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What became of one item: at which stage it fell out of a decision, told after the decision was
- * made and before the sums of the sources are cleared.  A fallback clears them on its way: what
- * they had is held, and what its policy decided is told before its own are cleared. */
+/* Explains at which stage an item was lost, after the decision and before the sources' sums are
+ * cleared.  With a fallback slot the first slot's findings are saved before its sums are cleared,
+ * and the fallback's are reported before its own are. */
 #include <math.h>
 
 #include "server/decide/pipeline.h"
@@ -24,7 +24,7 @@ static bool among(const struct text_list *list, struct text id)
     return false;
 }
 
-/* Why a blocked item is blocked. */
+/* The reason why an item is in the blocked set. */
 static const char *blocked_stage(const struct pipeline *p, struct text id, uint32_t item)
 {
     uint32_t position = subject_position(p, item);
@@ -64,7 +64,7 @@ static const struct candidate *find_chosen(const struct pipeline *p, uint32_t it
     return NULL;
 }
 
-/* It was no candidate: against the last that was one. */
+/* Not a candidate: compares with the last candidate. */
 static const char *cut_stage(const struct pipeline *p, struct decision_why_not *why_not)
 {
     float blend = 0.0f;
@@ -136,7 +136,7 @@ static const char *order_stage(const struct pipeline *p, const struct candidate 
     return "below";
 }
 
-/* By the policy that p goes by, which may be that of the fallback. */
+/* Explains by p's policy, which may be the fallback's. */
 static const char *stage_of(struct pipeline *p, struct decision_why_not *why_not, uint32_t item)
 {
     why_not->place = place_of(p->out, why_not->item);

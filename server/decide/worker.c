@@ -57,7 +57,7 @@ uint32_t workers_count(const struct workers *workers)
 
 struct worker *workers_claim(struct workers *workers)
 {
-    /* Relaxed: the workers were complete before any serving thread started. */
+    /* Relaxed: all workers were initialised before any serving thread started. */
     uint32_t index = atomic_load_explicit(&workers->claimed_count, memory_order_relaxed);
     while (index < workers->count) {
         if (atomic_compare_exchange_weak_explicit(&workers->claimed_count, &index, index + 1,
