@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blend - a ranker made of other rankers: score = sum of weight * transform(score of the part).
  *
- * A bundle of the kind names its parts, which are models of the kinds linear, trees and mlp by
- * name; a blend is no part of another one, so that there is no circle.  What is loaded is that
- * list; blend_assemble makes a ranker of it and of the models that serve under those names, whose
- * rows hold the features of all parts, each once.  The assembled one is what is asked, logged and
- * replayed like any other; it is made anew whenever a part changes.
+ * A blend's bundle lists its parts by name: models of the kinds linear, trees and mlp.  A blend
+ * cannot be part of another one, so there are no cycles.  The loaded bundle is only this list;
+ * blend_assemble combines it with the models serving under those names into a ranker whose rows
+ * hold the union of the parts' features.  The assembled ranker is used, logged and replayed like
+ * any other, and reassembled whenever a part changes.
  *
- * A part that is not there counts as its default, where the manifest gives one.
+ * A missing part contributes its default, if the manifest gives one.
  *
- * Threads: assemble and release on the loader; asked on any (models/ranker.h).
+ * Threads: assemble and release on the loader; evaluated on any (models/ranker.h).
  * Limits: BLEND_PARTS_MAX parts, BUNDLE_FEATURES_MAX features of all of them. */
 #ifndef MODELS_BLEND_H
 #define MODELS_BLEND_H

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bundle - one version of one model on disk: NAME/VERSION/ with manifest.json and its files.
  *
- * Opening reads every file that the manifest names, once, and checks its SHA-256 over the very
- * bytes that are used afterwards; nothing is mapped.  Files in the folder that the manifest does
- * not name are refused, so that a half-edited bundle is noticed.  docs/bundles.md describes
- * manifest and files.
+ * Opening reads every file named in the manifest once, and checks SHA-256 over the same bytes that
+ * are used afterwards; nothing is memory-mapped.  Files that the manifest does not name are
+ * refused, so that a half-edited bundle is noticed.  docs/bundles.md describes manifest and files.
  *
- * The hashes of the manifest cover every file but its own signature, manifest.json.minisig
- * (models/minisign.h), which may lie beside it.  Who is given keys opens nothing that is not signed
- * by one of them; the signature is checked over the manifest's bytes before they are read.
+ * The manifest's hashes cover every file except its own signature, manifest.json.minisig
+ * (models/minisign.h), which may lie beside it.  With keys, only bundles signed by one of them are
+ * opened; the signature is verified over the manifest's bytes before they are parsed.
  *
- * Everything in a bundle is untrusted.  Errors name the file, the field, what was expected and
- * found: ERR_CORRUPT for what the bundle says or lacks, ERR_UNSUPPORTED for a format or type that
- * is not read here, ERR_NOT_FOUND when there is no manifest, ERR_LIMIT, ERR_NOMEM, ERR_IO.
+ * Everything in a bundle is untrusted.  Errors name the file, the field, and the expected and
+ * actual value: ERR_CORRUPT for wrong or missing content, ERR_UNSUPPORTED for an unknown format or
+ * type, ERR_NOT_FOUND if there is no manifest, ERR_LIMIT, ERR_NOMEM, ERR_IO.
+ *
  * Threads: loader, tools.  Limits: manifest 1 MiB, golden rows 16 MiB, 16 files, each up to 4 GiB.
  */
 #ifndef MODELS_BUNDLE_H

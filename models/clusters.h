@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clusters - rows that are near each other: k-means in two levels (a few cells, then each cell by
- * itself), learned from a sample.
+/* clusters - k-means clustering of rows in two levels (a few cells, then each cell separately),
+ * trained on a sample.
  *
- * A row goes to the nearest center within the CLUSTERS_CELLS_TRIED cells nearest to it, so that
- * millions of rows take seconds and not minutes.  The same rows and seed give the same clusters.
+ * A row is assigned to the nearest center within its CLUSTERS_CELLS_TRIED nearest cells, so that
+ * millions of rows take seconds instead of minutes.  The same rows and seed give the same clusters.
  *
  * Threads: one; calls BLAS.  Limits: CLUSTERS_MAX, SIEVE_DIM_MAX factors. */
 #ifndef MODELS_CLUSTERS_H

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* contributions - what each feature adds to the margin of a row (the score, before a logistic or
- * other output function):  margin = base + sum of contributions, to the rounding of the model.
+/* contributions - the contribution of each feature to the margin of a row (the score before a
+ * logistic or other output function): margin = base + sum of contributions, up to rounding.
  *
  *   linear  weight * value, exact; base is the bias
- *   trees   by path (Saabas 2014): at each split that the row passes, what is expected below the
- *           child less what was expected above; base is what the model gives on average.  Means are
- *           those of the leaves, weighted by `sum_hessian` in files of XGBoost and by `leaf_count`
- *           in those of LightGBM; XGBoost's gblinear is as linear.  The margin of a random forest
- * of LightGBM is the mean of its trees, but their sum where the score is raw mlp, blend, and trees
- * whose score is the number of a class: none
+ *   trees   by path (Saabas 2014): each split on the row's path adds the mean below the child taken
+ *           minus the mean above; base is the model's average.  Means are over leaves, weighted by
+ *           `sum_hessian` in XGBoost files and by `leaf_count` in LightGBM files.  XGBoost's
+ *           gblinear is handled as linear.  The margin of a LightGBM random forest is the mean of
+ *           its trees, or their sum if the score is raw.
  *
- * Off the fast path: asked for when a decision is to be explained.  Threads: any; no allocation. */
+ *   none    mlp, blend, and trees whose score is a class number
+ *
+ * Not a fast path: used when a decision is explained.  Threads: any; no allocation. */
 #ifndef MODELS_CONTRIBUTIONS_H
 #define MODELS_CONTRIBUTIONS_H
 

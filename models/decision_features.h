@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* decision_features - the features of a ranker that come with the decision itself, not from the
- * store: what the caller sent, the scores of the sources, the shopper's own purchases of the item.
- * Rankers name them in their manifests (docs/policies.md says what they hold); the daemon binds
- * them, and `decidectl model verify` knows them.
+/* decision_features - names of ranker features that come from the decision rather than the store:
+ * the caller's values, the scores of the sources, the person's own purchases of the item.  Rankers
+ * name them in their manifests (docs/policies.md defines them); the daemon binds them, and
+ * `decidectl model verify` accepts them.
  *
  * Threads: no state. */
 #ifndef MODELS_DECISION_FEATURES_H

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* factors_index - an inverted file over items' factors: lists of items that are near each other (a
- * sieve), of which a query reads those that promise most.
+/* factors_index - an inverted file (IVF) over item factors: a query reads the most promising of
+ * many lists of nearby items (each list is a sieve).
  *
- * Inner products are met as such: lists are made by distance, lengths included, so that long rows,
- * which score high for many, have lists of their own.  What a list promises is the product with its
- * mean and INDEX_SPREAD deviations above it, for which the means have one factor more.
- * A list has its longest rows first and is left where they get too short to matter.
+ * Built for inner products rather than cosines: rows are clustered by Euclidean distance, lengths
+ * included, so that long rows, which score high for many queries, get lists of their own.  A list's
+ * priority is the query's product with its mean plus INDEX_SPREAD standard deviations, for which
+ * the means have one extra dimension.  Rows in a list are sorted by length, longest first, and the
+ * scan stops where they are too short to matter.
  *
- * How many lists a query reads is measured when the index is built: for up to 512 sampled users the
- * best INDEX_RECALL_AT items are found exactly, and the list of each is looked up in the user's
- * order.  Every other user chooses the fewest lists whose mean recall is the wanted one at least,
- * less what the mean of such a sample may be off (the lower end of a one-sided interval of 95 %);
- * the others tell the recall with so many.  More are read with filters (factors_top.c).
+ * The number of lists per query is calibrated at build time: for up to 512 sampled users the best
+ * INDEX_RECALL_AT items are computed exactly, and the rank of each item's list in the user's order
+ * is looked up.  Half of the users determine the smallest number of lists whose mean recall reaches
+ * the target, less its sampling error (the lower end of a one-sided 95 % interval); the other half
+ * give the reported recall for that number.  With filters more lists are read (factors_top.c).
  *
  * Threads: create and destroy on the loader.  The same factors give the same index. */
 #ifndef MODELS_FACTORS_INDEX_H

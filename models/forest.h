@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* forest - the trees of one model, whichever library wrote them, and a plain evaluator of them.
+/* forest - the trees of one model, from either library, and a plain evaluator.
  *
- * A loader (xgboost.h, lightgbm.h) adds trees, forest_add_tree checks that they are trees, and from
- * then on the forest is immutable.  The arithmetic is the library's own: an XGBoost forest compares
- * and adds in float, a LightGBM forest in double, both in the order of the trees, so that margins
- * are equal to the library's to the last bit.
+ * A loader (xgboost.h, lightgbm.h) adds trees and forest_add_tree validates their structure; then
+ * the forest is immutable.  The arithmetic is the library's own: an XGBoost forest compares and
+ * adds in float, a LightGBM forest in double, both in tree order, so that margins are
+ * bit-identical to the library's.
  *
  * forest_margins walks one row through one tree after the other and is the reference for the fast
  * evaluator (trees_score.c).
  *
  * Threads: adding on one thread; evaluation on any, without allocation.
- * Limits: below; what is beyond is ERR_LIMIT. */
+ * Limits: below; exceeding one is ERR_LIMIT. */
 #ifndef MODELS_FOREST_H
 #define MODELS_FOREST_H
 

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* forest_fast - up to 32 rows through a forest at once, with the very bits of forest_margins.
+/* forest_fast - evaluates up to 32 rows at once, bit-identical to forest_margins.
  *
- * After QuickScorer (Lucchese et al. 2015): each leaf of a tree is a bit, each split that sends a
- * row to the right takes the leaves of its left side away, and the lowest bit that stays is the
- * leaf the row ends in.  It goes column by column, the splits in the order of their thresholds,
- * with rows in the lanes of a vector: splits above all rows are not looked at, those below all rows
- * take their leaves away from one word for all of them, and those between cost one comparison and
- * two bit operations for eight floats.  So rows that are alike cost least.
+ * After QuickScorer (Lucchese et al. 2015): each leaf of a tree is a bit; each split that sends a
+ * row to the right clears the leaves of its left subtree; the lowest bit that remains is the row's
+ * leaf.  Evaluation goes feature by feature over the splits sorted by threshold, with rows in
+ * vector lanes.  Splits above all rows are skipped; those below all rows clear their leaves in one
+ * word shared by all; those between cost one comparison and two bit operations per eight floats.
+ * Similar rows are therefore cheapest.
  *
- * A split reads a column: the values of a feature with what counts as missing already sent to the
- * split's side (-infinity goes left, NaN goes right), so that missing values, LightGBM's zeros and
- * sets of categories all become `column <= threshold`.
+ * A split reads a column: a feature's values in which missing ones are already replaced according
+ * to the split's default side (-infinity goes left, NaN goes right).  So missing values, LightGBM's
+ * zeros and category sets all become `column <= threshold`.
  *
- * Trees with many leaves or many sets of categories are walked node by node.  So many trees at a
- * time go through the columns that what is left of their leaves stays in the nearest cache.
+ * Trees with many leaves or many category sets are walked node by node.  Trees are processed in
+ * batches small enough that their leaf words stay in the nearest cache.
  *
- * Few rows go one at a time by ranks where the forest fits (forest_ranks.h): up to four, and up to
- * three that are left over beside eight.
+ * Few rows are evaluated one at a time by ranks if the forest fits (forest_ranks.h): up to four
+ * rows, or up to three left over after groups of eight.
  *
  * Threads: create and destroy on the loader; margins on any, without allocation or locks. */
 #ifndef MODELS_FOREST_FAST_H

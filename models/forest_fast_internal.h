@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* forest_fast_internal - the layout that is made once and read by the evaluators.
+/* forest_fast_internal - the layout that is built once and read by the evaluators.
  *
- * XGBoost's forests have columns of floats and pieces of 32 leaves, LightGBM's have columns of
+ * XGBoost forests use columns of floats and pieces of 32 leaves, LightGBM forests columns of
  * doubles and pieces of 64. */
 #ifndef MODELS_FOREST_FAST_INTERNAL_H
 #define MODELS_FOREST_FAST_INTERNAL_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* forest_file - a model file of whichever library, told by what it holds, never by its name.
+/* forest_file - a model file of either library, recognised by its content, never by its name.
  *
  * Untrusted input: ERR_CORRUPT, ERR_UNSUPPORTED, ERR_LIMIT or ERR_NOMEM, with the place in the
  * file.  Threads: loader, tools. */

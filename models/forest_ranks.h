@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* forest_ranks - one row at a time through a forest in AVX2, with the very bits of forest_margins.
+/* forest_ranks - evaluates one row at a time with AVX2, bit-identical to forest_margins.
  *
- * A value counts as its rank: how many of the thresholds that its feature is compared with lie
- * below it.  Ranks are bytes, so that one instruction compares 32 of them; a shuffle brings to each
- * split the rank it looks at.  Which splits send the row to the right becomes a word of 32 bits.
- * A leaf is alive when no split that has it on its left side is among those, and the first one
- * alive is the leaf the row ends in (QuickScorer, Lucchese et al. 2015).  Every tree takes the same
- * steps whatever the row is: there is nothing to be mispredicted.
+ * A value is replaced by its rank: the number of its feature's thresholds below it.  Ranks are
+ * bytes, so that one instruction compares 32 of them; a shuffle brings each split the rank that it
+ * tests.  The splits that send the row to the right form a 32-bit word.  A leaf is alive if none of
+ * these splits has it in its left subtree, and the first one alive is the row's leaf (QuickScorer,
+ * Lucchese et al. 2015).  Every tree takes the same steps whatever the row, so there are no branch
+ * mispredictions.
  *
- * 32 splits and 32 leaves make a block: a tree of up to 32 leaves, several small ones in a row, or
+ * 32 splits and 32 leaves form a block: a tree of up to 32 leaves, several small ones in a row, or
  * a piece of a larger one.
  *
- * What does not fit: a forest that needs more than 128 columns of ranks.  A numeric feature takes
- * one for each kind of missing value its splits have and for each 254 thresholds, a split by a set
- * of categories one of its own.  A tree that forest_fast walks is walked here too, and one of whose
- * leaves more than 32 splits have on their left, or that takes more than 16 blocks.
+ * Does not fit: a forest that needs more than 128 rank columns.  A numeric feature takes one for
+ * each kind of missing value among its splits and for each 254 thresholds; each category-set split
+ * takes its own.  Trees that forest_fast walks are walked here too, and so are trees with a leaf in
+ * the left subtrees of more than 32 splits, or that need more than 16 blocks.
  *
- * Memory: 224 bytes a block, 12 a tree or piece of one, and the thresholds of each feature once, in
- * nodes of 16.  300 trees of 31 leaves: 96 KiB of XGBoost, 118 KiB of LightGBM.
+ * Memory: 224 bytes per block, 12 per tree or piece, and each feature's thresholds once, in nodes
+ * of 16.  300 trees of 31 leaves: 96 KiB for XGBoost, 118 KiB for LightGBM.
  *
  * Threads: create and destroy on the loader; the rest on any, without allocation or locks. */
 #ifndef MODELS_FOREST_RANKS_H

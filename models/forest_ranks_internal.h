@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* forest_ranks_internal - the layout that forest_ranks.c makes and forest_ranks_avx2.c reads. */
+/* forest_ranks_internal - the layout built by forest_ranks.c and read by forest_ranks_avx2.c. */
 #ifndef MODELS_FOREST_RANKS_INTERNAL_H
 #define MODELS_FOREST_RANKS_INTERNAL_H
 

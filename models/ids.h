@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ids - the list of external ids that belongs to the rows of a model: one id a line, UTF-8, LF,
- * in row order.  Duplicates, blank lines and invalid ids are refused with their line number.
- * Threads: built once by the loader, then read by any. */
+/* ids - the external ids of a model's rows: one id per line, UTF-8, LF, in row order.  Duplicates,
+ * blank lines and invalid ids are refused with their line number. Threads: built once by the
+ * loader, then read by any. */
 #ifndef MODELS_IDS_H
 #define MODELS_IDS_H
 

@@ -2,7 +2,7 @@
 /* lightgbm - models that LightGBM 2 to 4 saved as text.
  *
  * Boosters gbdt, dart, goss and rf; numeric and categorical splits, linear trees, several classes.
- * What is read, and what is refused by name, stands in docs/bundles.md.
+ * docs/bundles.md lists what is supported, and what is refused by name.
  *
  * Untrusted input: ERR_CORRUPT, ERR_UNSUPPORTED, ERR_LIMIT or ERR_NOMEM with the line of the file.
  * Threads: loader, tools. */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* minisign - public keys and detached signatures in the format of minisign, by libsodium.
  *
- * A signature is four lines: an untrusted comment, which nothing vouches for; algorithm, key id and
+ * A signature file has four lines: an untrusted comment, which is not signed; algorithm, key id and
  * Ed25519 signature in base64; a trusted comment; and the global signature, which covers signature
- * and trusted comment.  Both algorithms are read: "Ed" signs the bytes themselves, "ED" (what
- * minisign does by itself) their BLAKE2b hash of 64 bytes.  A signature by a weak key of small
- * order is none.
+ * and trusted comment.  Both algorithms are supported: "Ed" signs the bytes themselves, "ED"
+ * (minisign's default) their 64-byte BLAKE2b hash.  Signatures by keys of small order are rejected.
  *
- * Everything read here is untrusted until a signature holds.  Errors name what they are about:
- * ERR_CORRUPT for what is no key or signature, ERR_DENIED for a signature that does not hold or is
- * by a key that is not among those given.  Threads: any; no state.  Limits: MINISIGN_KEYS_MAX keys,
- * MINISIGN_FILE_BYTES_MAX a file. */
+ * Everything read here is untrusted until a signature verifies.  Errors name the key or signature
+ * file: ERR_CORRUPT for one that is malformed, ERR_DENIED for a signature that does not verify or
+ * is by a key that was not given.
+ *
+ * Threads: any; no state.  Limits: MINISIGN_KEYS_MAX keys, MINISIGN_FILE_BYTES_MAX per file. */
 #ifndef MODELS_MINISIGN_H
 #define MODELS_MINISIGN_H
 

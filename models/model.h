@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model - a loaded, verified, immutable model of any kind, ready to be evaluated.
+/* model - a loaded, verified, immutable model of any kind, ready for evaluation.
  *
- * Life: model_load (from an opened bundle: structure, values finite, indices in range) ->
- * model_check_golden (recomputes the rows that came with the bundle) -> model_bind (gives rows
- * their item numbers) -> served by any number of threads -> model_destroy after the last reader
- * left.
+ * Life cycle: model_load (from an opened bundle; checks structure, finite values and index ranges)
+ * -> model_check_golden (recomputes the golden rows of the bundle) -> model_bind (maps rows to item
+ * numbers) -> evaluated by any number of threads -> model_destroy after the last reader has left.
  *
  * Threads: load, check, bind, destroy on the loader; the evaluators below on any thread, without
  * allocation or locks of ours.  A process that serves calls model_use_one_blas_thread first. */
@@ -39,9 +38,9 @@ struct model {
     char name[MODEL_NAME_BYTES];
     char version[MODEL_NAME_BYTES];
     char label[2 * MODEL_NAME_BYTES]; /* "name@version" */
-    int64_t trained_at_ms;            /* 0 when the manifest does not say */
+    int64_t trained_at_ms;            /* 0: not in the manifest */
     uint64_t bytes;                   /* memory held */
-    struct breaker *breaker; /* owned; of its use in decisions, the one part that changes */
+    struct breaker *breaker;          /* owned; for its use in decisions; the only mutable part */
     union {
         struct factors *factors; /* and embeddings */
         struct neighbors *neighbors;
@@ -52,7 +51,7 @@ struct model {
         struct blend *blend;
         struct prices *prices;
     } as;
-    uint32_t feature_count; /* of a ranker (ranker.h): what its rows are made of */
+    uint32_t feature_count; /* rankers (ranker.h): the columns of a row */
     const struct bundle_feature *feature;
     struct ids *items;     /* row -> id; NULL for rankers and prices */
     uint32_t *item_of_row; /* row -> item number, after model_bind */
@@ -60,11 +59,11 @@ struct model {
     uint32_t row_of_item_count;
 };
 
-/* OpenBLAS with threads of its own makes callers wait for each other and burns a core after each
- * call.  First thing in main of a process that serves; a trainer leaves it alone.  Beside it,
+/* Sets OpenBLAS to one thread: its own threads would serialise callers and spin after each call.
+ * To be called first in main of a serving process, not in a trainer.  In addition,
  * OPENBLAS_NUM_THREADS=1 in the environment keeps the library from starting threads at all. */
 void model_use_one_blas_thread(void);
-/* False when the OpenBLAS found at run time is its serial variant, which must not be called from
+/* False: the OpenBLAS found at run time is the serial variant, which must not be called from
  * several threads. */
 bool model_blas_is_thread_safe(void);
 
@@ -97,66 +96,65 @@ uint32_t model_row_count(const struct model *model); /* 0 for rankers, blends an
 
 #define FACTORS_DIM_MAX 512
 
-/* What factors_fold_in takes of its arena, and gives back. */
+/* Arena space used temporarily by factors_fold_in. */
 #define FACTORS_FOLD_IN_BYTES(dim) (((dim) + 33) * (dim) * sizeof(double) + 64)
 
 uint32_t factors_dim(const struct factors *factors);
-/* The row of a user that training saw (dim floats), or NULL. */
+/* The row of a user seen in training (dim floats), or NULL. */
 const float *factors_user(const struct factors *factors, struct text user);
 /* The row of an item. */
 const float *factors_item(const struct factors *factors, uint32_t row);
-/* A vector for a history, the user half-step of iALS (Rendle et al. 2021) over the set S of rows:
+/* Folds a history in: the user half-step of iALS (Rendle et al. 2021) over the set S of rows:
  *   (sum_S v v' + a0 V'V + reg (|S| + a0 I)^nu Id) u = sum_S v
- * Rows above 1,000 are left out; a row that is given twice counts twice.  False when there is no
- * row, the arena is full or the system is not positive
- * definite. */
+ * Rows beyond the first 1,000 are ignored; a row given twice counts twice.  ret_user: dim floats.
+ * False: there is no row, the arena is full, or the system is not positive definite. */
 bool factors_fold_in(const struct factors *factors, const uint32_t *rows, uint32_t row_count,
                      struct arena *arena, float *ret_user);
 float factors_score(const struct factors *factors, const float *user, uint32_t row);
-/* Adds to io_upper[item], for each item of the model, a number that weight times its score does not
- * exceed, and to others perhaps a number that is hardly above zero; the weight is not negative.
- * Close to the score, and several times as fast to get: what a caller wants to know exactly it asks
- * for.  Before model_bind an item's number is its row. */
+/* Adds an upper bound of weight * score to io_upper[item] for each item of the model (and possibly
+ * a tiny positive number to others); weight >= 0.  The bound is tight and several times as fast as
+ * the score; compute the exact score where it matters.  Before model_bind an item's number is its
+ * row. */
 void factors_add_upper(const struct model *model, const float *user, float weight, float *io_upper);
 
-/* How the best items are found: by reading all of them in bytes, or through an index that the
- * loader made (models/factors_index.h). */
+/* How the best items are found: by scanning all rows in 8 bits, or through an index built by the
+ * loader (models/factors_index.h). */
 struct factors_retrieval {
     bool is_exact;
-    uint32_t list_count, probes; /* of the index: lists, and how many a query reads */
-    double recall;               /* of the index: measured at the best 100, over recall_queries */
+    uint32_t list_count, probes; /* index: number of lists, and how many a query reads */
+    double recall;               /* index: measured at the best 100, over recall_queries */
     uint32_t recall_queries;
-    uint64_t build_ns, bytes; /* what the loader took for it, and the memory beside the floats */
+    uint64_t build_ns, bytes; /* build time, and memory in addition to the floats */
 };
 void factors_retrieval(const struct factors *factors, struct factors_retrieval *ret_retrieval);
 
-/* The best items of all that pass a filter.  The filter is asked only about items that score high
- * enough, and a narrow one still gets its n where there are n. */
+/* The best n items that pass a filter.  The filter is called only for items that score high enough,
+ * and even a narrow one yields n items if there are that many. */
 struct factors_query {
     const float *user;
     uint32_t n;
     const uint64_t *allowed; /* bits by item number, in whole words; NULL: all are */
-    uint32_t allowed_count;  /* bits that count; those behind them are 0 */
-    bool (*admits)(const void *ctx, uint32_t item); /* asked after the bits; NULL: all are */
+    uint32_t allowed_count;  /* number of valid bits; further ones are 0 */
+    bool (*admits)(const void *ctx, uint32_t item); /* called after the bits; NULL: all pass */
     const void *ctx;
 };
 
 struct factors_found {
     struct top top;        /* item numbers, best first, ties to the smaller one; in the arena */
-    float unseen;          /* no item besides these scores more; -INFINITY: there is none */
-    bool is_exact;         /* no: `unseen` and `top` are as good as the index is */
+    float unseen;          /* upper bound for all other items; -INFINITY: there are none */
+    bool is_exact;         /* false: `unseen` and `top` are subject to the index's recall */
     uint32_t lists_probed; /* of an index; 0 without one */
 };
 
-/* Before model_bind an item's number is its row.  False when the arena is full: it takes
- * FACTORS_TOP_BYTES(n) and gives back all but the items. */
+/* Before model_bind an item's number is its row.  False: the arena is full.  Needs
+ * FACTORS_TOP_BYTES(n) of it, and releases all but the items. */
 #define FACTORS_TOP_BYTES(n) ((size_t)(n)*88 + 368640)
 bool factors_top(const struct model *model, const struct factors_query *query, struct arena *arena,
                  struct factors_found *ret_found);
 
 /* ---- embeddings: rows of length 1, so that inner products are cosines ------------------------
  *
- * They are kept as factors without users: all of the above serves but factors_user and
+ * Stored as factors without users: everything above applies, except factors_user and
  * factors_fold_in. */
 
 /* Whether model->as.factors is set. */
@@ -165,8 +163,8 @@ static inline bool model_has_vectors(const struct model *model)
     return model->kind == MODEL_factors || model->kind == MODEL_embeddings;
 }
 
-/* The direction of the sum of the rows times their weights (NULL: 1 each), of length 1.  Rows that
- * are MODEL_NO_ROW are passed over.  False when nothing is left of them. */
+/* The weighted sum of the rows (weight NULL: 1 each), normalised to length 1.  MODEL_NO_ROW entries
+ * are skipped.  False: the sum is empty or zero. */
 bool embeddings_mean(const struct factors *factors, const uint32_t *rows, const float *weight,
                      uint32_t row_count, float *ret_vector);
 
@@ -174,7 +172,7 @@ bool embeddings_mean(const struct factors *factors, const uint32_t *rows, const 
 
 struct neighbor_list {
     uint32_t count;
-    const uint32_t *other; /* rows, and item numbers once the model is bound */
+    const uint32_t *other; /* rows; item numbers once the model is bound */
     const float *weight;   /* descending */
 };
 void neighbors_of(const struct neighbors *neighbors, uint32_t row, struct neighbor_list *ret_list);
@@ -188,32 +186,32 @@ const uint32_t *popularity_order(const struct popularity *popularity);
 /* ---- linear: bias + sum of weight * feature, optionally through the logistic function ----------
  */
 
-/* values[feature_count]; NaN takes the fallback, what is beyond +-1e12 counts as that. */
+/* values[feature_count]; NaN is replaced by the fallback; values are clamped to +-1e12. */
 double linear_score(const struct linear *linear, const double *values);
 
 /* ---- trees: a model of XGBoost or LightGBM --------------------------------------------------- */
 
 #define TREES_BLOCK 32 /* rows that are scored in lockstep */
 
-/* values[row_count][feature_count]; NaN takes the fallback, or counts as missing.  `scratch` has
- * trees_scratch_bytes and is aligned to 64 bytes. */
+/* values[row_count][feature_count]; NaN is replaced by the fallback, or counts as missing.
+ * `scratch` has trees_scratch_bytes and is aligned to 64 bytes. */
 void trees_score_rows(const struct trees *trees, const double *values, uint32_t row_count,
                       void *scratch, double *ret_score);
 size_t trees_scratch_bytes(const struct trees *trees);
-/* The same score by the plain evaluator; what the other one is compared with. */
+/* The same score by the plain evaluator: the reference for tests. */
 double trees_score_plainly(const struct trees *trees, const double *values, void *scratch);
 
 /* ---- mlp: dense layers ----------------------------------------------------------------------- */
 
 #define MLP_BLOCK 32 /* rows that go through the layers together */
 
-/* values[row_count][feature_count]; NaN takes the fallback, what is beyond +-1e12 counts as that.
+/* values[row_count][feature_count]; NaN is replaced by the fallback; values are clamped to +-1e12.
  * `scratch` has mlp_scratch_bytes and is aligned to 64 bytes.  The last digits of a row's score
- * depend on how many rows it came with: BLAS adds up in another order. */
+ * depend on row_count, since BLAS sums in a different order. */
 void mlp_score_rows(const struct mlp *mlp, const double *values, uint32_t row_count, void *scratch,
                     double *ret_score);
 size_t mlp_scratch_bytes(const struct mlp *mlp);
-/* The same by plain loops in double; what the other one is compared with. */
+/* The same by plain loops in double: the reference for tests. */
 double mlp_score_plainly(const struct mlp *mlp, const double *values, void *scratch);
 
 /* ---- prices: rules ----------------------------------------------------------------------------
@@ -225,10 +223,10 @@ struct price_context {
 
 struct price_input {
     struct text item;     /* id */
-    struct text category; /* .ptr NULL when unknown */
+    struct text category; /* .ptr NULL: unknown */
     struct text brand;
     int64_t price_minor; /* the list price */
-    int64_t cost_minor;  /* INT64_MIN when unknown */
+    int64_t cost_minor;  /* INT64_MIN: unknown */
     currency_code currency;
     int64_t qty;
     const struct price_context *context;
@@ -237,13 +235,13 @@ struct price_input {
 
 struct price_output {
     int64_t amount_minor;
-    const char *rule;  /* name of the rule that made the price; NULL: the list price stands */
-    const char *bound; /* "floor" "ceiling" "margin" when a bound moved it, else NULL */
+    const char *rule;  /* the rule that set the price; NULL: the list price */
+    const char *bound; /* "floor", "ceiling" or "margin" if a bound moved it, else NULL */
 };
 
-/* Always gives a price that respects every bound that holds for the item; see docs/bundles.md for
- * the order of steps.  Never fails: what cannot be computed (overflow, a margin without a cost)
- * leaves the list price, within the bounds. */
+/* Always gives a price within every bound that applies to the item; docs/bundles.md has the order
+ * of steps.  Never fails: if a rule cannot be computed (overflow, a margin without a cost) the list
+ * price is used, within the bounds. */
 void prices_apply(const struct prices *prices, const struct price_input *input,
                   struct price_output *ret_output);
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model_figures - what a model is made of, in numbers, for reports: trees and their depth, sizes of
- * tensors, rules.
+/* model_figures - statistics of a model for reports: trees and their depth, tensor sizes, rules.
  *
- * Threads: any; it walks all trees, so not while somebody waits. */
+ * Threads: any.  It walks all trees, so it is not for the request path. */
 #ifndef MODELS_MODEL_FIGURES_H
 #define MODELS_MODEL_FIGURES_H
 

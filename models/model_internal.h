@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model_internal - the layouts that the loaders (one file a kind) and the evaluators of the hot
- * path share, and what all loaders do alike.
+/* model_internal - the layouts shared by the loaders (one file per kind) and the evaluators of the
+ * hot path, and helpers common to all loaders.
  *
- * A loader checks everything; an evaluator may rely on it: sizes agree, rows are in range, values
- * are finite and so far from the limits of a float that no sum of them overflows. */
+ * Loaders check everything, so evaluators may rely on it: sizes agree, rows are in range, values
+ * are finite and far enough from the limits of a float that no sum of them overflows. */
 #ifndef MODELS_MODEL_INTERNAL_H
 #define MODELS_MODEL_INTERNAL_H
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* npy - one array as numpy.save writes it, read from untrusted bytes as a tensor file that holds
- * one tensor.
+/* npy - reads one array written by numpy.save, from untrusted bytes, as a tensor file with one
+ * tensor.
  *
  * Source: the .npy format, numpy/lib/format.py (NEP 1), versions 1.0 to 3.0.  Read: little-endian
  * (or single bytes), C order; float16/32/64, int8/32/64, uint8/32, bool.  Big-endian, Fortran
- * order, structures, pickled objects and what numpy has no type for (bfloat16 arrives as V2) are
- * refused by name. The array fills the file to its last byte.
+ * order, structures, pickled objects and types that numpy lacks (bfloat16 arrives as V2) are
+ * refused by name.  The array must fill the file to its last byte.
  *
  * Ownership, threads and limits: as in models/safetensors.h; the header at most 64 KiB. */
 #ifndef MODELS_NPY_H

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prices_internal - price rules as they are kept, from the parser to the hot path.
+/* prices_internal - price rules in memory, from the parser to the hot path.
  *
- *  1. rule[] is in the order of rank: higher priority first, then as in the file.
- *  2. A term is one text that some rule asks of an item, a category or a brand.  A rule's terms of
- *     one dimension are numbers in ascending order; none: the dimension is not asked.
- *  3. Each rule stands in the postings of all its terms of one dimension, the first of item,
- *     category and brand that it asks; or, when it asks none, in `general`.  Postings and
- *     `general` are in ascending rank, and no rule is in a posting twice.
+ *  1. rule[] is in rank order: higher priority first, then file order.
+ *  2. A term is one text that some rule matches an item, a category or a brand against.  A rule's
+ *     terms in one dimension are numbers in ascending order; none: the dimension is not tested.
+ *  3. Each rule is in the postings of all its terms of one dimension, the first of item, category
+ *     and brand that it tests; or, if it tests none, in `general`.  Postings and `general` are in
+ *     ascending rank, and no rule is in a posting twice.
  *  4. All texts point into `texts`. */
 #ifndef MODELS_PRICES_INTERNAL_H
 #define MODELS_PRICES_INTERNAL_H

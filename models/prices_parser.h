@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prices_parser - rules.json while it is read, by the files of its parser.
+/* prices_parser - the state shared by the files of the rules.json parser.
  *
- *   prices_parse.c        the file, a rule and what it does to a price
- *   prices_parse_match.c  what a rule applies to
+ *   prices_parse.c        the file, a rule and its effect on a price
+ *   prices_parse_match.c  the conditions of a rule
  *
- * Threads: one owner.  Ownership: `prices` and `refs` are of prices_parse, also after an error. */
+ * Threads: one owner.  Ownership: `prices` and `refs` belong to prices_parse, even after an error.
+ */
 #ifndef MODELS_PRICES_PARSER_H
 #define MODELS_PRICES_PARSER_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ranker - models of the kinds linear, trees and mlp, and blends of them (models/blend.h) once they
- * are assembled: rows of named features in, a score each out.
+/* ranker - a common interface to models of the kinds linear, trees and mlp, and to assembled blends
+ * of them (models/blend.h): rows of named features in, one score per row out.
  *
- * model->feature names what a row is made of.  Threads: any, without allocation or locks. */
+ * model->feature names the columns of a row.  Threads: any, without allocation or locks. */
 #ifndef MODELS_RANKER_H
 #define MODELS_RANKER_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* safetensors - the tensor file of ML engineers, read from untrusted bytes and written atomically.
+/* safetensors - the tensor file format, read from untrusted bytes and written atomically.
  *
  * Layout: 8 bytes header length (little-endian), JSON header, data; source: huggingface/safetensors
  * README.md and tensor.rs.  The reader reproduces every check of the reference reader (tensors tile

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* safetensors_internal - what the reader of the header hands to the reader of the file. */
+/* safetensors_internal - passed from the header reader to the file reader. */
 #ifndef MODELS_SAFETENSORS_INTERNAL_H
 #define MODELS_SAFETENSORS_INTERNAL_H
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sieve - the rows whose inner product with a vector is largest, found through a copy of the rows
- * in bytes, a quarter of the size, and then computed exactly: the answer is that of computing all.
+/* sieve - maximum inner product search: screens the rows with an 8-bit copy, a quarter of the size,
+ * and computes the survivors in float.  The result is exact: the same as computing all rows.
  *
- * Rows stand in lists (one, or those of an index), the longest first in each, in groups of
- * DOT_INT8_GROUP that share a step.  With a row v = s q + r (q whole numbers, r what rounding left)
- * and the vector u = t p + w alike:
- *   u v = (t p + w) v = t p (s q + r) + w v,   so by Cauchy's inequality
+ * Rows are kept in lists (one, or those of an index), sorted by length, longest first, in groups of
+ * DOT_INT8_GROUP that share a quantisation step.  For a row v = s q + r (q integers, r the
+ * quantisation error) and the query u = t p + w likewise:
+ *   u v = (t p + w) v = t p (s q + r) + w v,   so by the Cauchy-Schwarz inequality
  *   |u v - t s (p q)| <= |t p| |r| + |w| |v|   and  |t p| <= |u| + |w|
- * A little is added for the rounding of the sums themselves (SIEVE_ROUNDING, SIEVE_TINY).  What the
- * bound lets through is noted, not computed; the n-th largest of the lower bounds so far is what an
- * upper bound has to reach, and what is still in question at the end is computed in float.
+ * A little is added for the rounding of the sums themselves (SIEVE_ROUNDING, SIEVE_TINY).  Rows
+ * that pass are only noted; an upper bound must reach the n-th largest lower bound so far, and the
+ * rows still in question at the end are computed in float.
  *
  * Threads: create and destroy on the loader; scans on any, each with a scan of its own.
  * Ownership: the floats stay the caller's. */

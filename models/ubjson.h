@@ -5,9 +5,9 @@
  * tokens of their own); all numbers big-endian; types i U I l L d D, strings S, T F Z.  `H`, `C`,
  * `N` and counted objects are refused by name.
  *
- * Untrusted input: every length is compared with the bytes that are left before it is used, and the
- * place only moves forwards, so reading ends.  Nothing is allocated; texts point into the input.
- * Threads: one owner.  Limits: nesting UBJSON_DEPTH_MAX. */
+ * Untrusted input: every length is checked against the remaining bytes before use, and the position
+ * only moves forwards, so that reading terminates.  Nothing is allocated; texts point into the
+ * input. Threads: one owner.  Limits: nesting UBJSON_DEPTH_MAX. */
 #ifndef MODELS_UBJSON_H
 #define MODELS_UBJSON_H
 

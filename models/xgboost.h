@@ -2,7 +2,7 @@
 /* xgboost - models that XGBoost 1.x to 3.x saved as JSON or UBJSON.
  *
  * Boosters gbtree, dart and gblinear; numeric and categorical splits; several classes or targets
- * with a tree for each.  What is read, and what is refused by name, stands in docs/bundles.md.
+ * with a tree for each.  docs/bundles.md lists what is supported, and what is refused by name.
  *
  * Untrusted input: ERR_CORRUPT, ERR_UNSUPPORTED, ERR_LIMIT or ERR_NOMEM with the place in the file.
  * Threads: loader, tools. */

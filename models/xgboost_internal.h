@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* xgboost_internal - what the parts of the XGBoost loader pass on to each other: the document as it
- * is read, and what must wait for the end of it (parameters stand behind the trees). */
+/* xgboost_internal - state shared by the parts of the XGBoost loader: the document as it is read,
+ * and whatever must wait for its end, because parameters follow the trees. */
 #ifndef MODELS_XGBOOST_INTERNAL_H
 #define MODELS_XGBOOST_INTERNAL_H
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* xgboost_reader - a model file of XGBoost as a sequence of values, be it JSON or UBJSON.
+/* xgboost_reader - an XGBoost model file as a sequence of values, in JSON or UBJSON.
  *
- * The first fault stays: every later call fails, so callers may check at the end of a piece
- * (reader->rc).  Errors name the file, the path of keys and, for a malformed file, the place.
+ * Errors are sticky: after the first one every call fails, so callers may check reader->rc once at
+ * the end of a section.  Errors name the file, the path of keys and, for a malformed file, the
+ * position.
  * Threads: one owner.  Limits: those of base/json_scan.h and ubjson.h. */
 #ifndef MODELS_XGBOOST_READER_H
 #define MODELS_XGBOOST_READER_H
