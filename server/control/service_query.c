@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the daemon is and has. */
+#include <unistd.h>
+
 #include "base/rcu.h"
 #include "server/control/model_view.h"
 #include "server/control/service_internal.h"
@@ -187,6 +189,8 @@ void service_status(struct service *service, struct call *call, const struct req
     reply_begin(&reply, call, request->id_raw, service->with.clock);
     reply_key(&reply, "version");
     pack_str(&reply.pack, DECIDED_VERSION);
+    reply_key(&reply, "process_id");
+    pack_int(&reply.pack, getpid());
     pack_mode(&reply, service->with.modes);
     reply_key(&reply, "draining");
     pack_bool(&reply.pack,

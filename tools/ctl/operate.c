@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mode, breaker, reload, restart, drain: what an operator tells the daemon. */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "tools/cli/value.h"
 #include "tools/ctl/args.h"
 #include "tools/ctl/model_table.h"
 
+#define LOOK_MS            10
 #define RESTART_TIMEOUT_US UINT64_C(600000000) /* at least: a large log takes a while */
 
 static void show_mode(const struct decide_reply *reply)
@@ -129,6 +132,31 @@ int command_reload(struct ctl *ctl, int argc, char **argv)
     return simple(ctl, argc, argv, "reloaded");
 }
 
+/* It was ready, and the old one ends.  That one is there again when it did not come to serve. */
+static int check_who_serves(struct ctl *ctl, int64_t process_id)
+{
+    uint64_t end_ns = clock_now_ns(clock_system()) + RESTART_TIMEOUT_US * 1000;
+    if (strchr(ctl->url, ',') != NULL) /* another daemon may answer */
+        return EXIT_FINE;
+    while (clock_now_ns(clock_system()) < end_ns) {
+        struct decide_reply *reply = decide_call(ctl_client(ctl), "status", NULL, 0, 0);
+        bool answered = reply->status == DECIDE_OK;
+        int64_t served_by = answered ? value_int(ctl_map(reply), "process_id", process_id) : 0;
+        bool is_over = answered && !value_bool(ctl_map(reply), "draining", false);
+        decide_reply_free(reply);
+        if (served_by == process_id)
+            return EXIT_FINE;
+        if (is_over)
+            return ctl_fail("restart",
+                            "process %" PRId64 " ended before it served, and %" PRId64
+                            " has started again in its place; the daemon's log says why",
+                            process_id, served_by);
+        (void)poll(NULL, 0, LOOK_MS);
+    }
+    return ctl_fail("restart", "process %" PRId64 " was ready, and nobody answers since",
+                    process_id);
+}
+
 int command_restart(struct ctl *ctl, int argc, char **argv)
 {
     struct decide_reply *reply = NULL;
@@ -137,10 +165,12 @@ int command_restart(struct ctl *ctl, int argc, char **argv)
     int code = ctl_call_patiently(ctl, "restart", NULL, RESTART_TIMEOUT_US, &reply);
     if (reply == NULL)
         return code;
-    if (ctl->json)
+    int64_t process_id = value_int(ctl_map(reply), "process_id", 0);
+    code = check_who_serves(ctl, process_id);
+    if (code == EXIT_FINE && ctl->json)
         code = ctl_print_json(reply);
-    else
-        printf("process %" PRId64 " takes over\n", value_int(ctl_map(reply), "process_id", 0));
+    else if (code == EXIT_FINE)
+        printf("process %" PRId64 " takes over\n", process_id);
     decide_reply_free(reply);
     return code;
 }
