@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* checkpoint_internal - the form of the file, for its writer and its reader. */
+/* checkpoint_internal - the file format, shared by writer and reader. */
 #ifndef FEATURESTORE_CHECKPOINT_INTERNAL_H
 #define FEATURESTORE_CHECKPOINT_INTERNAL_H
 

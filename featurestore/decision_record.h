@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* decision_record - one decision as it was logged: what was asked, what was shown, and the features
- * that the ranker saw of each item.
+/* decision_record - reads one logged decision: the request, the items shown, and the ranker's
+ * features of each item.
  *
  * A record is one MessagePack map in a log of the kind "decision" (featurestore/event_log.h), whose
- * header has the checksum.  Its keys are in docs/decision-log.md.  What is listed for each item is
- * a column of its own, as long as `items`, so that names stand once.  Written by
- * server/decide/decision_write.c; unknown keys are ignored, so that later versions may add some.
+ * header has the checksum; docs/decision-log.md lists its keys.  Per-item values are stored as
+ * columns as long as `items`, so that each name is stored once.  Written by
+ * server/decide/decision_write.c.  Unknown keys are ignored, so that later versions may add some.
  *
- * Threads: no state.  Everything points into the bytes.  Limits: DECISION_RECORD_BYTES_MAX. */
+ * Threads: no state.  All pointers are borrowed from the bytes.  Limits: DECISION_RECORD_BYTES_MAX.
+ */
 #ifndef FEATURESTORE_DECISION_RECORD_H
 #define FEATURESTORE_DECISION_RECORD_H
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dedup - the event ids that were seen last.
+/* dedup - remembers the most recent event ids, to detect duplicates.
  *
- * Keeps 64-bit hashes of the newest `capacity` ids, oldest dropped first, and none that came more
- * than `window_s` before the newest.  Two different ids share a hash with a chance of capacity /
- * 2^64 for each event, which is below 10^-12 at ten million.  Times are seconds, of arrival.
- * Memory: 18 to 24 bytes an id, allocated at creation.  Threads: one owner. */
+ * Keeps 64-bit hashes of the newest `capacity` ids, dropping the oldest first, and none that
+ * arrived more than `window_s` before the newest.  The probability of a false duplicate is capacity
+ * / 2^64 per event, below 10^-12 at ten million.  Times are seconds, of arrival. Memory: 18 to 24
+ * bytes per id, allocated at creation.  Threads: one owner. */
 #ifndef FEATURESTORE_DEDUP_H
 #define FEATURESTORE_DEDUP_H
 

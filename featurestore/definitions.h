@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* definitions - which features are computed from events: the file features.json, checked.
+/* definitions - the features computed from events: features.json, parsed and checked.
  *
- * A feature is named KEY.NAME, where KEY says whose value it is ("user.views_7d",
- * "user_category.views").  docs/features.md describes each kind.  A definition says how many bytes
- * its state takes and where they lie in the block of a key (featurestore/aggregate.h).
+ * A feature is named KEY.NAME, where KEY says what the value belongs to ("user.views_7d",
+ * "user_category.views").  docs/features.md describes each kind.  A definition has the size of its
+ * state and the offset in the block of a key (featurestore/aggregate.h).
  *
- * `state_hash` covers all that decides what the state holds (kind, events, conditions, value,
- * window, half-life, ...), and nothing that is applied when it is read (default, max_age, prior):
- * two definitions of one name and one hash share their state over a reload.
+ * `state_hash` covers everything that determines the state (kind, events, conditions, value,
+ * window, half-life, ...), and nothing that is applied on reading (default, max_age, prior):
+ * definitions with the same name and hash keep their state across a reload.
  *
- * Threads: made on any; immutable then.  Limits: the constants below. */
+ * Threads: created on any; immutable afterwards.  Limits: the constants below. */
 #ifndef FEATURESTORE_DEFINITIONS_H
 #define FEATURESTORE_DEFINITIONS_H
 

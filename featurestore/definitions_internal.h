@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* definitions_internal - what the files of the parser share.
+/* definitions_internal - shared by the files of the parser.
  *
  *   definitions.c        names, look-up, and where each state lies
- *   definitions_parse.c  the file, and what each kind of feature takes
- *   definitions_ratio.c  ratios, which take other features
+ *   definitions_parse.c  the file, and the parameters of each kind of feature
+ *   definitions_ratio.c  ratios, which refer to other features
  *   definitions_read.c   single values: durations, names of a list, conditions
  *
- * Each read leaves its output alone when the member is absent and may be. */
+ * Each read leaves its output unchanged if an optional member is absent. */
 #ifndef FEATURESTORE_DEFINITIONS_INTERNAL_H
 #define FEATURESTORE_DEFINITIONS_INTERNAL_H
 

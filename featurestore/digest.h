@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* digest - one hash over the parts of a row of state, for store_hash.c and store_hash_features.c.
- * It begins with what kind of row it is.  Threads: one owner. */
+/* digest - a hash over the fields of one state row, for store_hash.c and store_hash_features.c. The
+ * kind of row comes first.  Threads: one owner. */
 #ifndef FEATURESTORE_DIGEST_H
 #define FEATURESTORE_DIGEST_H
 

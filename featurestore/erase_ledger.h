@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* erase_ledger - the file that remembers who was erased, without their ids.
+/* erase_ledger - the file that records who was erased, without their ids.
  *
- * It is written before an erasure does anything else on disk, so that one that was interrupted goes
- * on at the next start, and so that somebody who comes back with an older snapshot is erased again.
+ * It is written before an erasure does anything else on disk, so that an interrupted one continues
+ * on the next start, and a person who reappears with an older snapshot is erased again.
  *
  * Format, all numbers little-endian, each part 64 bytes:
  *
@@ -10,9 +10,9 @@
  *   entry    kind (u8: 1 user, 2 anonymous id, 3 done), 0 (7 bytes), request (u64), sequence (u64),
  *            arrival (i64, ms), time (i64, ms), key (16 bytes), checksum (u64)
  *
- * A checksum is XXH3-64 over what precedes, seeded with the place of the part.  An append that a
- * crash cut off leaves part of an entry, or zeros: it was never acknowledged and is taken away.  An
- * entry that is anything else is damage, and refused.
+ * A checksum is XXH3-64 over the preceding bytes of the part, seeded with its position.  An append
+ * cut off by a crash leaves a partial entry or zeros: it was never acknowledged, and is removed.
+ * Any other invalid entry is damage, and refused.
  *
  * Threads: one owner.  Limits: ERASE_LEDGER_BYTES_MAX; all entries are in memory, 64 bytes each. */
 #ifndef FEATURESTORE_ERASE_LEDGER_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* erase_set - who is to be erased: keys of ids, each with the last record that goes.
+/* erase_set - the people to be erased: keys of ids, each with the last record to erase.
  *
  * A key is the first half of SHA-256 over a salt, the kind of the id, and the id.  The salt is
- * drawn once for a data_dir and stays in it, so that a key says nothing to who has not the salt.
- * Threads: one owner; keys have no state. */
+ * drawn once per data_dir and stays in it, so that keys reveal nothing without the salt. Threads:
+ * one owner; keys have no state. */
 #ifndef FEATURESTORE_ERASE_SET_H
 #define FEATURESTORE_ERASE_SET_H
 

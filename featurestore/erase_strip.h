@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* erase_strip - takes people out of records.
+/* erase_strip - removes people from records.
  *
- * An event of somebody who is erased keeps its sequence and what counts for items: see
- * event_write_erased.  One of somebody else that names them beside its own person loses that name.
- * A decision keeps nothing but its sequence.  What others say of a person in fields of their own
- * (`props`, `query`, ...) is not found.
+ * An erased person's event keeps its sequence and whatever counts for items (see
+ * event_write_erased).  In somebody else's event the erased person's id is removed.  A decision
+ * keeps only its sequence.  Mentions of a person in other people's free fields (`props`, `query`,
+ * ...) are not detected.
  *
  * Threads: one owner; the set must not change meanwhile. */
 #ifndef FEATURESTORE_ERASE_STRIP_H

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* erasure - a person is forgotten: what the store does of it, step by step.
+/* erasure - the store's part in erasing a person, step by step.
  *
- * Asked by a `forget` event or by store_forget.  The store thread does at once what concerns
- * memory: the ids are found no more and their bytes are overwritten, histories, profiles, links and
- * features are gone.  With a user go the anonymous ids that are linked to them and never were to
- * anybody else; of one that was, the link goes and the id counts as shared for ever.  The request
- * is written into a ledger (featurestore/erase_ledger.h), synced before the event is committed.
+ * Requested by a `forget` event or by store_forget.  The store thread clears memory at once: the
+ * ids can no longer be found and their bytes are overwritten; histories, profiles, links and
+ * features are removed.  Erasing a user also erases the anonymous ids linked to this user and never
+ * to anybody else; a shared one only loses the link, and counts as shared for ever.  The request is
+ * written to a ledger (featurestore/erase_ledger.h), synced before the event is committed.
  *
- * Files follow in rounds, driven by somebody else's thread (server/control/erasure.h), each for all
- * that is pending: a checkpoint is made and those from before are deleted, then the log is written
- * anew without the people, then the request is noted as done.  A process that ends meanwhile leaves
- * the round to the next one.
+ * Files follow in rounds, driven by another thread (server/control/erasure.h), each for all pending
+ * requests: a checkpoint is written and older ones are deleted, then the log is rewritten without
+ * the people, then the requests are marked as done.  If the process ends in between, the next one
+ * continues the round.
  *
- * A start compares ledger and log: when the log does not hold the record that the newest entry of a
- * person names, it is an older one that was put back, and the person is erased again.
+ * A start compares ledger and log: if the log lacks the record named by a person's newest ledger
+ * entry, it is an older log that was restored, and the person is erased again.
  *
  * Threads: store_open_erasures before store_start; the others on any but the store thread, and wait
  * for it. */

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* event - the schema of what happens in a shop, and its decoder.
+/* event - the schema of shop events, and its decoder.
  *
  * One event is one MessagePack map:
  *   {id, type, ts?, user?, anon?, session?, decision?, items:[{id, qty?, price?, pos?}], currency?,
  *    total?, order?, query?, list?, props?{}}
  * Money is integer minor units.  `ts` is milliseconds since the epoch or RFC 3339 text; absent
  * means the time of arrival.  item_upsert carries the catalogue in `items`: {id, title?, category?,
- * brand?, price?, cost?, stock?, attributes?{}} with `currency` beside it; a key that is absent
- * leaves the stored value as it is.  user_upsert carries `attributes`{} of a user; identify says
+ * brand?, price?, cost?, stock?, attributes?{}} with `currency` beside it; an absent key
+ * leaves the stored value.  user_upsert carries `attributes`{} of a user; identify says
  * that `anon` is `user`, or with `undo` that it is not; consent, and `consent`{} of any shopper's
  * event, what a person allows.  A type that is not in the list below is written `custom:NAME`.
  * Wrong types and keys that are given twice are refused by name.
  *
- * Strictness: a lenient decoder counts and drops keys that it does not know, and passes over those
- * that do not belong to the type; a strict one refuses both by name, and amounts without a
- * currency.
+ * Strictness: a lenient decoder counts and drops unknown keys, and ignores keys that do not belong
+ * to the type; a strict one refuses both by name, and also amounts without a currency.
  *
- * The same decoder serves the socket, REST, imports and training, so an event means the same
- * everywhere.  Threads: no state.  A decoded event borrows from the bytes and from the arena. */
+ * Socket, HTTP, imports and training all use this decoder, so an event means the same everywhere.
+ * Threads: no state.  A decoded event borrows from the bytes and from the arena. */
 #ifndef FEATURESTORE_EVENT_H
 #define FEATURESTORE_EVENT_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* event_log_internal - what event_log.c (open, close, notes), event_log_write.c (gather, commit,
- * prune), event_log_read.c and event_log_rebuild.c share. */
+/* event_log_internal - shared by event_log.c (open, close, notes), event_log_write.c (gather,
+ * commit, prune), event_log_read.c and event_log_rebuild.c. */
 #ifndef FEATURESTORE_EVENT_LOG_INTERNAL_H
 #define FEATURESTORE_EVENT_LOG_INTERNAL_H
 

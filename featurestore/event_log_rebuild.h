@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* event_log_rebuild - a log is written anew beside itself, record by record, and takes its own
- * place.
+/* event_log_rebuild - rewrites a log, record by record, into a new file that then replaces it.
  *
- * That is how records are changed and how the space of deleted ones is given back: the new file
- * holds nothing but the records that it should.  Sequences stay.  Meanwhile the log is read and
- * written as ever; what is added to it is copied, too, and what little is left is copied by the
- * writer in the moment in which the new file takes the place of the old one, by a rename.  A crash
- * before the rename leaves the log as it was, and after it the new one, whole.
+ * This is how records are changed and the space of deleted ones is reclaimed.  Sequence numbers are
+ * kept.  Meanwhile the log is read and written as usual; records added to it are copied too, and
+ * the writer copies the few that remain when it renames the new file over the old one.  A crash
+ * before the rename leaves the old log, a crash after it the complete new one.
  *
- * The disk needs room for the log a second time, beyond the reserve.
- * Threads: event_log_rebuild_swap on the log's writer; the others on one other thread, which calls
- * nothing while the writer swaps. */
+ * Needs disk space for a second copy of the log, beyond the reserve.
+ * Threads: event_log_rebuild_swap on the log's writer; the others on one other thread, which makes
+ * no calls during the swap. */
 #ifndef FEATURESTORE_EVENT_LOG_REBUILD_H
 #define FEATURESTORE_EVENT_LOG_REBUILD_H
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* event_read - typed reads of one value of an event, with the message for what is wrong.
+/* event_read - typed reads of one value of an event, with error messages.
  *
- *   event.c         the event itself, and what must be there given its type
- *   event_items.c   what it says about items, and attributes
- *   event_consent.c what it allows and denies
+ *   event.c         the event itself, and what its type requires
+ *   event_items.c   items, and attributes
+ *   event_consent.c consent
  *
- * Shared by these and event_read.c only.  Each read leaves its output alone on failure and puts
+ * Shared by these and event_read.c only.  On failure a read leaves its output unchanged and puts
  * "FIELD: expected ..., got ..." into err.  Threads: one owner. */
 #ifndef FEATURESTORE_EVENT_READ_H
 #define FEATURESTORE_EVENT_READ_H

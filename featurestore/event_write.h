@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* event_write - events as the store writes them into its log, where that is not as they came.
+/* event_write - encodes events for the store's log, where the record differs from the event
+ * received.
  *
- * `ts` is the one that was corrected: such a record is kept with a skew of 0.
- * Threads: no state.  What does not fit shows as overflow of the pack. */
+ * `ts` is already corrected, so such a record has a skew of 0.
+ * Threads: no state.  Lack of room shows as overflow of the pack. */
 #ifndef FEATURESTORE_EVENT_WRITE_H
 #define FEATURESTORE_EVENT_WRITE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* feature_input - what one event says to one feature.  Threads: no state. */
+/* feature_input - extracts from one event the input of one feature.  Threads: no state. */
 #ifndef FEATURESTORE_FEATURE_INPUT_H
 #define FEATURESTORE_FEATURE_INPUT_H
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* feature_rows - the features of one kind of key: row number to block.
+/* feature_rows - the feature rows of one kind of key: a map from row number to block.
  *
- * A row is one block that holds the states of all features of that key; an event replaces it by a
- * new one.  Rows of users, items, queries, ... have the number of the id; those of pairs have
- * numbers of their own, given in the order in which pairs came and never taken back, and found by
- * a key of two numbers.
+ * A row is one block with the states of all features of that key; an event replaces it by a new
+ * block.  Rows of users, items, queries, ... are numbered like the id.  Rows of pairs have numbers
+ * of their own, assigned in order of arrival and never reused, and are found by a key of two
+ * numbers.
  *
- *  1. A page is published by the release store of its address and never moves; a block likewise,
- *     and the one it replaces goes to `retire`.
+ *  1. A page is published by the release store of its address and never moves; so is a block, and
+ *     the block that it replaces goes to `retire`.
  *  2. A pair's key is written before its number is published in the index.  The index (linear
  *     probing from the start of a cache line, at most 3/4 full) is replaced by a larger one through
  *     RCU.
  *
- * Memory: 8 bytes a row and the block (slabs_block_bytes); pages of 512 rows are made when the
- * first row in them is.  A pair has 8 bytes of key and 5.3 to 10.7 bytes in the index besides.
- * Threads: one writer; feature_rows_block and what stands beside and in feature_rows_read.c by
- * readers inside rcu_read_begin/end.  Limits: rows_max rows. */
+ * Memory: 8 bytes per row plus the block (slabs_block_bytes); pages of 512 rows are created with
+ * their first row.  A pair takes another 8 bytes for its key and 5.3 to 10.7 bytes in the index.
+ * Threads: one writer; the read functions below by readers inside rcu_read_begin/end.  Limits:
+ * rows_max rows. */
 #ifndef FEATURESTORE_FEATURE_ROWS_H
 #define FEATURESTORE_FEATURE_ROWS_H
 

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* feature_tables - the features that are defined, with their values.
+/* feature_tables - the defined features with their values.
  *
- * One table for each kind of key that a feature has, in which a row holds the states of all
- * features of one key (featurestore/feature_rows.h); users and anonymous ids have a table each.
- * Definitions and tables are published together, as a set.  Others are staged: the next set is made
- * beside the one in force, filled, and learns from every event as that one does, so that a reader
- * may be given either; then it takes its place.  States of definitions that did not change are
- * taken over: whole tables when nothing in them changed, which both sets have then, else row by
- * row.
+ * One table for each kind of key, in which a row holds the states of all features of one key
+ * (featurestore/feature_rows.h); users and anonymous ids have separate tables.  Definitions and
+ * tables are published together, as a set.
  *
- * An event is prepared first: all that it does to features is put into new blocks, which need
- * memory; feature_tables_commit publishes them and cannot fail.  A key that does not fit any more
+ * Changes are staged: the next set is built beside the one in force, filled from the log, and
+ * updated by every event like that one, so that readers may use either; then it takes over.  States
+ * of unchanged definitions are kept: a table without changes is shared by both sets, otherwise its
+ * states are copied row by row.
+ *
+ * An event is prepared first: its effects on features are put into new blocks, which may fail for
+ * lack of memory; feature_tables_commit publishes them and cannot fail.  A key beyond a limit
  * (feature_rows_max pairs, queries or slots of each kind; items_max, people_max) is dropped and
- * counted: the event itself is not refused for it.
+ * counted; the event itself is not rejected for it.
  *
- * A definition that is being filled takes no part in what happens (FEATURES_LIVE) until the events
- * before it were given to it alone (FEATURES_FILLING), so that it sees events in their order.
+ * A definition that is being filled ignores live events (FEATURES_LIVE) until it has been given all
+ * earlier ones (FEATURES_FILLING), so that it sees events in order.
  *
- * A feature has a number for good, also over reloads: models are bound to it.
- * Threads: all by the store thread; feature_set_of, feature_query_ids and feature_slot_ids by any.
- */
+ * A feature's number is permanent, even across reloads: models are bound to it.
+ * Threads: the store thread; feature_set_of, feature_query_ids and feature_slot_ids on any. */
 #ifndef FEATURESTORE_FEATURE_TABLES_H
 #define FEATURESTORE_FEATURE_TABLES_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* features - the store's own features, which need no definition.
+/* features - the built-in features, which need no definition.
  *
  * Threads: any; of an item or a person inside rcu_read_begin/end.  The table is constant. */
 #ifndef FEATURESTORE_FEATURES_H

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* person - one person's history: a block, immutable to readers, and how a new one is made from it.
+/* person - one person's history: a block, immutable to readers, and edits that produce a new one.
  *
- * Entries stand newest first by event time; of equal times the one that was applied last stands
- * first.  A block has room for a few entries more than it holds (four sizes to each doubling), so
- * that blocks come in few sizes and the allocator can use a freed one again; the largest size is
- * the limit itself.
+ * Entries are sorted by event time, newest first; of equal times the one applied last comes first.
+ * Block capacities come in few sizes (four per doubling, the largest being the limit itself), so
+ * that the allocator can reuse freed blocks.
  *
- * Memory: 12 bytes and 10 an entry.  The upper half of `classes` is ours: how many days before
+ * Memory: 12 bytes plus 10 per entry.  The upper half of `classes` is private: how many days before
  * `last_s` the newest purchase was, 15 for "15 or more", so that purchases on one day count as one
  * day.  A purchase that arrives after one of a later day, or 15 days or more before
  * `last_s`, cannot be compared with all others and counts as a day of its own.
  *
- * A full history makes room for what was bought: the oldest entry that is not a purchase goes
- * first, as long as PERSON_OTHERS_MIN of them stay, and then the oldest purchase.  So three
- * quarters are there for purchases, all of it where there is nothing else, and a quarter for what
- * the person looked at lately.  Of items that one event each named, those that are left do not
- * depend on the order of the events.  A history of one item keeps the newest.
+ * A full history favours purchases: the oldest entry that is not a purchase is dropped first, as
+ * long as PERSON_OTHERS_MIN of these remain, then the oldest purchase.  So three quarters are
+ * available for purchases (all of it if there is nothing else), and a quarter for recent other
+ * activity.  For items with one event each, the result does not depend on the order of events.  A
+ * history of one item keeps the newest.
  *
- * A block that nobody but its owner reads can be edited in place, as long as it has room; what it
- * holds then is what a new one would hold.
+ * A block without readers may be edited in place as long as it has room, with the same result as a
+ * new block.
  *
  * Threads: blocks are read by any; an edit has one owner. */
 #ifndef FEATURESTORE_PERSON_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* profile - what is known of one person beside their history: an immutable block.
+/* profile - what is known about one person besides their history: an immutable block.
  *
- * A new one is made from what the old one holds and what changes.  Most people have attributes
- * alone, so that a block holds what there is and nothing in the place of what is not: 8 bytes, 48
- * of consent, the links, the anonymous ids, the attributes.  Threads: blocks are read by any. */
+ * A change creates a new block from the old one.  Absent parts take no space, since most people
+ * have only attributes: 8 bytes, then if present 48 of consent, the links, the anonymous ids, the
+ * attributes.  Threads: blocks are read by any. */
 #ifndef FEATURESTORE_PROFILE_H
 #define FEATURESTORE_PROFILE_H
 

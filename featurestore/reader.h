@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader - files of events, line by line: CSV (RFC 4180) and NDJSON, plain, gzipped or packed by
- * Zstandard.
+/* reader - reads event files line by line: CSV (RFC 4180) and NDJSON, plain, gzipped or compressed
+ * with Zstandard.
  *
- * Each good line becomes one event in the wire's form (featurestore/event.h), so importing and
- * training read a file in the same way.  A bad line is an error that names line and field, and the
- * reader goes on with the next.  A CSV file needs a map, which says which columns make which field
- * and which lines are to be kept; docs/import.md describes it.  NDJSON lines are events as they
- * are, or are mapped too when a map is given (its columns are then member names).
+ * Each good line becomes one event in wire format (featurestore/event.h), so that importing and
+ * training read files identically.  A bad line is an error that names line and field, and the
+ * reader continues with the next.  A CSV file needs a map of columns to event fields, which also
+ * selects lines; docs/import.md describes it.  NDJSON lines are events already, or are mapped too
+ * if a map is given (its columns are then member names).
  *
- * A line that is longer than READER_LINE_BYTES_MAX is an error and is stepped over.  Threads: one
- * owner. Memory is bounded whatever the file holds. */
+ * A line longer than READER_LINE_BYTES_MAX is an error and is skipped.
+ * Threads: one owner.  Memory is bounded whatever the file contains. */
 #ifndef FEATURESTORE_READER_H
 #define FEATURESTORE_READER_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* reader_csv - splits CSV into records and fields, strictly after RFC 4180.
  *
- * A field that holds the delimiter, a quote, CR or LF stands in quotes, quotes within it are
- * doubled.  Records end with LF or CRLF, the last one also with the end of the text.  Blanks belong
- * to the field.  Threads: no state.  Allocates nothing. */
+ * A field with a delimiter, a quote, CR or LF must be quoted; quotes within it are doubled. Records
+ * end with LF or CRLF, the last one also at the end of the text.  Blanks belong to the field.
+ * Threads: no state.  Allocates nothing. */
 #ifndef FEATURESTORE_READER_CSV_H
 #define FEATURESTORE_READER_CSV_H
 

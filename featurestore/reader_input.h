@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader_input - the bytes of a file through a window, unpacked on the way when they are gzip or
+/* reader_input - a window over the bytes of a file, decompressed on the way if it is gzip or
  * Zstandard.
  *
- * The first bytes decide, not the name.  Several gzip members or Zstandard frames in a row are one
- * text, as gzip(1) and zstd(1) read them; one that breaks off is an error that says at which byte
- * of the file.  A UTF-8 byte order mark is stepped over, UTF-16 is refused.  Pipes work as well as
- * files.
+ * The format is detected by the first bytes, not by the name.  Concatenated gzip members or
+ * Zstandard frames are one text, as for gzip(1) and zstd(1); a truncated one is an error that gives
+ * the byte offset in the file.  A UTF-8 byte order mark is skipped, UTF-16 is refused.  Pipes work
+ * as well as files.
  *
  * Threads: one owner.  Memory: the window and one block of compressed bytes; Zstandard has a window
  * of its own, at most 128 MiB, which is as large as `zstd` makes it without --ultra or --long. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader_internal - the reader's state, for the files that make it up. */
+/* reader_internal - the reader's state, shared by its files. */
 #ifndef FEATURESTORE_READER_INTERNAL_H
 #define FEATURESTORE_READER_INTERNAL_H
 

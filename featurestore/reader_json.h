@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader_json - one line of NDJSON: as the event that it is, or as a row for a map.
+/* reader_json - reads one line of NDJSON, as an event or as a row for a map.
  * Threads: no state.  Errors name line and column. */
 #ifndef FEATURESTORE_READER_JSON_H
 #define FEATURESTORE_READER_JSON_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader_map - which columns of a file make which field of an event; docs/import.md is its manual.
+/* reader_map - the mapping from columns of a file to fields of an event; docs/import.md is its
+ * manual.
  *
- * A map is a JSON file.  Its section `events` (or `items`, by kind) is the event as it shall be,
- * with {Column} where the text of a column goes; `keep` names the lines to be kept.  Columns are
- * numbered in the order in which the map names them, whatever the order in the file; a row is an
- * array of texts by these numbers.
+ * A map is a JSON file.  Its section `events` (or `items`, by kind) is a template of the event,
+ * with {Column} where a column's text goes; `keep` selects lines.  Columns are numbered in the
+ * order in which the map mentions them, whatever their order in the file; a row is an array of
+ * texts by these numbers.
  *
  * Threads: immutable after parsing.  Ownership: texts point into the map's own JSON tree. */
 #ifndef FEATURESTORE_READER_MAP_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader_map_parse - the pieces of the map's parser that have files of their own. */
+/* reader_map_parse - shared by the files of the map's parser. */
 #ifndef FEATURESTORE_READER_MAP_PARSE_H
 #define FEATURESTORE_READER_MAP_PARSE_H
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* retire - blocks that were replaced and wait for their last reader.
+/* retire - replaced blocks that wait for their last reader.
  *
- * One grace period serves all that was retired since the last one began.  Where a reader is at work
- * a grace period takes 10 to 20 ms, since liburcu sleeps that long before it looks again; so a
- * thread of its own waits for it, and the owner, which alone may give blocks back, goes on:
- * retire_pass takes what has had its time and has the thread wait for what came since.  Only when
- * the list is full does the owner wait.  Without the thread, and in retire_flush, it waits itself.
+ * One grace period covers everything retired since the previous one began.  With readers active it
+ * takes 10 to 20 ms, because liburcu sleeps that long before it checks again.  Therefore a separate
+ * thread waits for it while the owner, which alone may free blocks, continues: retire_pass frees
+ * the blocks whose grace period is over and lets the thread wait for the newer ones.  The owner
+ * waits only if the list is full, in retire_flush, or if there is no thread.
  *
  * Threads: one owner, outside of rcu_read_begin/end. */
 #ifndef FEATURESTORE_RETIRE_H

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* snapshot - a copy of what a daemon knows: the event log and the checkpoints, in a folder of its
- * own, made while it serves; looked through and put back without one.
+/* snapshot - a backup of the event log and the checkpoints in a separate folder: made while the
+ * daemon serves, verified and restored without a daemon.
  *
  *   DIR/events/data.mdb      the log, compact
- *   DIR/checkpoints/         the files that its note names
+ *   DIR/checkpoints/         the files that the log's note names
  *
- * which is how a data_dir holds them, so that a data_dir of a daemon that is stopped can be looked
- * through, too.
- * Threads: any but the store thread; they take as long as reading everything does. */
+ * This is the layout of a data_dir, so the data_dir of a stopped daemon can be verified, too.
+ * Threads: any but the store thread; calls take as long as reading everything. */
 #ifndef FEATURESTORE_SNAPSHOT_H
 #define FEATURESTORE_SNAPSHOT_H
 

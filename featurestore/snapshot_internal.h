@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* snapshot_internal - what making and looking through share. */
+/* snapshot_internal - shared by making and verifying. */
 #ifndef FEATURESTORE_SNAPSHOT_INTERNAL_H
 #define FEATURESTORE_SNAPSHOT_INTERNAL_H
 

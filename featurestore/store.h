@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store - what the daemon knows: items, people with their recent history, popularity by window.
  *
- *   store.h           life, recovery, durability, events in, sums
- *   store_items.h     what is known of items, and how popular they are
- *   store_people.h    what is known of people
- *   features.h        the store's own features
- *   store_features.h  features that are defined come into force
+ *   store.h           life cycle, recovery, durability, writing, statistics
+ *   store_items.h     reading items and their popularity
+ *   store_people.h    reading people
+ *   features.h        the built-in features
+ *   store_features.h  changing the defined features
  *
- * It is read from memory, which is a view of the event log (featurestore/event_log.h) where there
- * is one.  One thread, the store thread, writes; it takes batches of events from a bounded queue,
- * applies them, commits what was accepted to the log, many batches together, and completes each
- * batch when it has what the caller asked for.  Readers are wait-free: records are immutable blocks
- * that the writer replaces by pointer, so everything that a reader gets stays valid and constant
- * until it calls rcu_read_end.
+ * The state is in memory, as a view of the event log (featurestore/event_log.h) if there is one.
+ * Only the store thread writes: it takes batches of events from a bounded queue, applies them,
+ * commits the accepted events of many batches together to the log, and completes each batch once
+ * its `ack` is satisfied.  Readers are wait-free: records are immutable blocks that the writer
+ * replaces by pointer, so everything a reader gets stays valid and constant until rcu_read_end.
  *
- * A commit that fails leaves its events applied and gathered: the callers that wait for the disk
- * are told so, nothing further is accepted, and the commit is tried again every STORE_RETRY_MS
- * until it succeeds (a full disk) or for ever fails (see store_durability).  So memory is never
- * behind the log, and ahead of it by one group of batches at most.
+ * After a failed commit its events stay applied and queued for the log.  Callers waiting for the
+ * disk get the error, nothing further is accepted, and the commit is retried every STORE_RETRY_MS
+ * until it succeeds (a full disk); other failures are permanent (see store_durability).  So memory
+ * is never behind the log, and at most one group of batches ahead of it.
  *
- * Limits (struct store_limits) are hard: what would exceed one is refused per event.
+ * Limits (struct store_limits) are hard: an event that would exceed one is rejected.
  * Memory: 555 bytes beyond the id for a person with 50 history entries, the share of the id table
  * included (tests/bench/bench_store, 500,000 people: 555 by store_stats and by mallinfo2, 565 in
  * the resident set); 304 bytes for each item and counted class with an event within 30 days.
@@ -45,36 +44,36 @@ struct store_limits {
     uint32_t history_items_max; /* distinct items kept per person, 1..1000; see person.h */
     uint32_t queue_events_max;  /* events waiting for the store thread, 1..1000000 */
     uint32_t dedup_events_max;  /* event ids remembered, 0..10000000; newest kept */
-    uint32_t dedup_window_s;    /* how long, by arrival; 0: however long */
-    int64_t event_age_ms_max;   /* older events are refused; 0: none is */
-    uint32_t prices_max;        /* changes of the price kept per item, 0..255; newest kept */
+    uint32_t dedup_window_s;    /* how long, by arrival; 0: no limit */
+    int64_t event_age_ms_max;   /* older events are rejected; 0: no limit */
+    uint32_t prices_max;        /* price changes kept per item, 0..255; newest kept */
     uint32_t feature_rows_max;  /* queries, slots, and pairs of each kind that have features */
     uint32_t link_anons_max;    /* anonymous ids linked to one user, 0..100 */
     uint32_t link_users_max;    /* users linked to one anonymous id, 0..8 */
-    uint32_t link_window_s;     /* older links make room for new users; 0: none does */
-    uint8_t consent_denied;     /* bits by enum event_consent: what is denied until it is allowed */
+    uint32_t link_window_s;     /* older links make room for new users; 0: never */
+    uint8_t consent_denied;     /* bits by enum event_consent: denied by default */
 };
 
 MUST_CHECK enum err_code store_create(const struct store_limits *limits, const struct clock *clock,
                                       struct store **ret_store, struct err *err);
 
-/* When a checkpoint of the whole state is written, so that a start need not replay all of the log,
- * and the log can be pruned: after so many events, or after so long when there was one. */
+/* When to checkpoint the whole state, so that a start need not replay the entire log and the log
+ * can be pruned: after this many events, or after this time if there were any. */
 struct store_checkpoint_options {
-    const char *dir; /* made when it is not there; NULL: no checkpoints, and no pruning */
+    const char *dir; /* created if absent; NULL: no checkpoints, and no pruning */
     uint64_t events;
     uint64_t interval_ms;
 };
 
-/* Before store_start: everything that is accepted goes to this log, and the store thread first
- * applies the newest checkpoint and what the log holds after it. */
+/* Before store_start: accepted events go to this log, and the store thread begins by loading the
+ * newest checkpoint and replaying the log after it. */
 MUST_CHECK enum err_code store_open_log(struct store *store,
                                         const struct event_log_options *options,
                                         const struct store_checkpoint_options *checkpoints,
                                         struct err *err);
 MUST_CHECK enum err_code store_start(struct store *store, struct err *err); /* the store thread */
-void store_stop(struct store *store);     /* applies and commits what is queued, joins the thread */
-void store_destroy(struct store **store); /* stopped, no readers left */
+void store_stop(struct store *store);     /* applies and commits queued events, joins the thread */
+void store_destroy(struct store **store); /* must be stopped, without readers */
 
 /* ---- recovery and durability: any thread ----------------------------------------------------- */
 
@@ -90,52 +89,51 @@ struct store_recovery {
     uint64_t checkpoint_sequence;           /* of the checkpoint that was loaded; 0: none */
     uint64_t first_sequence, last_sequence; /* of what is replayed; 0, 0: nothing */
     uint64_t at_sequence;
-    uint64_t refused; /* events that no longer fit, since a limit was lowered */
+    uint64_t refused; /* events that no longer fit because a limit was lowered */
 };
 
-/* `err` (may be NULL): why it failed; a record is named.  The store is of no use then.  Until it is
- * recovered events are queued, and binding and reading work on what is there so far; but histories
- * are empty to readers, so that a replay need not copy each for every event of it. */
+/* `err` (may be NULL): why recovery failed, naming the record; the store is then unusable.  During
+ * recovery events are queued, and binding and reading see the state so far, except that histories
+ * appear empty, so that the replay may edit them in place. */
 void store_recovery(struct store *store, struct store_recovery *ret_recovery, struct err *err);
 bool store_is_recovered(const struct store *store);
-/* Of a store that is about to be stopped: a recovery that has not ended ends as failed, and what
- * was read so far is not written anywhere, so that the next start finds log and checkpoints as this
- * one did.  One that has ended stays as it is. */
+/* Before stopping: aborts a recovery in progress, as failed.  Nothing read so far is written, so
+ * the next start finds log and checkpoints unchanged.  No effect on a completed recovery. */
 void store_give_up_recovery(struct store *store);
 
-/* Before store_start: another process writes the log, and the store keeps up with it until
- * store_end_follow, when that process has closed the log.  What follows is as ever. */
+/* Before store_start: another process writes the log, and the store follows it until
+ * store_end_follow, which is called once that process has closed the log.  Recovery then completes
+ * as usual. */
 void store_follow(struct store *store);
-void store_end_follow(struct store *store); /* any thread; more do nothing */
-/* On a store that was stopped: closes the log, so that another process may write it. */
+void store_end_follow(struct store *store); /* any thread; idempotent */
+/* On a stopped store: closes the log, so that another process may write it. */
 void store_close_log(struct store *store);
 
-/* Begins one now, unless one is under way; store_checkpoint_stats tells when it is there.  Waits
- * for the store thread.  ERR_UNSUPPORTED without a directory for them, and what makes a commit
- * fail. */
+/* Starts a checkpoint unless one is in progress; store_checkpoint_stats shows its completion. Waits
+ * for the store thread.  ERR_UNSUPPORTED: no directory; otherwise the errors of a commit. */
 MUST_CHECK enum err_code store_checkpoint(struct store *store, struct err *err);
 
 struct store_checkpoint_stats {
-    uint64_t written, failures;        /* since the start; failures since the last success */
-    uint64_t sequence, bytes, took_ms; /* of the newest one that this process wrote */
+    uint64_t written, failures;        /* since start; failures since the last success */
+    uint64_t sequence, bytes, took_ms; /* of the newest one written by this process */
 };
 void store_checkpoint_stats(const struct store *store, struct store_checkpoint_stats *ret_stats);
 
 enum store_durability {
     STORE_IN_MEMORY, /* there is no log */
-    STORE_ON_DISK,   /* what was accepted is on disk, or about to be */
+    STORE_ON_DISK,   /* accepted events are on disk, or about to be */
     STORE_DISK_FULL, /* nothing is accepted until there is room */
-    STORE_LOG_FAILED /* nothing is accepted until the log is opened again */
+    STORE_LOG_FAILED /* nothing is accepted until the log is reopened */
 };
 const char *store_durability_name(enum store_durability durability); /* "disk_full" */
 /* `err` (may be NULL): why, for the last two. */
 enum store_durability store_durability(struct store *store, struct err *err);
-/* The log, for its statistics and for reading; NULL without one. */
+/* The log, for statistics and reading; NULL: none. */
 struct event_log *store_log(const struct store *store);
 
-/* A hash of all that events made, the same however the store came to it: by events or by replay,
- * whatever numbers the ids have, as of *ret_sequence (0 without a log).  Made on the store thread,
- * which it occupies for about a microsecond a person; waits for it. */
+/* A hash of all state derived from events, as of *ret_sequence (0 without a log).  Independent of
+ * how the store got there (live events or replay) and of the numbers of ids.  Computed on the store
+ * thread, which it occupies for about a microsecond per person; waits for it. */
 uint64_t store_state_hash(struct store *store, uint64_t *ret_sequence);
 
 /* ---- writing ------------------------------------------------------------------------------- */
@@ -149,14 +147,14 @@ struct store_rejection {
 };
 
 struct store_batch_result {
-    enum err_code status; /* ERR_DISK_FULL, ERR_IO: it is not on disk as asked; send it again */
-    const char *error;    /* the words for it */
+    enum err_code status; /* ERR_DISK_FULL, ERR_IO: not on disk as requested; to be resent */
+    const char *error;    /* in words */
     uint32_t accepted, duplicate, rejected;
     uint32_t described; /* entries in `rejection` */
     struct store_rejection rejection[STORE_REJECTED_MAX];
 };
 
-/* Called once on the store thread, when the batch has what its `ack` asks for. */
+/* Called once, on the store thread, when the batch's `ack` is satisfied. */
 typedef void (*store_done_fn)(void *ctx, const struct store_batch_result *result);
 
 enum store_ack {
@@ -169,23 +167,23 @@ struct store_batch {
     size_t len;
     enum store_ack ack;
     bool strict;        /* see featurestore/event.h */
-    int64_t sent_at_ms; /* by the caller's clock, which is set right by it; 0: not known */
+    int64_t sent_at_ms; /* by the caller's clock, to correct it; 0: unknown */
     store_done_fn done; /* may be NULL */
     void *ctx;
 };
 
-#define STORE_RETRY_MS 500 /* when a commit that failed is tried again */
+#define STORE_RETRY_MS 500 /* interval between retries of a failed commit */
 
-/* Queues a batch.  ERR_BUSY when the queue is full or being closed, ERR_DISK_FULL and ERR_IO while
- * the log takes nothing (nothing of the batch is taken, `done` is not called); ERR_LIMIT over
- * EVENT_BATCH_MAX events, EVENT_BATCH_BYTES_MAX bytes or the whole queue; ERR_BAD_INPUT when it is
- * no array, or "sent_at: ..." when that is more than EVENT_SKEW_MS_MAX away from our clock. */
+/* Queues a batch.  On any error nothing of the batch is taken and `done` is not called.  ERR_BUSY:
+ * the queue is full or closing; ERR_DISK_FULL, ERR_IO: the log accepts nothing; ERR_LIMIT: more
+ * than EVENT_BATCH_MAX events, EVENT_BATCH_BYTES_MAX bytes or the whole queue; ERR_BAD_INPUT: not
+ * an array, or "sent_at: ..." more than EVENT_SKEW_MS_MAX away from our clock. */
 MUST_CHECK enum err_code store_submit(struct store *store, const struct store_batch *batch,
                                       struct err *err);
 
-/* Gives each id an item number (new ones are added), on the store thread; waits for it, or does it
- * at once while no store thread runs.  For the loader.  ret_numbers has `count` places.  ERR_LIMIT
- * when items_max would be exceeded: nothing is added then. */
+/* Looks up or assigns the item number of each id.  For the loader.  Runs on the store thread and
+ * waits for it, or runs directly if there is no store thread.  ret_numbers has `count` entries.
+ * ERR_LIMIT: items_max would be exceeded; nothing is added. */
 MUST_CHECK enum err_code store_bind_items(struct store *store, const struct text *ids,
                                           uint32_t count, uint32_t *ret_numbers, struct err *err);
 
@@ -194,13 +192,13 @@ MUST_CHECK enum err_code store_bind_items(struct store *store, const struct text
 struct store_stats {
     uint64_t items, catalogue_items, users, anons, links, events_accepted, events_duplicate,
         events_rejected, fields_dropped, queue_events, history_entries;
-    int64_t dedup_oldest_ms; /* when the oldest event came whose id is remembered; 0: none */
-    uint64_t bytes_items, bytes_people, bytes_counts; /* allocated, indexes and malloc's own share
-                                                         included; without remembered event ids */
-    uint64_t bytes_spare; /* resident, given back by people and features, and waiting for others */
+    int64_t dedup_oldest_ms; /* arrival of the oldest event whose id is remembered; 0: none */
+    uint64_t bytes_items, bytes_people, bytes_counts; /* allocated, including indexes and malloc
+                                                         overhead; without remembered event ids */
+    uint64_t bytes_spare; /* resident free blocks of people and features, for reuse */
     uint64_t batches;     /* batches completed */
     uint64_t feature_rows, bytes_features;
-    uint64_t features_dropped; /* keys that had no room */
+    uint64_t features_dropped; /* keys for which there was no room */
 };
 void store_stats(const struct store *store, struct store_stats *ret_stats);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_apply - what an event changes: decode, check, make what is new, publish it.
+/* store_apply - applies an event: decode, check, build new blocks, publish them.
  *
- * An event changes nothing before all memory that it needs is there (store_internal.h, invariant
- * 3): what is made stands in store->views and store->consents until it is published or discarded.
+ * An event changes nothing until all memory that it needs is allocated (store_internal.h, invariant
+ * 3): new blocks are kept in store->views and store->consents until published or discarded.
  *
- * Threads: the writer; no locks.  Ownership: blocks that are published are the store's, and those
- * in whose place they come are retired. */
+ * Threads: the writer; no locks.  Ownership: published blocks belong to the store, and the blocks
+ * that they replace are retired. */
 #ifndef FEATURESTORE_STORE_APPLY_H
 #define FEATURESTORE_STORE_APPLY_H
 

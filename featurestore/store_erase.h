@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_erase - what the parts of erasure share.
+/* store_erase - shared by the parts of erasure.
  *
- *   store_forget.c      what a forget event does to the state
+ *   store_forget.c      the effect of a forget event on the state
  *   store_erase.c       requests and the ledger
- *   store_erase_recover.c  what a start finds in it
+ *   store_erase_recover.c  the ledger on start
  *   store_erase_round.c the steps of a round
  *   feature_erase.c     features of people
  *

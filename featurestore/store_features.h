@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_features - the features that are defined (featurestore/definitions.h), and how others come
- * into force while the store serves.
+/* store_features - the defined features (featurestore/definitions.h), and changing them while the
+ * store serves.
  *
- * Threads: one control thread, the loader's, but for store_features_sha256.
- * Ownership: definitions that are passed by a pointer to a pointer go over to the store, which
- * leaves NULL there. */
+ * Threads: one control thread, the loader's, except store_features_sha256.
+ * Ownership: definitions passed by pointer to pointer become the store's, which leaves NULL there.
+ */
 #ifndef FEATURESTORE_STORE_FEATURES_H
 #define FEATURESTORE_STORE_FEATURES_H
 

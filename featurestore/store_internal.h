@@ -1,44 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_internal - the layout that the writer and the readers share, and the writer's parts.
+/* store_internal - the layout shared by writer and readers, and the parts of the writer.
  *
  *   store.c            creation, limits, the tables
- *   store_asks.c       binding, the hash, a checkpoint that is asked for
- *   store_recover.c    what the log holds becomes state again
- *   store_replay.c     records of the log, read and decoded ahead
+ *   store_asks.c       requests to the store thread: binding, the hash, a checkpoint
+ *   store_recover.c    recovery of the state from the log
+ *   store_replay.c     reading and decoding log records ahead
  *   store_checkpoint.c, store_restore.c, store_rows_*.c
  *                      the whole state to a file and back
  *   store_hash.c       the hash of the state
  *   store_forget.c, store_erase*.c
- *                      forget: a person leaves state, log and files (store_erase.h)
- *   store_features.c   definitions of features in force, and filled from the log
+ *                      forget: removes a person from state, log and files (store_erase.h)
+ *   store_features.c   feature definitions in force, and filling them from the log
  *   store_read.c, store_profile_read.c, store_price_read.c, features.c
  *                      the readers (hot path)
- *   person.c profile.c windows.c dedup.c retire.c   what they are made of
+ *   person.c profile.c windows.c dedup.c retire.c   building blocks
  *
- *   store_pages.h      where items and people lie, for the writer and the readers
- *   store_jobs.h       batches on their way: the queue, the store thread, commits
+ *   store_pages.h      storage of items and people, for writer and readers
+ *   store_jobs.h       batches in progress: the queue, the store thread, commits
  *     store_queue.c      submit, the store thread
  *     store_commit.c, store_committer.c
- *                        what was accepted goes to the log; who waits for that is told
- *   store_apply.h      what an event changes
- *     store_apply.c      a batch: decode, refuse duplicates, apply, report
- *     store_fetch.c      the memory that events will touch
+ *                        committing accepted events, and completing the batches that wait
+ *   store_apply.h      applying events
+ *     store_apply.c      a batch: decode, reject duplicates, apply, report
+ *     store_fetch.c      prefetches the memory that events will touch
  *     store_windows.c    windows of items
  *     store_catalogue.c  item_upsert, item_delete
  *     store_profile.c    user_upsert
  *     store_identity.c   identify
- *     store_consent.c    what people allow
- *     store_views.c      histories with those of linked people
- *   store_refresh.h    windows moved on, top lists made anew
+ *     store_consent.c    consent
+ *     store_views.c      joined histories of linked ids
+ *   store_refresh.h    advancing windows, rebuilding top lists
  *
- *  1. The writer is the store thread, or whoever calls while no store thread runs.
+ *  1. The writer is the store thread, or the caller if no store thread runs.
  *  2. A page is published by the release store of its address and never moves.  So is a record, a
  *     history or a block of windows; the one it replaces goes to `retire`.
- *     But for histories until the store is recovered: readers are given none before that, so that
- *     the writer may edit them in place (store_histories_are_read).
- *  3. An event changes nothing before all memory that it needs is there: what fails leaves at most
- *     ids without a record and windows without a count, which readers cannot tell from unknown.
- *  4. An item is in `active`, once, exactly while it has a block of windows. */
+ *     Exception: until the store has recovered readers are given no histories, so that the writer
+ *     may edit them in place (store_histories_are_read).
+ *  3. An event changes nothing until all memory that it needs is allocated: a failure leaves at
+ * most ids without a record and windows without a count, which readers cannot tell from unknown.
+ *  4. An item is in `active` exactly once while it has a block of windows, else not at all. */
 #ifndef FEATURESTORE_STORE_INTERNAL_H
 #define FEATURESTORE_STORE_INTERNAL_H
 

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_items - what the store knows of items: the catalogue, its columns, prices, popularity.
+/* store_items - reading items: the catalogue, its columns, prices, popularity.
  *
  * Items, categories and brands have dense numbers that are never reused (base/idmap.h); models bind
- * their ids to the same item numbers at load (store_bind_items).  An item that only events or
- * models have named exists without a catalogue record; whether it may be shown is for the policy to
- * say.
+ * their ids to the same item numbers on load (store_bind_items).  An item that was only named by
+ * events or models has no catalogue record; the policy decides whether it may be shown.
  *
- * Time: windows end at the newest time of a shopper's event (never later than its arrival), so that
- * a history imported from years ago still has a "last 14 days".  They move in tiles: 5 minutes for
- * 1h, an hour for 1d, a UTC day for 7d, 14d and 30d; the newest tile is the one that is under way
- * (featurestore/windows.h).  A late event counts in every window that holds its time.
+ * Time: windows end at the newest time of any shopper event (never later than its arrival), so that
+ * a history imported from years ago still has a "last 14 days".  They advance in tiles: 5 minutes
+ * for 1h, an hour for 1d, a UTC day for 7d, 14d and 30d; the newest tile is the current one
+ * (featurestore/windows.h).  A late event counts in every window that covers its time.
  *
- * Threads: any, inside rcu_read_begin/end; wait-free.  Ownership: what is returned is the store's,
- * and constant until rcu_read_end.  Limits: items_max, prices_max (struct store_limits). */
+ * Threads: any, inside rcu_read_begin/end; wait-free.  Ownership: results are borrowed from the
+ * store, and constant until rcu_read_end.  Limits: items_max, prices_max (struct store_limits). */
 #ifndef FEATURESTORE_STORE_ITEMS_H
 #define FEATURESTORE_STORE_ITEMS_H
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_jobs - batches on their way: the queue, the store thread, and the commits that follow.
+/* store_jobs - batches in progress: the queue, the store thread, and the commits that follow.
  *
- * A batch goes from the queue to the store thread, which applies it (store_apply.h), and waits for
- * the commit that covers it when its caller asked for the disk; then `done` is called and it is
- * freed.  Commits are written by a thread of their own, one at a time, while the next batches are
+ * A batch goes from the queue to the store thread, which applies it (store_apply.h); with
+ * STORE_ACK_DISK it then waits for the commit that covers it.  Then `done` is called and the batch
+ * is freed.  Commits are written by a separate thread, one at a time, while the next batches are
  * applied.
  *
- * Threads: queue, flags and the state of the committer are under store->mutex; all else is the
- * writer's.  Limits: queue_events_max events in the queue. */
+ * Threads: queue, flags and the committer's state are protected by store->mutex; everything else
+ * belongs to the writer.  Limits: queue_events_max events in the queue. */
 #ifndef FEATURESTORE_STORE_JOBS_H
 #define FEATURESTORE_STORE_JOBS_H
 

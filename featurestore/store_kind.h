@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_kind - category and brand of an item from the columns of the catalogue, for those who count
- * or compare many items by them: a line of each column, where the way over a record takes two that
- * wait for each other.  What changes meanwhile is told as it was or as it is.
+/* store_kind - category and brand of an item from the catalogue's columns, for code that counts or
+ * compares many items by them: two independent loads, where a record costs two dependent ones.  A
+ * concurrent change is seen either before or after.
  *
  * Threads: any, inside rcu_read_begin/end. */
 #ifndef FEATURESTORE_STORE_KIND_H

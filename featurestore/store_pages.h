@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_pages - where the store keeps items and people, for the writer and the readers.
+/* store_pages - storage of items and people, for writer and readers.
  *
- * Numbers lead to a slot of a page.  A page is made when the first number of it is, is published by
- * the release store of its address and never moves; what is in a slot is replaced as a whole, and
- * what it replaced goes to `retire` (store_internal.h, invariant 2).
+ * A number selects a page and a slot in it.  A page is created with its first number, published by
+ * the release store of its address, and never moves.  The content of a slot is replaced as a whole,
+ * and the old content goes to `retire` (store_internal.h, invariant 2).
  *
- * Threads: the writer changes; the functions below are for any thread, inside rcu_read_begin/end
- * where it is not the writer.  Ownership: pages are the store's, what is in slots too. */
+ * Threads: only the writer modifies; the functions below are for any thread, inside
+ * rcu_read_begin/end unless it is the writer.  Ownership: pages and slot contents belong to the
+ * store. */
 #ifndef FEATURESTORE_STORE_PAGES_H
 #define FEATURESTORE_STORE_PAGES_H
 

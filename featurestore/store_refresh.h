@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_refresh - the windows of all items are moved on, and the top lists made anew.
+/* store_refresh - advances the windows of all items and rebuilds the top lists.
  *
- * Threads: the writer.  Readers get the set of lists that is published, inside
- * rcu_read_begin/end.  Ownership: a set is one allocation, the store's, and retired when the next
- * is published.  Limits: STORE_TOP_MAX entries of a list. */
+ * Threads: the writer.  Readers get the published set of lists, inside rcu_read_begin/end.
+ * Ownership: a set is one allocation of the store, retired when the next one is published.
+ * Limits: STORE_TOP_MAX entries per list. */
 #ifndef FEATURESTORE_STORE_REFRESH_H
 #define FEATURESTORE_STORE_REFRESH_H
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_replay - records of the log, read, checked and decoded in groups.
+/* store_replay - reads, checks and decodes records of the log, in groups.
  *
- * With replay_start a thread of its own does that ahead of whoever applies them; without it, or
- * when the thread cannot be started, it happens inside replay_next.
+ * After replay_start a separate thread works ahead of the thread that applies them; without it, or
+ * if the thread cannot be started, the work happens inside replay_next.
  *
  *     replay_create -> [replay_start] -> replay_next, ... -> replay_destroy
  *
- * A group is valid until the next call.  Records and what they hold are copies, so that no old
- * pages of the log are held in place for long.
- * Threads: all calls by one; the thread reads the log and touches nothing of the store.
- * Limits: STORE_FETCH_MAX records to a group, about 0.3 MB each, and REPLAY_GROUPS of them. */
+ * A group is valid until the next call.  Records and their content are copies, so that the read
+ * transaction does not pin old pages of the log for long.
+ * Threads: all calls from one thread; the reading thread touches only the log, not the store.
+ * Limits: STORE_FETCH_MAX records per group, about 0.3 MB each, and REPLAY_GROUPS groups. */
 #ifndef FEATURESTORE_STORE_REPLAY_H
 #define FEATURESTORE_STORE_REPLAY_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_rows - what a checkpoint says of the store, row by row.
+/* store_rows - the rows of a checkpoint.
  *
  *   kind           number          bytes
  *   ROW_STATE      0               watermark (u64); capacity, count, next (u32) of event ids
@@ -18,7 +18,7 @@
  *                  of the row      both halves of a pair (u32, u32), or nothing; states
  *   ROW_EVENT_IDS  of 1,024 places key (u64) and time of arrival in seconds (u32) of each
  *
- * Numbers are those of the store that wrote; the one that reads gives its own. */
+ * Numbers are those of the store that wrote the checkpoint; the reading store assigns its own. */
 #ifndef FEATURESTORE_STORE_ROWS_H
 #define FEATURESTORE_STORE_ROWS_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* windows - how often one item was named by one class of events, over sliding windows.
+/* windows - counts of one item's events of one class, over sliding windows.
  *
- * Time is cut into tiles, and a window is made of the newest tiles up to the one that "now" is in:
+ * Time is divided into tiles, and a window covers the newest tiles up to the one containing "now":
  *
  *     window   tiles             covers, depending on where in its tile "now" is
  *     1h       12 of 5 minutes   the last 55 to 60 minutes
@@ -10,8 +10,8 @@
  *     14d      14 of a UTC day   today and the 13 days before
  *     30d      30 of a UTC day   today and the 29 days before
  *
- * An event counts in every window whose tiles hold its time, however late it arrives.
- * The writer alone sees the tiles; readers see the sums.  Threads: one writer; readers of `total`.
+ * An event counts in every window whose tiles cover its time, however late it arrives.
+ * Only the writer sees the tiles; readers see the sums.  Threads: one writer; readers of `total`.
  */
 #ifndef FEATURESTORE_WINDOWS_H
 #define FEATURESTORE_WINDOWS_H
