@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* arena - scratch memory that is given back all at once.
+/* arena - scratch memory that is released all at once.
  *
- * Sized once, at start; allocation is a bump of a pointer and never calls malloc.  A full arena
- * returns NULL and the caller answers with a smaller piece of work, never with a crash.
+ * Sized once, on start; allocation bumps a pointer and never calls malloc.  A full arena returns
+ * NULL, and the caller does less work instead of failing.
  * Threads: one owner.  Memory is not cleared. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H

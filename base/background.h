@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* background - what a thread does whose work may wait, so that those which serve need not.
+/* background - lowers the priority of a thread whose work may wait, in favour of serving threads.
  *
- * Threads: the calling one alone (Linux counts policy, nice and slice by thread).  None has an
- * error: a thread that is refused any of it works on as it is. */
+ * Threads: affects only the calling one (on Linux policy, nice value and slice are per thread).  No
+ * errors: if the system refuses a setting the thread simply continues without it. */
 #ifndef BASE_BACKGROUND_H
 #define BASE_BACKGROUND_H
 

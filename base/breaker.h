@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* breaker - a circuit breaker: leaves something alone that fails too often, and tries it again.
+/* breaker - a circuit breaker: bypasses something that fails too often, and tries it again later.
  *
- *   closed     used.  Once more than half of at least BREAKER_CALLS calls within a second were
- *              bad (failed, or took too long), it opens.
- *   open       not used for a second; each time in a row twice as long, up to 30 s.
+ *   closed     used.  If more than half of at least BREAKER_CALLS calls within a second were bad
+ *              (failed, or took too long), it opens.
+ *   open       not used for a second; twice as long each consecutive time, up to 30 s.
  *   half open  one call every 100 ms goes through.  BREAKER_PROBES good ones in a row close it, a
  *              bad one opens it again.
- * By hand it is held open or closed, whatever happens, until it is left to itself again.
+ * An operator can hold it open or closed, whatever happens, until it is released.
  *
  *   if (breaker_allows(b, now_ns)) { ...; breaker_record(b, now_ns, good); }
  *

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* buffer - text that grows, for pages and files that are built as a whole.
+/* buffer - a growing text buffer, for pages and files that are built as a whole.
  *
- * After an allocation failed `failed` stays set and everything further is dropped; the caller looks
- * once, at the end.  Threads: one owner.  Never on the hot path: it allocates. */
+ * Errors are sticky: after a failed allocation `failed` stays set and further text is dropped; the
+ * caller checks once, at the end.  Threads: one owner.  Never on the hot path: it allocates. */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
 

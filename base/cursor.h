@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cursor - reads MessagePack from untrusted bytes without allocating and without recursion.
  *
- * cursor_check walks the whole message once: exactly one value, no trailing bytes, depth, number of
- * values, declared counts against the bytes that are left (cumulatively over nesting), well-formed
- * UTF-8 in texts, texts as map keys, finite floats.  After it succeeded the typed reads below
- * cannot run past the end; they refuse wrong types and leave the cursor where it was.  Format:
- * https://github.com/msgpack/msgpack (spec.md).  Numbers: any integer form is read as an integer, a
- * float with an integral value is not.  Duplicate keys pass; which one counts is the reader's rule.
+ * cursor_check walks the whole message once: exactly one value, no trailing bytes, bounded depth
+ * and number of values, declared counts that fit into the remaining bytes (cumulatively over
+ * nesting), well-formed UTF-8, texts as map keys, finite floats.  Once it has succeeded the typed
+ * reads below cannot run past the end; on a wrong type they fail and leave the cursor unchanged.
+ * Format: https://github.com/msgpack/msgpack (spec.md).  Numbers: any integer form is read as an
+ * integer, a float with an integral value is not.  Duplicate keys pass; the caller decides which
+ * one counts.
  *
  * Threads: one owner.  Texts that are read point into the bytes given.  Extension types are
  * refused. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* err - how every function that can fail says so.
+/* err - error reporting of every function that can fail.
  *
  * A function that can fail returns `enum err_code` and takes a `struct err *` last.  The text is
- * written once, where the failure happened (what, which, expected, got); callers pass it up as it
- * is.  `err` may be NULL: the hot path passes NULL and works with codes alone.
+ * written once, where the failure happened (what, which, expected, got); callers pass it up
+ * unchanged.  `err` may be NULL: the hot path passes NULL and works with codes alone.
  *
  * Threads: no shared state.  Limits: one line of text, cut at ERR_TEXT_BYTES. */
 #ifndef BASE_ERR_H

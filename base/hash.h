@@ -3,7 +3,7 @@
  * the processor's own instructions where it has them).
  *
  * hash_bytes is stable across runs, machines and releases: buckets and replays depend on it.
- * It is not meant to withstand an attacker who may choose ids AND knows the seed. */
+ * It does not withstand an attacker who can choose ids AND knows the seed. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 

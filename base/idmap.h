@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* idmap - external ids to dense numbers 0, 1, 2, ... and back.
+/* idmap - maps external ids to dense numbers 0, 1, 2, ... and back.
  *
- * A number is given once and never reused, so it can index arrays.  One writer; any number of
- * readers at the same time, wait-free: a reader sees each id either wholly or not at all.
- * An id may be erased: its number stays behind with an empty text, and the same id added again gets
- * a new number.
+ * Numbers are never reused, so they can index arrays.  One writer; any number of concurrent
+ * readers, wait-free: a reader sees an id either completely or not at all.  An id may be erased:
+ * its number stays allocated with an empty text, and the same id added again gets a new number.
+ *
  * Ids live in fixed chunks that never move; the hash index (XXH3, linear probing, load at most 3/4)
  * is replaced by a larger one through RCU, so readers stay inside rcu_read_begin/end while calling.
  *
  * Memory per id: its bytes + 1, 8 bytes of address, and an index slot of 4 bytes at a load of 3/8
- * to 3/4, which is 5.3 to 10.7 bytes (see idmap_bytes); beside that 512 KiB of addresses and 1 MiB
- * of ids are the smallest steps, resident only as far as they are used. Growing the index re-hashes
- * all ids within one idmap_add: the writer stalls, the readers do not. Limits: capacity_max ids (at
- * most 2^31), ID_BYTES_MAX bytes an id. Threads: idmap_add, idmap_hide and idmap_wipe by the one
- * writer; all else by any. */
+ * to 3/4, which is 5.3 to 10.7 bytes (see idmap_bytes).  Addresses are allocated 512 KiB at a time
+ * and ids 1 MiB at a time, resident only as far as used.  Growing the index rehashes all ids within
+ * one idmap_add: the writer stalls, readers do not.
+ *
+ * Limits: capacity_max ids (at most 2^31), ID_BYTES_MAX bytes per id.
+ * Threads: idmap_add, idmap_hide and idmap_wipe on the one writer; the others on any. */
 #ifndef BASE_IDMAP_H
 #define BASE_IDMAP_H
 

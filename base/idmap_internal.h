@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* idmap_internal - the layout that idmap.c (the writer) and idmap_read.c (the readers) share.
+/* idmap_internal - the layout shared by idmap.c (the writer) and idmap_read.c (the readers).
  *
- *  1. An id is a length byte and its bytes, in a chunk that never moves.  The length of an erased
- *     one becomes 0, so that it equals no id; its index slot stays, since others may lie behind it.
- *     The byte is read and written as a relaxed atomic: the bytes behind it change after rcu_wait
- *     only.
+ *  1. An id is a length byte and its bytes, in a chunk that never moves.  Erasing an id sets the
+ *     length to 0, so that it equals no id; its index slot stays, since probe sequences of other
+ * ids may pass through it.  The length is a relaxed atomic: the bytes after it change only after
+ *     rcu_wait.
  *  2. page[n / IDMAP_PAGE_IDS][n % IDMAP_PAGE_IDS] is the address of id n.  It is a plain pointer,
  *     written once before n is published, and n is published by the release store of its index
  *     slot and of `count`; readers got n from one of the two by an acquire load.
  *  3. An index slot is 0 (free) or (number + 1) in its low number_bits and, above them, a tag of
- *     the id's hash that spares most looks at ids that are not the one.  The index has at most
- *     3/4 of its slots in use, so number + 1 fits into log2(slots) bits and a search ends.
+ *     the id's hash, which avoids most comparisons with other ids.  At most 3/4 of the slots are in
+ *     use, so number + 1 fits into log2(slots) bits and a search terminates.
  *  4. A larger index is complete before it is published; the old one is freed after rcu_wait. */
 #ifndef BASE_IDMAP_INTERNAL_H
 #define BASE_IDMAP_INTERNAL_H

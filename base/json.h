@@ -5,7 +5,7 @@
  * place, so that line and column of an error are those of the file.  A `struct json_at` is a value
  * together with its path from the root ("policies.json: slots.home.weights"), used in messages; of
  * a tree that json_parse_placed made with its line and column ("policies.json:12:7: slots.home").
- * Duplicate keys are refused.  Threads: any; not on the hot path (cJSON allocates).
+ * Duplicate keys are refused.  Threads: any; not for the hot path (cJSON allocates).
  * Limits: nesting 32, size as given by the caller. */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json_internal - the places of values, packed into the field of cJSON that only old callers use
- * (`valueint`; numbers are read from valuedouble).  Threads: the owner of the tree. */
+/* json_internal - positions of values, packed into cJSON's legacy field `valueint` (numbers are
+ * read from valuedouble).  Threads: the owner of the tree. */
 #ifndef BASE_JSON_INTERNAL_H
 #define BASE_JSON_INTERNAL_H
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json_line - one JSON object on one line, built in place: for logs.
+/* json_line - builds one JSON object on one line, in place: for logs.
  *
  * The caller writes the beginning ("{\"ts\":\"...\"") and the end ("}\n") with json_line_raw and
- * json_line_end; fields come in between, each with a comma before it.  A line that grows too long
- * is cut between characters and stays valid JSON; json_line_end marks it with `"cut":true`.
+ * json_line_end; fields come in between, each with a comma before it.  A line that would be
+ * too long is cut between characters and remains valid JSON; json_line_end marks it with
+ * `"cut":true`.
  *
  * Threads: one owner.  Allocates nothing.  Limits: JSON_LINE_BYTES, the end included. */
 #ifndef BASE_JSON_LINE_H

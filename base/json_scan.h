@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json_scan - JSON text to tokens, strictly: RFC 8259, well-formed UTF-8, paired surrogates, no
- * duplicate keys, no trailing bytes, bounded nesting.
+/* json_scan - a strict JSON tokeniser: RFC 8259, well-formed UTF-8, paired surrogates, no duplicate
+ * keys, no trailing bytes, bounded nesting.
  *
- * It is the decoder of JSON requests (transcode) and the judge of configuration files before cJSON
- * reads them (json).  Iterative.  Nothing is copied: texts point into the input.  Allocates only
+ * It decodes JSON requests (transcode) and validates configuration files before cJSON reads them
+ * (json).  Iterative.  Nothing is copied: texts point into the input.  Allocates only
  * for the set of keys, when there are more than fit into the struct.
  *
  * Threads: one owner.  Limits: depth_max (at most JSON_SCAN_DEPTH_MAX), keys of

@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ledger - lines that are only ever added, each bound to the one before by a hash, so that a line
- * that was changed or taken out later is found.
+/* ledger - an append-only, hash-chained log of lines, in which a changed or removed line is
+ * detected.
  *
- *   DIR/0000000000000001.jsonl     one JSON object a line, the newest last; the name is the
- * sequence of its first line
+ *   DIR/0000000000000001.jsonl     one JSON object per line, the newest last; named by the sequence
+ *                                  of its first line
  *   {"seq":1,"prev":"<hash of the line before>","ts":"...",<fields>,"hash":"<hash of this line>"}
  *
  * Invariants:
- * 1. A hash is the SHA-256, in hex, of the line's bytes before `,"hash":`.  `prev` of the first
- * line is 64 zeros.  Sequences have no gaps.
- * 2. Nothing that was written is written again: files are opened for appending, and a full one is
- *    followed by a new one.  When there are too many, the oldest is deleted as a whole.
- * 3. ledger_append returns ERR_OK after the line was synced.  What a crash or a full disk left of a
- *    line stays where it is (a fragment); the next line begins on a line of its own.
- * 4. The directory is locked (flock) while a line is added, and where the chain goes on is read
- * from the files each time: several processes may add to it, as two daemons do while one follows
- * the other.
+ *  1. A hash is the SHA-256, in hex, of the line's bytes before `,"hash":`.  `prev` of the first
+ *     line is 64 zeros.  Sequences have no gaps.
+ *  2. Nothing is ever overwritten: files are opened for appending, and a full one is followed by a
+ *     new one.  If there are too many, the oldest is deleted as a whole.
+ *  3. ledger_append returns ERR_OK only after the line was synced.  A fragment of a line left by a
+ *     crash or a full disk stays in the file; the next entry starts on a new line.
+ *  4. The directory is locked (flock) during an append, and the end of the chain is read from the
+ *     files each time, so that several processes can append, such as the two daemons of a restart.
  *
- * The hashes have no key: who may write the files and knows this format can forge the whole chain
- * from some line on, or cut its end off.  Against that keep a hash elsewhere (the daemon's log has
- * them all) and compare.
+ * The hashes are not keyed: anyone who can write the files can forge the chain from some line on,
+ * or truncate it.  To detect that, keep a hash elsewhere (the daemon's log has them all) and
+ * compare.
  *
- * Threads: any.  Adding waits for the disk.  Limits: JSON_LINE_BYTES a line, LEDGER_FILE_BYTES a
- * file. */
+ * Threads: any.  Appending waits for the disk.
+ * Limits: JSON_LINE_BYTES per line, LEDGER_FILE_BYTES per file. */
 #ifndef BASE_LEDGER_H
 #define BASE_LEDGER_H
 

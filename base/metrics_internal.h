@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metrics_internal - the layout that creation, the hot writers and the page share.
+/* metrics_internal - the layout shared by creation, the hot-path writers and rendering.
  *
  * A row is one combination of label values of one family; rows are numbered through all families.
  * All counters are atomics with relaxed order: nothing is published through them. */

@@ -2,8 +2,8 @@
 /* money - amounts as int64 in minor units (cents) with an ISO 4217 currency.  Never a float.
  *
  * Rates are integers in parts per million, products are formed in 128 bits and rounded once, half
- * to even.  Threads: no state.  Limits: amounts within +-MONEY_MINOR_MAX; what leaves it is
- * refused.
+ * to even.  Threads: no state.  Limits: amounts within +-MONEY_MINOR_MAX; a result outside
+ * is an error.
  *
  * The number of minor digits is ISO 4217's (list one, 2024): 2 unless the table in money.c says
  * otherwise (JPY 0, BHD 3, ...). */

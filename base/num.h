@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* num - numbers that are checked: parsing without surprises, arithmetic without overflow.
+/* num - strict number parsing, and arithmetic with overflow checks.
  *
- * Parsers take the whole piece of text or refuse it: no leading blanks, no trailing bytes, no
- * locale, no infinities.  Threads: no state. */
+ * Parsers accept the whole text or nothing: no leading blanks, no trailing bytes, no locale, no
+ * infinities.  Threads: no state. */
 #ifndef BASE_NUM_H
 #define BASE_NUM_H
 

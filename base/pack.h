@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pack - writes MessagePack into a fixed buffer, through msgpack-c's packer.
  *
- * What does not fit sets `overflow` and is dropped; the caller checks it once at the end.  Counts
- * are written before elements, as the format wants.  Threads: one owner.  Allocates nothing. */
+ * Whatever does not fit sets `overflow` and is dropped; the caller checks once at the end.  Counts
+ * are written before elements, as the format requires.  Threads: one owner.  Allocates nothing. */
 #ifndef BASE_PACK_H
 #define BASE_PACK_H
 

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* slabs - memory for millions of small blocks that are replaced all the time, by one owner.
+/* slabs - a single-owner slab allocator for millions of small blocks that are constantly replaced.
  *
- * Blocks of one size class lie side by side in slabs of 64 KiB, without a header of their own.  A
- * slab of which no block is left serves any class; beyond the few that are kept for the next ones,
- * its pages go back to the system.  So memory follows what is in use, also where blocks grow from
- * class to class, which leaves the heap of malloc full of holes.
+ * Blocks of one size class are contiguous in slabs of 64 KiB, without headers.  An empty slab can
+ * serve any class; beyond a small reserve its pages are returned to the system.  So memory tracks
+ * actual use, even when blocks grow from class to class, which would fragment malloc's heap.
  *
- * Classes: steps of 8 bytes up to 512, then eight to each doubling up to SLABS_BLOCK_MAX.  What is
- * larger comes from malloc.  A block is given back with the size it was asked for.
+ * Classes: steps of 8 bytes up to 512, then eight per doubling up to SLABS_BLOCK_MAX.  Larger
+ * blocks come from malloc.  A block must be freed with the size it was allocated with.
  *
- * Blocks that are read in no order lie in huge pages where the system gives some to who asks
- * (transparent_hugepage/enabled `madvise` or `always`), until a slab in one is given back: finding
- * the way to small pages takes longer than fetching a line of them.  The owner waits while the
- * system clears one, 2 MiB at a time.
+ * Blocks are accessed at random, where TLB misses on small pages cost more than the cache miss.
+ * Slabs therefore use transparent huge pages if the system allows it (transparent_hugepage/enabled
+ * `madvise` or `always`), until a slab within one is returned.  The owner waits while the system
+ * clears a huge page, 2 MiB at a time.
  *
- * Memory: 8 MiB of address space at a time, resident as far as it was used, in huge pages up to the
- * next 2 MiB.  Of a huge page that is given back in part, the system takes the memory when it needs
- * some; the resident set is without it at once.  Less than a block is lost at the end of each slab,
- * and up to an eighth in blocks above 512 bytes.  AddressSanitizer knows what is free.
+ * Memory: 8 MiB of address space at a time, resident as far as used, with huge pages up to the next
+ * 2 MiB.  If part of a huge page is returned, the resident set shrinks at once, and the system
+ * reclaims the memory when it needs it.  Less than one block is lost at the end of each slab, and
+ * up to an eighth in blocks above 512 bytes.  Free blocks are poisoned for AddressSanitizer.
  * Threads: one owner; blocks may be read by others. */
 #ifndef BASE_SLABS_H
 #define BASE_SLABS_H
