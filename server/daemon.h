@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* daemon - all parts of one daemon, and the steps of its start that need more than a line.
+/* daemon - all parts of one daemon, and the start-up steps that need more than a line.
  *
  *   main.c            the order of starting, serving and stopping
- *   daemon_data.c     what it keeps: directories, logs, the store, models
- *   daemon_sockets.c  how it is reached, and how a successor takes that over
+ *   daemon_data.c     its data: directories, logs, the store, models
+ *   daemon_sockets.c  its sockets, and handing them over to a successor
  *
  * Threads: main; what is given to others as a callback says so there. */
 #ifndef SERVER_DAEMON_H

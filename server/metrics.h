@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metrics (server) - the one table of everything that /metrics shows.  docs/operations.md is
+/* metrics (server) - the table of everything that /metrics shows.  docs/operations.md is
  * checked against it. */
 #ifndef SERVER_METRICS_H
 #define SERVER_METRICS_H

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* access - who may call the operations of administration.
+/* access - who may call administration operations.
  *
- * Without a token: callers whose listener is reachable from this machine only.  With a token:
- * whoever sends it, from wherever, and nobody else.  Only the SHA-256 of the token is kept, and it
- * is compared in constant time.
+ * Without a token: callers on listeners that are reachable from this machine only.  With a token:
+ * callers that send it, from any address, and nobody else.  Only the SHA-256 of the token is kept,
+ * and it is compared in constant time.
  *
- * Threads: access_check on any, access_set on one control thread; never on the hot path (a lock for
- * the time of a copy).  Limits: a token has 16..256 printable ASCII characters. */
+ * Threads: access_check on any, access_set on one control thread; not for the hot path (it holds a
+ * lock during a copy).  Limits: a token has 16..256 printable ASCII characters. */
 #ifndef SERVER_CONTROL_ACCESS_H
 #define SERVER_CONTROL_ACCESS_H
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* admission - what becomes of a request when requests wait.
+/* admission - load shedding by queueing time.
  *
- * Measured, not counted: how long requests waited before a worker began with them.  A window of a
- * tenth of a second (or more, until it has some requests) in which nearly all waited longer than
- * the target makes things one step more severe, one in which nearly none did makes them one step
- * milder; in between they stay.  A burst that is worked off changes nothing.
+ * The measure is not queue length but how long requests waited before a worker began with them.
+ * After a window of a tenth of a second (or longer, until it has enough requests) in which nearly
+ * all requests waited longer than the target the state moves one step down the list below; after
+ * one in which nearly none did it moves one step up.  A short burst changes nothing.
  *   FINE     everything is served
- *   CHEAPER  decisions are no better than `reduced`, and what waited longer than the target itself
- *            no better than `cached`: a window is long enough for thousands to wait behind
+ *   CHEAPER  decisions are no better than `reduced`, and those that themselves waited longer than
+ *            the target no better than `cached`, since thousands can queue within one window
  *   CHEAPEST decisions are no better than `cached`
- *   REFUSING and what waited longer than `max_ns` is refused: uploads of models after a quarter of
- *            that, events after half, then decisions.  What operators need (ping, status, mode,
- *            drain) is always served.
+ *   REFUSING requests that waited longer than `max_ns` are refused as well: model uploads after a
+ *            quarter of that, events after half, decisions after all of it.  Operators' requests
+ *            (ping, status, mode, drain) are always served.
  *
  * Threads: each worker has its own struct queue_delay; admission itself has no state. */
 #ifndef SERVER_CONTROL_ADMISSION_H

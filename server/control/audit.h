@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* audit - what operators did, in data_dir/audit (base/ledger.h): one line for each act, synced
+/* audit - records operators' acts in data_dir/audit (base/ledger.h): one line per act, synced
  * before the act is answered.
  *
- * A line says who (the peer as the transport knows it, and whether a token came with the call),
- * what with its parameters, and the outcome.  No secrets and no ids of people get into it: that is
- * up to who records, and the line can never be taken out again.
+ * A line says who (the peer as the transport knows it, and whether the call carried a token), what,
+ * with its parameters, and the outcome.  It must not contain secrets or ids of people: that is the
+ * caller's responsibility, and a line can never be removed.
  *
  *   audit_record(audit, &who, "mode", ERR_OK, NULL, AUDIT_WHAT(LOG_STR("mode", "generic")), &err);
  *
  * An act that gives data away or destroys it is recorded before it begins (audit_begin), and must
- * not begin when that fails; its outcome is a second line.  All others are recorded when they are
- * done, and are done even when they cannot be recorded: what lowers a risk must not fail because
- * the disk is full.  Failures are counted and logged here.
+ * not begin if that fails; its outcome is a second line.  All others are recorded when done, and
+ * are done even if they cannot be recorded: an act that lowers a risk must not fail because the
+ * disk is full.  Failures are counted and logged here.
  *
- * Calls that were refused for want of the token are counted by peer and recorded together, at most
- * once a minute, so that nobody can push older lines out by asking often.
+ * Calls refused for lack of the token are counted by peer and recorded together, at most once a
+ * minute, so that nobody can push older lines out by repeated calls.
  *
  * Threads: any that may wait for the disk; audit_note_refused on any.  `audit` may be NULL
  * everywhere: nothing is recorded then. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* canary - when a version on trial has to go: bounds, and the judgement of what was counted.
+/* canary - decides when a version on trial must be rolled back: bounds, and a test of the counts.
  *
- * A share crosses its bound only where chance does not explain it: the bound is widened by
- * CANARY_DEVIATIONS standard deviations of the count that was looked at.  So a canary that is
- * within its bounds is practically never ended, one far beyond them within the first decisions, and
- * one a little beyond them when there are enough of them to tell.
+ * A share exceeds its bound only if that is statistically significant: the bound is widened by
+ * CANARY_DEVIATIONS standard deviations of the count.  So a canary within its bounds is practically
+ * never ended, one far beyond them is ended within the first decisions, and one slightly beyond
+ * them once there are enough decisions to tell.
  *
  *   errors     share of the uses in which the version could not be evaluated
  *   latency    share of the uses that took longer than `latency_ratio_max` times the stable
@@ -12,7 +12,7 @@
  *   degraded   share of the decisions below `full`, beyond that of the stable version
  *   empty      likewise of the decisions without an item; same bound
  *
- * Errors alone are judged from the first use on; everything else from `decisions_min`.
+ * Errors are tested from the first use on; everything else from `decisions_min` decisions on.
  *
  * Threads: no state. */
 #ifndef SERVER_CONTROL_CANARY_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_line - the options of the program, and what it does instead of serving.
+/* command_line - the program's options, and the modes in which it does not serve.
  * Threads: main, before anything else. */
 #ifndef SERVER_CONTROL_COMMAND_LINE_H
 #define SERVER_CONTROL_COMMAND_LINE_H

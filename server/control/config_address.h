@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config_address - the form of the addresses in a configuration, judged before anything is opened.
+/* config_address - syntax checks of configured addresses, before anything is opened.
  *
  * Threads: no state. */
 #ifndef SERVER_CONTROL_CONFIG_ADDRESS_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config_keys - the public keys of the option `model_keys`.
  *
- * A key is the base64 text that minisign prints, or the path of a file that holds it; what is no
- * base64 of a key is taken for a path.  Threads: no state. */
+ * A key is the base64 text printed by minisign, or the path of a file with it; a text that is not
+ * the base64 of a key is taken as a path.  Threads: no state. */
 #ifndef SERVER_CONTROL_CONFIG_KEYS_H
 #define SERVER_CONTROL_CONFIG_KEYS_H
 

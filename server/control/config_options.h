@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config_options - the one table of options.  The struct, its defaults, the parser, --dump-config
- * and docs/configuration.md are all made from these rows.
+/* config_options - the table of options.  The struct, its defaults, the parser, --dump-config and
+ * docs/configuration.md are all generated from these rows.
  *
- *   kind, name, default, least, most, unit, when a change counts, help
+ *   kind, name, default, minimum, maximum, unit, when a change takes effect, help
  *
  * Kinds: INT; ADDRESSES (a list of addresses of peers); ADDRESS (HOST:PORT); DIR and FILE (paths,
  * "" for none); IDS (a list of item ids); RETENTIONS (a list of TYPE=TIME); KEYS (a list of public
  * keys, or paths of files that hold one); LEVEL (of the log); CHOICE (one of the words that stand
- * as its unit).  `least` and `most` are values of an INT, elements of a list, bytes of a text. */
+ * as its unit).  Minimum and maximum are values of an INT, elements of a list, bytes of a text. */
 #ifndef SERVER_CONTROL_CONFIG_OPTIONS_H
 #define SERVER_CONTROL_CONFIG_OPTIONS_H
 

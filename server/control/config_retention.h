@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config_retention - how long events of a type are kept: "view=30d", "search=36h".
  *
- * Types whose events are the state of somebody or something (identify, consent, attributes, the
- * catalogue) have none of their own: what they said holds until another one says otherwise.
+ * Types whose events define current state (identify, consent, attributes, the catalogue) cannot be
+ * given: such an event holds until a later one replaces it.
  *
  * Threads: no state. */
 #ifndef SERVER_CONTROL_CONFIG_RETENTION_H

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* decision_log - what was decided, on disk, so that training sees what serving saw.
+/* decision_log - logs decisions to disk, so that training sees what serving saw.
  *
- * A worker packs each decision that is to be logged (server/decide/decision_write.h) and puts it
- * into a ring of its own; one thread (base/background.h) takes them from all rings, a few
- * milliseconds later, and commits them together to a log of the kind "decision"
- * (featurestore/event_log.h).  A full ring drops the decision and counts it: a slow, full or
- * failing disk never disturbs decisions.  What was not committed when the process dies is lost, at
- * most DECISION_LOG_COMMIT_MS of decisions on a disk that keeps up.
+ * A worker packs each decision to be logged (server/decide/decision_write.h) and puts it into its
+ * own ring.  One thread (base/background.h) collects them from all rings a few milliseconds later
+ * and commits them together to a log of the kind "decision" (featurestore/event_log.h).  A full
+ * ring drops the decision and counts it: a slow, full or failing disk never affects decisions.  If
+ * the process dies, uncommitted decisions are lost: at most DECISION_LOG_COMMIT_MS of them, if the
+ * disk keeps up.
  *
- * Sampling goes by a hash of the user, else of the anonymous id, else of the session, else of the
- * decision's id: all decisions of a person are in the log or none is, over restarts and machines,
- * and a higher percentage adds people to those of a lower one.
+ * Sampling is by a hash of the user, else of the anonymous id, else of the session, else of the
+ * decision's id: either all or none of a person's decisions are logged, across restarts and
+ * machines, and raising the percentage only adds people.
  *
- * Nothing is logged of people who do not allow `process` (store_consent).
+ * Decisions about people who do not allow `process` (store_consent) are not logged.
  *
  * Threads: create, start, stop and destroy on main; decision_log_wants and decision_log_put on any
  * serving thread with its own worker; the others on any. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* decision_log_internal - what decision_log.c (the thread) and decision_log_put.c (the hot path)
- * share. */
+/* decision_log_internal - shared by decision_log.c (the thread) and decision_log_put.c (the hot
+ * path). */
 #ifndef SERVER_CONTROL_DECISION_LOG_INTERNAL_H
 #define SERVER_CONTROL_DECISION_LOG_INTERNAL_H
 

@@ -2,13 +2,12 @@
 /* effort - holds the 99th percentile of decisions at a target by doing less for each.
  *
  * A worker counts how many of its decisions took longer than the target, from arrival to the packed
- * reply, in windows of EFFORT_DECISIONS (or of a second, when there are fewer).  More than one in a
- * hundred: the effort falls by a tenth, down to a tenth of all.  Fewer than half of that: it rises
- * by a fiftieth; and twofold when so few took even half of the target, since the double of the work
- * takes at most the double of the time.  A second without decisions counts as such a window.  The
- * pipeline scales with it how many items of the history speak and how many
- * candidates the ranker sees, and explains nothing below one half; an answer that got less than the
- * policy says is `reduced`.
+ * reply, in windows of EFFORT_DECISIONS (or of a second, if there are fewer).  If more than one in
+ * a hundred did, the effort falls by a tenth, down to a tenth of the full effort.  If fewer than
+ * half of that did, it rises by a fiftieth; and it doubles if that few took even half of the
+ * target, since twice the work takes at most twice the time.  A second without decisions counts as
+ * the latter.  The pipeline scales the number of history items and of ranked candidates by it, and
+ * explains nothing below one half; an answer with less than the policy's work is `reduced`.
  *
  * Threads: each worker has its own. */
 #ifndef SERVER_CONTROL_EFFORT_H

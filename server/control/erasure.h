@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* erasure - people who are to be forgotten leave the files.
+/* erasure - removes erased people from the files.
  *
- * A thread of its own (base/background.h) drives rounds (featurestore/erasure.h), each for all
- * requests that are pending, `delay_ms` after the first of them, so that several share one:
+ * A separate thread (base/background.h) drives rounds (featurestore/erasure.h).  A round starts
+ * `delay_ms` after the first pending request and covers all of them:
  *
- *   memory       what is remembered of their answers, and features of pairs
- *   checkpoints  a new one is made, those from before are deleted
- *   events       the event log is written anew without them
+ *   memory       cached answers, and features of pairs
+ *   checkpoints  a new one is written, older ones are deleted
+ *   events       the event log is rewritten without them
  *   decisions    and so is the decision log
  *   receipts     what was moved aside by `decidectl restore` is deleted; a receipt for each id goes
  *                to data_dir/erasures (base/ledger.h), and the requests are done

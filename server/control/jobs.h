@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* jobs - a thread that does what operators ask: it may wait for files and for other threads, so
- * that those which serve need not.  Jobs run one after the other, in order.
+/* jobs - a thread for operators' requests that may wait for files or other threads, so that serving
+ * threads need not.  Jobs run one after the other, in order.
  *
  * Threads: jobs_submit on any; create, start, stop, destroy on main.  Limits: JOBS_MAX waiting. */
 #ifndef SERVER_CONTROL_JOBS_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model_view - what the status and the list of versions tell of a model alike. */
+/* model_view - the description of a model common to `status` and `model_list`. */
 #ifndef SERVER_CONTROL_MODEL_VIEW_H
 #define SERVER_CONTROL_MODEL_VIEW_H
 

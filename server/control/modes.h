@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* modes - the best level that decisions may reach, as an operator set it, until when and why.
+/* modes - the operator's cap on the level of decisions: level, expiry and reason.
  *
- * A mode ends by itself: whoever reads the floor reads the clock as well, so the end is exact
- * however late a timer is.  A mode that is set survives a restart (data_dir/mode.json), since an
- * incident does not end because a daemon was restarted; its end is a wall-clock time there.
+ * A mode expires exactly on time, without a timer: reading the floor also checks the clock.  A mode
+ * survives a restart (data_dir/mode.json), since an incident does not end because a daemon was
+ * restarted; its expiry is stored as wall-clock time.
  *
  * Threads: modes_floor on any, one atomic load; the others on any thread but the hot path;
  * modes_set writes a file.  Limits: at most MODES_FOR_MS_MAX, reasons of 200 bytes. */

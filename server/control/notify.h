@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* notify - tells systemd how the daemon is doing: one datagram to the socket that NOTIFY_SOCKET
- * names (sd_notify(3)); nothing happens without it.  Threads: any, after notify_init. */
+/* notify - reports the daemon's state to systemd: one datagram to the socket named by NOTIFY_SOCKET
+ * (sd_notify(3)); without it nothing happens.  Threads: any, after notify_init. */
 #ifndef SERVER_CONTROL_NOTIFY_H
 #define SERVER_CONTROL_NOTIFY_H
 

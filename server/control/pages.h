@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pages - /livez, /readyz and /metrics.
  *
- * /livez depends on nothing but the loop that answers it.  /readyz says whether the daemon should
- * get traffic, and why not; `?verbose` lists every check, and every model: `[+]` ok, `[-]` failed,
- * and `[!]` degraded, which is no reason to be unready.  Gauges are read when /metrics is asked
- * for, so nothing is spent on them otherwise.
+ * /livez depends only on the event loop that answers it.  /readyz says whether the daemon should
+ * get traffic, and if not why; `?verbose` lists every check and every model: `[+]` ok, `[-]`
+ * failed, and
+ * `[!]` degraded, which does not make it unready.  Gauges are computed when /metrics is requested.
  *
  * Threads: the loop's. */
 #ifndef SERVER_CONTROL_PAGES_H

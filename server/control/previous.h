@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* previous - which versions that serve no more stay loaded, so that a rollback needs no file.
+/* previous - selects the versions that stay loaded after they stopped serving, so that a rollback
+ * needs no file.
  *
- * A function of what is told, without state.  A version that alone is larger than the budget goes.
- * Of the others those go first that no rollback serves next, and among equals those that served
- * the longest ago, until the rest fits.  Nothing goes to make room for what goes itself.
+ * A pure function of its inputs.  A version that alone exceeds the budget is evicted.  Of the
+ * others, those that are not the next rollback target go first, and among equals those that served
+ * longest ago, until the rest fits.  Nothing is evicted to make room for a version that is itself
+ * evicted.
  *
  * Threads: any.  Limits: PREVIOUS_MAX versions stay, whatever they weigh. */
 #ifndef SERVER_CONTROL_PREVIOUS_H

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ratchet - the highest version of each model that ever served, so that an old bundle, however well
- * it is signed, cannot come back as if it were new.
+/* ratchet - downgrade protection: records the highest version of each model that ever served, so
+ * that an old bundle cannot return as if it were new, even with a valid signature.
  *
  *   {"format": 1, "models": {"home": {"highest": "12", "known": {"11": "<sha256>", ...}}}}
  *
- * A version is known by the hash of its manifest from when it arrived until it is gone.  What is
- * not known may come when it is no lower than the highest; what is known may serve whenever an
- * operator says so.  Versions are compared as people read them: digits by their value ("10" after
- * "9"), all else by byte.
+ * A version is known, by the hash of its manifest, from its arrival until its removal.  An unknown
+ * version is accepted if it is not lower than the highest; a known one may serve whenever an
+ * operator says so.  Versions are compared in natural order: digits by value ("10" after "9"),
+ * other characters by byte.
  *
- * The file is in data_dir, not beside the bundles: who may put bundles there shall not be able to
- * turn the ratchet back.  Invariant: `highest` of a name never falls and is never forgotten.
+ * The file is in data_dir, not beside the bundles: anyone who can put bundles there must not be
+ * able to turn the ratchet back.  Invariant: `highest` of a name never falls and is never
+ * forgotten.
  *
  * Threads: one at a time.  Limits: RATCHET_NAMES_MAX names, RATCHET_VERSIONS_MAX known versions of
  * each; 16 MiB. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* uploads - bundles and releases that arrive in pieces, each in a folder of its own:
+/* uploads - bundles and releases that arrive in chunks, each in its own folder:
  * models_dir/.incoming/ULID/.
  *
- * Nothing but plain names, pieces that follow each other, and bounded sizes; the piece that was
- * written last may come again.  A piece that cannot be written ends its upload.
+ * Accepts only plain names, consecutive chunks, and bounded sizes; the last chunk may be repeated.
+ * A chunk that cannot be written ends its upload.
  *
- * Threads: any; one piece of an upload at a time (ERR_BUSY otherwise).  Limits: MODEL_UPLOADS_MAX
+ * Threads: any; one chunk of an upload at a time (ERR_BUSY otherwise).  Limits: MODEL_UPLOADS_MAX
  * and others in server/control/model_ops.h. */
 #ifndef SERVER_CONTROL_UPLOADS_H
 #define SERVER_CONTROL_UPLOADS_H

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wakeup_latency - asks the kernel for processors that wake up within a time.
+/* wakeup_latency - limits the exit latency of processor idle states.
  *
- * A processor without work sleeps, and takes a while to come back: microseconds on hardware, 50 us
- * and more where sleeping leaves a virtual machine.  A request that arrives meanwhile pays for it.
- * While the device is held open with a number of microseconds in it, the kernel chooses no idle
- * state whose exit takes longer, on any processor; 0: they poll, which costs power, and the host of
- * a virtual machine its time (Documentation/power/pm_qos_interface.rst of Linux).
+ * An idle processor takes a while to wake up: microseconds on hardware, 50 us and more in a virtual
+ * machine that yields the processor to its host.  A request that arrives meanwhile pays for it.
+ * While the device is held open with a number of microseconds in it, the kernel uses no idle state
+ * with a longer exit latency, on any processor; with 0 idle processors poll, which costs power, or
+ * in a virtual machine the host's processor time (Linux Documentation/power/pm_qos_interface.rst).
  *
- * Threads: any.  Ownership: the caller closes the descriptor, which takes the wish back. */
+ * Threads: any.  Ownership: the caller closes the descriptor, which ends the request. */
 #ifndef SERVER_CONTROL_WAKEUP_LATENCY_H
 #define SERVER_CONTROL_WAKEUP_LATENCY_H
 

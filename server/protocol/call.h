@@ -2,10 +2,9 @@
 /* call - one request on its way through the daemon: bytes in, bytes out, whatever carried them.
  *
  * A transport fills in the request side, lends a reply buffer and calls the service.  CALL_DONE:
- * the reply is in `reply` and the transport sends it.  CALL_DEFERRED: somebody finishes it later
- * and then calls call->complete(call) exactly once, from any thread; until then request bytes,
- * reply buffer and the call itself stay valid and untouched by the transport.  There is always a
- * reply.
+ * the reply is in `reply`, and the transport sends it.  CALL_DEFERRED: the call is completed later,
+ * by one call of call->complete(call) from any thread; until then the transport must leave request
+ * bytes, reply buffer and the call itself valid and untouched.  There is always a reply.
  *
  * Request and reply are one MessagePack map each.  Threads: owned by one thread at a time. */
 #ifndef SERVER_PROTOCOL_CALL_H

@@ -2,8 +2,8 @@
 /* request - one decoded request.  One decoder for every transport: JSON bodies are transcoded to
  * MessagePack first (base/transcode.h).
  *
- * Unknown keys are ignored, wrong types are refused by name ("n: expected 1..200, got 5000"), a key
- * given twice is refused, in operations of administration any key.  Nothing is allocated but from
+ * Unknown keys are ignored; wrong types are refused by name ("n: expected 1..200, got 5000"), and
+ * so are duplicate keys, in administration operations even unknown ones.  Memory comes only from
  * the worker's arena; all texts point into the request bytes.  Threads: one owner.  Limits: the
  * constants below. */
 #ifndef SERVER_PROTOCOL_REQUEST_H

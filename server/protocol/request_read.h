@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request_read - typed reads of one value of a request, with the message for what is wrong.
+/* request_read - typed reads of one value of a request, with error messages.
  *
- * Shared by request.c and request_read.c only.  Each read leaves its output alone on failure, names
- * the field in `field` and puts "FIELD: expected ..., got ..." into err.  Threads: one owner. */
+ * Shared by request.c and request_read.c only.  On failure a read leaves its output unchanged,
+ * names the field in `field` and puts "FIELD: expected ..., got ..." into err.  Threads: one owner.
+ */
 #ifndef SERVER_PROTOCOL_REQUEST_READ_H
 #define SERVER_PROTOCOL_REQUEST_READ_H
 

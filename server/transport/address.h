@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* address - what the transports ask of socket addresses.  Threads: no state. */
+/* address - helpers for socket addresses, shared by the transports.  Threads: no state. */
 #ifndef SERVER_TRANSPORT_ADDRESS_H
 #define SERVER_TRANSPORT_ADDRESS_H
 

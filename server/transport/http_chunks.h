@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_chunks - whether the chunks of a body stand as RFC 9112 (section 7.1) has them.
+/* http_chunks - checks that the chunks of a body are as RFC 9112 (section 7.1) requires.
  *
- * evhttp 2.1 reads the size of a chunk by strtoll, takes what follows a blank for nothing, and does
- * without the end of line behind a chunk: 0x9, +9, "9 x" are 9 to it, and who stands before the
- * daemon may read another length.  This reads the bytes beside it and keeps none of them.  Lines
- * end with CRLF or LF, as those of the head; extensions are malformed; trailers are not looked at.
- * Threads: one owner. */
+ * evhttp 2.1 parses chunk sizes with strtoll, ignores anything after a blank, and does not require
+ * the line end after a chunk: 0x9, +9 and "9 x" are all 9 to it, while a proxy in front of the
+ * daemon may read a different length (request smuggling).  This parser sees the same bytes and
+ * keeps none of them.  Lines end with CRLF or LF, as in the head; extensions are malformed;
+ * trailers are not checked. Threads: one owner. */
 #ifndef SERVER_TRANSPORT_HTTP_CHUNKS_H
 #define SERVER_TRANSPORT_HTTP_CHUNKS_H
 

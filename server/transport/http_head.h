@@ -2,9 +2,9 @@
 /* http_head - the length of the body that a request announces, known as soon as its head is there,
  * and whether its chunks are well-formed.
  *
- * evhttp 2.1 waits for the whole of a body that it is going to refuse, and lets nobody see a head
- * before the body.  This reads the bytes beside it, keeps none of them, and judges nothing else.
- * A body is looked at where there is a Transfer-Encoding; evhttp takes none but "chunked".
+ * evhttp 2.1 waits for the whole of a body that it is going to refuse, and does not expose a head
+ * before the body.  This parser sees the same bytes, keeps none of them, and checks nothing else.
+ * Bodies are parsed only with a Transfer-Encoding; evhttp accepts only "chunked".
  * Threads: one owner. */
 #ifndef SERVER_TRANSPORT_HTTP_HEAD_H
 #define SERVER_TRANSPORT_HTTP_HEAD_H

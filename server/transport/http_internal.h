@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_internal - what the files of http_server share.
+/* http_internal - shared by the files of http_server.
  *
  * The phases of a connection, and the timer that runs in each:
  *   ATTACHING -> IDLE -> RECEIVING -> SERVING -> REPLYING -> IDLE
  *                idle    request      none       request (a client that does not read)
  *                           |-> REPLYING: evhttp refuses it
- *                           '-> REFUSED: we did, and what comes is dropped; its time runs on
- * 1. evhttp reads requests and writes replies; phases follow from what goes in and out of the
- *    buffers, since evhttp 2.1 tells nobody of the first byte of a request.
+ *                           '-> REFUSED: we did; further input is dropped and the timer continues
+ * 1. evhttp reads requests and writes replies; phases are inferred from the traffic in its buffers,
+ *    since evhttp 2.1 does not report the first byte of a request.
  * 2. In SERVING evhttp does not read, so a connection has at most one call.
  * 3. A connection is freed by evhttp alone, which calls http_connection's close callback first. */
 #ifndef SERVER_TRANSPORT_HTTP_INTERNAL_H

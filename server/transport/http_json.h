@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_json - the JSON body of POST /v1/<op> as the MessagePack map that every transport hands in.
+/* http_json - converts the JSON body of POST /v1/<op> into the MessagePack map used by every
+ * transport.
  *
- * The path says which operation: the key `op` is put in; a body that names another one is refused.
+ * The path names the operation and the key `op` is added; a body that names another one is refused.
  * An empty body counts as {}.  Threads: no state.  Allocates like base/transcode.h. */
 #ifndef SERVER_TRANSPORT_HTTP_JSON_H
 #define SERVER_TRANSPORT_HTTP_JSON_H

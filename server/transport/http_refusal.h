@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_refusal - the replies to what never became a request, in the form of docs/protocol.md; the
- * connection is closed behind each of them.  Threads: no state. */
+/* http_refusal - replies to input that never became a request, in the format of docs/protocol.md;
+ * the connection is closed after each of them.  Threads: no state. */
 #ifndef SERVER_TRANSPORT_HTTP_REFUSAL_H
 #define SERVER_TRANSPORT_HTTP_REFUSAL_H
 

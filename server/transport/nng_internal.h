@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nng_internal - what the files of nng_server share; nobody else includes it but their test.
+/* nng_internal - shared by the files of nng_server; included otherwise only by their test.
  *
  * A context carries one request at a time and goes round, invariants numbered:
  *   receiving -> serving -> sending -> receiving

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nng_probe - whether a listener of the SP protocols serves who connects, found out by a plain
- * socket.  Threads: any; a probe waits for its timeout at most. */
+/* nng_probe - checks through a plain socket whether an SP listener answers the handshake.
+ * Threads: any; a probe blocks for its timeout at most. */
 #ifndef SERVER_TRANSPORT_NNG_PROBE_H
 #define SERVER_TRANSPORT_NNG_PROBE_H
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sp_frame - the bytes of the server's end of the SP protocol REQ/REP: greeting, frame, hop stack.
+/* sp_frame - the wire format of the server side of SP REQ/REP: greeting, frame, hop stack.
  *
  * Both sides greet with eight bytes.  A message is its length (64 bits, big-endian), then the stack
  * of hops, then the body; the length counts stack and body.  On ipc each message has one byte 0x01
- * before the length.  The stack is a row of 32-bit words: those that devices on the way put in
- * front, and last, with the top bit set, the request id.  A reply repeats the whole stack.
+ * before the length.  The stack is a sequence of 32-bit words: first those added by devices on
+ * the way, and last, with the top bit set, the request id.  A reply repeats the whole stack.
  *
  * Everything read is untrusted.  Threads: no state. */
 #ifndef SERVER_TRANSPORT_SP_FRAME_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sp_internal - what the files of sp_server share.
+/* sp_internal - shared by the files of sp_server.
  *
  * Invariants, numbered:
- * 1. A connection, its calls and its blocks belong to one worker's thread.  Other threads touch the
- *    inbox alone, under its mutex: new connections, and calls that complete.
- *    Who looks whether workers stand still says so in the worker, and asks it to accept.
+ * 1. A connection, its calls and its blocks belong to one worker's thread.  Other threads touch
+ * only the inbox, under its mutex: new connections, and calls that complete. Exception: main marks
+ * a stuck worker as such, and asks another one to accept.
  * 2. A connection is in one of four phases: greeting (in worker->greeting), served, halfway: it is
  *    served, and of what it sends next a part is there (in worker->halfway), or stuck: its socket
  *    does not take replies (`writing`, in worker->stuck).

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sp_server - the request/reply socket at the speed of the machine: the SP protocol REQ/REP of nng
- * and nanomsg on tcp:// and ipc://, without nng.
+/* sp_server - the native request/reply socket: nng's and nanomsg's SP REQ/REP protocol on tcp://
+ * and ipc://, without nng.
  *
- * Worker threads, each one event loop with its own connections: a request is read, served and its
- * reply written by one thread, without a hand-over.  One read takes what has arrived, all whole
- * messages in it are served, and their replies leave by one write.  A deferred call does not hold
- * up the requests behind it; its reply is sent when it completes, from whichever thread completes
- * it.  One worker, the first to begin with, accepts connections and deals them out to the one that
- * has fewest.  One that stands still gets none: what it was given and has not looked at goes to the
- * others, and another accepts in its place.  Connections that it serves wait until it goes on.
+ * Worker threads, each with one event loop and its own connections: one thread reads a request,
+ * serves it and writes the reply.  One read takes whatever has arrived, all complete messages in it
+ * are served, and their replies leave in one write.  A deferred call does not hold up the requests
+ * behind it; its reply is sent when it completes, on any thread.
  *
- * What a peer can cost is bounded.  A connection keeps nothing of its own but unserved bytes and
- * unsent replies; while replies are stuck in its socket, or SP_SERVER_DEFERRED_MAX of its calls
- * are deferred, it is not read.  It is closed when it does not greet in time, sends what is no
- * message or too long a one, is silent for message_timeout_ms after a part of one, does not take
- * any byte of its replies for send_timeout_ms, or when its machine is gone (TCP keepalive,
- * TCP_USER_TIMEOUT).  Without descriptors or memory accepting pauses, and goes on by itself.  A
- * peer that shuts down its sending side gets what it has asked for.
+ * One worker at a time, initially the first, accepts connections and gives each to the worker with
+ * the fewest.  A stuck worker gets none: connections that it has been given but not yet taken go to
+ * the others, and another worker accepts.  Connections that it already serves wait until it
+ * recovers.
+ *
+ * A peer's cost is bounded.  A connection buffers only unserved bytes and unsent replies; while
+ * replies are stuck in its socket, or SP_SERVER_DEFERRED_MAX of its calls are deferred, it is not
+ * read.  It is closed if it does not greet in time, sends a malformed or oversized message, stalls
+ * for message_timeout_ms within one, accepts no byte of its replies for send_timeout_ms, or if its
+ * machine is gone (TCP keepalive, TCP_USER_TIMEOUT).  Without descriptors or memory accepting
+ * pauses, and resumes automatically.  A peer that shuts down its sending side still gets its
+ * replies.
  *
  * A call is local when the listener and the peer are loopback or ipc addresses.
  *
