@@ -60,8 +60,14 @@ enum err_code event_read_map(struct event_read *read, const char *field, struct 
 {
     if (cursor_peek(&read->cursor) != CURSOR_MAP)
         return event_wrong_kind(read, field, "a map");
-    cursor_skip(&read->cursor, ret_bytes);
-    return ERR_OK;
+    struct text raw;
+    cursor_skip(&read->cursor, &raw);
+    enum err_code rc = ERR_OK;
+    if (read->rules->strictness != EVENT_STORED)
+        rc = event_check_keys(read, field, raw);
+    if (rc == ERR_OK)
+        *ret_bytes = raw;
+    return rc;
 }
 
 enum err_code event_read_key(struct event_read *read, struct event_keys *keys, uint32_t *ret_key)

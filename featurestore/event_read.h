@@ -4,6 +4,7 @@
  *   event.c         the event itself, and what its type requires
  *   event_items.c   items, and attributes
  *   event_consent.c consent
+ *   event_keys.c    keys that appear twice
  *
  * Shared by these and event_read.c only.  On failure a read leaves its output unchanged and puts
  * "FIELD: expected ..., got ..." into err.  Threads: one owner. */
@@ -37,9 +38,15 @@ MUST_CHECK enum err_code event_read_id(struct event_read *read, const char *fiel
                                        uint32_t max_bytes, struct text *ret_value);
 MUST_CHECK enum err_code event_read_int(struct event_read *read, const char *field, int64_t min,
                                         int64_t max, int64_t *ret_value);
-/* A map, with all that is in it, as bytes. */
+/* A map, with all that is in it, as bytes; a key that appears twice in it, at any depth, is
+ * refused. */
 MUST_CHECK enum err_code event_read_map(struct event_read *read, const char *field,
                                         struct text *ret_bytes);
+
+/* ---- event_keys.c */
+/* Of a checked value: ERR_BAD_INPUT when a map in it, at any depth, has a key twice; ERR_NOMEM. */
+MUST_CHECK enum err_code event_check_keys(const struct event_read *read, const char *field,
+                                          struct text raw);
 
 /* Of an event that is nested so deep: ERR_LIMIT names the first field that is too deep. */
 MUST_CHECK enum err_code event_check_depth(const struct event_read *read, uint32_t depth);

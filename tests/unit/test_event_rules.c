@@ -43,6 +43,52 @@ static void test_unknown_keys_are_counted_or_refused(void **state)
     rig.rules.strictness = EVENT_LENIENT;
 }
 
+/* A view with props of `count` keys, the first of them again at the end where `twice`; the props
+ * are a level deeper where `nested`. */
+static void pack_props(uint32_t count, bool twice, bool nested)
+{
+    struct pack pack = pack_into(rig.bytes, sizeof rig.bytes);
+    pack_map(&pack, 4);
+    pack_key(&pack, "id");
+    pack_str(&pack, "e");
+    pack_key(&pack, "type");
+    pack_str(&pack, "view");
+    pack_key(&pack, "user");
+    pack_str(&pack, "u");
+    pack_key(&pack, "props");
+    if (nested) {
+        pack_map(&pack, 1);
+        pack_key(&pack, "more");
+        pack_array(&pack, 1);
+    }
+    pack_map(&pack, count + twice);
+    for (uint32_t i = 0; i < count + twice; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%u", i % count);
+        pack_str(&pack, key);
+        pack_map(&pack, 0);
+    }
+    rig.len = pack.used;
+}
+
+static void test_a_key_of_props_that_is_given_twice_is_refused(void **state)
+{
+    (void)state;
+    static const uint32_t counts[] = {1, 2, 15, 16, 17, 32, 33, 3000};
+    struct event event;
+    for (size_t i = 0; i < 2 * sizeof counts / sizeof counts[0]; i++) {
+        uint32_t count = counts[i / 2];
+        pack_props(count, false, i % 2 == 1);
+        assert_int_equal(event_rig_decode_packed(&rig, &event), ERR_OK);
+        pack_props(count, true, i % 2 == 1);
+        assert_int_equal(event_rig_decode_packed(&rig, &event), ERR_BAD_INPUT);
+        assert_string_equal(rig.err.text, "props: 'k0' is given twice");
+        rig.rules.strictness = EVENT_STORED; /* what was accepted before is read */
+        assert_int_equal(event_rig_decode_packed(&rig, &event), ERR_OK);
+        rig.rules.strictness = EVENT_LENIENT;
+    }
+}
+
 static void test_a_strict_reader_refuses_what_does_not_belong(void **state)
 {
     (void)state;
@@ -222,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unknown_keys_are_counted_or_refused),
+        cmocka_unit_test(test_a_key_of_props_that_is_given_twice_is_refused),
         cmocka_unit_test(test_a_strict_reader_refuses_what_does_not_belong),
         cmocka_unit_test(test_a_clock_that_is_wrong_is_set_right),
         cmocka_unit_test(test_seconds_are_not_taken_for_milliseconds),
