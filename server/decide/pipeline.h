@@ -5,6 +5,7 @@
  *   subject.c     who asks, their history, excluded items              -> history, blocked, filters
  *   rules.c       filters, boosts, pins and limits of the slot
  *   sources.c     natural scores of each source, by row of its model   -> scratch
+ *   sources_neighbors.c   lists of neighbors, summed by item number     -> scratch
  *   sources_listed.c      the same for sources that score by item number -> scratch
  *   sources_embeddings.c  the query vector of an embeddings source
  *   retrieve.c    the best items by factors                            -> found[]

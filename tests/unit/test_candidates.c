@@ -210,6 +210,39 @@ static void test_similar_by_factors(void **state)
     fixture_deinit(&fixture);
 }
 
+/* Folding in knows a set of items: one that is among the seeds and in the history counts once. */
+static void test_a_seed_of_the_history_is_folded_in_once(void **state)
+{
+    (void)state;
+    static struct fixture fixture;
+    static const float items[] = {1, 0, 0.9f, 0.1f, 0, 1, 0.8f, 0.3f};
+    struct small_factors factors = {.users = "u",
+                                    .user_factors = items,
+                                    .items = "a b c d",
+                                    .item_factors = items,
+                                    .dim = 2,
+                                    .regularization = 0.01,
+                                    .trained_at = "2023-11-14T00:00:00Z"};
+    fixture_init(&fixture);
+    fixture_add_model(&fixture, small_factors("taste", "1", &factors));
+    fixture_serve(&fixture, "{\"slots\": {\"home\": {\"sources\": ["
+                            "{\"source\": \"factors\", \"model\": \"taste\"}]}}}");
+    fixture_act(&fixture, "view", "v", "a", FIXTURE_NOW_MS - 1000);
+    fixture_act(&fixture, "view", "v", "c", FIXTURE_NOW_MS - 2000);
+    fixture_act(&fixture, "view", "w", "c", FIXTURE_NOW_MS - 2000);
+    float score[2];
+    for (int i = 0; i < 2; i++) {
+        char request[128];
+        snprintf(request, sizeof request,
+                 "{\"op\": \"recommend\", \"user\": \"%s\", \"seeds\": [\"a\"], \"n\": 1}",
+                 i == 0 ? "v" : "w");
+        assert_string_equal(fixture_ask(&fixture, request), "full: d");
+        score[i] = fixture_item(&fixture, "d")->score;
+    }
+    assert_true(score[0] == score[1]);
+    fixture_deinit(&fixture);
+}
+
 /* The newest items speak, as many as the policy lets. */
 static void test_history_says_how_many_items_speak(void **state)
 {
@@ -355,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_an_index_leaves_little_out),
         cmocka_unit_test(test_items_at_the_bar_are_taken),
         cmocka_unit_test(test_similar_by_factors),
+        cmocka_unit_test(test_a_seed_of_the_history_is_folded_in_once),
         cmocka_unit_test(test_history_says_how_many_items_speak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
