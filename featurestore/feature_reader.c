@@ -20,8 +20,8 @@ static uint32_t find_id(const struct idmap *ids, struct text id)
     return ids == NULL || id.len == 0 ? IDMAP_NONE : idmap_find(ids, id);
 }
 
-/* As store_history does it: who asks with an anonymous id alone is the user behind it, and an id
- * that has links is nobody else's. */
+/* Resolves the person as store_history does: an anonymous id alone stands for the user linked to
+ * it, and an id linked to others adds nothing. */
 static void find_person(struct feature_reader *reader, const struct feature_asker *asker)
 {
     const struct store *store = reader->store;
@@ -75,7 +75,7 @@ double feature_value_builtin(const struct feature_reader *reader, const struct f
     return builtin_value(reader, feature->subject, feature->id, item);
 }
 
-/* What the events say, before default and age, in the first `count` items. */
+/* The values computed from events, before default and max_age, for the first `count` items. */
 static void computed(struct feature_reader *reader, const struct definition *definition,
                      uint32_t count, struct aggregate_column *ret_column)
 {
@@ -104,7 +104,7 @@ static void part_of(struct feature_reader *reader, enum feature_key key,
     }
 }
 
-/* (upper + hits) / (lower + hits + misses); what is not there counts 0. */
+/* (upper + hits) / (lower + hits + misses); a missing part counts as 0. */
 static void ratio(struct feature_reader *reader, const struct definition *definition,
                   uint32_t count, struct aggregate_column *ret_column)
 {
@@ -138,7 +138,7 @@ static void read_column(struct feature_reader *reader, const struct definition *
         computed(reader, definition, count, ret_column);
 }
 
-/* A ratio of which nothing is known is its prior, unless there is a default. */
+/* A ratio without data is its prior, unless there is a default. */
 static double default_of(const struct definition *definition)
 {
     double prior = definition->prior_hits + definition->prior_misses;
@@ -168,7 +168,7 @@ static void forget_old(const struct definition *definition, uint32_t now_s, uint
                                              (double)NAN, column->number[i]);
 }
 
-/* The records of items lie anywhere: all are asked for before the first is read. */
+/* Item records are scattered in memory: prefetch all before the first is read. */
 static void fetch_records(const struct feature_reader *reader, const struct feature *feature,
                           uint32_t count)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A user's features read together with those of the anonymous ids that are theirs alone, as their
- * history is.  The rows stay apart, and are merged when they are read: taking a link away leaves
- * nothing behind. */
+/* Joins a user's features with those of the anonymous ids linked to this user alone, as for the
+ * history.  The rows are stored separately and merged on reading, so that removing a link leaves no
+ * trace. */
 #include "featurestore/feature_reader.h"
 #include "featurestore/store_internal.h"
 
@@ -51,7 +51,7 @@ static const uint8_t *find_block(const struct feature_reader *reader, enum featu
     return number == IDMAP_NONE ? NULL : feature_rows_block(rows, number);
 }
 
-/* Of all items of the window, once. */
+/* Looks up the linked rows for all items of the window, once. */
 static void find_linked(struct feature_reader *reader, enum feature_key key)
 {
     enum feature_linked linked = linked_key(key);
@@ -68,7 +68,7 @@ static void find_linked(struct feature_reader *reader, enum feature_key key)
     reader->linked_keys |= 1u << linked;
 }
 
-/* Whether there is anything to merge; then into `joined`, at its place in the block. */
+/* Merges into `joined`, at the feature's offset in the block; false: there is nothing to merge. */
 static bool join_row(const struct feature_reader *reader, const struct definition *definition,
                      const uint8_t *block, uint32_t at, uint8_t *joined)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of whoever asks and of windows of items.  The way to a row goes over memory that no
- * cache may hold, in steps; each asks for what the next one reads, for all items of the window,
- * before anything waits for it.  A step is taken whenever a feature is read, so that memory works
- * while the processor computes; those of a window are over before the next one begins its own. */
+/* Looks up the rows of the person and of windows of items.  Reaching a row takes several dependent
+ * loads that may all miss the cache.  The look-up is therefore split into steps: each prefetches
+ * what the next one reads, for all items of a window.  A step is taken whenever a feature is read,
+ * so that memory latency overlaps with computation.  The steps of one window are completed before
+ * those of the next begin. */
 #include "featurestore/feature_reader.h"
 #include "featurestore/store_internal.h"
 
-/* By key, but for names, which are by feature_right.  A pair has two: where its number is, and its
- * row, whose key tells whether it is the one. */
+/* Steps are per key, except names, which are per feature_right.  A pair takes two: its slot in the
+ * index, then its row, whose key confirms the match. */
 enum step {
     STEP_NAMES,        /* asks for the numbers of categories and brands */
     STEP_PLACES,       /* asks for where the address of a row is, or the number of a pair */
@@ -22,7 +23,7 @@ enum step {
 
 enum { LINE_BYTES = 64, FETCHED_BYTES_MAX = 512 };
 
-/* What a key without a row holds. */
+/* The block of a key without a row: all zeros. */
 static const uint8_t no_row[DEFINITION_BLOCK_BYTES_MAX];
 
 static inline void fetch(const void *memory)
@@ -40,7 +41,7 @@ static inline bool has(uint32_t bits, uint32_t bit)
     return (bits >> bit & 1) != 0;
 }
 
-/* Keys, by what their rows are found with. */
+/* Groups of keys, by how their rows are found. */
 enum {
     ALONE = 1 << KEY_user | 1 << KEY_query | 1 << KEY_slot,
     BY_CATEGORY = 1 << KEY_category | 1 << KEY_user_category | 1 << KEY_query_category |
@@ -52,7 +53,7 @@ enum {
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-/* Where a column says which one it is, with 1 added, 0 for none; NULL: nowhere. */
+/* The column entry with the category or brand number + 1, 0: none; NULL: there is no entry. */
 static const _Atomic(uint32_t) *name_of(const struct feature_reader *reader,
                                         enum feature_right right, uint32_t item)
 {
@@ -70,7 +71,7 @@ static void fetch_names(const struct feature_reader *reader, const struct featur
         fetch(name_of(reader, right, window->item[i]));
 }
 
-/* The columns say what records say; relaxed, since each number stands by itself. */
+/* Columns mirror the records.  Relaxed: each number is independent of other data. */
 static const uint32_t *find_names(const struct feature_reader *reader,
                                   struct feature_window *window, enum feature_right right)
 {
@@ -151,8 +152,8 @@ static void fetch_places(const struct feature_reader *reader, struct feature_win
     }
 }
 
-/* The row of a pair stands where its block will.  Where there is none now, none is looked for when
- * the block is. */
+/* Until the block is known, its entry holds the pair's row.  A pair without a row now is not looked
+ * up again when its block is needed. */
 static void fetch_pairs(const struct feature_reader *reader, struct feature_window *window,
                         enum feature_key key)
 {
@@ -168,7 +169,7 @@ static void fetch_pairs(const struct feature_reader *reader, struct feature_wind
     window->likely |= 1u << key;
 }
 
-/* `likely`: as fetch_pairs left it. */
+/* `likely`: as set by fetch_pairs. */
 static const uint8_t *block_of_pair(const struct way *way, const void *likely, uint64_t key)
 {
     const struct feature_pair_row *row = likely;
@@ -203,7 +204,7 @@ static uint32_t head_bytes(const struct feature_reader *reader, enum feature_key
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-/* What the step is taken for. */
+/* The object of a step. */
 static uint32_t bits_of_step(uint32_t keys, enum step step)
 {
     switch (step) {
@@ -218,7 +219,7 @@ static uint32_t bits_of_step(uint32_t keys, enum step step)
     }
 }
 
-/* A line of each block; false after the last one. */
+/* Prefetches one cache line of each block; false after the last one. */
 static bool fetch_line(struct feature_reader *reader, const struct feature_window *window,
                        enum feature_key key)
 {
@@ -230,7 +231,7 @@ static bool fetch_line(struct feature_reader *reader, const struct feature_windo
     return at + 1 < bytes;
 }
 
-/* False when there is more to it. */
+/* False: the step is not finished. */
 static bool take(struct feature_reader *reader, struct feature_window *window, uint32_t bit)
 {
     enum feature_key key = (enum feature_key)bit;
@@ -268,7 +269,7 @@ static void begin_window(struct feature_reader *reader, uint32_t at, uint32_t fi
     reader->step_at = 0;
 }
 
-/* False when there is nothing left to do for that window. */
+/* False: nothing is left to do for that window. */
 static bool next_step(struct feature_reader *reader)
 {
     while (reader->step_left == 0) {
@@ -281,7 +282,7 @@ static bool next_step(struct feature_reader *reader)
     return true;
 }
 
-/* The window after the one that the reader stands at. */
+/* Prepares the window after the current one. */
 static bool begin_next(struct feature_reader *reader)
 {
     const struct feature_window *window = &reader->window[reader->at];
@@ -301,7 +302,7 @@ void feature_reader_go_ahead(struct feature_reader *reader)
 
 /* ---- for readers ----------------------------------------------------------------------------- */
 
-/* Until the features of items can be read; what pairs need comes while that is done. */
+/* Completes the steps needed for features of items; those for pairs follow while these are read. */
 static void begin_reading(struct feature_reader *reader)
 {
     while (reader->step <= STEP_ROWS && next_step(reader))

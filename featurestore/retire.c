@@ -99,7 +99,7 @@ static void give_back(struct retire *retire, struct retire_list *list)
     list->count = 0;
 }
 
-/* True when the thread waits for nothing any more, and what it waited for was given back. */
+/* True: the thread is idle, and the blocks of its last grace period have been freed. */
 static bool take_back(struct retire *retire, bool waits)
 {
     pthread_mutex_lock(&retire->mutex);
@@ -115,7 +115,7 @@ static bool take_back(struct retire *retire, bool waits)
     return is_free;
 }
 
-/* The thread waits for what is open. */
+/* Hands the open list to the thread, which waits for its grace period. */
 static void hand_over(struct retire *retire)
 {
     retire->open = 1 - retire->open;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Batches become state. */
+/* Applies batches to the state. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -7,7 +7,7 @@
 #include "featurestore/store_checkpoint.h"
 #include "featurestore/store_erase.h"
 
-/* What an event says about one person and some items, ready to be applied. */
+/* An event's content about one person and some items, ready to be applied. */
 struct mention {
     struct people *people;
     uint32_t person;
@@ -23,7 +23,7 @@ static bool within_windows(int64_t time_ms, int64_t watermark_ms)
     return watermark_ms / day_ms - time_ms / day_ms < WINDOWS_DAY_TILES;
 }
 
-/* The table itself does not know which option made it as large as it is. */
+/* Names the option in the error: the table does not know which one limits it. */
 static enum err_code add_id(struct idmap *ids, struct text id, const char *option,
                             uint32_t *ret_number, struct err *err)
 {
@@ -73,7 +73,7 @@ static void edit_by_event(const struct store *store, const struct event *event,
         person_edit_item(edit, store->item[i], mention->event_class, time_s);
 }
 
-/* The person's history after the event; NULL without memory. */
+/* The person's history after the event; NULL: out of memory. */
 static struct person *history_after(struct store *store, const struct event *event,
                                     const struct mention *mention)
 {
@@ -113,8 +113,8 @@ static enum store_row row_of(const struct store *store, const struct mention *me
     return mention->people == &store->users ? ROW_USER : ROW_ANON;
 }
 
-/* While nobody reads histories: no copy is made where the block has room and no view follows from
- * it.  False: nothing was done. */
+/* During recovery, when histories have no readers: edits in place if the block has room and no
+ * joined view depends on it.  False: nothing was done. */
 static bool edit_in_place(struct store *store, const struct event *event,
                           const struct mention *mention)
 {
@@ -250,7 +250,7 @@ static void reject(struct store *store, uint32_t index, enum err_code code, cons
     text_copy(text_of(err->text), rejection->message, sizeof rejection->message);
 }
 
-/* Goes to the log together with what else is accepted until the next commit. */
+/* Queues the event for the next commit to the log. */
 static void gather(struct store *store, const struct event *event, const struct event_rules *rules,
                    struct text bytes)
 {

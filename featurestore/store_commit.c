@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Batches that were applied wait here until what they gathered is on disk. */
+/* Applied batches wait here until their events are on disk. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "featurestore/store_erase.h"
 
-/* A commit is due when so much is gathered; and beside one, no more is. */
+/* A commit is due when this much is gathered; during a commit, no more than this is gathered. */
 enum { COMMIT_EVENTS = 2048, COMMIT_BYTES = 1 << 20 };
 enum { LAG_EVENTS_MAX = 16384, LAG_BYTES_MAX = 8 << 20 };
 
@@ -78,7 +78,7 @@ void store_batch_refused(struct store *store, struct store_job *job)
     store_job_free(job);
 }
 
-/* Keeps the result with the batch.  Without memory fewer rejections are described. */
+/* Keeps the result with the batch.  If memory runs out fewer rejections are described. */
 static void put_aside(struct store *store, struct store_job *job)
 {
     const struct store_batch_result *result = &store->result;
@@ -107,7 +107,7 @@ static void take_up(struct store *store, const struct store_job *job)
 
 void store_batch_applied(struct store *store, struct store_job *job)
 {
-    /* A duplicate may be one of an event that is not on disk yet, so it waits, too. */
+    /* A duplicate's original may not be on disk yet, so a duplicate waits, too. */
     bool waits = job->ack == STORE_ACK_DISK && store->log != NULL &&
                  event_log_gathered_count(store->log) > 0;
     if (waits) {
@@ -120,7 +120,7 @@ void store_batch_applied(struct store *store, struct store_job *job)
     store_job_free(job);
 }
 
-/* Remembers how the commit went, and says so when that changed. */
+/* Records the outcome of the commit, and reports a change of durability. */
 static void note_outcome(struct store *store, enum err_code code, const struct err *err)
 {
     enum err_code before = store->commit_err.code;

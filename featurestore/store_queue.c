@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way in: a bounded queue, and the one thread that empties it. */
+/* The bounded queue of batches, and the store thread that drains it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -70,7 +70,7 @@ void store_serve_asks(struct store *store)
     } while (job != NULL);
 }
 
-/* What is to be done when the queue stayed empty for a while. */
+/* Work to do when the queue has been empty for a while. */
 static void run_idle(struct store *store)
 {
     if (store->refresh.is_due)
@@ -110,8 +110,8 @@ static bool retry_is_due(const struct store *store)
     return !store_takes_events(store) && store_wait_clock_ns() >= store->retry_at_ns;
 }
 
-/* Waits for a job or the end, and no longer than it takes until something is due.  True when that
- * time ran out: run_idle. */
+/* Waits for a job or for the stop, at most until other work is due.  True: that time has come, see
+ * run_idle. */
 static bool wait_for_job(struct store *store)
 {
     uint64_t until_ns = UINT64_MAX;
@@ -128,7 +128,7 @@ static bool wait_for_job(struct store *store)
            store->queue.first == NULL;
 }
 
-/* Commits what was applied, when nothing more comes or enough came together. */
+/* Commits applied events if the queue is empty or enough have accumulated. */
 static bool commit_if_due(struct store *store)
 {
     bool is_due = store->queue.first == NULL || store_commit_is_due(store);
@@ -144,7 +144,7 @@ static bool commit_if_due(struct store *store)
     return true;
 }
 
-/* Beside a commit batches alone are served (store_committer.c). */
+/* During a commit only batches are served (store_committer.c). */
 static bool may_serve(const struct store *store)
 {
     const struct store_job *next = store->queue.first;
@@ -153,7 +153,7 @@ static bool may_serve(const struct store *store)
     return next->ask == NULL && store_commit_may_lag(store);
 }
 
-/* What has to be done before the next job; true when there was something. */
+/* Work that precedes the next job; true: some was done. */
 static bool keep_up(struct store *store)
 {
     if (store->committer.state == COMMIT_ENDED) {
@@ -176,7 +176,7 @@ static bool keep_up(struct store *store)
     return true;
 }
 
-/* Likewise: a block of a checkpoint, or its end. */
+/* Likewise for a checkpoint: its next block, or its end. */
 static bool step_checkpoint(struct store *store)
 {
     if (!store_checkpoint_has_work(store))
@@ -292,7 +292,7 @@ static enum err_code check_batch(const uint8_t *bytes, size_t len, uint32_t *ret
     return ERR_OK;
 }
 
-/* The time that passed since the batch was sent is taken to be next to nothing. */
+/* The transit time of the batch is neglected. */
 static enum err_code rules_of(const struct store *store, const struct store_batch *batch,
                               struct event_rules *ret_rules, struct err *err)
 {
