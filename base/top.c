@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-/* So many are sorted digit by digit, which no comparison that comes out unforeseen holds up. */
+/* Counts in this range are sorted by radix, which has no mispredicted comparisons. */
 enum { BY_DIGITS_LEAST = 128, BY_DIGITS_MOST = 1024, DIGITS = 8, DIGIT_VALUES = 256 };
 enum { SCORE_DIGIT = 4, MOVES_EACH = 8 };
 
-/* `a` is worse than `b`: it belongs nearer to the root.  Without a branch: which of two children is
- * worse follows no pattern. */
+/* Whether `a` is worse than `b` and so belongs nearer to the root.  Branch-free: which of two
+ * children is worse is unpredictable. */
 static inline bool worse(const struct top_slot *a, const struct top_slot *b)
 {
     return (a->score < b->score) | ((a->score == b->score) & (a->key > b->key));
@@ -49,8 +49,8 @@ void top_put(struct top *top, float score, uint32_t key)
     }
 }
 
-/* Smaller for what comes first.  False for what has no such number: -0, which is equal to 0, and
- * what is no number. */
+/* An integer that sorts like the slot, smaller first.  False for scores that have none: -0, which
+ * must equal 0, and NaN. */
 static bool to_order(const struct top_slot *slot, uint64_t *ret_order)
 {
     uint32_t bits;
@@ -76,7 +76,7 @@ static inline uint32_t digit_of(uint64_t order, uint32_t digit)
     return order >> (8 * digit) & (DIGIT_VALUES - 1);
 }
 
-/* By one digit, those that have the same stay as they are. */
+/* Stable, by one digit. */
 static void sort_by_digit(const uint64_t *order, uint32_t count, uint32_t digit,
                           const uint16_t *number, uint64_t *ret_order)
 {
@@ -90,8 +90,8 @@ static void sort_by_digit(const uint64_t *order, uint32_t count, uint32_t digit,
         ret_order[next[digit_of(order[i], digit)]++] = order[i];
 }
 
-/* By the digits from `digit` on, the lowest first; those that have the same stay as they are.
- * Returns which of the two has them. */
+/* Stable, by the digits from `digit` to the highest.  Returns which of the two arrays has the
+ * result. */
 static uint32_t sort_from_digit(uint64_t order[2][BY_DIGITS_MOST], uint32_t count, uint32_t digit)
 {
     uint16_t number[DIGITS][DIGIT_VALUES]; /* of each value of each digit */
@@ -110,7 +110,7 @@ static uint32_t sort_from_digit(uint64_t order[2][BY_DIGITS_MOST], uint32_t coun
     return from;
 }
 
-/* Of what is sorted by score: those that score the same by key.  False where too many do. */
+/* Sorts equal scores by key in an array sorted by score.  False if there are too many of them. */
 static bool sort_ties(uint64_t *order, uint32_t count)
 {
     uint32_t left = MOVES_EACH * count;
@@ -129,8 +129,8 @@ static bool sort_ties(uint64_t *order, uint32_t count)
     return true;
 }
 
-/* By score, which seldom leaves ties; by all digits where it leaves many.  False: they have to be
- * compared. */
+/* By the digits of the score, then ties; by all digits if there are many ties.  False: a comparison
+ * sort is needed. */
 static bool sort_by_digits(struct top *top)
 {
     uint64_t order[2][BY_DIGITS_MOST];

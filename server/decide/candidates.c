@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every source adds its weighted natural scores to an array by item number.  Of factors the best
- * items are added to a second one (retrieve.c), or upper bounds for all items.  Then
- * the items that were reached, which are those where an array is not zero, compete for the places
- * (compete.c). */
+/* Every source adds its weighted scores to an array indexed by item number.  Factor sources add to
+ * a second array: their best items (retrieve.c), or upper bounds for all items.  Then the items
+ * that were reached, those with a sum that is not zero, compete for the places (compete.c). */
 #include "server/decide/candidates.h"
 
-/* Adding up all of so few items costs less than finding the best of them and asking whether they
- * are enough. */
+/* Up to so many rows, summing all of them costs less than retrieving the best and checking whether
+ * they suffice. */
 #define ADD_ALL_ROWS_MAX 16384
 
 struct summed candidates_reached(const struct pipeline *p, uint32_t s)
@@ -43,7 +42,7 @@ static void add_factors(const struct pipeline *p, uint32_t s)
                       p->scratch->upper);
 }
 
-/* Of what was found the part is known. */
+/* The scores of retrieved items are exact. */
 static void add_found(const struct pipeline *p, uint32_t s)
 {
     const struct top *found = &p->found[s].top;
@@ -112,7 +111,7 @@ static void add_all(struct pipeline *p)
     }
 }
 
-/* Did a source bring the item that knows more than what is popular? */
+/* Whether a source other than popularity proposed the item. */
 static bool is_personal(const struct pipeline *p, uint32_t item)
 {
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
@@ -122,7 +121,7 @@ static bool is_personal(const struct pipeline *p, uint32_t item)
     return false;
 }
 
-/* Whether the source has an item that may be shown. */
+/* Whether the source proposes any item that may be shown. */
 static bool may_bring(const struct pipeline *p, uint32_t s)
 {
     struct summed reached = {NULL, 0};
@@ -136,8 +135,8 @@ static bool may_bring(const struct pipeline *p, uint32_t s)
     return false;
 }
 
-/* The first of the chosen nearly always is; when popularity crowds out everything personal, there
- * may still be something that could have been shown. */
+/* The first chosen item nearly always is personal.  If popularity crowds out everything personal,
+ * the answer is still personal as long as some personal item could have been shown. */
 static bool any_personal(const struct pipeline *p)
 {
     for (uint32_t i = 0; i < p->chosen_count; i++) {

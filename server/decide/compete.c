@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The items that were reached, those whose sum is not zero, compete for the places.  Only items
- * that may win one are looked at, and their factors computed. */
+/* The items that any source reached (those whose sum is not zero) compete for the places.  Only
+ * items whose upper bound could win a place are filtered and computed exactly. */
 #include "server/decide/candidates.h"
 
-/* Looking at each place of the array costs less than half of finding it through a list. */
+/* Scanning the whole array costs less than half as much per item as following a list of items. */
 #define SCAN_ALL_SHARE 2
 
 enum { AHEAD = 8 };
 
-/* What all sources of factors add, exactly. */
+/* The exact contribution of all factor sources. */
 static float factors_part(const struct pipeline *p, uint32_t item)
 {
     float part = 0.0f;
@@ -19,8 +19,8 @@ static float factors_part(const struct pipeline *p, uint32_t item)
     return part;
 }
 
-/* Adding rounds, but the larger summand never gives the smaller sum: no item that should be among
- * the best is left out because of its bound. */
+/* Rounding is monotonic: a larger summand never gives a smaller sum.  So no item that belongs among
+ * the best is lost to its bound. */
 void compete_item(const struct pipeline *p, struct top *top, uint32_t item, float blend,
                   float upper)
 {
@@ -32,7 +32,7 @@ void compete_item(const struct pipeline *p, struct top *top, uint32_t item, floa
         top_put(top, score, item);
 }
 
-/* Those whose turn came, and what was asked for of them may be there by now. */
+/* A queue between prefetching the rows of an item and reading them. */
 enum { WAITING_MAX = 16 };
 struct waiting {
     struct top *top;
@@ -53,7 +53,7 @@ static void compute_waiting(const struct pipeline *p, struct waiting *waiting)
     waiting->count = 0;
 }
 
-/* The item's turn; whoever comes to it again finds nothing. */
+/* Takes the item's sums out of the arrays, so that a second source finds nothing, and queues it. */
 static void take_turn(const struct pipeline *p, struct waiting *waiting, uint32_t item)
 {
     float blend = p->scratch->blend[item];
@@ -91,7 +91,7 @@ static void compete_found(const struct pipeline *p, struct waiting *waiting, uin
     }
 }
 
-/* The items of one source, in any order. */
+/* Visits the items of one source, in any order. */
 static void compete_of(struct pipeline *p, struct waiting *waiting, uint32_t s)
 {
     const struct model *model = p->models->source[s];
@@ -135,7 +135,7 @@ void compete(struct pipeline *p, struct top *top)
         compete_by_number(p, top, item_count);
         return;
     }
-    /* What was found comes first: it fills the heap with what is hard to beat. */
+    /* Retrieved items first: they fill the heap with scores that are hard to beat. */
     struct waiting waiting = {.top = top};
     for (uint32_t s = 0; s < p->slot->source_count; s++) {
         if (candidates_found(p, s))

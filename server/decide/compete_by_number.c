@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Choosing by going through the arrays, in two turns.  The first takes the items that are probably
- * the best: those above a bar that is set so that a few more blocks of the arrays clear it than
- * there are places.  Mostly it fills all places with items above the bar, and the second turn, over
- * everything below, finds nothing to do. */
+/* Choosing by scanning the arrays, in two passes.  The first takes the items above a bar, which is
+ * set so that a few more blocks of the arrays reach it than there are places.  That usually fills
+ * every place with an item above the bar, and the second pass, over all items below, has nothing to
+ * do. */
 #include <math.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@ enum { BINS = 256, BIN_SHIFT = 19 }; /* 16 bins for each power of two */
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
 typedef int32_t mask __attribute__((vector_size(LANES * sizeof(int32_t))));
 
-/* Both arrays, and the best sum of each block. */
+/* Both arrays, and the largest sum in each block. */
 struct reached {
     const float *blend, *upper;
     float *best;
@@ -53,7 +53,7 @@ static inline float best_of_block(const float *blend, const float *upper)
     return larger(larger(best[0], best[1]), larger(best[2], best[3]));
 }
 
-/* The arrays are whole blocks long, and zero behind the last item.  Returns the best of all. */
+/* The arrays are padded with zeros to whole blocks.  Returns the largest sum of all. */
 static float find_best(struct reached *reached)
 {
     float best_of_all = 0.0f;
@@ -68,7 +68,7 @@ static float find_best(struct reached *reached)
     return best_of_all;
 }
 
-/* Positive floats are in the order of their bits. */
+/* The bit patterns of positive floats sort like the floats. */
 static uint32_t bits_of(float positive)
 {
     uint32_t bits;
@@ -76,7 +76,8 @@ static uint32_t bits_of(float positive)
     return bits >> BIN_SHIFT;
 }
 
-/* A bar that at least `wanted` blocks clear, but not many more; 0 when fewer are above zero. */
+/* A bar that at least `wanted` blocks reach, but not many more, by a histogram of the blocks'
+ * largest sums; 0 if fewer are above zero. */
 static float likely_bar(const struct reached *reached, float best, uint32_t wanted)
 {
     uint32_t bin[BINS] = {0};
@@ -97,8 +98,7 @@ static float likely_bar(const struct reached *reached, float best, uint32_t want
     return bar;
 }
 
-/* The items of a block that reach `low` but not `high`.  Without branches: whether an item does
- * follows no pattern. */
+/* The items of a block in [low, high).  Branch-free: which ones they are is unpredictable. */
 static uint32_t items_between(const struct reached *reached, uint32_t block, float low, float high,
                               uint32_t ret_item[BLOCK_ITEMS])
 {
@@ -113,7 +113,7 @@ static uint32_t items_between(const struct reached *reached, uint32_t block, flo
     return count;
 }
 
-/* Of the items that reach `low` but not `high`, those that may get a place. */
+/* Puts into `top` those items in [low, high) that win a place. */
 static void compete_between(const struct pipeline *p, struct top *top,
                             const struct reached *reached, float low, float high)
 {
@@ -133,7 +133,7 @@ static void compete_between(const struct pipeline *p, struct top *top,
     }
 }
 
-/* What is blocked is often what scored best: bought before. */
+/* Blocked items, bought before, are often those that score best. */
 static void take_out_blocked(const struct pipeline *p, uint32_t item_count)
 {
     for (uint32_t at = 0; at <= p->blocked.mask; at++) {

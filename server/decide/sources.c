@@ -7,10 +7,9 @@
 #include "server/metrics.h"
 
 #define FOLD_IN_ROWS_MAX 1000
-#define SPEAKING_MIN     5 /* items of a history speak however short the time is */
+#define SPEAKING_MIN     5 /* history items that are used however short the time */
 
-/* How much one item of the history says about a person's taste, by the strongest thing that
- * happened with it. */
+/* How much a history item says about the person's taste, by the strongest event with it. */
 static float class_weight(uint8_t classes)
 {
     if ((classes & 1u << EVENT_CLASS_DISLIKE) != 0)
@@ -22,7 +21,7 @@ static float class_weight(uint8_t classes)
     return (classes & 1u << EVENT_CLASS_VIEW) != 0 ? 0.3f : 0.0f;
 }
 
-/* How loudly an item of the history speaks: by what was done with it and by how long ago. */
+/* The weight of a history item: by the strongest event with it, decayed by its age. */
 static float history_weight(const struct pipeline *p, uint32_t s, uint32_t position)
 {
     float weight = class_weight(p->history.classes[position]);
@@ -33,7 +32,7 @@ static float history_weight(const struct pipeline *p, uint32_t s, uint32_t posit
     return weight * exp2f(-(float)age_s / (float)half_life_s);
 }
 
-/* Fewer items speak when the sources took too long lately. */
+/* Uses fewer history items when the sources have recently taken longer than their budget. */
 static uint32_t speaking_within_budget(struct pipeline *p, uint32_t count)
 {
     uint64_t budget_ns = p->slot->stage_ns[STAGE_OF_SOURCES];
@@ -89,8 +88,7 @@ static bool is_among(const uint32_t *row, uint32_t count, uint32_t wanted)
     return false;
 }
 
-/* The rows of the model that stand for what the person did, each once: seeds first, then newest
- * first. */
+/* The model rows of what the person did, each once: seeds first, then history, newest first. */
 static uint32_t live_rows(const struct pipeline *p, const struct model *model,
                           uint32_t ret_row[FOLD_IN_ROWS_MAX])
 {
@@ -110,7 +108,7 @@ static uint32_t live_rows(const struct pipeline *p, const struct model *model,
     return count;
 }
 
-/* As factors_fold_in; a page does it once. */
+/* factors_fold_in, once per page. */
 static const float *fold_in(const struct pipeline *p, const struct factors *factors,
                             const uint32_t *row, uint32_t row_count, float *vector)
 {
@@ -125,7 +123,7 @@ static const float *fold_in(const struct pipeline *p, const struct factors *fact
     return vector;
 }
 
-/* The row from training serves as long as the person did nothing since; otherwise the vector is
+/* The trained row is used as long as the person has done nothing since; otherwise the vector is
  * folded in from what is known now. */
 static const float *person_vector(struct pipeline *p, const struct model *model, bool *ret_good)
 {
@@ -154,7 +152,7 @@ static const float *person_vector(struct pipeline *p, const struct model *model,
     return trained;
 }
 
-/* False when the model could not be evaluated. */
+/* False if the model could not be evaluated. */
 static bool score_factors(struct pipeline *p, uint32_t s)
 {
     bool good = true;
@@ -166,7 +164,7 @@ static bool score_factors(struct pipeline *p, uint32_t s)
     return good;
 }
 
-/* The person's vector, and what factors add to the choice. */
+/* Whether folding in and what factors add to the choice fit into the stage's budget. */
 static bool fits_budget(const struct pipeline *p)
 {
     const uint32_t *cost = p->worker->cost;
@@ -177,7 +175,7 @@ static bool fits_budget(const struct pipeline *p)
     return budget_ns == 0 || needed_ns <= budget_ns;
 }
 
-/* Neighbors come first, so that there is something to fall back on when time gets short. */
+/* Neighbors first, so that there is something to fall back on when time runs short. */
 void sources_score(struct pipeline *p, enum level level)
 {
     const uint32_t full = 1u << COST_FACTORS | 1u << COST_CHOOSE_FULL | 1u << COST_FINISH;

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists of neighbors, added up by item number. */
+/* Sums of neighbor lists, indexed by item number. */
 #include <float.h>
 #include <string.h>
 
 #include "server/decide/pipeline.h"
 
 #define LINE_ENTRIES   16 /* of 4 bytes in a cache line */
-#define SUM_MANY_SHARE 4  /* lists of a quarter of all items or more are summed without notes */
+#define SUM_MANY_SHARE 4  /* from a quarter of all items on, touched items are not recorded */
 
 struct weighted_list {
     struct neighbor_list list;
     float factor;
 };
 
-/* Adds the list and notes which items it reaches. */
+/* Adds the list and records which items it touches. */
 static void sum_few(struct pipeline *p, uint32_t place, const struct neighbor_list *list,
                     float factor)
 {
@@ -32,7 +32,7 @@ static void sum_few(struct pipeline *p, uint32_t place, const struct neighbor_li
     p->touched_count[place] = touched_count;
 }
 
-/* No item stands in a list twice, so four sums are loaded before the first of them is stored. */
+/* No item is in a list twice, so four sums can be loaded before the first is stored. */
 static inline void add_four(float *sum, const uint32_t *other, const float *weight, float factor)
 {
     typedef float lanes __attribute__((vector_size(4 * sizeof(float))));
@@ -45,8 +45,8 @@ static inline void add_four(float *sum, const uint32_t *other, const float *weig
     sum[other[3]] = four[3];
 }
 
-/* Notes nothing: nearly every item is reached, and all of them will be looked at.  The lists
- * together are far larger than a near cache, so the next one is fetched meanwhile. */
+/* Records nothing: nearly every item is touched, and all will be scanned.  Together the lists are
+ * far larger than the L2 cache, so the next one is prefetched. */
 static void sum_many(float *restrict sum, const struct weighted_list *list,
                      const struct weighted_list *next)
 {
@@ -64,7 +64,7 @@ static void sum_many(float *restrict sum, const struct weighted_list *list,
         sum[other[k]] += factor * weight[k];
 }
 
-/* The lists of those items that have one, and how many entries they have together. */
+/* The lists of the items that have one, and their total number of entries. */
 static uint32_t find_lists(const struct model *model, const uint32_t *item, const float *weight,
                            uint32_t count, struct weighted_list *ret_list, uint64_t *ret_entries)
 {
