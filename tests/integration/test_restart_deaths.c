@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/decide.h"
 #include "tests/support/daemon.h"
 #include "tests/support/daemon_client.h"
 #include "tests/support/restart_load.h"
@@ -97,6 +98,56 @@ static void test_when_the_log_is_its_own(void **state)
 {
     (void)state;
     check_it_starts_again("released", "ended with exit code 3");
+}
+
+/* At each address; those of the nng library are opened again. */
+static void check_answers(const char *url)
+{
+    struct decide_options options = decide_options_default();
+    struct decide_client *client = NULL;
+    options.urls = url;
+    assert_int_equal(decide_client_create(&options, &client, NULL), DECIDE_OK);
+    struct decide_reply *reply = decide_call(client, "ping", NULL, 0, UINT64_C(20000000));
+    if (reply->status != DECIDE_OK)
+        fail_msg("%s: %s", url, reply->error_message);
+    decide_reply_free(reply);
+    decide_client_destroy(&client);
+}
+
+static void test_addresses_of_every_kind(void **state)
+{
+    (void)state;
+    char text[1024], ipc[2 * TEMP_DIR_BYTES], nng[2 * TEMP_DIR_BYTES], url[2 * TEMP_DIR_BYTES + 8];
+    pid_t old = served.pid;
+    temp_dir_path(&served.dir, "ipc", ipc);
+    temp_dir_path(&served.dir, "nng", nng);
+    snprintf(text, sizeof text,
+             "{\"listen\": [\"%s\", \"ipc://%.200s\", \"nng+ipc://%.200s\"], \"http\": "
+             "\"%s\", \"data_dir\": \"state\", \"models_dir\": \"models\"}",
+             served.url, ipc, nng, served.http);
+    temp_dir_write_text(&served.dir, "decided.json", text);
+    succession_real();
+    served.pid = succession_restart(&served);
+    assert_int_equal(waitpid(old, NULL, 0), old);
+    succession_wait_ready(&served);
+    for (int i = 0; i < 2; i++) {
+        static const char *const plans[] = {"ready", "released"};
+        succession_plan(plans[i]);
+        assert_true(succession_restart(&served) > 0);
+        check_answers(served.url);
+        snprintf(url, sizeof url, "ipc://%s", ipc);
+        check_answers(url);
+        snprintf(url, sizeof url, "ipc://%s", nng);
+        check_answers(url);
+    }
+    succession_real();
+    daemon_signal(&served, SIGTERM);
+    assert_int_equal(daemon_wait(&served), 0);
+    char notice[128];
+    while (succession_notice(notice, false))
+        continue;
+    daemon_keep_port(&served, NULL);
+    daemon_restart(&served);
 }
 
 /* A request over HTTP that comes slowly makes the drain long. */
@@ -201,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_just_after_it_was_ready),
         cmocka_unit_test(test_in_the_middle_of_the_drain),
         cmocka_unit_test(test_when_the_log_is_its_own),
+        cmocka_unit_test(test_addresses_of_every_kind),
         cmocka_unit_test(test_a_signal_during_the_drain),
         cmocka_unit_test(test_a_signal_while_the_other_one_is_silent),
         cmocka_unit_test(test_after_the_old_one_ended),
