@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -35,20 +36,45 @@ struct rig {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     bool stopping; /* what follows under the mutex */
-    uint64_t call_count, failed_count, late_count;
+    uint64_t call_count, failed_count, late_count, starved_count;
     char failure[160]; /* the first of them */
     struct hist took;
     uint32_t user;
 };
 
-/* One call has ended. */
-static void record(struct rig *rig, struct decide_reply *reply, uint64_t took_ns)
+/* A moment of this thread: the time, and how long it has been ready and without a core so far,
+ * which a busy machine does to it and not the client; 0 where the kernel does not tell. */
+struct moment {
+    uint64_t now_ns, starved_ns;
+};
+
+static struct moment moment_now(void)
 {
+    static _Thread_local int schedstat = -1;
+    char line[96] = "";
+    unsigned long long on_core_ns = 0, starved_ns = 0;
+    if (schedstat < 0)
+        schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    if (schedstat < 0 || pread(schedstat, line, sizeof line - 1, 0) <= 0 ||
+        sscanf(line, "%llu %llu", &on_core_ns, &starved_ns) != 2)
+        starved_ns = 0;
+    return (struct moment){clock_now_ns(clock_system()), starved_ns};
+}
+
+/* One call has ended, and on the thread that began it. */
+static void record(struct rig *rig, struct decide_reply *reply, struct moment begun)
+{
+    struct moment ended = moment_now();
+    uint64_t took_ns = ended.now_ns - begun.now_ns;
+    uint64_t starved_ns = ended.starved_ns - begun.starved_ns;
+    bool is_starved = starved_ns > TIMEOUT_US * 1000;
     pthread_mutex_lock(&rig->mutex);
     rig->call_count++;
     hist_record(&rig->took, took_ns);
-    rig->late_count += took_ns > TIMEOUT_US * 1000;
-    if ((reply->status != DECIDE_OK || reply->fallback || reply->decision == NULL) &&
+    rig->starved_count += is_starved;
+    rig->late_count += took_ns > starved_ns + TIMEOUT_US * 1000;
+    if (!(is_starved && reply->status == DECIDE_TIMEOUT) &&
+        (reply->status != DECIDE_OK || reply->fallback || reply->decision == NULL) &&
         rig->failed_count++ == 0)
         snprintf(rig->failure, sizeof rig->failure, "%s: %.120s", decide_status_name(reply->status),
                  reply->error_message == NULL ? "-" : reply->error_message);
@@ -73,9 +99,9 @@ static void *run_caller(void *argument)
     char user[16];
     while (next_user(rig, user)) {
         struct decide_request request = {.user = user, .n = 3, .timeout_us = TIMEOUT_US};
-        uint64_t before_ns = clock_now_ns(clock_system());
+        struct moment begun = moment_now();
         struct decide_reply *reply = decide_recommend(rig->client, &request);
-        record(rig, reply, clock_now_ns(clock_system()) - before_ns);
+        record(rig, reply, begun);
     }
     return NULL;
 }
@@ -84,7 +110,7 @@ static void *run_caller(void *argument)
 struct flight {
     struct rig *rig;
     uint32_t *pending_count;
-    uint64_t begun_ns;
+    struct moment begun;
 };
 
 static void on_reply(struct decide_reply *reply, void *argument);
@@ -97,7 +123,7 @@ static void take_off(struct flight *flight)
         return;
     }
     struct decide_request request = {.user = user, .n = 3, .timeout_us = TIMEOUT_US};
-    flight->begun_ns = clock_now_ns(clock_system());
+    flight->begun = moment_now();
     if (decide_submit(flight->rig->client, "recommend", &request, on_reply, flight) == 0)
         abort();
 }
@@ -105,7 +131,7 @@ static void take_off(struct flight *flight)
 static void on_reply(struct decide_reply *reply, void *argument)
 {
     struct flight *flight = argument;
-    record(flight->rig, reply, clock_now_ns(clock_system()) - flight->begun_ns);
+    record(flight->rig, reply, flight->begun);
     take_off(flight);
 }
 
@@ -161,10 +187,12 @@ static void report(struct rig *rig, uint32_t kill_count)
     struct decide_counters counters;
     decide_client_counters(rig->client, &counters);
     print_message(
-        "%llu calls over %u kills: %llu failed, %llu late; took p50 %.3f ms, p99 %.3f ms, "
+        "%llu calls over %u kills: %llu failed, %llu late, %llu without a core for their timeout; "
+        "took p50 %.3f ms, p99 %.3f ms, "
         "worst %.3f ms; %llu retries, %llu hedges, %llu connects, %llu ejections\n",
         (unsigned long long)rig->call_count, kill_count, (unsigned long long)rig->failed_count,
-        (unsigned long long)rig->late_count, 1e-6 * (double)hist_quantile(&rig->took, 0.5),
+        (unsigned long long)rig->late_count, (unsigned long long)rig->starved_count,
+        1e-6 * (double)hist_quantile(&rig->took, 0.5),
         1e-6 * (double)hist_quantile(&rig->took, 0.99), 1e-6 * (double)hist_quantile(&rig->took, 1),
         (unsigned long long)counters.retries, (unsigned long long)counters.hedges,
         (unsigned long long)counters.connects, (unsigned long long)counters.ejections);
