@@ -184,10 +184,9 @@ static void test_items_at_the_bar_are_taken(void **state)
     fixture_deinit(&fixture);
 }
 
-static void test_similar_by_factors(void **state)
+/* Factors of four items in two directions. */
+static void serve_taste(struct fixture *fixture, const char *policies)
 {
-    (void)state;
-    static struct fixture fixture;
     static const float items[] = {1, 0, 0.9f, 0.1f, 0, 1, 0.8f, 0.3f};
     struct small_factors factors = {.users = "u",
                                     .user_factors = items,
@@ -196,9 +195,16 @@ static void test_similar_by_factors(void **state)
                                     .dim = 2,
                                     .regularization = 0.01,
                                     .trained_at = "2023-11-14T00:00:00Z"};
-    fixture_init(&fixture);
-    fixture_add_model(&fixture, small_factors("taste", "1", &factors));
-    fixture_serve(&fixture, NULL);
+    fixture_init(fixture);
+    fixture_add_model(fixture, small_factors("taste", "1", &factors));
+    fixture_serve(fixture, policies);
+}
+
+static void test_similar_by_factors(void **state)
+{
+    (void)state;
+    static struct fixture fixture;
+    serve_taste(&fixture, NULL);
     assert_string_equal(
         fixture_ask(&fixture, "{\"op\": \"similar\", \"items\": [\"a\"], \"n\": 2}"), "full: b d");
     assert_string_equal(fixture_ask(&fixture, "{\"op\": \"similar\", \"items\": [\"a\"], \"n\": 2, "
@@ -215,18 +221,8 @@ static void test_a_seed_of_the_history_is_folded_in_once(void **state)
 {
     (void)state;
     static struct fixture fixture;
-    static const float items[] = {1, 0, 0.9f, 0.1f, 0, 1, 0.8f, 0.3f};
-    struct small_factors factors = {.users = "u",
-                                    .user_factors = items,
-                                    .items = "a b c d",
-                                    .item_factors = items,
-                                    .dim = 2,
-                                    .regularization = 0.01,
-                                    .trained_at = "2023-11-14T00:00:00Z"};
-    fixture_init(&fixture);
-    fixture_add_model(&fixture, small_factors("taste", "1", &factors));
-    fixture_serve(&fixture, "{\"slots\": {\"home\": {\"sources\": ["
-                            "{\"source\": \"factors\", \"model\": \"taste\"}]}}}");
+    serve_taste(&fixture, "{\"slots\": {\"home\": {\"sources\": ["
+                          "{\"source\": \"factors\", \"model\": \"taste\"}]}}}");
     fixture_act(&fixture, "view", "v", "a", FIXTURE_NOW_MS - 1000);
     fixture_act(&fixture, "view", "v", "c", FIXTURE_NOW_MS - 2000);
     fixture_act(&fixture, "view", "w", "c", FIXTURE_NOW_MS - 2000);
