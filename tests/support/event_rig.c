@@ -60,3 +60,17 @@ uint32_t event_rig_map_count(struct event_rig *rig, struct text raw)
     assert_true(cursor_map(&cursor, &count));
     return count;
 }
+
+struct pack event_rig_pack_view(struct event_rig *rig, const char *key)
+{
+    struct pack pack = pack_into(rig->bytes, sizeof rig->bytes);
+    pack_map(&pack, 4);
+    pack_key(&pack, "id");
+    pack_str(&pack, "e");
+    pack_key(&pack, "type");
+    pack_str(&pack, "view");
+    pack_key(&pack, "user");
+    pack_str(&pack, "u");
+    pack_str(&pack, key);
+    return pack;
+}

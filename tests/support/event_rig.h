@@ -19,6 +19,9 @@ struct event_rig {
 void event_rig_create(struct event_rig *rig);
 void event_rig_destroy(struct event_rig *rig);
 enum err_code event_rig_decode(struct event_rig *rig, const char *json, struct event *ret_event);
+/* Begins a view in `bytes`, up to the value of `key`, which is its last; then `len` is to be set.
+ */
+struct pack event_rig_pack_view(struct event_rig *rig, const char *key);
 /* What is in `bytes`. */
 enum err_code event_rig_decode_packed(struct event_rig *rig, struct event *ret_event);
 /* With that code and that text, and nothing is written. */

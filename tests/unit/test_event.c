@@ -228,15 +228,7 @@ static void test_a_key_that_is_given_twice_is_refused(void **state)
     assert_int_equal(event_rig_decode_packed(&rig, &event), ERR_BAD_INPUT);
     assert_string_equal(rig.err.text, "event: 'user' is given twice");
 
-    pack = pack_into(rig.bytes, sizeof rig.bytes);
-    pack_map(&pack, 4);
-    pack_key(&pack, "id");
-    pack_str(&pack, "e");
-    pack_key(&pack, "type");
-    pack_str(&pack, "view");
-    pack_key(&pack, "user");
-    pack_str(&pack, "u");
-    pack_key(&pack, "items");
+    pack = event_rig_pack_view(&rig, "items");
     pack_array(&pack, 1);
     pack_map(&pack, 4);
     for (int i = 0; i < 2; i++) {
@@ -254,15 +246,7 @@ static void test_a_key_that_is_given_twice_is_refused(void **state)
 
 static void pack_view(struct pack *pack, uint32_t item_count)
 {
-    *pack = pack_into(rig.bytes, sizeof rig.bytes);
-    pack_map(pack, 4);
-    pack_key(pack, "id");
-    pack_str(pack, "e");
-    pack_key(pack, "type");
-    pack_str(pack, "view");
-    pack_key(pack, "user");
-    pack_str(pack, "u");
-    pack_key(pack, "items");
+    *pack = event_rig_pack_view(&rig, "items");
     pack_array(pack, item_count);
     for (uint32_t i = 0; i < item_count; i++) {
         pack_map(pack, 1);

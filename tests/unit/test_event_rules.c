@@ -47,15 +47,7 @@ static void test_unknown_keys_are_counted_or_refused(void **state)
  * are a level deeper where `nested`. */
 static void pack_props(uint32_t count, bool twice, bool nested)
 {
-    struct pack pack = pack_into(rig.bytes, sizeof rig.bytes);
-    pack_map(&pack, 4);
-    pack_key(&pack, "id");
-    pack_str(&pack, "e");
-    pack_key(&pack, "type");
-    pack_str(&pack, "view");
-    pack_key(&pack, "user");
-    pack_str(&pack, "u");
-    pack_key(&pack, "props");
+    struct pack pack = event_rig_pack_view(&rig, "props");
     if (nested) {
         pack_map(&pack, 1);
         pack_key(&pack, "more");
